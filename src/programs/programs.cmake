@@ -1,0 +1,6 @@
+# One line a program: what main() wires together.
+porch_program(porchlightd src/programs/porchlightd.c bin cloud/api cloud/signer base os)
+porch_program(porchlight-analyst src/programs/porchlight_analyst.c libexec cloud/analyst)
+porch_program(porchlight-courier src/programs/porchlight_courier.c libexec cloud/courier)
+porch_program(porchlight src/programs/porchlight.c bin cli)
+porch_program(porchlight-device src/programs/porchlight_device.c bin device/port/linux)
