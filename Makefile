@@ -1,0 +1,58 @@
+# The thin front of the build. `make` lists the targets; `make demo` and `make test` need nothing before them.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+export JOBS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build app demo test lint fuzz sweep bench clean
+
+help:
+	@echo "make setup          install the Debian and npm packages (sudo when not root)"
+	@echo "make build          programs into build/release/bin, helpers into build/release/libexec"
+	@echo "make demo           a camera, a hub and a phone page; ONCE=1 runs it headless and prints one JSON line"
+	@echo "make test           everything CI runs: unit, integration and browser tests under ASan and UBSan"
+	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
+	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
+	@echo "make sweep          long crash and latency sweeps (RUNS=10)"
+	@echo "make bench          the figures that the README quotes"
+	@echo "make clean          remove build/ and the app's output"
+
+setup:
+	@tools/setup test
+
+build: 
+	@tools/setup build
+	@tools/build release programs
+
+app:
+	@tools/build app
+
+demo:
+	@tools/setup run >&2
+	@tools/build release programs >&2
+	@exec /usr/bin/python3 tools/demo/demo.py $(if $(ONCE),--once) $(if $(VIDEO),--video $(VIDEO)) $(if $(KEEP),--keep $(KEEP))
+
+test:
+	@tools/setup test
+	@tools/test
+
+lint:
+	@tools/setup test
+	@tools/lint/run
+
+fuzz:
+	@tools/setup test
+	@tools/fuzz $(or $(SECONDS_EACH),60)
+
+sweep:
+	@tools/setup test
+	@tools/build release programs
+	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10)
+
+bench:
+	@tools/setup test
+	@tools/build release programs
+	@/usr/bin/python3 bench/journey.py
+
+clean:
+	rm -rf build app/dist
