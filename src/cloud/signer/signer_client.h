@@ -1,0 +1,80 @@
+/* What the hub may ask of the signer process: the client's side of the socket pair.
+ *
+ *   hub thread ──call──► [ one request at a time, under a lock ] ──SEQPACKET──► signer
+ *
+ * The signer owns the CA keys, the sealing key and the second factors' counters. It offers the fixed
+ * services below and nothing like 'sign these bytes'. Every call blocks until the signer's answer and may
+ * be made from any thread but a shard. While the signer is away (it died, the supervisor restarts it) a
+ * call waits up to 5 seconds for porch_signer_client_attach() and then returns PORCH_ERR_CHILD: try later.
+ * A call that was cut off by the signer's death is not repeated by itself unless it is harmless to repeat:
+ * issue, seal, unseal and clip_key are; totp_check is not (the code may have been spent) and gives
+ * PORCH_ERR_CHILD. Outputs are written only on success. */
+#ifndef PORCH_CLOUD_SIGNER_CLIENT_H
+#define PORCH_CLOUD_SIGNER_CLIENT_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+typedef struct porch_signer_client porch_signer_client;
+
+/* What a certificate is for; the signer decides everything else about it (usage, names' form, issuer). */
+typedef enum {
+    PORCH_SIGNER_DEVICE = 1,     /* one name, an id: SAN URI urn:porchlight:device:<id>, clientAuth */
+    PORCH_SIGNER_SERVICE = 2,    /* one name, an id: SAN URI urn:porchlight:service:<name>, clientAuth */
+    PORCH_SIGNER_HUB_SERVER = 3, /* host names and addresses of hub.conf: serverAuth, by the issuing CA */
+    PORCH_SIGNER_WEB_SERVER = 4  /* the same names, by the name-constrained web CA, for browsers */
+} porch_signer_profile;
+
+enum {
+    PORCH_SIGNER_NAMES_MAX = 16,      /* names in one server certificate */
+    PORCH_SIGNER_PLAIN_MAX = 16384,   /* bytes that one seal takes */
+    PORCH_SIGNER_SEALED_EXTRA = 64,   /* a sealed block is at most this much longer than its plain text */
+    PORCH_SIGNER_PEM_MAX = 16384,     /* room that always suffices for porch_signer_issue's answer */
+    PORCH_SIGNER_SECRET_TEXT = 64,    /* a TOTP secret in base32 with its terminating zero fits */
+    PORCH_SIGNER_AWAY_WAIT_MS = 5000, /* how long a call waits for a signer that is away */
+};
+
+/* NULL when out of memory. Nothing is attached yet. */
+porch_signer_client *porch_signer_client_new(void);
+/* Closes the socket. No call may be under way. */
+void porch_signer_client_free(porch_signer_client *c);
+/* Takes over `fd` (one end of a SEQPACKET pair) and closes the one it had. Any thread. */
+void porch_signer_client_attach(porch_signer_client *c, int fd);
+/* True while a socket is attached that has not failed yet; for status pages. */
+bool porch_signer_client_attached(porch_signer_client *c);
+
+/* Issues a certificate for the key in `csr_pem` (proof of possession is verified by the signer; the CSR's
+ * own names are ignored). `days` 0 means the profile's usual life; more than it is PORCH_ERR_LIMIT.
+ * `out_pem` is appended to: what a TLS peer presents, i.e. the leaf and then, unless the issuer is the web
+ * CA, the issuing certificate. PORCH_ERR_BUSY: the profile's rate limit; the sentence says when. */
+porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profile, const char *const *names,
+                             size_t names_count, porch_bytes csr_pem, uint32_t days, porch_buf *out_pem,
+                             porch_why *why);
+
+/* Makes a TOTP secret (RFC 6238: SHA-1, 30 s, 6 digits) for `account` (an id). `sealed` is appended to, to
+ * be stored with the account; `secret_base32` is what the person's authenticator is given, once. The
+ * account's last accepted counter stays: a new secret does not bring spent time steps back. */
+porch_err porch_signer_totp_make(porch_signer_client *c, const char *account, porch_buf *sealed,
+                                 char secret_base32[PORCH_SIGNER_SECRET_TEXT], porch_why *why);
+/* Judges a six-digit code at `now_ms`, one step of 30 s either way. The accepted step is on disk before
+ * this returns, so a code works once, also across a crash.
+ *   PORCH_OK            accepted
+ *   PORCH_ERR_AUTH      wrong, malformed, or `sealed` is not this account's
+ *   PORCH_ERR_EXPIRED   right, but this code (or a later one) was accepted before
+ *   PORCH_ERR_LIMIT     too many wrong codes for this account; the sentence says how long */
+porch_err porch_signer_totp_check(porch_signer_client *c, const char *account, porch_bytes sealed,
+                                  const char *code, uint64_t now_ms, porch_why *why);
+
+/* Seals a small secret under `label` (an id, e.g. "webhook"); only the same label opens it. `sealed` is
+ * appended to (plain length + PORCH_SIGNER_SEALED_EXTRA suffices). */
+porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
+                            porch_why *why);
+/* PORCH_ERR_SIGNATURE: changed, cut, another label, or another hub's. */
+porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_bytes sealed,
+                              porch_buf *plain, porch_why *why);
+
+/* The AES-256 key of one clip (an id), derived: the same id gives the same key for ever. Wipe it. */
+porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uint8_t key[32],
+                                porch_why *why);
+
+#endif
