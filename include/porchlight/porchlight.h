@@ -1,0 +1,10 @@
+/* Everything a product compiles against, in one include. */
+#ifndef PORCHLIGHT_PORCHLIGHT_H
+#define PORCHLIGHT_PORCHLIGHT_H
+
+#include <porchlight/clip.h>
+#include <porchlight/device.h>
+#include <porchlight/event.h>
+#include <porchlight/status.h>
+
+#endif
