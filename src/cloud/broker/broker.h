@@ -1,0 +1,74 @@
+/* The broker: MQTT 3.1.1 and 5.0 sessions of devices and services on the listener's shards.
+ *
+ *   publisher ─► its home shard: access, rate ─┬─ stored topic, QoS 1 ─► store lane ─► committed ─┐
+ *                                              └─ any other ────────────────────────────────────┤
+ *        PUBACK in arrival order ◄── routed ◄── each shard's subscription trie ◄────────────────┘
+ *
+ * Offered now: QoS 0 and 1 both ways, wildcards, keep-alive, clean sessions, take-over within one
+ * principal, receive maximum, maximum packet size. Not offered yet, each refused with its reason code: QoS
+ * 2, retained messages, wills, sessions that outlive their connection, shared subscriptions, subscription
+ * identifiers, topic aliases, enhanced authentication. */
+#ifndef PORCH_CLOUD_BROKER_BROKER_H
+#define PORCH_CLOUD_BROKER_BROKER_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "crypto/x509.h"
+
+struct porch_settings;
+struct porch_registry;
+struct porch_grants;
+struct porch_store;
+struct porch_conn_hooks;
+typedef struct porch_broker porch_broker;
+
+typedef struct {
+    const struct porch_settings *settings; /* copied */
+    struct porch_registry *registry;       /* told who is online; may be NULL in tests */
+    struct porch_grants *grants;
+    struct porch_store *store; /* NULL: nothing is stored (tests, benches) */
+} porch_broker_config;
+
+porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret, porch_why *why);
+/* After the listener that served its hooks was stopped. NULL is fine. */
+void porch_broker_free(porch_broker *b);
+/* For porch_listener_config.mqtt, with the broker itself as mqtt_ctx. */
+const struct porch_conn_hooks *porch_broker_hooks(void);
+
+/* The hub's own word: routes to live subscribers of `topic` that may receive it. Any thread; copies;
+ * never blocks on a client. BUSY when a shard's inbox is full, MALFORMED for what is no topic name.
+ * Such topics begin with `$porchlight/`; nothing else is refused, nothing is stored. */
+porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes payload, uint8_t qos);
+
+/* Cuts all live sessions of one principal on all shards (revoked, removed): 5.0 peers get DISCONNECT with
+ * `reason_code` (0x87 not authorised, 0x98 administrative action). Any thread. */
+void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code);
+
+/* Membership or statements changed: live sessions of the principal (name NULL: of everybody) fetch their
+ * policy anew; what they had subscribed is judged at delivery from then on. Any thread. */
+void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name);
+
+/* Sum over the shards; each number only grows but `sessions` and `subscriptions`. */
+typedef struct {
+    uint64_t sessions;
+    uint64_t subscriptions;
+    uint64_t connects;
+    uint64_t connects_refused;
+    uint64_t taken_over;
+    uint64_t messages_in;
+    uint64_t messages_out;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t publishes_refused; /* not authorised: dropped, acknowledged where the protocol has no code */
+    uint64_t subscribes_refused;
+    uint64_t delivery_refused;  /* deny judged at delivery */
+    uint64_t dropped_slow;      /* QoS 0 for a subscriber whose queue is full */
+    uint64_t disconnected_slow; /* QoS 1 for a subscriber whose queue is full */
+    uint64_t rate_limited;      /* pauses of a publisher past its rate */
+    uint64_t protocol_errors;
+    uint64_t stored;        /* acknowledged after their commit */
+    uint64_t store_refused; /* the store was full or failed: 0x97 */
+} porch_broker_counts;
+void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret);
+
+#endif
