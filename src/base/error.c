@@ -14,7 +14,8 @@ static const error_row rows[] = {{"OK", PORCH_CLASS_RETRY, "it worked"}, PORCH_E
 #undef ROW
 
 static const error_row *row_of(porch_err e) {
-    static const error_row unknown = {"UNKNOWN", PORCH_CLASS_OURS, "an error without a name; please report it"};
+    static const error_row unknown = {"UNKNOWN", PORCH_CLASS_OURS,
+                                      "an error without a name; please report it"};
     return (unsigned)e < sizeof rows / sizeof rows[0] ? &rows[e] : &unknown;
 }
 

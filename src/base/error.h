@@ -17,10 +17,10 @@ porch_err_class porch_err_class_of(porch_err e);
 const char *porch_err_text(porch_err e);
 
 /* The one guard word. Never in a function that owns something: owners leave by one door. */
-#define PORCH_TRY(call)                                                                                \
-    do {                                                                                               \
-        porch_err porch_try_e = (call);                                                                \
-        if (porch_try_e != PORCH_OK) return porch_try_e;                                               \
+#define PORCH_TRY(call)                                  \
+    do {                                                 \
+        porch_err porch_try_e = (call);                  \
+        if (porch_try_e != PORCH_OK) return porch_try_e; \
     } while (0)
 
 /* What happened, for a person: one sentence, no newline, never a secret. */
@@ -28,12 +28,13 @@ typedef struct {
     char text[256];
 } porch_why;
 
-/* Writes the sentence into `why` (may be NULL) and returns `e`: `return porch_fail(why, PORCH_ERR_IO, ...)`.
- * Longer sentences are cut. */
+/* Writes the sentence into `why` (may be NULL) and returns `e`: `return porch_fail(why, PORCH_ERR_IO,
+ * ...)`. Longer sentences are cut. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif
-porch_err porch_fail(porch_why *why, porch_err e, const char *format, ...);
+porch_err
+porch_fail(porch_why *why, porch_err e, const char *format, ...);
 /* The sentence in `why`, or the error's own when there is none. */
 const char *porch_why_text(const porch_why *why, porch_err e);
 

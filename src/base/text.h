@@ -10,7 +10,8 @@
 porch_err porch_hex_write(porch_buf *out, porch_bytes raw);
 porch_err porch_hex_read(porch_buf *out, porch_bytes text);
 
-/* RFC 4648: section 4 with padding, or (url) section 5 without. Reading refuses other forms, stray bits too. */
+/* RFC 4648: section 4 with padding, or (url) section 5 without. Reading refuses other forms, stray bits
+ * too. */
 porch_err porch_base64_write(porch_buf *out, porch_bytes raw, bool url);
 porch_err porch_base64_read(porch_buf *out, porch_bytes text, bool url);
 

@@ -1,0 +1,69 @@
+#include "base/ring.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <sched.h>
+
+static void a_ring_is_full_at_its_count_and_gives_back_in_order(void **state) {
+    (void)state;
+    uint32_t slots[4];
+    porch_ring r;
+    assert_false(porch_ring_init(&r, slots, sizeof slots[0], 3));
+    assert_true(porch_ring_init(&r, slots, sizeof slots[0], 4));
+    uint32_t next_in = 0, next_out = 0, got;
+    for (int round = 0; round < 5; round++) {
+        while (porch_ring_push(&r, &next_in))
+            next_in++;
+        assert_int_equal(porch_ring_count(&r), 4);
+        for (int i = 0; i < 3; i++) {
+            assert_true(porch_ring_pop(&r, &got));
+            assert_int_equal(got, next_out++);
+        }
+    }
+    while (porch_ring_pop(&r, &got))
+        assert_int_equal(got, next_out++);
+    assert_int_equal(next_in, next_out);
+}
+
+enum { MANY = 200000 };
+
+static void *produce(void *arg) {
+    porch_ring *r = arg;
+    for (uint32_t i = 0; i < MANY;) {
+        if (porch_ring_push(r, &i))
+            i++;
+        else
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void two_threads_lose_and_reorder_nothing(void **state) {
+    (void)state;
+    uint32_t slots[64];
+    porch_ring r;
+    pthread_t producer;
+    assert_true(porch_ring_init(&r, slots, sizeof slots[0], 64));
+    assert_int_equal(pthread_create(&producer, NULL, produce, &r), 0);
+    for (uint32_t expected = 0, got; expected < MANY;) {
+        if (porch_ring_pop(&r, &got))
+            assert_int_equal(got, expected++);
+        else
+            sched_yield();
+    }
+    pthread_join(producer, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ring_is_full_at_its_count_and_gives_back_in_order),
+        cmocka_unit_test(two_threads_lose_and_reorder_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
