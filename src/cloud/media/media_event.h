@@ -1,0 +1,82 @@
+/* Motion events as rows, and the timeline that people read.
+ *
+ * The uid of an event is 32 hex digits of SHA-256(device id, zero byte, the device's own event id): the
+ * same event sent twice lands on the same row, and no device can name another's event. */
+#ifndef PORCH_CLOUD_MEDIA_MEDIA_EVENT_H
+#define PORCH_CLOUD_MEDIA_MEDIA_EVENT_H
+
+#include "cloud/media/media.h"
+
+/* Room for a uid and its zero. */
+#define PORCH_MEDIA_UID 33
+
+void porch_media_event_uid(const char *device, porch_bytes device_event, char ret[PORCH_MEDIA_UID]);
+
+typedef enum { PORCH_MEDIA_CLIP_RECORDING = 0, PORCH_MEDIA_CLIP_COMPLETE = 1 } porch_media_clip_state;
+typedef enum {
+    PORCH_MEDIA_ANALYSIS_WAITING = 0,
+    PORCH_MEDIA_ANALYSIS_DONE = 1,
+    PORCH_MEDIA_ANALYSIS_FAILED = 2
+} porch_media_analysis_state;
+
+typedef struct {
+    char id[PORCH_MEDIA_UID];
+    char event[PORCH_MEDIA_UID]; /* the event's uid; its row may arrive later than the clip */
+    porch_media_owner owner;
+    porch_media_clip_state state;
+    uint64_t bytes;     /* of the original; 0 while recording */
+    uint8_t sha256[32]; /* of the original; zeros while recording */
+    uint64_t created_ms, first_byte_ms, complete_ms;
+    porch_media_analysis_state analysis;
+    uint64_t indexed_bytes; /* of the copy made for seeking; 0: none */
+} porch_media_clip_info;
+
+typedef struct {
+    uint64_t seq; /* the order of arrival; a timeline cursor */
+    char uid[PORCH_MEDIA_UID];
+    char device_event[65];
+    porch_media_owner owner;
+    char kind[33];
+    uint64_t at_ms;       /* the device's clock: capture of the first frame with motion */
+    uint64_t received_ms; /* the hub's clock */
+    double score;
+    porch_media_box box;
+    bool has_thumbnail;
+    bool has_clip;
+    porch_media_clip_info clip;
+    bool has_person;
+    double person_score;
+    porch_media_box person_box;
+    uint64_t person_at_ms; /* when the picture was taken */
+    bool has_picture;
+} porch_media_event;
+
+typedef struct {
+    const char *household; /* NULL: all */
+    const char *device;    /* NULL: all */
+    uint64_t before_seq;   /* only older ones; 0: from the newest */
+    uint32_t limit;        /* at most 200 */
+} porch_media_event_query;
+
+/* Calls `fn` for each event, newest first. The event is valid during the call only. */
+porch_err porch_media_events(porch_media *m, const porch_media_event_query *query,
+                             void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
+                             porch_why *why);
+porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_event *ret, porch_why *why);
+porch_err porch_media_clip_get(porch_media *m, const char *clip, porch_media_clip_info *ret,
+                               porch_why *why);
+
+/* JPEG bytes in a block that the caller frees. NOT_FOUND when there is none. `household` NULL: any;
+ * else NOT_FOUND for another household's event, as if it were not there. */
+porch_err porch_media_thumbnail(porch_media *m, const char *uid, const char *household, uint8_t **ret,
+                                size_t *len, porch_why *why);
+porch_err porch_media_picture(porch_media *m, const char *uid, const char *household, uint8_t **ret,
+                              size_t *len, porch_why *why);
+
+/* Observers; one each, set before porch_media_start and before the shards run. Called after the commit,
+ * on the store's writer thread or the analysis thread: quick, no waiting. */
+void porch_media_on_event(porch_media *m, void (*fn)(const porch_media_event *event, void *ctx), void *ctx);
+void porch_media_on_clip(porch_media *m, void (*fn)(const porch_media_clip_info *clip, void *ctx),
+                         void *ctx);
+
+#endif
