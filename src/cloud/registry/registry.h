@@ -1,0 +1,178 @@
+/* Who may come in: households, devices, services and every certificate that was ever issued.
+ *
+ * The database holds all of it; memory holds what a decision at the door needs. Shards call
+ * porch_registry_admit at CONNECT and on requests: no SQL, no heap, one short shared lock. Changes go
+ * through the store first and reach memory once they are durable.
+ *
+ *   admin ─► device_add ─► signer issues ─► one transaction: device, certificate, trust row ─► memory ─►
+ * observers
+ *
+ * An identity is (kind, name); the certificate that was shown must be one that this registry issued for
+ * exactly that identity. Removing a device keeps its certificates as revoked rows: the same name enrolled
+ * again never revives an old key. */
+#ifndef PORCH_CLOUD_REGISTRY_H
+#define PORCH_CLOUD_REGISTRY_H
+
+#include "cloud/store/store.h"
+
+typedef struct porch_registry porch_registry;
+typedef struct porch_signer_client porch_signer_client;
+
+enum { PORCH_REGISTRY_NAME_BYTES = 65, PORCH_REGISTRY_TEXT_BYTES = 129 };
+
+typedef enum {
+    PORCH_PRINCIPAL_NONE = 0,
+    PORCH_PRINCIPAL_DEVICE = 1,
+    PORCH_PRINCIPAL_SERVICE = 2
+} porch_principal_kind;
+
+/* What a connection is admitted as. A copy; it does not change with the registry. */
+typedef struct {
+    porch_principal_kind kind;
+    char name[PORCH_REGISTRY_NAME_BYTES];
+    char product[PORCH_REGISTRY_NAME_BYTES];   /* device only, else "" */
+    char household[PORCH_REGISTRY_NAME_BYTES]; /* device only, else "" */
+    bool any_client_id;                        /* service added with --client-ids any */
+    uint64_t certificate_ends_ms;
+} porch_registry_entry;
+
+/* "device", "service". */
+const char *porch_principal_kind_name(porch_principal_kind kind);
+
+/* Loads memory from the store and registers for its ticks. The signer client may be NULL when nothing will
+ * be issued. The store must outlive the registry. */
+porch_err porch_registry_open(porch_store *store, const porch_settings *settings, porch_registry **ret,
+                              porch_why *why);
+void porch_registry_close(porch_registry *r);
+
+/* ---- at the door (any thread, shards too) --------------------------------------------------------------
+ */
+
+/* PORCH_OK, or PORCH_ERR_AUTH: no such device/service, or the certificate is not one issued to it;
+ * PORCH_ERR_REVOKED: the certificate or the device was withdrawn; PORCH_ERR_EXPIRED: outside the
+ * certificate's time (the sentence says whether it is over or not yet begun). *ret on success only. */
+porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, const char *name,
+                               const uint8_t fingerprint[32], uint64_t now_ms, porch_registry_entry *ret,
+                               porch_why *why);
+/* A device came or went, or was heard of. Cheap: memory now, the database with the next tick. A change of
+ * `online` reaches the observers on the calling thread. */
+void porch_registry_seen(porch_registry *r, const char *device, bool online, uint64_t at_ms);
+
+/* ---- changes (block; any thread but shards) -------------------------------------------------------------
+ */
+
+typedef struct {
+    const char *cert_pem; /* leaf, then the issuing certificate */
+    uint64_t starts_ms, ends_ms;
+    char serial[65];
+    uint8_t fingerprint[32];
+} porch_registry_issued; /* porch_registry_issued_free */
+void porch_registry_issued_free(porch_registry_issued *i);
+
+typedef struct {
+    const char *id;
+    const char *product;
+    const char *household; /* NULL: "home" */
+    const char *csr_pem;   /* proves possession; the hub never sees the key */
+    bool renew;            /* a new certificate for a device that exists; product and household are kept */
+    const char *who;       /* for the trust log: "operator" */
+} porch_registry_device_spec;
+
+/* PORCH_ERR_EXISTS: already there (or its key is); PORCH_ERR_NOT_FOUND: no such household, or renew of an
+ * unknown device; PORCH_ERR_REVOKED: renew of a revoked device; PORCH_ERR_MALFORMED: id, product or CSR. */
+porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *signer,
+                                    const porch_registry_device_spec *spec, porch_registry_issued *ret,
+                                    porch_why *why);
+porch_err porch_registry_device_revoke(porch_registry *r, const char *id, const char *who, porch_why *why);
+porch_err porch_registry_device_remove(porch_registry *r, const char *id, const char *who, porch_why *why);
+
+typedef struct {
+    const char *name;
+    const char *csr_pem;
+    bool any_client_id;
+    bool renew;
+    const char *who;
+    porch_store_fn also; /* run in the same transaction (the service's group); may be NULL */
+    void *also_ctx;
+} porch_registry_service_spec;
+
+porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *signer,
+                                     const porch_registry_service_spec *spec, porch_registry_issued *ret,
+                                     porch_why *why);
+/* `also` as above: what belongs to the service goes with it. */
+porch_err porch_registry_service_remove(porch_registry *r, const char *name, const char *who,
+                                        porch_store_fn also, void *also_ctx, porch_why *why);
+
+/* timezone: an IANA name such as "Europe/Berlin"; NULL means "UTC". `id` follows the grammar of ids and is
+ * made from the name when NULL. */
+porch_err porch_registry_household_add(porch_registry *r, const char *id, const char *name,
+                                       const char *timezone, const char *who, porch_why *why);
+porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *timezone,
+                                                const char *who, porch_why *why);
+
+/* ---- looking (memory; any thread)
+ * ------------------------------------------------------------------------ */
+
+typedef struct {
+    char id[PORCH_REGISTRY_NAME_BYTES];
+    char product[PORCH_REGISTRY_NAME_BYTES];
+    char household[PORCH_REGISTRY_NAME_BYTES];
+    uint64_t added_ms;
+    uint64_t revoked_ms;   /* 0: in force */
+    uint64_t last_seen_ms; /* 0: never */
+    bool online;
+    uint64_t certificate_ends_ms; /* of the newest certificate */
+    uint8_t fingerprint[32];
+} porch_registry_device;
+
+typedef struct {
+    char name[PORCH_REGISTRY_NAME_BYTES];
+    bool any_client_id;
+    uint64_t added_ms;
+    uint64_t certificate_ends_ms;
+    uint8_t fingerprint[32];
+} porch_registry_service;
+
+typedef struct {
+    char id[PORCH_REGISTRY_NAME_BYTES];
+    char name[PORCH_REGISTRY_TEXT_BYTES];
+    char timezone[PORCH_REGISTRY_NAME_BYTES];
+    uint64_t added_ms;
+} porch_registry_household;
+
+/* Visits in order of name while fn answers true; fn must not call back into the registry. NULL household:
+ * all. */
+void porch_registry_devices(porch_registry *r, const char *household,
+                            bool (*fn)(const porch_registry_device *, void *), void *ctx);
+void porch_registry_services(porch_registry *r, bool (*fn)(const porch_registry_service *, void *),
+                             void *ctx);
+void porch_registry_households(porch_registry *r, bool (*fn)(const porch_registry_household *, void *),
+                               void *ctx);
+/* PORCH_ERR_NOT_FOUND or a copy in *ret. */
+porch_err porch_registry_device_get(porch_registry *r, const char *id, porch_registry_device *ret);
+porch_err porch_registry_service_get(porch_registry *r, const char *name, porch_registry_service *ret);
+porch_err porch_registry_household_get(porch_registry *r, const char *id, porch_registry_household *ret);
+
+typedef struct {
+    size_t devices, devices_online, services, households;
+} porch_registry_counts;
+void porch_registry_count(porch_registry *r, porch_registry_counts *ret);
+
+/* ---- observers
+ * --------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    PORCH_REGISTRY_ADDED,
+    PORCH_REGISTRY_RENEWED,
+    PORCH_REGISTRY_REVOKED, /* live sessions of it must end */
+    PORCH_REGISTRY_REMOVED, /* live sessions of it must end */
+    PORCH_REGISTRY_ONLINE,  /* on the shard that said so: must not block */
+    PORCH_REGISTRY_OFFLINE
+} porch_registry_what;
+
+typedef void (*porch_registry_change_fn)(porch_principal_kind kind, const char *name,
+                                         porch_registry_what what, void *ctx);
+/* Register before the first change. Called after the change is durable and in memory. */
+void porch_registry_on_change(porch_registry *r, porch_registry_change_fn fn, void *ctx);
+
+#endif

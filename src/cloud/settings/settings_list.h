@@ -1,0 +1,43 @@
+/* Every setting and every limit of the hub, once:
+ *
+ *   X(section, key, field, TYPE, default, min, max, "help")
+ *
+ * `section.key` is the name in hub.conf, `field` the member of porch_settings. TYPE is U32, U64, TEXT or
+ * BOOL. For TEXT, min and max are lengths in bytes; for BOOL they are 0 and 1. The unit comes last in the
+ * key. The parser, the written hub.conf, its comments and the documentation all come from this page. */
+#ifndef PORCH_CLOUD_SETTINGS_LIST_H
+#define PORCH_CLOUD_SETTINGS_LIST_H
+
+/* clang-format off */
+#define PORCH_SETTINGS_LIST(X) \
+    X(hub, id,                 hub_id,               TEXT, "",          0, 64,   "this hub's own name, made at init") \
+    X(hub, names,              hub_names,            TEXT, "localhost,127.0.0.1,::1", 1, 1000, "names and addresses that devices and browsers use, by comma; they stand in the server certificates") \
+    X(hub, bind,               hub_bind,             TEXT, "",          0, 64,   "address to listen on; empty means every address") \
+    X(hub, mqtt_port,          hub_mqtt_port,        U32,  8883,        0, 65535, "MQTT over TLS for devices and services; 0 means any free port") \
+    X(hub, device_port,        hub_device_port,      U32,  8444,        0, 65535, "HTTPS for devices: clips; 0 means any free port") \
+    X(hub, https_port,         hub_https_port,       U32,  8443,        0, 65535, "HTTPS for people: app and API; 0 means any free port") \
+    X(hub, user,               hub_user,             TEXT, "",          0, 32,   "the user the hub runs as when it is started as root; empty means the starter") \
+    X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: file") \
+    X(hub, https_cert,         hub_https_cert,       TEXT, "",          0, 1000, "certificate chain of a public name for the people's port; empty means the hub's own web CA") \
+    X(hub, https_key,          hub_https_key,        TEXT, "",          0, 1000, "private key that belongs to hub.https_cert") \
+    X(hub, shards,             hub_shards,           U32,  0,           0, 256,  "threads that serve connections; 0 means one a core") \
+    X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \
+    X(people, app_dir,         people_app_dir,       TEXT, "",          0, 1000, "folder of the built app; empty means share/porchlight/app beside the programs") \
+    X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
+    X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
+    X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
+    X(store, cache_kib,        store_cache_kib,      U32,  4096,        256, 1048576, "page cache of one database connection") \
+    X(store, checkpoint_pages, store_checkpoint_pages, U32, 2000,       100, 1000000, "pages in the write-ahead log before it is folded into the database") \
+    X(store, keep_days,        store_keep_days,      U32,  30,          0, 36500, "days that stored messages are kept; 0 means for ever") \
+    X(store, keep_rows,        store_keep_rows,      U64,  20000000,    0, 1000000000000, "most stored messages, oldest out first; 0 means no limit") \
+    X(store, tick_ms,          store_tick_ms,        U32,  5000,        10, 3600000, "time between two rounds of housekeeping: retention, last-seen times") \
+    X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
+    X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
+    X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
+    X(grants, statements,      grants_statements,    U32,  64,          1, 4096, "most statements that may apply to one device or service") \
+    X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
+    X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request or answer on the admin socket") \
+    X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")
+/* clang-format on */
+
+#endif

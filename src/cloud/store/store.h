@@ -1,0 +1,97 @@
+/* The store: one writer thread, one fsync a batch, tickets that turn durable.
+ *
+ *   shard ─append─► lane ─┐                              ┌─► lane results ─poll─► shard acknowledges
+ *   shard ─append─► lane ─┼─► writer: begin, jobs, rows, commit+fsync ─┼─► porch_store_write returns
+ *   thread ─write(fn)─────┘   (all that waits is one batch)            └─► on_commit observers
+ *
+ *   thread ─read(fn)──────► a pooled connection with its own snapshot
+ *
+ * What is reported durable has been committed with synchronous=FULL. When the disk is full or refuses,
+ * everything in that batch is answered PORCH_ERR_FULL or PORCH_ERR_IO, nothing of it is kept, and the
+ * writer tries again with the next batch: it needs no hand when space returns. */
+#ifndef PORCH_CLOUD_STORE_H
+#define PORCH_CLOUD_STORE_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "cloud/settings/settings.h"
+#include "cloud/store/db.h"
+
+typedef struct porch_store porch_store;
+typedef struct porch_store_lane porch_store_lane;
+
+/* Opens DIR/hub.db (made when missing, mode 0600), brings it to this program's version and starts the
+ * writer. PORCH_ERR_UNSUPPORTED: the database is from a newer program. The settings are copied. */
+porch_err porch_store_open(const char *dir, const porch_settings *settings, porch_store **ret,
+                           porch_why *why);
+/* Writes what waits, stops the writer, closes. Lanes are freed with it. No other call may be under way. */
+void porch_store_close(porch_store *s);
+
+/* ---- statements of any room ------------------------------------------------------------------------ */
+
+typedef porch_err (*porch_store_fn)(porch_db *db, void *ctx, porch_why *why);
+
+/* Runs fn on the writer thread inside the batch's transaction; its own savepoint is rolled back when it
+ * returns an error. Returns when the batch is durable: fn's error, or PORCH_ERR_FULL / _IO / _DATABASE when
+ * the batch was lost as a whole. Blocks; any thread but a shard and but the writer itself (that one gets
+ * PORCH_ERR_INTERNAL). fn runs at most once. */
+porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why);
+/* Runs fn on the caller's thread with a read-only snapshot. Waits while all readers are taken. Any thread
+ * but a shard. */
+porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why);
+
+/* ---- messages -------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t at_ms; /* when the hub took it */
+    porch_bytes device, topic, payload;
+    uint8_t qos;
+} porch_store_message;
+
+/* One lane for each shard: one thread appends and polls. wake(ctx) is called on the writer thread when
+ * results wait; it must not block. NULL when there is no memory. */
+porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx), void *wake_ctx);
+/* Copies the message into the lane and gives its ticket: 1, 2, 3, ... PORCH_ERR_BUSY while the lane is
+ * full (come back after a poll has freed something), PORCH_ERR_LIMIT for a message that never fits.
+ * No lock, no heap. */
+porch_err porch_store_lane_append(porch_store_lane *lane, const porch_store_message *m, uint64_t *ticket);
+/* True: every ticket up to *upto (above the last such answer) shares *result: PORCH_OK means durable,
+ * anything else that none of them was kept. False: nothing new. Answers come in ticket order. */
+bool porch_store_lane_poll(porch_store_lane *lane, uint64_t *upto, porch_err *result);
+/* The greatest message number that is durable. Any thread. */
+uint64_t porch_store_durable_seq(const porch_store *s);
+
+/* ---- observers: register all before the first message and write; they run on the writer thread ---------
+ */
+
+/* Called for each message in the transaction that stores it, so what it writes is there exactly when the
+ * message is. An error of class PEER drops what it wrote, is logged, and the message stays; any other
+ * refuses the message. May be called again for the same message when a batch is repeated. */
+typedef porch_err (*porch_store_message_fn)(porch_db *db, const porch_store_message *m, uint64_t seq,
+                                            void *ctx, porch_why *why);
+void porch_store_on_message(porch_store *s, porch_store_message_fn fn, void *ctx);
+/* After each durable batch, before anybody is woken. Must be short; may not call porch_store_write. */
+void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx);
+/* About every store.tick_ms, in a transaction. */
+typedef porch_err (*porch_store_tick_fn)(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why);
+void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx);
+
+/* ---- the rest --------------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t messages;     /* stored since start */
+    uint64_t batches;      /* transactions committed since start */
+    uint64_t lost_batches; /* transactions that the disk refused */
+    uint64_t durable_seq;
+    porch_err state; /* PORCH_OK, or what the last batch was refused with */
+} porch_store_counts;
+void porch_store_count(const porch_store *s, porch_store_counts *ret);
+
+/* A whole, consistent copy of the database as of now, written to a new file (mode 0600). Blocks; the hub
+ * goes on meanwhile. progress may be NULL; it gets 0..1. */
+porch_err porch_store_copy(porch_store *s, const char *path, void (*progress)(double done, void *ctx),
+                           void *ctx, porch_why *why);
+/* The schema number that this program writes, and the one of a file (no store open there). */
+int porch_store_schema(void);
+
+#endif
