@@ -1,0 +1,97 @@
+/* Certificates read, requests made and checked, certificates issued.
+ *
+ *   root (offline) ─► issuing CA (signer) ─┬► device, service: SAN URI, clientAuth only, empty subject
+ *                                          └► hub server:      SAN DNS/IP, serverAuth only
+ *   web CA (self-signed, critically name-constrained) ─► web server: SAN DNS/IP, serverAuth only
+ *
+ * Times are Unix milliseconds; certificates hold whole seconds (rounded down). PEM out is appended to the
+ * caller's buffer (PORCH_X509_PEM_BYTES always suffices for one certificate). `why` may be NULL.
+ * Profile: RFC 5280. All functions are thread-safe. */
+#ifndef PORCH_CRYPTO_X509_H
+#define PORCH_CRYPTO_X509_H
+
+#include "crypto/identity.h"
+#include "crypto/keystore.h"
+
+#define PORCH_X509_PEM_BYTES   8192
+#define PORCH_X509_INPUT_BYTES 65536 /* longer input is refused unread */
+
+typedef struct {
+    porch_identity identity;     /* NONE unless there is exactly one SAN URI and it is one of ours */
+    uint8_t fingerprint[32];     /* SHA-256 of the DER */
+    uint8_t public_key_hash[32]; /* SHA-256 of the SubjectPublicKeyInfo: the same after renewal with the
+                                    same key */
+    char serial[65];             /* lower-case hex */
+    uint64_t not_before_ms;
+    uint64_t not_after_ms;
+    bool has_common_name;
+    bool is_ca;
+    bool client_auth; /* the usage is named: a certificate without extended key usage has neither */
+    bool server_auth;
+    char subject[128]; /* for people only, cut when long: RFC 2253 text */
+    char issuer[128];
+} porch_x509_info;
+
+/* The first certificate of a PEM text, or one in DER with nothing after it. */
+porch_err porch_x509_read(porch_bytes pem_or_der, porch_x509_info *ret, porch_why *why);
+/* Are they pairs? STATE when not. */
+porch_err porch_x509_check_key(porch_bytes pem, const porch_key *key, porch_why *why);
+/* Does the chain (leaf first) end at one of `ca_pem` at `now_ms`, with the usage (server or client)? AUTH
+ * with the reason when not, EXPIRED when only time is the reason. */
+porch_err porch_x509_verify(porch_bytes chain_pem, porch_bytes ca_pem, bool server, uint64_t now_ms,
+                            porch_why *why);
+/* Does the certificate cover this DNS name or IP address? NOT_FOUND when not. */
+porch_err porch_x509_covers(porch_bytes pem, const char *name_or_ip, porch_why *why);
+
+/* A PKCS#10 request (RFC 2986) with empty subject and no attributes: the hub decides what goes in. */
+porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *why);
+/* One request in PEM or DER. Its signature is checked (proof of possession: SIGNATURE); keys other than
+ * P-256, P-384 and Ed25519 are UNSUPPORTED; subject and wished-for extensions are ignored. */
+porch_err porch_csr_read(porch_bytes pem_or_der, porch_public_key *ret, porch_why *why);
+
+/* An issuer: its certificate and key. */
+typedef struct {
+    porch_bytes cert_pem;
+    const porch_key *key;
+} porch_ca;
+
+#define PORCH_CA_MAX_NAMES 16
+
+/* DNS names (letters, digits, '-' in labels; no wildcard) or IP addresses in text. */
+typedef struct {
+    const char *name[PORCH_CA_MAX_NAMES];
+    size_t count;
+} porch_ca_names;
+
+/* A self-signed root for devices: may have one CA below it. */
+porch_err porch_ca_make_root(const char *name, const porch_key *key, uint64_t from_ms, unsigned years,
+                             porch_buf *out_pem, porch_why *why);
+/* An issuing CA under a root: may have none below it. */
+porch_err porch_ca_make_issuing(const porch_ca *root, const char *name, const porch_public_key *subject,
+                                uint64_t from_ms, unsigned years, porch_buf *out_pem, porch_why *why);
+/* A self-signed CA for browsers, serverAuth only, critically constrained to exactly these names: whatever
+ * kind (DNS, IPv4, IPv6) is not among them is excluded whole, since an unnamed kind would be unconstrained.
+ */
+porch_err porch_ca_make_web(const char *name, const porch_key *key, const porch_ca_names *names,
+                            uint64_t from_ms, unsigned years, porch_buf *out_pem, porch_why *why);
+
+typedef enum {
+    PORCH_PROFILE_DEVICE = 1,
+    PORCH_PROFILE_SERVICE,
+    PORCH_PROFILE_HUB_SERVER,
+    PORCH_PROFILE_WEB_SERVER
+} porch_profile;
+
+typedef struct {
+    porch_profile profile;
+    const char *id;       /* DEVICE, SERVICE: the id or name */
+    porch_ca_names names; /* HUB_SERVER, WEB_SERVER: at least one */
+    uint64_t not_before_ms;
+    uint64_t not_after_ms; /* not after the issuer's end: LIMIT */
+} porch_ca_request;
+
+/* Appends the leaf in PEM (the issuer's certificate is not repeated). Serial: 127 random bits. */
+porch_err porch_ca_issue(const porch_ca *issuer, const porch_public_key *subject,
+                         const porch_ca_request *request, porch_buf *out_pem, porch_why *why);
+
+#endif
