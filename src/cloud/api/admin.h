@@ -28,7 +28,7 @@ struct porch_listener;
 
 /* What commands work on. A pointer is NULL where the hub does not run that part (admin-only, tests); a
  * command that needs it answers PORCH_ERR_STATE. Everything outlives the admin server. */
-typedef struct {
+typedef struct porch_admin_world {
     const char *dir;
     const porch_settings *settings;
     uint16_t port[3]; /* mqtt, device, people; 0 when not listening */

@@ -14,20 +14,21 @@
 #define PORCH_CLOUD_REGISTRY_H
 
 #include "cloud/store/store.h"
+#include "crypto/identity.h"
 
 typedef struct porch_registry porch_registry;
 typedef struct porch_signer_client porch_signer_client;
 
 enum { PORCH_REGISTRY_NAME_BYTES = 65, PORCH_REGISTRY_TEXT_BYTES = 129 };
 
-typedef enum {
-    PORCH_PRINCIPAL_NONE = 0,
-    PORCH_PRINCIPAL_DEVICE = 1,
-    PORCH_PRINCIPAL_SERVICE = 2
-} porch_principal_kind;
+/* A principal is what a certificate speaks for: NONE, DEVICE or SERVICE. */
+typedef porch_identity_kind porch_principal_kind;
+#define PORCH_PRINCIPAL_NONE    PORCH_IDENTITY_NONE
+#define PORCH_PRINCIPAL_DEVICE  PORCH_IDENTITY_DEVICE
+#define PORCH_PRINCIPAL_SERVICE PORCH_IDENTITY_SERVICE
 
 /* What a connection is admitted as. A copy; it does not change with the registry. */
-typedef struct {
+typedef struct porch_registry_entry {
     porch_principal_kind kind;
     char name[PORCH_REGISTRY_NAME_BYTES];
     char product[PORCH_REGISTRY_NAME_BYTES];   /* device only, else "" */
@@ -113,7 +114,7 @@ porch_err porch_registry_household_set_timezone(porch_registry *r, const char *i
 /* ---- looking (memory; any thread)
  * ------------------------------------------------------------------------ */
 
-typedef struct {
+typedef struct porch_registry_device {
     char id[PORCH_REGISTRY_NAME_BYTES];
     char product[PORCH_REGISTRY_NAME_BYTES];
     char household[PORCH_REGISTRY_NAME_BYTES];

@@ -20,7 +20,7 @@ enum { PORCH_SETTINGS_TEXT_BYTES = 1024 };
 #define PORCH_SETTINGS_FIELD_TEXT(field) char field[PORCH_SETTINGS_TEXT_BYTES];
 #define PORCH_SETTINGS_FIELD(section, key, field, type, def, min, max, help) \
     PORCH_SETTINGS_FIELD_##type(field)
-typedef struct {
+typedef struct porch_settings {
     PORCH_SETTINGS_LIST(PORCH_SETTINGS_FIELD)
 } porch_settings;
 #undef PORCH_SETTINGS_FIELD

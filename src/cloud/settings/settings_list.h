@@ -11,7 +11,7 @@
 /* clang-format off */
 #define PORCH_SETTINGS_LIST(X) \
     X(hub, id,                 hub_id,               TEXT, "",          0, 64,   "this hub's own name, made at init") \
-    X(hub, names,              hub_names,            TEXT, "localhost,127.0.0.1,::1", 1, 1000, "names and addresses that devices and browsers use, by comma; they stand in the server certificates") \
+    X(hub, name,               hub_name,             TEXT, "localhost 127.0.0.1 ::1", 1, 1000, "names and addresses that devices and browsers use, by space; they stand in the server certificates") \
     X(hub, bind,               hub_bind,             TEXT, "",          0, 64,   "address to listen on; empty means every address") \
     X(hub, mqtt_port,          hub_mqtt_port,        U32,  8883,        0, 65535, "MQTT over TLS for devices and services; 0 means any free port") \
     X(hub, device_port,        hub_device_port,      U32,  8444,        0, 65535, "HTTPS for devices: clips; 0 means any free port") \

@@ -42,7 +42,7 @@ porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_w
 
 /* ---- messages -------------------------------------------------------------------------------------- */
 
-typedef struct {
+typedef struct porch_store_message {
     uint64_t at_ms; /* when the hub took it */
     porch_bytes device, topic, payload;
     uint8_t qos;
