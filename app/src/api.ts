@@ -1,0 +1,87 @@
+// The hub's API as the pages use it: typed answers, and every refusal as a Problem with a sentence for people.
+
+export interface User { name: string; role: string; household: string; household_name: string; timezone: string }
+export type Box = [number, number, number, number];
+export interface Clip { id: string; state: "recording" | "complete"; bytes: number; sha256: string | null; url: string }
+export interface PersonSeen { score: number; box: Box; at_ms: number; picture: string }
+export interface HomeEvent {
+  id: string; device: string; product: string; kind: string; at_ms: number; received_at_ms: number; score: number; box: Box;
+  thumbnail: string | null; clip: Clip | null; person: PersonSeen | null;
+}
+export interface Device {
+  id: string; product: string; household: string; state: string; online: boolean; last_seen_ms: number | null;
+  certificate_ends_ms: number | null;
+}
+export interface PasswordAdvice {
+  ok: boolean; long_enough: boolean; capital: boolean; symbol: boolean; guesses_log10: number; strong: boolean; tips: string[];
+}
+export interface SetupMade { totp_uri: string; totp_secret: string; qr_svg: string }
+
+export class Problem extends Error {
+  constructor(readonly status: number, readonly slug: string, detail: string, readonly retryAfter: number) {
+    super(detail);
+  }
+}
+
+const SENTENCES: Record<number, string> = {
+  0: "The hub cannot be reached. Check that you are on the right network; this page tries again by itself.",
+  401: "Please sign in.",
+  429: "Too many attempts. Wait a little, then try again.",
+  503: "The hub is busy or just starting. Try again in a moment.",
+};
+
+async function problemOf(response: Response): Promise<Problem> {
+  let slug = "", detail = "";
+  try {
+    const body = (await response.json()) as { type?: string; detail?: string };
+    slug = (body.type ?? "").split(":").pop() ?? "";
+    detail = body.detail ?? "";
+  } catch { /* not a problem document: the status speaks */ }
+  const retry = Number(response.headers.get("Retry-After") ?? 0);
+  return new Problem(response.status, slug, detail || (SENTENCES[response.status] ?? `The hub answered ${response.status}.`), retry);
+}
+
+let onSignedOut: () => void = () => undefined;
+// Called once by main: what to do when the hub says that nobody is signed in.
+export function whenSignedOut(act: () => void): void {
+  onSignedOut = act;
+}
+
+async function ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: "same-origin",
+      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (gone) {
+    if (signal?.aborted) throw gone;
+    throw new Problem(0, "unreachable", SENTENCES[0] ?? "", 0);
+  }
+  if (!response.ok) {
+    const problem = await problemOf(response);
+    if (response.status === 401 && !path.endsWith("/login") && !path.endsWith("/me")) onSignedOut();
+    throw problem;
+  }
+  return (response.status === 204 ? undefined : await response.json()) as T;
+}
+
+export const api = {
+  me: () => ask<{ user: User }>("GET", "/api/v1/me").then((answer) => answer.user),
+  login: (name: string, password: string, code: string) =>
+    ask<{ user: User }>("POST", "/api/v1/login", { name, password, code }).then((answer) => answer.user),
+  logout: () => ask<void>("POST", "/api/v1/logout", {}),
+  setup: (token: string, name: string, password: string, timezone: string) =>
+    ask<SetupMade>("POST", "/api/v1/setup", { token, name, password, timezone }),
+  confirm: (token: string, code: string) =>
+    ask<{ user: User }>("POST", "/api/v1/setup/confirm", { token, code }).then((answer) => answer.user),
+  passwordCheck: (password: string, name: string, signal: AbortSignal) =>
+    ask<PasswordAdvice>("POST", "/api/v1/password-check", { password, name }, signal),
+  events: (before: string | null) =>
+    ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
+  event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
+  devices: () => ask<{ devices: Device[] }>("GET", "/api/v1/devices").then((answer) => answer.devices),
+};

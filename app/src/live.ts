@@ -1,0 +1,60 @@
+// The live stream: one EventSource for the whole page. Parts of the page listen by kind; the browser reconnects
+// by itself and names the last id it saw, so the hub sends what was missed, and an id seen twice is passed on once.
+import type { Clip, HomeEvent } from "./api";
+
+export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent }
+export interface News { motion: HomeEvent; person: PersonNews; clip: { event?: string; clip?: Clip } & Partial<Clip>; device: { id: string; online: boolean } }
+type Listener<K extends keyof News> = (news: News[K]) => void;
+
+const listeners: { [K in keyof News]: Set<Listener<K>> } = { motion: new Set(), person: new Set(), clip: new Set(), device: new Set() };
+const stateListeners = new Set<(connected: boolean) => void>();
+const seen = new Set<string>();
+let source: EventSource | null = null;
+let connected = false;
+
+function setConnected(now: boolean): void {
+  connected = now;
+  stateListeners.forEach((tell) => tell(now));
+}
+
+function pass<K extends keyof News>(kind: K, message: MessageEvent<string>): void {
+  const news = JSON.parse(message.data) as News[K];
+  if (kind === "person") {
+    const id = (news as PersonNews).notification.id;
+    if (seen.has(id)) return;
+    seen.add(id);
+  }
+  listeners[kind].forEach((tell) => tell(news));
+}
+
+export const live = {
+  start(): void {
+    if (source) return;
+    source = new EventSource("/api/v1/events/stream");
+    source.onopen = () => setConnected(true);
+    source.onerror = () => {
+      setConnected(false);
+      // A refusal (signed out, hub restarted with another key) ends the source for good: begin anew later.
+      if (source?.readyState === EventSource.CLOSED) {
+        source = null;
+        setTimeout(() => live.start(), 5000);
+      }
+    };
+    for (const kind of ["motion", "person", "clip", "device"] as const)
+      source.addEventListener(kind, (message) => pass(kind, message as MessageEvent<string>));
+  },
+  stop(): void {
+    source?.close();
+    source = null;
+    setConnected(false);
+  },
+  on<K extends keyof News>(kind: K, tell: Listener<K>): () => void {
+    listeners[kind].add(tell);
+    return () => listeners[kind].delete(tell);
+  },
+  onState(tell: (now: boolean) => void): () => void {
+    stateListeners.add(tell);
+    tell(connected);
+    return () => stateListeners.delete(tell);
+  },
+};

@@ -1,0 +1,74 @@
+// Where the page begins: finds out who is signed in, shows the page of the address, keeps the live stream.
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { api, whenSignedOut, type User } from "./api";
+import { live } from "./live";
+import { Banner } from "./parts/banner";
+import { Frame } from "./parts/frame";
+import { Notice } from "./parts/notice";
+import { DevicesPage } from "./pages/devices";
+import { EventPage } from "./pages/event";
+import { LoginPage } from "./pages/login";
+import { SetupPage } from "./pages/setup";
+import { TimelinePage } from "./pages/timeline";
+import { go, useRoute } from "./route";
+import "./style.css";
+
+function Page({ path, user }: { path: string; user: User }) {
+  const event = /^\/events\/([^/]+)$/.exec(path);
+  if (path === "/") return <TimelinePage user={user} />;
+  if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
+  if (path === "/devices") return <DevicesPage user={user} />;
+  return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
+}
+
+function App() {
+  const path = useRoute();
+  const [user, setUser] = useState<User | null>(null);
+  const [asked, setAsked] = useState(false);
+
+  useEffect(() => {
+    whenSignedOut(() => {
+      live.stop();
+      setUser(null);
+    });
+    api.me().then(setUser, () => undefined).finally(() => setAsked(true));
+  }, []);
+  useEffect(() => {
+    if (user) live.start();
+  }, [user]);
+
+  const welcome = (now: User) => {
+    setUser(now);
+    if (path === "/login" || path === "/setup") go("/", true);
+  };
+  const signOut = async () => {
+    await api.logout().catch(() => undefined);
+    live.stop();
+    setUser(null);
+    go("/login");
+  };
+
+  if (path === "/setup") return <SetupPage onDone={welcome} />;
+  if (!asked) return <p class="waiting" role="status">Loading…</p>;
+  if (!user || path === "/login") return <LoginPage onDone={welcome} />;
+  return (
+    <Frame path={path} user={user} onSignOut={signOut}>
+      <Banner user={user} />
+      <Page path={path} user={user} />
+    </Frame>
+  );
+}
+
+// Links to our own pages do not load anew.
+document.addEventListener("click", (click) => {
+  const link = (click.target as Element).closest?.("a");
+  if (!link || click.defaultPrevented || click.button !== 0 || click.metaKey || click.ctrlKey || click.shiftKey) return;
+  if (link.origin !== location.origin || link.hasAttribute("download") || link.target || link.hash) return;
+  click.preventDefault();
+  go(link.pathname);
+  document.getElementById("main")?.focus();
+});
+
+const root = document.getElementById("app");
+if (root) render(<App />, root);

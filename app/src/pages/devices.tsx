@@ -1,0 +1,52 @@
+// The household's devices: who is there, when each was last seen, and when its certificate ends.
+import { useEffect, useState } from "preact/hooks";
+import { api, type Device, type User } from "../api";
+import { live } from "../live";
+import { Alert, Notice } from "../parts/notice";
+import { ago, full } from "../when";
+
+function seen(device: Device, zone: string) {
+  if (device.online) return "connected now";
+  if (!device.last_seen_ms) return "never connected";
+  return <>last seen <time dateTime={new Date(device.last_seen_ms).toISOString()} title={full(device.last_seen_ms, zone)}>{ago(device.last_seen_ms)}</time></>;
+}
+
+function Row({ device, zone }: { device: Device; zone: string }) {
+  const revoked = device.state === "revoked";
+  return (
+    <li class="device" data-device={device.id}>
+      <span class={device.online ? "dot dot-on" : "dot"} aria-hidden="true" />
+      <div>
+        <h2>{device.id}</h2>
+        <p>{device.product} · {revoked ? "revoked" : seen(device, zone)}</p>
+        {!revoked && device.certificate_ends_ms !== null && <p class="hint">Certificate ends {full(device.certificate_ends_ms, zone)}</p>}
+      </div>
+    </li>
+  );
+}
+
+export function DevicesPage({ user }: { user: User }) {
+  const [devices, setDevices] = useState<Device[] | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  useEffect(() => {
+    document.title = "Devices · Porchlight";
+    const load = () => api.devices().then(setDevices, (failed: Error) => setWrong(failed.message));
+    void load();
+    return live.on("device", () => void load());
+  }, []);
+  if (!devices) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the devices…</p>;
+  if (devices.length === 0)
+    return (
+      <Notice title="No devices yet">
+        <p>Give the first one an identity on the hub's machine:</p>
+        <pre tabIndex={0}>porchlight -C DIR device add front-door --product camera --out front-door</pre>
+        <p>Copy the folder to the device and start its program with it. It shows here once it connects.</p>
+      </Notice>
+    );
+  return (
+    <>
+      <h1>Devices</h1>
+      <ul class="devices">{devices.map((device) => <Row key={device.id} device={device} zone={user.timezone} />)}</ul>
+    </>
+  );
+}

@@ -1,0 +1,65 @@
+// One event: its clip, and what, where, when and why.
+import { useEffect, useState } from "preact/hooks";
+import { api, type HomeEvent, type User } from "../api";
+import { live } from "../live";
+import { Alert } from "../parts/notice";
+import { Picture } from "../parts/picture";
+import { full } from "../when";
+
+function size(bytes: number): string {
+  return bytes < 1_000_000 ? `${Math.round(bytes / 1000)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+function Player({ event }: { event: HomeEvent }) {
+  const [broken, setBroken] = useState(false);
+  const picture = event.person?.picture ?? event.thumbnail;
+  if (!event.clip || event.clip.state !== "complete")
+    return (
+      <figure>
+        <Picture src={picture} box={event.person?.box ?? null} alt={`Picture of the event at ${event.device}`} />
+        <figcaption role="status">{event.clip ? "The clip is still arriving; it plays here as soon as it is whole." : "This event has no clip."}</figcaption>
+      </figure>
+    );
+  return (
+    <>
+      <video class="player" controls playsInline preload="auto" src={event.clip.url} {...(picture ? { poster: picture } : {})}
+        aria-label={`Clip from ${event.device}`} onError={() => setBroken(true)} />
+      <Alert text={broken ? "This browser could not play the clip. Download it below instead." : null} />
+    </>
+  );
+}
+
+export function EventPage({ id, user }: { id: string; user: User }) {
+  const [event, setEvent] = useState<HomeEvent | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  useEffect(() => {
+    document.title = "Event · Porchlight";
+    const load = () => api.event(id).then(setEvent, (failed: Error) => setWrong(failed.message));
+    void load();
+    const stops = [
+      live.on("clip", (news) => { if (!news.event || news.event === id) void load(); }),
+      live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
+    ];
+    return () => stops.forEach((stop) => stop());
+  }, [id]);
+  if (!event) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the event…</p>;
+  const person = event.person;
+  return (
+    <article class="one">
+      <p><a href="/">Back to the timeline</a></p>
+      <h1>{person ? "Person" : "Motion"} at {event.device}</h1>
+      <Player event={event} />
+      <dl>
+        <div><dt>When</dt><dd>{full(event.at_ms, user.timezone)}</dd></div>
+        <div><dt>Where</dt><dd>{event.device} ({event.product})</dd></div>
+        <div><dt>Why</dt><dd>{person
+          ? `The hub's analysis saw a person in several pictures (score ${person.score.toFixed(2)}).`
+          : `Something moved (${Math.round(event.score * 100)} % of the motion scale); no person was found.`}</dd></div>
+        {event.clip?.state === "complete" && (
+          <div><dt>Clip</dt><dd><a href={event.clip.url} download={`${event.device}-${event.at_ms}.mp4`}>Download ({size(event.clip.bytes)})</a>
+            {event.clip.sha256 && <><br /><span class="hint">SHA-256 <code class="hash">{event.clip.sha256}</code></span></>}</dd></div>
+        )}
+      </dl>
+    </article>
+  );
+}

@@ -1,0 +1,23 @@
+// The live banner: a person was seen just now. It stays until closed, opened or replaced by the next.
+import { useEffect, useState } from "preact/hooks";
+import type { User } from "../api";
+import { live, type PersonNews } from "../live";
+import { clock } from "../when";
+import { PersonIcon } from "./icons";
+
+export function Banner({ user }: { user: User }) {
+  const [news, setNews] = useState<PersonNews | null>(null);
+  useEffect(() => live.on("person", setNews), []);
+  return (
+    <div role="status" aria-live="polite" class="banner-place">
+      {news && (
+        <div class="banner" data-notification={news.notification.id}>
+          <PersonIcon />
+          <p><strong>Person at {news.event.device}</strong> <span>{clock(news.notification.at_ms, user.timezone)}</span></p>
+          <a class="button" href={`/events/${encodeURIComponent(news.event.id)}`} onClick={() => setNews(null)}>Watch</a>
+          <button type="button" class="plain" onClick={() => setNews(null)}>Dismiss</button>
+        </div>
+      )}
+    </div>
+  );
+}

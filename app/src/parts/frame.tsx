@@ -1,0 +1,32 @@
+// The frame around every page of a signed-in person: where you are, whether the page is live, the way out.
+import type { ComponentChildren } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import type { User } from "../api";
+import { live } from "../live";
+import { DevicesIcon, LampIcon, OutIcon, TimelineIcon } from "./icons";
+
+function LiveDot() {
+  const [on, setOn] = useState(false);
+  useEffect(() => live.onState(setOn), []);
+  return <span class={on ? "live live-on" : "live"}>{on ? "Live" : "Connecting…"}</span>;
+}
+
+export function Frame(props: { path: string; user: User; onSignOut: () => void; children: ComponentChildren }) {
+  const here = (path: string) => (props.path === path ? { "aria-current": "page" as const } : {});
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(click) => { click.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</a>
+      <header class="top">
+        <a class="brand" href="/"><LampIcon /><span>Porchlight</span></a>
+        <span class="house">{props.user.household_name}</span>
+        <LiveDot />
+      </header>
+      <nav class="tabs" aria-label="Pages">
+        <a href="/" {...here("/")}><TimelineIcon />Timeline</a>
+        <a href="/devices" {...here("/devices")}><DevicesIcon />Devices</a>
+        <button type="button" onClick={props.onSignOut}><OutIcon />Sign out</button>
+      </nav>
+      <main id="main" tabIndex={-1}>{props.children}</main>
+    </>
+  );
+}
