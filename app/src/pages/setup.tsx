@@ -49,7 +49,7 @@ function Account(props: { token: string; onMade: (made: SetupMade) => void }) {
         <label for="name">Name to sign in with</label>
         <input id="name" name="username" autocomplete="username" autocapitalize="none" required maxLength={64} value={name}
           aria-describedby="name-hint" onInput={(input) => setName(input.currentTarget.value)} />
-        <p id="name-hint" class="hint">Lower-case letters, digits and dashes, such as robin.</p>
+        <p id="name-hint" class="hint">Up to 64 characters, such as Robin.</p>
       </div>
       <PasswordField name={name} value={password} onChange={(value, ok) => { setPassword(value); setGood(ok); }} />
       <div class="field">
