@@ -1,9 +1,7 @@
 """The people's door: setup, sign-in with a second factor, sessions, and what a browser must not be tricked into."""
 
-import json
 import socket
 import ssl
-import time
 import unittest
 import urllib.parse
 
@@ -46,10 +44,7 @@ class People(case.HubCase):
         code = first.next_code()
         self.owner._last_step = first._last_step
         good = {"name": "robin", "password": lab.Person.PASSWORD, "code": code}
-        deadline = time.time() + 90
-        while first.ask("POST", "/api/v1/login", good).status != 200:  # the next step's code is good once its time is near
-            self.assertLess(time.time(), deadline, "a fresh code was never accepted")
-            self.assertEqual(self.hub.log.wait_for(lambda text: False, 5), None)
+        self.assertEqual(first.ask("POST", "/api/v1/login", good).status, 200)  # one step ahead is allowed
         again = self.hub.person().ask("POST", "/api/v1/login", good)
         self.assertEqual(again.status, 401)
         self.logged("login", "used")
