@@ -94,8 +94,8 @@ static porch_err borrow(porch_call *c, const struct timespec *deadline, int *ret
     pthread_mutex_lock(&c->state);
     while (c->fd < 0 && e == PORCH_OK)
         if (pthread_cond_timedwait(&c->came, &c->state, deadline) != 0 && c->fd < 0)
-            e = porch_fail(why, PORCH_ERR_CHILD, "the %s is away and has not come back yet; try again shortly",
-                           c->helper);
+            e = porch_fail(why, PORCH_ERR_CHILD,
+                           "the %s is away and has not come back yet; try again shortly", c->helper);
     if (e == PORCH_OK) {
         c->in_use = true;
         *ret = c->fd;
@@ -115,14 +115,14 @@ static void give_back(porch_call *c, bool dead) {
     pthread_mutex_unlock(&c->state);
 }
 
-static uint32_t rest_ms(uint64_t until_ms) {
+static int rest_ms(uint64_t until_ms) {
     uint64_t now = porch_clock_mono_ms();
-    return now < until_ms ? (uint32_t)(until_ms - now) : 0;
+    return now < until_ms ? (int)(until_ms - now) : 0;
 }
 
 /* One exchange on one socket; answers to other calls are dropped. */
-static porch_err exchange(int fd, uint32_t number, porch_bytes request, uint64_t until_ms, porch_buf *answer,
-                          porch_why *why) {
+static porch_err exchange(int fd, uint32_t number, porch_bytes request, uint64_t until_ms,
+                          porch_buf *answer, porch_why *why) {
     PORCH_TRY(porch_channel_send(fd, request, NULL, 0, rest_ms(until_ms), why));
     for (;;) {
         size_t no_fds = 0;
@@ -136,7 +136,8 @@ static porch_err exchange(int fd, uint32_t number, porch_bytes request, uint64_t
 
 porch_err porch_call_do(porch_call *c, porch_buf *request, bool repeat, uint32_t timeout_ms,
                         porch_buf *answer, porch_why *why) {
-    if (request->len < PORCH_CALL_NUMBER_BYTES) return porch_fail(why, PORCH_ERR_INTERNAL, "a call without a number");
+    if (request->len < PORCH_CALL_NUMBER_BYTES)
+        return porch_fail(why, PORCH_ERR_INTERNAL, "a call without a number");
     pthread_mutex_lock(&c->turn);
     struct timespec away_until = deadline_after(c->away_wait_ms);
     porch_err e = PORCH_OK;

@@ -1,0 +1,136 @@
+#include "cloud/signer/signer_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "cloud/signer/signer_ipc.h"
+#include "os/call.h"
+
+enum { ANSWER_WAIT_MS = 10000 };
+
+struct porch_signer_client {
+    porch_call *call;
+};
+
+porch_signer_client *porch_signer_client_new(void) {
+    porch_signer_client *c = calloc(1, sizeof *c);
+    if (!c) return NULL;
+    c->call = porch_call_new("signer", PORCH_SIGNER_AWAY_WAIT_MS);
+    if (!c->call) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void porch_signer_client_free(porch_signer_client *c) {
+    if (!c) return;
+    porch_call_free(c->call);
+    free(c);
+}
+
+void porch_signer_client_attach(porch_signer_client *c, int fd) {
+    porch_call_attach(c->call, fd);
+}
+
+bool porch_signer_client_attached(porch_signer_client *c) {
+    return porch_call_attached(c->call);
+}
+
+/* Where an answer's parts go; either may be NULL. Written only when the signer said OK. */
+typedef struct {
+    porch_buf *data;
+    char *secret; /* PORCH_SIGNER_SECRET_TEXT bytes */
+} answer_into;
+
+static porch_err take_answer(porch_bytes message, answer_into into, porch_why *why) {
+    porch_signer_answer answer;
+    porch_err e = porch_signer_answer_read(message, &answer);
+    if (e != PORCH_OK) return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's answer cannot be read");
+    if (answer.error != PORCH_OK)
+        return answer.why.len ? porch_fail(why, answer.error, "%.*s", PORCH_FMT(answer.why)) : answer.error;
+    if (into.data && porch_write_bytes(into.data, answer.data) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "the signer's answer of %zu bytes does not fit",
+                          answer.data.len);
+    if (into.secret && !porch_bytes_to_text(answer.secret, into.secret, PORCH_SIGNER_SECRET_TEXT))
+        return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's secret does not fit");
+    return PORCH_OK;
+}
+
+static porch_err ask(porch_signer_client *c, const porch_signer_request *request, bool repeat,
+                     answer_into into, porch_why *why) {
+    size_t block_bytes = PORCH_SIGNER_MESSAGE_MAX;
+    uint8_t *blocks = malloc(2 * block_bytes);
+    if (!blocks) return porch_fail(why, PORCH_ERR_BUSY, "out of memory for a call to the signer");
+    porch_buf out = {blocks, 0, block_bytes};
+    porch_buf answer = {blocks + block_bytes, 0, block_bytes};
+    porch_err e = porch_signer_request_write(&out, request);
+    if (e != PORCH_OK)
+        e = porch_fail(why, e, "the signer's %s takes less than that", porch_signer_op_name(request->op));
+    else
+        e = porch_call_do(c->call, &out, repeat, ANSWER_WAIT_MS, &answer, why);
+    if (e == PORCH_OK) e = take_answer(porch_buf_bytes(&answer), into, why);
+    porch_wipe(blocks, 2 * block_bytes);
+    free(blocks);
+    return e;
+}
+
+porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profile, const char *const *names,
+                             size_t names_count, porch_bytes csr_pem, uint32_t days, porch_buf *out_pem,
+                             porch_why *why) {
+    if (names_count == 0 || names_count > PORCH_SIGNER_NAMES_MAX)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a certificate takes 1 to %d names",
+                          PORCH_SIGNER_NAMES_MAX);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_ISSUE,
+                                    .profile = profile,
+                                    .days = days,
+                                    .names_count = names_count,
+                                    .data = csr_pem};
+    for (size_t i = 0; i < names_count; i++)
+        request.names[i] = porch_bytes_of(names[i]);
+    return ask(c, &request, true, (answer_into){.data = out_pem}, why);
+}
+
+porch_err porch_signer_totp_make(porch_signer_client *c, const char *account, porch_buf *sealed,
+                                 char secret_base32[PORCH_SIGNER_SECRET_TEXT], porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_TOTP_MAKE, .name = porch_bytes_of(account)};
+    return ask(c, &request, true, (answer_into){sealed, secret_base32}, why);
+}
+
+porch_err porch_signer_totp_check(porch_signer_client *c, const char *account, porch_bytes sealed,
+                                  const char *code, uint64_t now_ms, porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_TOTP_CHECK,
+                                    .name = porch_bytes_of(account),
+                                    .now_ms = now_ms,
+                                    .code = porch_bytes_of(code),
+                                    .data = sealed};
+    return ask(c, &request, false, (answer_into){NULL, NULL}, why);
+}
+
+porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
+                            porch_why *why) {
+    porch_signer_request request = {
+        .op = PORCH_SIGNER_OP_SEAL, .name = porch_bytes_of(label), .data = plain};
+    return ask(c, &request, true, (answer_into){.data = sealed}, why);
+}
+
+porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_bytes sealed,
+                              porch_buf *plain, porch_why *why) {
+    porch_signer_request request = {
+        .op = PORCH_SIGNER_OP_UNSEAL, .name = porch_bytes_of(label), .data = sealed};
+    return ask(c, &request, true, (answer_into){.data = plain}, why);
+}
+
+porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uint8_t key[32],
+                                porch_why *why) {
+    uint8_t got[32];
+    porch_buf into = PORCH_BUF_OF(got);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_CLIP_KEY, .name = porch_bytes_of(clip_id)};
+    porch_err e = ask(c, &request, true, (answer_into){.data = &into}, why);
+    if (e == PORCH_OK && into.len != sizeof got)
+        e = porch_fail(why, PORCH_ERR_INTERNAL, "the signer's clip key has %zu bytes", into.len);
+    if (e == PORCH_OK) memcpy(key, got, sizeof got);
+    porch_wipe(got, sizeof got);
+    return e;
+}
