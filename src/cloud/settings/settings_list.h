@@ -37,6 +37,26 @@
     X(people, streams_per_session, people_streams_per_session, U32, 8,  1, 1000, "live event streams of one sign-in at once") \
     X(people, heartbeat_ms,    people_heartbeat_ms,  U32,  15000,       100, 600000, "time between two signs of life on a live event stream") \
     X(people, app_bytes,       people_app_bytes,     U32,  33554432,    65536, 1073741824, "most memory for the app's files") \
+    X(supervisor, restart_first_ms, supervisor_restart_first_ms, U32, 100, 1, 60000, "wait before a process that ended is started again; doubles with each end in a row") \
+    X(supervisor, restart_most_ms, supervisor_restart_most_ms, U32, 30000, 1, 600000, "longest wait before a process is started again") \
+    X(supervisor, healthy_ms,  supervisor_healthy_ms, U32, 60000,       100, 3600000, "a process that ran this long is started again without a longer wait") \
+    X(supervisor, ready_ms,    supervisor_ready_ms,  U32,  60000,       1000, 600000, "the hub must serve within this time after its start") \
+    X(supervisor, drain_ms,    supervisor_drain_ms,  U32,  15000,       100, 600000, "how long an ordered stop may take before processes are killed") \
+    X(signer, device_issues_per_minute, signer_device_issues_per_minute, U32, 600, 1, 100000, "certificates that the signer issues to devices in a minute") \
+    X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
+    X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
+    X(signer, totp_free_tries, signer_totp_free_tries, U32, 5,          1, 1000, "wrong codes of one account before it has to wait") \
+    X(signer, totp_wait_s,     signer_totp_wait_s,   U32,  300,         1, 86400, "longest wait after wrong codes") \
+    X(signer, accounts,        signer_accounts,      U32,  10000,       1, 1000000, "accounts whose last accepted code the signer remembers") \
+    X(courier, allow,          courier_allow,        TEXT, "",          0, 1000, "HOST:PORT by space: receivers that may be at private addresses") \
+    X(courier, ca_file,        courier_ca_file,      TEXT, "",          0, 1000, "PEM file of authorities that webhook receivers may have, beside the system's") \
+    X(courier, timeout_ms,     courier_timeout_ms,   U32,  10000,       100, 120000, "how long one outgoing request may take") \
+    X(courier, answer_bytes,   courier_answer_bytes, U32,  65536,       0, 16777216, "longest answer of a receiver that is read before the request is given up") \
+    X(notify, webhooks,        notify_webhooks,      U32,  16,          0, 1000, "most webhooks") \
+    X(notify, retry_first_ms,  notify_retry_first_ms, U32, 5000,        10, 3600000, "wait before a webhook that did not take a notification is asked again; doubles") \
+    X(notify, retry_most_ms,   notify_retry_most_ms, U32,  3600000,     10, 86400000, "longest wait between two attempts of one delivery") \
+    X(notify, attempts,        notify_attempts,      U32,  20,          1, 1000, "attempts before a delivery is given up") \
+    X(notify, keep_days,       notify_keep_days,     U32,  90,          0, 36500, "days that notifications are kept; 0 means for ever") \
     X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
     X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
     X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
