@@ -37,6 +37,14 @@
     X(people, streams_per_session, people_streams_per_session, U32, 8,  1, 1000, "live event streams of one sign-in at once") \
     X(people, heartbeat_ms,    people_heartbeat_ms,  U32,  15000,       100, 600000, "time between two signs of life on a live event stream") \
     X(people, app_bytes,       people_app_bytes,     U32,  33554432,    65536, 1073741824, "most memory for the app's files") \
+    X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
+    X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
+    X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
+    X(store, cache_kib,        store_cache_kib,      U32,  4096,        256, 1048576, "page cache of one database connection") \
+    X(store, checkpoint_pages, store_checkpoint_pages, U32, 2000,       100, 1000000, "pages in the write-ahead log before it is folded into the database") \
+    X(store, keep_days,        store_keep_days,      U32,  30,          0, 36500, "days that stored messages are kept; 0 means for ever") \
+    X(store, keep_rows,        store_keep_rows,      U64,  20000000,    0, 1000000000000, "most stored messages, oldest out first; 0 means no limit") \
+    X(store, tick_ms,          store_tick_ms,        U32,  5000,        10, 3600000, "time between two rounds of housekeeping: retention, last-seen times") \
     X(supervisor, restart_first_ms, supervisor_restart_first_ms, U32, 100, 1, 60000, "wait before a process that ended is started again; doubles with each end in a row") \
     X(supervisor, restart_most_ms, supervisor_restart_most_ms, U32, 30000, 1, 600000, "longest wait before a process is started again") \
     X(supervisor, healthy_ms,  supervisor_healthy_ms, U32, 60000,       100, 3600000, "a process that ran this long is started again without a longer wait") \
@@ -57,14 +65,6 @@
     X(notify, retry_most_ms,   notify_retry_most_ms, U32,  3600000,     10, 86400000, "longest wait between two attempts of one delivery") \
     X(notify, attempts,        notify_attempts,      U32,  20,          1, 1000, "attempts before a delivery is given up") \
     X(notify, keep_days,       notify_keep_days,     U32,  90,          0, 36500, "days that notifications are kept; 0 means for ever") \
-    X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
-    X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
-    X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
-    X(store, cache_kib,        store_cache_kib,      U32,  4096,        256, 1048576, "page cache of one database connection") \
-    X(store, checkpoint_pages, store_checkpoint_pages, U32, 2000,       100, 1000000, "pages in the write-ahead log before it is folded into the database") \
-    X(store, keep_days,        store_keep_days,      U32,  30,          0, 36500, "days that stored messages are kept; 0 means for ever") \
-    X(store, keep_rows,        store_keep_rows,      U64,  20000000,    0, 1000000000000, "most stored messages, oldest out first; 0 means no limit") \
-    X(store, tick_ms,          store_tick_ms,        U32,  5000,        10, 3600000, "time between two rounds of housekeeping: retention, last-seen times") \
     X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
     X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
