@@ -15,7 +15,7 @@ typedef struct {
 
 PORCH_DEVICE_API porch_event_id porch_event_id_new(void);
 
-#define PORCH_EVENT_THUMBNAIL_MOST (32u * 1024u) /* bytes of JPEG */
+#define PORCH_MOTION_THUMBNAIL_MOST (32u * 1024u) /* bytes of JPEG */
 
 typedef struct {
     porch_event_id id;        /* unique within the device; the clip carries the same */
@@ -24,14 +24,12 @@ typedef struct {
     double box[4];            /* x, y, width, height; 0..1 of the frame */
     bool has_clip;            /* a clip of this event follows */
     const uint8_t *thumbnail; /* JPEG, or NULL */
-    size_t thumbnail_bytes;   /* at most PORCH_EVENT_THUMBNAIL_MOST */
-} porch_event_motion;
+    size_t thumbnail_bytes;   /* at most PORCH_MOTION_THUMBNAIL_MOST */
+} porch_motion;
 
 /* As porch_device_publish. Only for devices: a service has no events of its own. */
-PORCH_DEVICE_API porch_device_result porch_event_motion_publish(porch_device *device,
-                                                                const porch_event_motion *event,
-                                                                uint64_t *ret_ticket,
-                                                                porch_device_why *why);
+PORCH_DEVICE_API porch_device_result porch_motion_publish(porch_device *device, const porch_motion *event,
+                                                          uint64_t *ret_ticket, porch_device_why *why);
 
 #ifdef __cplusplus
 }

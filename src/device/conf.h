@@ -1,0 +1,43 @@
+/* device.conf: where the hub is and who this device is. Text in, a checked struct out; no heap, no OS.
+ *
+ *   # a comment
+ *   hub.host = hub.example
+ *   device.id = front-door
+ *
+ * One `section.key = value` a line, each key at most once. It holds no secret and nothing that could loosen
+ * trust: whom to believe is ca.pem's business alone, and an unknown key is an error that names the nearest
+ * known one, so that a wish such as `hub.verify = no` is refused instead of ignored. */
+#ifndef PORCH_DEVICE_CONF_H
+#define PORCH_DEVICE_CONF_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+#define PORCH_DEVICE_CONF_BYTES_MOST 16384
+
+/* X(key, field, reader, needed, help). A device needs device.*, a service service.*; never both. */
+#define PORCH_DEVICE_CONF_KEYS(X)                                                                   \
+    X("hub.id", hub_id, read_id, false, "the hub's own name")                                       \
+    X("hub.host", host, read_host, true, "DNS name or IP address, as the hub's certificate has it") \
+    X("hub.mqtt_port", mqtt_port, read_port, true, "port of MQTT over TLS")                         \
+    X("hub.device_port", device_port, read_port, true, "port of the device HTTPS listener")         \
+    X("device.id", device_id, read_id, false, "this device")                                        \
+    X("device.product", product, read_id, false, "what this device is")                             \
+    X("service.name", service, read_id, false, "this service, when it is no device")
+
+typedef struct {
+    char hub_id[65];
+    char host[254];
+    uint16_t mqtt_port;
+    uint16_t device_port;
+    char device_id[65]; /* "" for a service */
+    char product[65];
+    char service[65]; /* "" for a device */
+} porch_device_conf;
+
+/* PORCH_ERR_CONFIG, with the line's number and what to write instead. */
+porch_err porch_device_conf_parse(porch_bytes text, porch_device_conf *ret, porch_why *why);
+/* The device's id or the service's name. */
+const char *porch_device_conf_name(const porch_device_conf *conf);
+
+#endif
