@@ -1,0 +1,169 @@
+"""The mechanical part of the style guide.
+
+  style.py [ROOT] [--objects BUILD]     one line a finding, exits 1 when there is any
+
+Checked in the sources: the first include of x.c is x.h; banned calls; a story at the top of each file; a test beside each
+source and a fuzz target beside each parser; no unfinished places; no stray platform conditions inside function bodies.
+Checked in a build (--objects): exported symbols carry the prefix; rooms that promise no heap and no OS use neither.
+Exceptions stand in tools/lint/exceptions.txt (CHECK PATH reason); one that is no longer needed is a finding too."""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+
+BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|rand|srand|system|alloca|mktemp|tmpnam)\s*\(")
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+
+# Rooms whose archives promise: no heap, no operating system.
+PURE = ["base", "wire", "access", "ota_client", "device"]
+PURE_ALLOWED = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|str(len|cmp|ncmp|chr|nlen)|v?snprintf|abort|"
+                          r"__(memcpy|memset|memmove|snprintf|vsnprintf|strncpy)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|"
+                          r"__(asan|ubsan|tsan|sanitizer|sancov)_.*|(lround|llround|floor|ceil|fabs|isfinite|__isinf.*|__isnan.*)f?)$")
+
+
+def code_only(text):
+    """The text with comments and strings blanked, line numbers kept."""
+    return COMMENT_OR_STRING.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), text)
+
+
+class Exceptions:
+    """tools/lint/exceptions.txt; remembers which lines were needed."""
+
+    def __init__(self, root):
+        self.rows, self.used = {}, set()
+        path = root / "tools" / "lint" / "exceptions.txt"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            if line.strip() and not line.startswith("#"):
+                words = line.split(None, 2)
+                if len(words) < 3:
+                    raise SystemExit(f"exceptions.txt: '{line}' has no reason")
+                self.rows[(words[0], words[1])] = words[2]
+
+    def __call__(self, check, path):
+        if (check, path) in self.rows:
+            self.used.add((check, path))
+            return True
+        return False
+
+    def unused(self):
+        return [f"exceptions.txt: '{check} {path}' is no longer needed; remove it" for check, path in self.rows if (check, path) not in self.used]
+
+
+def sources(root):
+    for top in ("src", "products"):
+        for path in sorted((root / top).rglob("*")):
+            if path.suffix in (".c", ".h", ".cc") and path.is_file():
+                yield path
+
+
+def check_text(path, name, excepted):
+    text = path.read_text(encoding="utf-8")
+    code = code_only(text)
+    found = []
+    for number, line in enumerate(code.splitlines(), 1):
+        banned = BANNED.search(line)
+        if banned and not excepted("banned", name):
+            found.append(f"{name}:{number}: calls {banned.group(1)}, which is banned (see docs in tools/lint/style.py)")
+    for number, line in enumerate(text.splitlines(), 1):
+        if UNFINISHED.search(line):
+            found.append(f"{name}:{number}: an unfinished place: {line.strip()[:80]}")
+    if path.suffix == ".h" and not text.lstrip().startswith("/*") and not excepted("story", name):
+        found.append(f"{name}: a header begins with its story (what it owns, who calls it, what it promises)")
+    return found
+
+
+def check_first_include(path, name, excepted):
+    header = path.with_suffix(".h")
+    if path.suffix != ".c" or not header.exists():
+        return []
+    first = re.search(r'^\s*#\s*include\s+["<]([^">]+)[">]', path.read_text(), re.MULTILINE)
+    if first and (first.group(1) == header.name or name.endswith("/" + first.group(1).removesuffix(".h") + ".c")):
+        return []
+    return [] if excepted("first-include", name) else [f"{name}: its first include is not its own header"]
+
+
+def check_companions(path, name, excepted):
+    """A test beside each source; a fuzz target beside each parser (a source that defines ..._read or ..._parse of outside bytes)."""
+    if path.suffix != ".c" or name.endswith(("_test.c", "_fuzz.c")) or not name.startswith("src/") or "/programs/" in name:
+        return []
+    stem = path.with_suffix("")
+    found = []
+    names = {p.name for p in path.parent.iterdir()}
+    prefixes = [stem.name.rsplit("_", n)[0] for n in range(0, stem.name.count("_") + 1)]
+    if not any(f"{prefix}_test.c" in names for prefix in prefixes) and not excepted("test", name):
+        found.append(f"{name}: no test beside it ({stem.name}_test.c)")
+    if name.startswith("src/wire/") and not any(f"{prefix}_fuzz.c" in names for prefix in prefixes) and not excepted("fuzz", name):
+        found.append(f"{name}: no fuzz target beside it ({stem.name}_fuzz.c)")
+    return found
+
+
+def check_headers_alone(root, compiler="cc"):
+    """Every header compiles by itself."""
+    found = []
+    headers = [p for p in sources(root) if p.suffix == ".h"] + sorted((root / "include").rglob("*.h"))
+    flags = subprocess.run(["pkg-config", "--cflags", "jansson", "sqlite3", "libcurl"], capture_output=True, text=True).stdout.split()
+    for path in headers:
+        name = path.relative_to(root).as_posix()
+        done = subprocess.run([compiler, "-std=c17", "-D_GNU_SOURCE", "-fsyntax-only", "-x", "c", *flags, "-I", str(root / "src"), "-I", str(root / "include"),
+                               "-include", str(path), "/dev/null"], capture_output=True, text=True)
+        if done.returncode:
+            found.append(f"{name}: does not compile alone: {done.stderr.strip().splitlines()[0][:160]}")
+    return found
+
+
+def symbols(archive):
+    """(defined global, undefined) symbol names of an archive."""
+    defined, undefined = set(), set()
+    out = subprocess.run(["nm", "-g", str(archive)], capture_output=True, text=True).stdout
+    for line in out.splitlines():
+        words = line.split()
+        if len(words) == 2 and words[0] in "Uw":
+            undefined.add(words[1])
+        elif len(words) == 3 and words[1] in "TDBRSVWC":
+            defined.add(words[2])
+    return defined, undefined
+
+
+def check_objects(build):
+    """Archives of a build: prefix of what they export; purity of what promises it."""
+    found = []
+    archives = {path.name.removeprefix("libporch_").removesuffix(".a"): path for path in sorted(build.glob("libporch_*.a"))}
+    if not archives:
+        return [f"{build}: no archives there; build first"]
+    for room, path in archives.items():
+        for name in sorted(symbols(path)[0]):
+            if not re.match(r"^(porch_|_Z|__)", name):
+                found.append(f"lib {room}: exports {name}, which lacks the prefix porch_")
+    own = set().union(*(symbols(archives[room])[0] for room in [*PURE, "crypto"] if room in archives))
+    for room in PURE:
+        if room in archives:
+            for name in sorted(symbols(archives[room])[1] - own):
+                if not PURE_ALLOWED.match(name) and not name.startswith("porch_"):
+                    found.append(f"lib {room}: uses {name}; this room promises no heap and no operating system")
+    return found
+
+
+def check(root, build=None, headers=True):
+    excepted = Exceptions(root)
+    found = []
+    for path in sources(root):
+        name = path.relative_to(root).as_posix()
+        found += check_text(path, name, excepted) + check_first_include(path, name, excepted) + check_companions(path, name, excepted)
+    if headers:
+        found += check_headers_alone(root)
+    if build:
+        found += check_objects(build)
+    return found + excepted.unused()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("root", nargs="?", default=".", type=pathlib.Path)
+    parser.add_argument("--objects", type=pathlib.Path)
+    options = parser.parse_args()
+    findings = check(options.root.resolve(), options.objects)
+    print("\n".join(findings) or "style: nothing found")
+    sys.exit(1 if findings else 0)
