@@ -29,8 +29,6 @@ typedef struct {
     char name[PORCH_PERSON_NAME_TEXT];
     char role[17]; /* "owner" */
     char household[65];
-    char household_name[129];
-    char timezone[65]; /* of the household, IANA name */
     uint64_t created_ms;
     uint64_t last_login_ms; /* 0: never */
     bool awaiting_reset;    /* an operator reset this account: it cannot sign in until it is set up again */

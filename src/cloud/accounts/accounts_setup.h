@@ -44,12 +44,17 @@ void porch_setup_offer_free(porch_setup_offer *offer);
 porch_err porch_setup_begin(porch_accounts *accounts, const porch_setup_request *request, uint64_t now_ms,
                             porch_setup_offer *ret, uint32_t *retry_after_s, porch_why *why);
 
+typedef struct {
+    porch_person person;
+    char session[PORCH_SESSION_TOKEN_TEXT];
+    char timezone[65]; /* what begin was given, for the person's household; "" when nothing */
+} porch_setup_done;
+
 /* Judges the first code, creates the account (or renews the reset one), spends the token and opens a
  * session. Errors as above; PORCH_ERR_STATE when begin has not been called with this token; a wrong code
  * is PORCH_ERR_DENIED (the token stays good). */
 porch_err porch_setup_confirm(porch_accounts *accounts, porch_bytes token, const char *code,
-                              const char *address, uint64_t now_ms, porch_person *ret,
-                              char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
-                              porch_why *why);
+                              const char *address, uint64_t now_ms, porch_setup_done *ret,
+                              uint32_t *retry_after_s, porch_why *why);
 
 #endif

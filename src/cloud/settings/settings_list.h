@@ -23,14 +23,14 @@
     X(hub, shards,             hub_shards,           U32,  0,           0, 256,  "threads that serve connections; 0 means one a core") \
     X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \
     X(people, app_dir,         people_app_dir,       TEXT, "",          0, 1000, "folder of the built app; empty means share/porchlight/app beside the programs") \
-    X(people, setup_link_s,    people_setup_link_s,  U32,  3600,        60, 86400, "how long a setup link works") \
+    X(people, setup_life_s,    people_setup_life_s,  U32,  3600,        1, 86400, "how long a setup link works") \
     X(people, session_idle_s,  people_session_idle_s, U32, 604800,      60, 31536000, "a sign-in that is not used ends after this time") \
     X(people, session_life_s,  people_session_life_s, U32, 2592000,     60, 31536000, "a sign-in ends after this time in any case") \
     X(people, sessions,        people_sessions,      U32,  32,          1, 1000, "most sign-ins of one person at once; the one idle longest gives way") \
     X(people, password_workers, people_password_workers, U32, 2,        1, 64,   "password hashes (19 MiB each) at work at once") \
     X(people, password_waiting, people_password_waiting, U32, 16,       0, 1024, "password hashes that may wait for their turn; more are told to come back") \
-    X(people, login_free,      people_login_free,    U32,  5,           1, 1000, "wrong sign-ins of one name before waiting begins") \
-    X(people, address_free,    people_address_free,  U32,  20,          1, 100000, "wrong sign-ins from one address before waiting begins") \
+    X(people, free_attempts_account, people_free_attempts_account, U32,  5,           1, 1000, "wrong sign-ins of one name before waiting begins") \
+    X(people, free_attempts_address, people_free_attempts_address, U32,  20,          1, 100000, "wrong sign-ins from one address before waiting begins") \
     X(people, login_delay_s,   people_login_delay_s, U32,  300,         1, 86400, "longest wait between two sign-ins") \
     X(people, login_forget_s,  people_login_forget_s, U32, 3600,        1, 864000, "wrong sign-ins are forgotten after this time without one") \
     X(people, streams,         people_streams,       U32,  256,         1, 100000, "live event streams at once") \

@@ -1,0 +1,134 @@
+#include "cloud/accounts/accounts_login.h"
+
+#include <string.h>
+
+#include "cloud/accounts/accounts_password.h"
+#include "cloud/accounts/accounts_room.h"
+#include "os/log.h"
+
+/* The account that unknown names are judged as, at the signer. No person's id looks like it. */
+static const char DUMMY_ACCOUNT[] = "nobody";
+
+typedef struct {
+    porch_accounts *a;
+    const porch_login_request *request;
+    uint64_t now_ms;
+    char key[PORCH_PERSON_NAME_TEXT];
+    char code[16];
+    bool known;
+    porch_account_row row;
+    uint8_t session_hash[32];
+} attempt;
+
+/* Which of the proofs failed; for the operator's log only. */
+typedef struct {
+    const char *text;
+} reason;
+
+static porch_err read_account(porch_db *db, void *ctx, porch_why *why) {
+    attempt *at = ctx;
+    porch_err e = porch_accounts_row_by_key(db, at->key, &at->row, why);
+    at->known = e == PORCH_OK;
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+/* The sealed secret that unknown names are judged against, made once. */
+static porch_err dummy_totp(porch_accounts *a, porch_bytes *ret, porch_why *why) {
+    porch_err e = PORCH_OK;
+    (void)pthread_mutex_lock(&a->dummy_lock);
+    if (a->dummy_totp_len == 0) {
+        char secret[PORCH_SIGNER_SECRET_TEXT];
+        porch_buf sealed = PORCH_BUF_OF(a->dummy_totp);
+        e = porch_signer_totp_make(a->signer, DUMMY_ACCOUNT, &sealed, secret, why);
+        if (e == PORCH_OK) a->dummy_totp_len = sealed.len;
+        porch_wipe(secret, sizeof secret);
+    }
+    *ret = (porch_bytes){a->dummy_totp, a->dummy_totp_len};
+    (void)pthread_mutex_unlock(&a->dummy_lock);
+    return e;
+}
+
+/* Judges password and code with the same work for everybody. AUTH, CHILD, BUSY or OK. */
+static porch_err judge(attempt *at, reason *r, porch_why *why) {
+    porch_bytes dummy;
+    PORCH_TRY(dummy_totp(at->a, &dummy, why));
+    PORCH_TRY(porch_accounts_gate_enter(at->a, why));
+    const char *phc = at->known ? at->row.password : at->a->dummy_password;
+    bool password = porch_password_verify(phc, at->request->password) == PORCH_OK;
+    porch_accounts_gate_leave(at->a);
+    bool real = at->known && password && !at->row.person.awaiting_reset;
+    porch_bytes sealed = real ? (porch_bytes){at->row.totp, at->row.totp_len} : dummy;
+    porch_why signer = {{0}};
+    porch_err e = porch_signer_totp_check(at->a->signer, real ? at->row.totp_id : DUMMY_ACCOUNT, sealed,
+                                          at->code, at->now_ms, &signer);
+    if (e != PORCH_OK && e != PORCH_ERR_AUTH && e != PORCH_ERR_EXPIRED && e != PORCH_ERR_LIMIT)
+        return porch_fail(why, e, "%s", porch_why_text(&signer, e));
+    if (!at->known)
+        r->text = "unknown name";
+    else if (!password)
+        r->text = "wrong password";
+    else if (at->row.person.awaiting_reset)
+        r->text = "the account waits for its reset link to be used";
+    else if (e == PORCH_ERR_EXPIRED)
+        r->text = "reused code";
+    else if (e == PORCH_ERR_LIMIT)
+        r->text = "too many wrong codes for this account";
+    else if (e != PORCH_OK)
+        r->text = "wrong code";
+    return real && e == PORCH_OK ? PORCH_OK : PORCH_ERR_AUTH;
+}
+
+static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
+    attempt *at = ctx;
+    const porch_person *p = &at->row.person;
+    PORCH_TRY(porch_accounts_session_make(at->a, db, p->id, at->session_hash, at->request->address,
+                                          at->now_ms, why));
+    return porch_accounts_trust(db, "user.sign-in", NULL, p->name, at->request->address, why);
+}
+
+static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
+                     reason *r, porch_why *why) {
+    const porch_login_request *q = at->request;
+    porch_throttle_subject subjects[2] = {
+        {porch_throttle_key_of('a', porch_bytes_of(at->key)), at->a->login_free},
+        {porch_throttle_key_of_address(q->address), at->a->address_free},
+    };
+    *retry_after_s = porch_accounts_throttle_begin(at->a, subjects, 2, at->now_ms);
+    if (*retry_after_s > 0) {
+        r->text = "too many attempts";
+        return porch_fail(why, PORCH_ERR_LIMIT, "too many attempts; wait %u seconds", *retry_after_s);
+    }
+    PORCH_TRY(porch_store_read(at->a->store, read_account, at, why));
+    porch_err e = judge(at, r, why);
+    /* Being turned away for lack of room or of the signer is no wrong attempt. */
+    if (e != PORCH_OK && e != PORCH_ERR_AUTH) porch_accounts_throttle_undo(at->a, subjects, 2);
+    if (e == PORCH_ERR_AUTH)
+        return porch_fail(why, e, "name, password or code is wrong, or the code was used before");
+    PORCH_TRY(e);
+    porch_accounts_token_make(session, at->session_hash);
+    PORCH_TRY(porch_store_write(at->a->store, open_session, at, why));
+    porch_accounts_throttle_good(at->a, subjects, 2);
+    return PORCH_OK;
+}
+
+porch_err porch_login(porch_accounts *a, const porch_login_request *request, uint64_t now_ms,
+                      porch_person *ret, char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
+                      porch_why *why) {
+    attempt at = {.a = a, .request = request, .now_ms = now_ms};
+    reason r = {"-"};
+    *retry_after_s = 0;
+    porch_accounts_name_key(request->name, at.key);
+    /* What cannot be a code or a name goes the same way as a wrong one. */
+    if (!porch_bytes_to_text(request->code, at.code, sizeof at.code)) (void)memcpy(at.code, "000000x", 8);
+    porch_err e = run(&at, session, retry_after_s, &r, why);
+    if (e == PORCH_OK) {
+        at.row.person.last_login_ms = now_ms;
+        *ret = at.row.person;
+        porch_log(PORCH_LOG_INFO, "login", "name", ret->name, "peer", request->address, NULL);
+    } else {
+        porch_log(PORCH_LOG_WARN, "login_refused", "name", porch_log_bytes(request->name).text, "peer",
+                  request->address, "reason", r.text, "error", porch_err_name(e), NULL);
+    }
+    porch_wipe(&at, sizeof at);
+    return e;
+}

@@ -1,0 +1,103 @@
+/* The room's inside, for its own files only. */
+#ifndef PORCH_CLOUD_ACCOUNTS_ROOM_H
+#define PORCH_CLOUD_ACCOUNTS_ROOM_H
+
+#include <pthread.h>
+
+#include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_session.h"
+#include "cloud/accounts/accounts_throttle.h"
+#include "crypto/password.h"
+
+enum {
+    PORCH_ACCOUNTS_SEALED_MAX = 512, /* bytes of a sealed TOTP secret */
+    PORCH_ACCOUNTS_END_OBSERVERS = 4,
+    PORCH_ACCOUNTS_TIMEZONE_MAX = 64
+};
+
+typedef struct {
+    porch_session_end_fn fn;
+    void *ctx;
+} porch_accounts_observer;
+
+struct porch_accounts {
+    porch_store *store;
+    porch_signer_client *signer;
+    uint64_t setup_link_ms, session_idle_ms, session_life_ms;
+    uint32_t sessions_max, login_free, address_free;
+
+    pthread_mutex_t throttle_lock;
+    porch_throttle *throttle;
+
+    /* The gate before Argon2 and zxcvbn. */
+    pthread_mutex_t gate_lock;
+    pthread_cond_t gate_open;
+    unsigned working, working_max, waiting, waiting_max;
+
+    /* What an unknown name is judged against: same work, never right. */
+    char dummy_password[PORCH_PASSWORD_HASH_BYTES];
+    pthread_mutex_t dummy_lock;
+    uint8_t dummy_totp[PORCH_ACCOUNTS_SEALED_MAX];
+    size_t dummy_totp_len; /* 0: not made yet, the signer was away */
+
+    porch_accounts_observer ended[PORCH_ACCOUNTS_END_OBSERVERS];
+    size_t ended_count;
+};
+
+/* An account's row with its secrets. */
+typedef struct {
+    porch_person person;
+    char password[PORCH_PASSWORD_HASH_BYTES];
+    char totp_id[PORCH_PERSON_ID_TEXT]; /* the second factor's account at the signer */
+    uint8_t totp[PORCH_ACCOUNTS_SEALED_MAX];
+    size_t totp_len;
+} porch_account_row;
+
+/* Takes one of the places at the gate; BUSY when too many wait already. Blocks. */
+porch_err porch_accounts_gate_enter(porch_accounts *a, porch_why *why);
+void porch_accounts_gate_leave(porch_accounts *a);
+
+/* Locked forms of accounts_throttle.h: 0 or the seconds to wait. */
+uint32_t porch_accounts_throttle_begin(porch_accounts *a, const porch_throttle_subject *subjects,
+                                       size_t count, uint64_t now_ms);
+/* The attempt was right: the first subject starts anew, the others do not count it. */
+void porch_accounts_throttle_good(porch_accounts *a, const porch_throttle_subject *subjects, size_t count);
+/* It was never judged: nobody counts it. */
+void porch_accounts_throttle_undo(porch_accounts *a, const porch_throttle_subject *subjects, size_t count);
+
+/* ASCII lower case into out (PORCH_PERSON_NAME_TEXT bytes). */
+void porch_accounts_name_key(porch_bytes name, char out[PORCH_PERSON_NAME_TEXT]);
+/* Reads the account of a name key. NOT_FOUND. Inside a read or write. */
+porch_err porch_accounts_row_by_key(porch_db *db, const char *name_key, porch_account_row *ret,
+                                    porch_why *why);
+/* The columns of `account` that make a porch_person, in the order that porch_accounts_person_from reads. */
+#define PORCH_ACCOUNT_COLUMNS                                                         \
+    "account.id, account.name, account.role, account.household, account.created_ms, " \
+    "account.last_login_ms, account.awaiting_reset"
+enum { PORCH_ACCOUNT_COLUMN_COUNT = 7 };
+porch_err porch_accounts_person_from(porch_db_query *q, porch_person *ret);
+
+/* A fresh 256-bit token as text and its hash. */
+void porch_accounts_token_make(char text[PORCH_SESSION_TOKEN_TEXT], uint8_t hash[32]);
+/* AUTH unless the text has the form of a token. */
+porch_err porch_accounts_token_hash(porch_bytes text, uint8_t hash[32]);
+
+/* A session row for a person, inside a write; the oldest ones beyond people.sessions end. */
+porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
+                                      const uint8_t hash[32], const char *address, uint64_t now_ms,
+                                      porch_why *why);
+/* Collects and deletes all sessions of an account, inside a write; tell their ends after the commit. */
+typedef struct {
+    uint8_t (*hash)[32];
+    size_t count;
+} porch_accounts_ended;
+porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, porch_accounts_ended *ret,
+                                       porch_why *why);
+/* Tells the observers and frees the list. */
+void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
+
+/* A trust-log entry about a person. `who` NULL: the person; address may be NULL. */
+porch_err porch_accounts_trust(porch_db *db, const char *kind, const char *who, const char *name,
+                               const char *address, porch_why *why);
+
+#endif
