@@ -1,0 +1,120 @@
+#include "cloud/store/store_migrate.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "cloud/store/store_testing.h"
+
+/* The schema as one text, and whether the file is sound. */
+static porch_err read_schema(porch_db *db, void *ctx, porch_why *why) {
+    char *out = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select coalesce(group_concat(name || ':' || coalesce(sql, ''), char(10)), '') from"
+        " (select name, sql from sqlite_schema order by name)",
+        why);
+    PORCH_TRY(porch_db_step(q, why));
+    assert_true(porch_bytes_to_text(porch_db_text(q, 0), out, 65536));
+    porch_db_finish(q);
+    q = porch_db_prepare(db, "pragma integrity_check", why);
+    PORCH_TRY(porch_db_step(q, why));
+    assert_true(porch_bytes_eq_text(porch_db_text(q, 0), "ok"));
+    porch_db_finish(q);
+    int version = 0;
+    PORCH_TRY(porch_store_version(db, &version, why));
+    assert_int_equal(version, porch_store_schema());
+    return PORCH_OK;
+}
+
+static void database_path(const store_lab *lab, char *out, size_t cap) {
+    (void)snprintf(out, cap, "%s/hub.db", lab->dir);
+}
+
+static void set_version(store_lab *lab, int version) {
+    char path[128], sql[64];
+    porch_db *db = NULL;
+    database_path(lab, path, sizeof path);
+    assert_int_equal(porch_db_open(path, true, 1024, &db, &lab->why), PORCH_OK);
+    (void)snprintf(sql, sizeof sql, "pragma user_version = %d", version);
+    assert_int_equal(porch_db_script(db, sql, &lab->why), PORCH_OK);
+    porch_db_close(db);
+}
+
+static void the_sequence_begins_at_one_and_has_no_hole(void **state) {
+    (void)state;
+    for (size_t i = 0; i < porch_store_migrations_count; i++)
+        assert_int_equal(porch_store_migrations[i].number, (int)i + 1);
+}
+
+static void a_database_of_every_earlier_version_becomes_todays(void **state) {
+    (void)state;
+    static char fresh[65536], raised[65536];
+    store_lab lab;
+    store_lab_make(&lab);
+    assert_int_equal(store_lab_open(&lab), PORCH_OK);
+    assert_int_equal(porch_store_read(lab.store, read_schema, fresh, &lab.why), PORCH_OK);
+    store_lab_remove(&lab);
+    for (int from = 0; from < porch_store_schema(); from++) {
+        char path[128];
+        porch_db *db = NULL;
+        store_lab_make(&lab);
+        database_path(&lab, path, sizeof path);
+        assert_int_equal(porch_db_open(path, true, 1024, &db, &lab.why), PORCH_OK);
+        if (porch_store_migrate(db, from, &lab.why) != PORCH_OK) fail_msg("%s", lab.why.text);
+        porch_db_close(db);
+        if (store_lab_open(&lab) != PORCH_OK) fail_msg("from %d: %s", from, lab.why.text);
+        assert_int_equal(porch_store_read(lab.store, read_schema, raised, &lab.why), PORCH_OK);
+        assert_string_equal(raised, fresh);
+        store_lab_remove(&lab);
+    }
+}
+
+static void a_database_of_a_newer_program_is_refused_untouched(void **state) {
+    (void)state;
+    store_lab lab;
+    store_lab_make(&lab);
+    assert_int_equal(store_lab_open(&lab), PORCH_OK);
+    store_lab_close(&lab);
+    set_version(&lab, porch_store_schema() + 1);
+    assert_int_equal(store_lab_open(&lab), PORCH_ERR_UNSUPPORTED);
+    assert_non_null(strstr(lab.why.text, "newer"));
+    set_version(&lab, porch_store_schema());
+    assert_int_equal(store_lab_open(&lab), PORCH_OK);
+    store_lab_remove(&lab);
+}
+
+static void a_migration_that_fails_changes_nothing(void **state) {
+    (void)state;
+    store_lab lab;
+    store_lab_make(&lab);
+    char path[128];
+    porch_db *db = NULL;
+    database_path(&lab, path, sizeof path);
+    assert_int_equal(porch_db_open(path, true, 1024, &db, &lab.why), PORCH_OK);
+    assert_int_equal(porch_store_migrate(db, 2, &lab.why), PORCH_OK);
+    /* something in the way of 0003's second table */
+    assert_int_equal(porch_db_script(db, "create table service (x)", &lab.why), PORCH_OK);
+    assert_int_equal(porch_store_migrate(db, porch_store_schema(), &lab.why), PORCH_ERR_DATABASE);
+    assert_non_null(strstr(lab.why.text, "0003_registry"));
+    int version = 0;
+    assert_int_equal(porch_store_version(db, &version, &lab.why), PORCH_OK);
+    assert_int_equal(version, 2);
+    assert_false(porch_db_in_transaction(db));
+    assert_int_equal(porch_db_script(db, "drop table service", &lab.why), PORCH_OK);
+    assert_int_equal(porch_store_migrate(db, porch_store_schema(), &lab.why), PORCH_OK);
+    porch_db_close(db);
+    store_lab_remove(&lab);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sequence_begins_at_one_and_has_no_hole),
+        cmocka_unit_test(a_database_of_every_earlier_version_becomes_todays),
+        cmocka_unit_test(a_database_of_a_newer_program_is_refused_untouched),
+        cmocka_unit_test(a_migration_that_fails_changes_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
