@@ -69,6 +69,37 @@
     X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
     X(grants, statements,      grants_statements,    U32,  64,          1, 4096, "most statements that may apply to one device or service") \
+    X(listener, connections,   listener_connections, U32, 20000, 1, 10000000, "most connections at once, all ports together") \
+    X(listener, per_address,   listener_per_address, U32, 2048, 1, 10000000, "most connections at once from one address") \
+    X(listener, handshake_ms,  listener_handshake_ms, U32, 10000, 100, 600000, "a TLS handshake that takes longer is ended") \
+    X(listener, linger_ms,     listener_linger_ms, U32, 2000, 0, 60000, "after a refusal: time for the peer to read its reason before the connection is cut") \
+    X(listener, log_lines_s,   listener_log_lines_s, U32, 100, 1, 1000000, "most log lines a second and shard about refused peers; what is over is summed up in one line") \
+    X(http, head_bytes,        http_head_bytes, U32, 16384, 1024, 1048576, "longest request head") \
+    X(http, target_bytes,      http_target_bytes, U32, 4096, 64, 65536, "longest request target") \
+    X(http, headers,           http_headers, U32, 64, 8, 256, "most header lines of a request") \
+    X(http, head_ms,           http_head_ms, U32, 10000, 100, 600000, "time for a request's head from its first byte") \
+    X(http, body_ms,           http_body_ms, U32, 30000, 100, 3600000, "a request body that brings nothing for this time is given up") \
+    X(http, write_ms,          http_write_ms, U32, 30000, 100, 3600000, "an answer of which the peer takes nothing for this time is given up") \
+    X(http, idle_ms,           http_idle_ms, U32, 60000, 100, 3600000, "a connection without a request is closed after this time") \
+    X(http, workers,           http_workers, U32, 8, 1, 256, "threads that run request handlers") \
+    X(http, waiting,           http_waiting, U32, 256, 1, 100000, "requests that may wait for a worker; more get 503") \
+    X(http, stream_bytes,      http_stream_bytes, U32, 1048576, 4096, 268435456, "unread bytes of a live stream after which its reader is too slow") \
+    X(broker, packet_bytes,    broker_packet_bytes, U32, 262144, 1024, 16777216, "largest MQTT packet taken or sent") \
+    X(broker, connect_ms,      broker_connect_ms, U32, 10000, 100, 600000, "time for CONNECT after the handshake") \
+    X(broker, keep_alive_s,    broker_keep_alive_s, U32, 1200, 1, 65535, "longest keep-alive; MQTT 5.0 clients that want none or more are told this one") \
+    X(broker, receive_maximum, broker_receive_maximum, U32, 512, 1, 65535, "unacknowledged QoS 1 publications taken from one client at once") \
+    X(broker, inflight,        broker_inflight, U32, 512, 1, 16384, "unacknowledged QoS 1 deliveries to one client at once") \
+    X(broker, queue_messages,  broker_queue_messages, U32, 8192, 16, 1048576, "messages that wait for one slow subscriber") \
+    X(broker, queue_bytes,     broker_queue_bytes, U32, 8388608, 65536, 1073741824, "bytes that wait for one slow subscriber") \
+    X(broker, subscriptions,   broker_subscriptions, U32, 1000, 1, 1000000, "most subscriptions of one session") \
+    X(broker, sessions,        broker_sessions, U32, 64, 1, 1000000, "most sessions of one service at once") \
+    X(broker, topic_bytes,     broker_topic_bytes, U32, 1024, 16, 65535, "longest topic name or filter") \
+    X(broker, topic_levels,    broker_topic_levels, U32, 32, 2, 128, "deepest topic name or filter") \
+    X(broker, messages_s,      broker_messages_s, U32, 10000, 0, 100000000, "messages a second of one device or service; faster ones are read more slowly; 0 means no limit") \
+    X(broker, bytes_s,         broker_bytes_s, U32, 8388608, 0, 4294967295, "bytes a second of one device or service; faster ones are read more slowly; 0 means no limit") \
+    X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
+    X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
+    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/#", 0, 1000, "topics whose messages are stored, by space; their QoS 1 is acknowledged after the commit") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request or answer on the admin socket") \
     X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")
