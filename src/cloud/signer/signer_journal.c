@@ -1,0 +1,172 @@
+/* The journal: one text line for each certificate issued and each second-factor step accepted.
+ *
+ *   issue 1767225600000 device porch-cam 4be1...07 1775001600000
+ *   totp  1767225600123 acct-1 58907520
+ *
+ * Opened append-only and synced line by line, so a line that was answered is there after any crash. */
+#include "cloud/signer/signer_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "base/text.h"
+
+enum { LINE_MAX_BYTES = 512 };
+
+static porch_err io_error(porch_why *why, const char *call) {
+    int e = errno;
+    return porch_fail(why, e == ENOSPC || e == EDQUOT ? PORCH_ERR_FULL : PORCH_ERR_IO,
+                      "the signer's journal: %s failed: %s", call, strerror(e));
+}
+
+/* ---- reading ---- */
+
+/* Cuts the next word off the line. */
+static porch_bytes next_word(porch_bytes *rest) {
+    size_t n = 0;
+    while (n < rest->len && rest->at[n] != ' ')
+        n++;
+    porch_bytes word = {rest->at, n};
+    size_t skip = n < rest->len ? n + 1 : n;
+    rest->at += skip;
+    rest->len -= skip;
+    return word;
+}
+
+static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *ctx) {
+    porch_bytes kind = next_word(&line);
+    uint64_t at_ms = 0;
+    uint64_t number = 0;
+    PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &at_ms));
+    if (porch_bytes_eq_text(kind, "issue")) return PORCH_OK;
+    if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
+    porch_bytes account = next_word(&line);
+    PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &number));
+    if (account.len == 0 || line.len != 0) return PORCH_ERR_MALFORMED;
+    step(account, number, ctx);
+    return PORCH_OK;
+}
+
+typedef struct {
+    uint8_t bytes[LINE_MAX_BYTES];
+    size_t len;
+    uint64_t number;
+} line_reader;
+
+static porch_err replay_bytes(line_reader *l, porch_bytes in, porch_signer_step_fn step, void *ctx,
+                              porch_why *why) {
+    for (size_t i = 0; i < in.len; i++) {
+        bool end = in.at[i] == '\n';
+        if (!end && l->len < sizeof l->bytes) {
+            l->bytes[l->len++] = in.at[i];
+            continue;
+        }
+        l->number++;
+        if (!end || (l->len > 0 && replay_line((porch_bytes){l->bytes, l->len}, step, ctx) != PORCH_OK))
+            return porch_fail(
+                why, PORCH_ERR_STATE,
+                "line %llu of the signer's journal cannot be read; restore DIR/signer/journal "
+                "from a backup, or remove that line knowing that its code could be used again",
+                (unsigned long long)l->number);
+        l->len = 0;
+    }
+    return PORCH_OK;
+}
+
+/* A line without its end was cut by a power loss before it was answered: it is cut off again. */
+static porch_err replay(int fd, porch_signer_step_fn step, void *ctx, porch_why *why) {
+    uint8_t block[16384];
+    line_reader line = {.len = 0};
+    off_t whole = 0;
+    for (;;) {
+        ssize_t n = pread(fd, block, sizeof block, whole);
+        if (n < 0) return io_error(why, "pread");
+        if (n == 0) break;
+        PORCH_TRY(replay_bytes(&line, (porch_bytes){block, (size_t)n}, step, ctx, why));
+        whole += n;
+    }
+    if (line.len == 0) return PORCH_OK;
+    if (ftruncate(fd, whole - (off_t)line.len) != 0) return io_error(why, "ftruncate");
+    if (fsync(fd) != 0) return io_error(why, "fsync");
+    return PORCH_OK;
+}
+
+porch_err porch_signer_journal_open(int dir_fd, porch_signer_step_fn step, void *ctx,
+                                    porch_signer_journal *ret, porch_why *why) {
+    int fd = openat(dir_fd, "journal", O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) return io_error(why, "open");
+    porch_err e = replay(fd, step, ctx, why);
+    if (e == PORCH_OK && fsync(dir_fd) != 0) e = io_error(why, "fsync of its folder");
+    if (e != PORCH_OK) {
+        close(fd);
+        return e;
+    }
+    ret->fd = fd;
+    return PORCH_OK;
+}
+
+void porch_signer_journal_close(porch_signer_journal *j) {
+    if (j->fd >= 0) close(j->fd);
+    j->fd = -1;
+}
+
+/* ---- writing ---- */
+
+static porch_err append(porch_signer_journal *j, porch_bytes line, porch_why *why) {
+    struct stat before;
+    if (fstat(j->fd, &before) != 0) return io_error(why, "fstat");
+    ssize_t n = write(j->fd, line.at, line.len);
+    if (n == (ssize_t)line.len && fdatasync(j->fd) == 0) return PORCH_OK;
+    porch_err e =
+        n >= 0 && n < (ssize_t)line.len
+            ? porch_fail(why, PORCH_ERR_FULL, "the signer's journal: the disk is full; free some space")
+            : io_error(why, "write");
+    /* What was not answered must not stand there half: the next line would be glued to it. */
+    if (ftruncate(j->fd, before.st_size) != 0) e = io_error(why, "ftruncate after a failed write");
+    return e;
+}
+
+static porch_err head(porch_buf *line, const char *kind, uint64_t now_ms) {
+    PORCH_TRY(porch_write_text(line, kind));
+    PORCH_TRY(porch_write_text(line, " "));
+    return porch_write_decimal(line, now_ms);
+}
+
+static porch_err word(porch_buf *line, porch_bytes text) {
+    PORCH_TRY(porch_write_text(line, " "));
+    return porch_write_bytes(line, text);
+}
+
+static porch_err number(porch_buf *line, uint64_t v) {
+    PORCH_TRY(porch_write_text(line, " "));
+    return porch_write_decimal(line, v);
+}
+
+porch_err porch_signer_journal_issue(porch_signer_journal *j, uint64_t now_ms, const char *profile,
+                                     porch_bytes name, const char *serial, uint64_t not_after_ms,
+                                     porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(head(&line, "issue", now_ms));
+    PORCH_TRY(word(&line, porch_bytes_of(profile)));
+    PORCH_TRY(word(&line, name));
+    PORCH_TRY(word(&line, porch_bytes_of(serial)));
+    PORCH_TRY(number(&line, not_after_ms));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, porch_bytes account,
+                                    uint64_t step, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(head(&line, "totp", now_ms));
+    PORCH_TRY(word(&line, account));
+    PORCH_TRY(number(&line, step));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}

@@ -1,0 +1,129 @@
+/* What the files of the signer process share; nobody outside the room includes it. */
+#ifndef PORCH_CLOUD_SIGNER_ROOM_H
+#define PORCH_CLOUD_SIGNER_ROOM_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "cloud/settings/settings.h"
+#include "cloud/signer/signer_ipc.h"
+#include "crypto/keystore.h"
+
+enum {
+    PORCH_SIGNER_SEAL_KEY_BYTES = 32,
+    PORCH_SIGNER_TOTP_SECRET_BYTES = 20, /* RFC 4226, 4: 160 bits */
+    PORCH_SIGNER_TOTP_STEP_MS = 30000,
+    PORCH_SIGNER_CLOCK_SLACK_MS = 120000, /* how far the hub's clock may be from the signer's */
+};
+
+/* Both clocks, read once a request: wall time stands in certificates, monotonic time drives limits. */
+typedef struct {
+    uint64_t wall_ms;
+    uint64_t mono_ms;
+} porch_signer_now;
+
+/* ---- journal (signer_journal.c): append-only lines, on disk before an answer leaves -------------------
+ */
+
+typedef struct {
+    int fd;
+} porch_signer_journal;
+
+/* Called for each accepted second-factor step of the journal, oldest first. */
+typedef void (*porch_signer_step_fn)(porch_bytes account, uint64_t step, void *ctx);
+
+/* Opens (or makes, 0600) `journal` in the folder and replays it. A last line that was cut by a power loss
+ * was never answered and is closed off; any other line that cannot be read is PORCH_ERR_STATE. */
+porch_err porch_signer_journal_open(int dir_fd, porch_signer_step_fn step, void *ctx,
+                                    porch_signer_journal *ret, porch_why *why);
+void porch_signer_journal_close(porch_signer_journal *j);
+porch_err porch_signer_journal_issue(porch_signer_journal *j, uint64_t now_ms, const char *profile,
+                                     porch_bytes name, const char *serial, uint64_t not_after_ms,
+                                     porch_why *why);
+porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, porch_bytes account,
+                                    uint64_t step, porch_why *why);
+
+/* ---- rate (signer_rate.c) ------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    uint32_t per_minute;
+    uint64_t units; /* 60,000 make one turn */
+    uint64_t at_ms;
+} porch_signer_rate;
+
+porch_signer_rate porch_signer_rate_of(uint32_t per_minute, uint64_t now_ms);
+/* True and one turn is spent, or false and *wait_ms is when the next comes. */
+bool porch_signer_rate_take(porch_signer_rate *r, uint64_t now_ms, uint64_t *wait_ms);
+
+/* ---- second factor's memory (signer_steps.c): per account the last accepted step, and wrong codes -------
+ */
+
+typedef struct {
+    char account[65];
+    uint64_t last_step;
+    uint32_t wrong;         /* in a row */
+    uint64_t wait_until_ms; /* monotonic */
+} porch_signer_account;
+
+typedef struct {
+    porch_signer_account *rows; /* open addressing; an empty row has an empty name */
+    size_t cap;                 /* power of two, at most half full */
+    size_t count;
+    size_t most;
+} porch_signer_steps;
+
+porch_err porch_signer_steps_init(porch_signer_steps *s, size_t most);
+void porch_signer_steps_free(porch_signer_steps *s);
+/* The account's row, made when missing; NULL when the table is at its limit or memory is out. The pointer
+ * is valid until the next call. */
+porch_signer_account *porch_signer_steps_find(porch_signer_steps *s, porch_bytes account);
+
+/* ---- sealing (signer_seal.c) ---------------------------------------------------------------------------
+ */
+
+/* `kind` separates uses ("seal", "totp"): a box of one kind never opens as another. */
+porch_err porch_signer_box_close(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], const char *kind,
+                                 porch_bytes label, porch_bytes plain, porch_buf *out);
+porch_err porch_signer_box_open(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], const char *kind,
+                                porch_bytes label, porch_bytes sealed, porch_buf *out);
+porch_err porch_signer_derive_clip(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_bytes clip_id,
+                                   uint8_t key[32]);
+
+/* ---- the signer itself ---------------------------------------------------------------------------------
+ */
+
+typedef struct {
+    porch_key *key;
+    uint8_t *cert_pem;
+    size_t cert_len;
+} porch_signer_issuer;
+
+typedef struct {
+    porch_settings settings;
+    porch_signer_issuer issuing;
+    porch_signer_issuer web;
+    uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES];
+    porch_signer_journal journal;
+    porch_signer_rate rates[PORCH_SIGNER_WEB_SERVER + 1];
+    porch_signer_steps steps;
+} porch_signer;
+
+/* Loads keys, public certificates and journal. Free it also after an error. */
+porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir, porch_signer_now now,
+                            porch_why *why);
+void porch_signer_unload(porch_signer *s);
+/* One message in, one answer out; never fails: what cannot be read is answered so. `out` must hold
+ * PORCH_SIGNER_MESSAGE_MAX bytes. */
+void porch_signer_serve(porch_signer *s, porch_bytes message, porch_signer_now now, porch_buf *out);
+
+/* The ops (signer_issue.c, signer_totp.c); `data` and `secret` receive what the answer carries. */
+porch_err porch_signer_do_issue(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                porch_buf *data, porch_why *why);
+porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request *r, porch_buf *data,
+                                    porch_buf *secret, porch_why *why);
+porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                     porch_why *why);
+/* PORCH_ERR_MALFORMED unless the text is an id: accounts, labels, clips. */
+porch_err porch_signer_check_id(porch_bytes text, const char *what, porch_why *why);
+
+#endif

@@ -1,0 +1,181 @@
+/* The signer without its process: keys loaded, one message answered. */
+#include "cloud/signer/signer_room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "crypto/identity.h"
+#include "os/file.h"
+#include "os/log.h"
+
+enum { PEM_FILE_MAX = 16384, PATH_BYTES = 4096 };
+
+porch_err porch_signer_check_id(porch_bytes text, const char *what, porch_why *why) {
+    porch_identity checked;
+    /* Every id has one grammar; the kind does not matter here. */
+    if (porch_identity_make(PORCH_IDENTITY_DEVICE, text, &checked) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_MALFORMED,
+                      "%s is named by lower-case letters, digits and '-', 1 to 64 long", what);
+}
+
+/* ---- loading ---- */
+
+static porch_err load_key(int dir_fd, const char *name, porch_key **ret, porch_why *why) {
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    PORCH_TRY(porch_file_read_at(dir_fd, name, PEM_FILE_MAX, &pem, &len, why));
+    porch_err e = porch_key_load_pem((porch_bytes){pem, len}, ret, why);
+    porch_wipe(pem, len);
+    free(pem);
+    return e;
+}
+
+static porch_err load_seal_key(int dir_fd, uint8_t key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_why *why) {
+    uint8_t *raw = NULL;
+    size_t len = 0;
+    PORCH_TRY(porch_file_read_at(dir_fd, "seal.key", PORCH_SIGNER_SEAL_KEY_BYTES, &raw, &len, why));
+    porch_err e = PORCH_OK;
+    if (len == PORCH_SIGNER_SEAL_KEY_BYTES)
+        memcpy(key, raw, len);
+    else
+        e = porch_fail(why, PORCH_ERR_STATE, "DIR/signer/seal.key has %zu bytes instead of %d; restore it",
+                       len, PORCH_SIGNER_SEAL_KEY_BYTES);
+    porch_wipe(raw, len);
+    free(raw);
+    return e;
+}
+
+static porch_err load_issuer(porch_signer_issuer *issuer, int dir_fd, const char *key_name, const char *dir,
+                             const char *cert_name, porch_why *why) {
+    char path[PATH_BYTES];
+    PORCH_TRY(load_key(dir_fd, key_name, &issuer->key, why));
+    PORCH_TRY(porch_path_join(dir, cert_name, path, sizeof path));
+    return porch_file_read(path, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
+}
+
+static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
+    porch_signer_account *row = porch_signer_steps_find(ctx, account);
+    if (row && step > row->last_step) row->last_step = step;
+}
+
+porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir, porch_signer_now now,
+                            porch_why *why) {
+    char path[PATH_BYTES];
+    memset(s, 0, sizeof *s);
+    s->journal.fd = -1;
+    PORCH_TRY(porch_path_join(dir, "hub.conf", path, sizeof path));
+    PORCH_TRY(porch_settings_load(path, &s->settings, why));
+    PORCH_TRY(porch_signer_steps_init(&s->steps, s->settings.signer_accounts));
+    PORCH_TRY(load_seal_key(signer_dir_fd, s->seal_key, why));
+    PORCH_TRY(load_issuer(&s->issuing, signer_dir_fd, "issuing.key", dir, "tls/issuing.pem", why));
+    PORCH_TRY(load_issuer(&s->web, signer_dir_fd, "web-ca.key", dir, "tls/web-ca.pem", why));
+    s->rates[PORCH_SIGNER_DEVICE] =
+        porch_signer_rate_of(s->settings.signer_device_issues_per_minute, now.mono_ms);
+    s->rates[PORCH_SIGNER_SERVICE] =
+        porch_signer_rate_of(s->settings.signer_service_issues_per_minute, now.mono_ms);
+    s->rates[PORCH_SIGNER_HUB_SERVER] =
+        porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
+    s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
+    return porch_signer_journal_open(signer_dir_fd, remember_step, &s->steps, &s->journal, why);
+}
+
+static void unload_issuer(porch_signer_issuer *issuer) {
+    porch_key_free(issuer->key);
+    free(issuer->cert_pem);
+    *issuer = (porch_signer_issuer){0};
+}
+
+void porch_signer_unload(porch_signer *s) {
+    unload_issuer(&s->issuing);
+    unload_issuer(&s->web);
+    porch_wipe(s->seal_key, sizeof s->seal_key);
+    porch_signer_steps_free(&s->steps);
+    porch_signer_journal_close(&s->journal);
+}
+
+/* ---- serving ---- */
+
+static porch_err seal(porch_signer *s, const porch_signer_request *r, porch_buf *data, porch_why *why) {
+    PORCH_TRY(porch_signer_check_id(r->name, "a label", why));
+    if (r->data.len > PORCH_SIGNER_PLAIN_MAX)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the signer seals at most %d bytes",
+                          PORCH_SIGNER_PLAIN_MAX);
+    return porch_signer_box_close(s->seal_key, "seal", r->name, r->data, data);
+}
+
+static porch_err unseal(porch_signer *s, const porch_signer_request *r, porch_buf *data, porch_why *why) {
+    PORCH_TRY(porch_signer_check_id(r->name, "a label", why));
+    if (porch_signer_box_open(s->seal_key, "seal", r->name, r->data, data) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_SIGNATURE,
+                      "the sealed secret was changed or belongs to another hub or use");
+}
+
+static porch_err clip_key(porch_signer *s, const porch_signer_request *r, porch_buf *data, porch_why *why) {
+    uint8_t key[32];
+    PORCH_TRY(porch_signer_check_id(r->name, "a clip", why));
+    porch_err e = porch_signer_derive_clip(s->seal_key, r->name, key);
+    if (e == PORCH_OK) e = porch_write_bytes(data, (porch_bytes){key, sizeof key});
+    porch_wipe(key, sizeof key);
+    return e;
+}
+
+static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signer_now now, porch_buf *data,
+                     porch_buf *secret, porch_why *why) {
+    switch (r->op) {
+    case PORCH_SIGNER_OP_ISSUE:
+        return porch_signer_do_issue(s, r, now, data, why);
+    case PORCH_SIGNER_OP_TOTP_MAKE:
+        return porch_signer_do_totp_make(s, r, data, secret, why);
+    case PORCH_SIGNER_OP_TOTP_CHECK:
+        return porch_signer_do_totp_check(s, r, now, why);
+    case PORCH_SIGNER_OP_SEAL:
+        return seal(s, r, data, why);
+    case PORCH_SIGNER_OP_UNSEAL:
+        return unseal(s, r, data, why);
+    case PORCH_SIGNER_OP_CLIP_KEY:
+        return clip_key(s, r, data, why);
+    case PORCH_SIGNER_OP_END:
+        break;
+    }
+    return PORCH_ERR_UNSUPPORTED;
+}
+
+static void log_refusal(const porch_signer_request *r, porch_err e, const porch_why *why) {
+    porch_bytes name = r->op == PORCH_SIGNER_OP_ISSUE ? r->names[0] : r->name;
+    porch_log(PORCH_LOG_WARN, "signer.refused", "op", porch_signer_op_name(r->op), "name",
+              porch_log_bytes(name).text, "error", porch_err_name(e), "reason", porch_why_text(why, e),
+              NULL);
+}
+
+/* The message's number, so that even an answer to nonsense finds its question. */
+static uint32_t number_of(porch_bytes message) {
+    porch_reader r = porch_reader_of(message);
+    uint32_t number = 0;
+    (void)porch_read_u32(&r, &number);
+    return number;
+}
+
+void porch_signer_serve(porch_signer *s, porch_bytes message, porch_signer_now now, porch_buf *out) {
+    uint8_t data_block[PORCH_SIGNER_PLAIN_MAX + PORCH_SIGNER_SEALED_EXTRA];
+    uint8_t secret_block[PORCH_SIGNER_SECRET_TEXT];
+    porch_buf data = PORCH_BUF_OF(data_block);
+    porch_buf secret = PORCH_BUF_OF(secret_block);
+    porch_why why = {""};
+    porch_signer_request request = {0};
+    porch_signer_answer answer = {.number = number_of(message)};
+    answer.error = porch_signer_request_read(message, &request);
+    if (answer.error == PORCH_OK) answer.error = act(s, &request, now, &data, &secret, &why);
+    if (answer.error == PORCH_OK) {
+        answer.data = porch_buf_bytes(&data);
+        answer.secret = porch_buf_bytes(&secret);
+    } else {
+        answer.why = porch_bytes_of(porch_why_text(&why, answer.error));
+        log_refusal(&request, answer.error, &why);
+    }
+    out->len = 0;
+    (void)porch_signer_answer_write(out, &answer);
+    porch_wipe(data_block, sizeof data_block);
+    porch_wipe(secret_block, sizeof secret_block);
+}
