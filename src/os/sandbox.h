@@ -27,7 +27,8 @@ enum {
     PORCH_SANDBOX_FILES_WRITE = 1u << 2, /* create, rename, unlink, truncate, lock; where: read_write */
     PORCH_SANDBOX_INTERNET_CONNECT = 1u << 3, /* socket(AF_INET*), connect; unnamed socket pairs */
     PORCH_SANDBOX_ACCEPT = 1u << 4,           /* accept on listeners it was given */
-    PORCH_SANDBOX_UNIX_SOCKETS = 1u << 5      /* socket(AF_UNIX), connect */
+    PORCH_SANDBOX_UNIX_SOCKETS = 1u << 5,     /* socket(AF_UNIX), connect */
+    PORCH_SANDBOX_FORK = 1u << 6 /* fork without new namespaces, wait for the child, limits and timers */
 };
 
 typedef struct {
@@ -35,15 +36,16 @@ typedef struct {
     uint32_t flags;
     const char *const
         *read_only; /* files or folders, NULL-terminated; a missing one is skipped. May be NULL */
-    const char *const *read_write; /* folders, NULL-terminated; a missing one is an error. May be NULL */
-    uint64_t memory_bytes;         /* address space (RLIMIT_AS); 0: unlimited */
-    uint32_t open_files;           /* RLIMIT_NOFILE; 0: as it is */
+    const char *const
+        *read_write;       /* files or folders, NULL-terminated; a missing one is an error. May be NULL */
+    uint64_t memory_bytes; /* private memory (RLIMIT_DATA); 0: unlimited */
+    uint32_t open_files;   /* RLIMIT_NOFILE; 0: as it is */
 } porch_sandbox_profile;
 
 /* The built-in profiles: copy one, point read_write (and read_only) at the hub's folders, enter.
  *   hub      threads, accept, files (set read_write to DIR's open parts); reads time zones
  *   signer   files (set read_write to DIR/signer); no threads, no sockets
- *   analyst  threads; no sockets, no files, memory limit 2 GiB
+ *   analyst  threads and forks of itself (one a clip); no sockets, no files, memory limit 2 GiB each
  *   courier  threads, internet connections; reads resolver configuration and CA certificates */
 extern const porch_sandbox_profile porch_sandbox_hub;
 extern const porch_sandbox_profile porch_sandbox_signer;

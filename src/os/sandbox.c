@@ -1,0 +1,336 @@
+/* Builds the seccomp filter from lists of system calls, one list a permission, and enters it after
+ * Landlock. */
+#include "os/sandbox.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "os/log.h"
+#include "os/sandbox_landlock.h"
+
+#define CALL(name) SCMP_SYS(name)
+
+/* What every program needs to compute, wait and end. */
+static const int basic_calls[] = {
+    CALL(read),
+    CALL(readv),
+    CALL(pread64),
+    CALL(write),
+    CALL(writev),
+    CALL(close),
+    CALL(close_range),
+    CALL(lseek),
+    CALL(fstat),
+    CALL(fcntl),
+    CALL(dup),
+    CALL(dup2),
+    CALL(dup3),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(select),
+    CALL(pselect6),
+    CALL(epoll_create1),
+    CALL(epoll_ctl),
+    CALL(epoll_wait),
+    CALL(epoll_pwait),
+    CALL(epoll_pwait2),
+    CALL(eventfd2),
+    CALL(timerfd_create),
+    CALL(timerfd_settime),
+    CALL(timerfd_gettime),
+    CALL(pipe2),
+    CALL(munmap),
+    CALL(mremap),
+    CALL(madvise),
+    CALL(brk),
+    CALL(futex),
+    CALL(set_robust_list),
+    CALL(get_robust_list),
+    CALL(rseq),
+    CALL(set_tid_address),
+    CALL(membarrier),
+    CALL(clock_gettime),
+    CALL(clock_getres),
+    CALL(clock_nanosleep),
+    CALL(nanosleep),
+    CALL(gettimeofday),
+    CALL(time),
+    CALL(times),
+    CALL(getrandom),
+    CALL(getpid),
+    CALL(gettid),
+    CALL(getppid),
+    CALL(getuid),
+    CALL(geteuid),
+    CALL(getgid),
+    CALL(getegid),
+    CALL(getrusage),
+    CALL(sysinfo),
+    CALL(uname),
+    CALL(sched_yield),
+    CALL(sched_getaffinity),
+    CALL(sched_getparam),
+    CALL(sched_getscheduler),
+    CALL(getcpu),
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigreturn),
+    CALL(rt_sigpending),
+    CALL(rt_sigtimedwait),
+    CALL(sigaltstack),
+    CALL(restart_syscall),
+    CALL(exit),
+    CALL(exit_group),
+    CALL(signalfd4),
+    /* talk on sockets that it was given */
+    CALL(recvmsg),
+    CALL(sendmsg),
+    CALL(recvfrom),
+    CALL(sendto),
+    CALL(recvmmsg),
+    CALL(sendmmsg),
+    CALL(shutdown),
+    CALL(getsockopt),
+    CALL(getsockname),
+    CALL(getpeername),
+};
+
+static const int file_read_calls[] = {
+    CALL(newfstatat), CALL(stat),      CALL(lstat),      CALL(statx),      CALL(access), CALL(faccessat),
+    CALL(faccessat2), CALL(readlink),  CALL(readlinkat), CALL(getdents64), CALL(getcwd), CALL(statfs),
+    CALL(fstatfs),    CALL(fadvise64), CALL(openat),     CALL(open),       CALL(flock),
+};
+
+static const int file_write_calls[] = {
+    CALL(pwrite64),  CALL(pwritev),   CALL(pwritev2),     CALL(ftruncate),       CALL(truncate),
+    CALL(fallocate), CALL(fsync),     CALL(fdatasync),    CALL(sync_file_range), CALL(rename),
+    CALL(renameat),  CALL(renameat2), CALL(unlink),       CALL(unlinkat),        CALL(rmdir),
+    CALL(mkdir),     CALL(mkdirat),   CALL(fchmod),       CALL(chmod),           CALL(fchmodat),
+    CALL(fchown),    CALL(umask),     CALL(memfd_create), CALL(copy_file_range), CALL(sendfile),
+    CALL(creat),     CALL(msync),
+};
+
+static const int accept_calls[] = {CALL(accept), CALL(accept4), CALL(setsockopt), CALL(listen)};
+static const int connect_calls[] = {CALL(connect), CALL(setsockopt), CALL(bind), CALL(ioctl)};
+static const int fork_calls[] = {CALL(wait4), CALL(waitid), CALL(alarm), CALL(setitimer), CALL(setpgid)};
+
+/* Only in a build with sanitizers, whose runtime looks at its own maps, reports and stops by these. */
+#ifdef PORCH_SANITIZE
+static const int sanitizer_calls[] = {
+    CALL(openat),    CALL(open),      CALL(readlink),    CALL(readlinkat), CALL(newfstatat),
+    CALL(stat),      CALL(access),    CALL(getdents64),  CALL(mmap),       CALL(mprotect),
+    CALL(tgkill),    CALL(prctl),     CALL(personality), CALL(ioctl),      CALL(sched_setaffinity),
+    CALL(getrlimit), CALL(prlimit64), CALL(fsync),       CALL(ftruncate),  CALL(process_vm_readv),
+    CALL(clone),     CALL(unlink),
+};
+enum { SANITIZED = 1 };
+#else
+static const int sanitizer_calls[] = {CALL(read)};
+enum { SANITIZED = 0 };
+#endif
+
+static const char *const time_zones[] = {"/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone", NULL};
+static const char *const resolver_and_roots[] = {"/etc/resolv.conf",
+                                                 "/run/systemd/resolve",
+                                                 "/etc/hosts",
+                                                 "/etc/nsswitch.conf",
+                                                 "/etc/gai.conf",
+                                                 "/etc/host.conf",
+                                                 "/etc/services",
+                                                 "/etc/ssl",
+                                                 "/usr/share/ca-certificates",
+                                                 "/usr/local/share/ca-certificates",
+                                                 "/usr/lib/ssl",
+                                                 "/etc/localtime",
+                                                 NULL};
+
+const porch_sandbox_profile porch_sandbox_hub = {
+    .name = "hub",
+    .flags =
+        PORCH_SANDBOX_THREADS | PORCH_SANDBOX_FILES_READ | PORCH_SANDBOX_FILES_WRITE | PORCH_SANDBOX_ACCEPT,
+    .read_only = time_zones,
+};
+const porch_sandbox_profile porch_sandbox_signer = {
+    .name = "signer",
+    .flags = PORCH_SANDBOX_FILES_READ | PORCH_SANDBOX_FILES_WRITE,
+    .memory_bytes = 256u << 20,
+    .open_files = 64,
+};
+const porch_sandbox_profile porch_sandbox_analyst = {
+    .name = "analyst",
+    .flags = PORCH_SANDBOX_THREADS | PORCH_SANDBOX_FORK,
+    .memory_bytes = 2ull << 30,
+    .open_files = 64,
+};
+const porch_sandbox_profile porch_sandbox_courier = {
+    .name = "courier",
+    .flags = PORCH_SANDBOX_THREADS | PORCH_SANDBOX_FILES_READ | PORCH_SANDBOX_INTERNET_CONNECT,
+    .read_only = resolver_and_roots,
+    .memory_bytes = 512u << 20,
+    .open_files = 128,
+};
+
+/* A filter under construction: the first refusal of the library is kept. */
+typedef struct {
+    scmp_filter_ctx ctx;
+    int error;
+} filter;
+
+static void rule(filter *f, uint32_t action, int call) {
+    int done = seccomp_rule_add(f->ctx, action, call, 0);
+    if (done != 0 && done != -EEXIST && f->error == 0) f->error = done;
+}
+
+static void rule_if(filter *f, uint32_t action, int call, struct scmp_arg_cmp test) {
+    int done = seccomp_rule_add(f->ctx, action, call, 1, test);
+    if (done != 0 && done != -EEXIST && f->error == 0) f->error = done;
+}
+
+static void allow_list(filter *f, const int *calls, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        rule(f, SCMP_ACT_ALLOW, calls[i]);
+}
+#define ALLOW(f, list) allow_list((f), (list), sizeof(list) / sizeof((list)[0]))
+
+/* Memory that is written is never executed: code pages come from the program's files alone, before the
+ * wall. */
+static void allow_memory(filter *f) {
+    if (SANITIZED) return;
+    const int calls[] = {CALL(mmap), CALL(mprotect)};
+    for (size_t i = 0; i < 2; i++) {
+        rule_if(f, SCMP_ACT_ALLOW, calls[i], SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        rule_if(f, SCMP_ACT_ERRNO(EACCES), calls[i], SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    }
+}
+
+static void allow_self_only(filter *f) {
+    if (!SANITIZED) rule_if(f, SCMP_ACT_ALLOW, CALL(tgkill), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+    const int questions[] = {PR_SET_NAME,      PR_GET_NAME,     PR_GET_DUMPABLE, PR_SET_PDEATHSIG,
+                             PR_GET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_VMA};
+    for (size_t i = 0; !SANITIZED && i < sizeof questions / sizeof questions[0]; i++)
+        rule_if(f, SCMP_ACT_ALLOW, CALL(prctl), SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)questions[i]));
+    if (!SANITIZED) rule_if(f, SCMP_ACT_ALLOW, CALL(prlimit64), SCMP_A0(SCMP_CMP_EQ, 0));
+}
+
+static void allow_clone(filter *f, uint32_t flags) {
+    const scmp_datum_t spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
+                                CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_THREAD;
+    rule(f, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3)); /* its flags lie in memory, where a filter cannot look */
+    if (SANITIZED) return;
+    if (flags & PORCH_SANDBOX_THREADS)
+        rule_if(f, SCMP_ACT_ALLOW, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, spaces, CLONE_THREAD));
+    if (flags & PORCH_SANDBOX_FORK)
+        rule_if(f, SCMP_ACT_ALLOW, CALL(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, spaces, 0));
+}
+
+static void allow_files(filter *f, uint32_t flags) {
+    if (flags & PORCH_SANDBOX_FILES_WRITE) ALLOW(f, file_write_calls);
+    if (flags & PORCH_SANDBOX_FILES_READ) {
+        ALLOW(f, file_read_calls); /* Landlock decides where, and whether for writing */
+        return;
+    }
+    for (size_t i = 0; !SANITIZED && i < sizeof file_read_calls / sizeof file_read_calls[0]; i++)
+        rule(f, SCMP_ACT_ERRNO(EACCES), file_read_calls[i]);
+}
+
+static void allow_family(filter *f, int call, int family) {
+    rule_if(f, SCMP_ACT_ALLOW, call, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+}
+
+static void allow_sockets(filter *f, uint32_t flags) {
+    const uint32_t any = PORCH_SANDBOX_INTERNET_CONNECT | PORCH_SANDBOX_UNIX_SOCKETS;
+    if (flags & PORCH_SANDBOX_ACCEPT) ALLOW(f, accept_calls);
+    if (flags & (any | PORCH_SANDBOX_ACCEPT)) allow_family(f, CALL(socketpair), AF_UNIX);
+    if ((flags & any) == 0) return;
+    ALLOW(f, connect_calls);
+    if (flags & PORCH_SANDBOX_INTERNET_CONNECT) {
+        allow_family(f, CALL(socket), AF_INET);
+        allow_family(f, CALL(socket), AF_INET6);
+    }
+    if (flags & PORCH_SANDBOX_UNIX_SOCKETS) {
+        allow_family(f, CALL(socket), AF_UNIX);
+    } else {
+        /* The resolver first asks a name cache and the routing table; without them it goes on alone. */
+        rule_if(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+    }
+    rule_if(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), CALL(socket), SCMP_A0(SCMP_CMP_EQ, AF_NETLINK));
+}
+
+static porch_err enter_filter(const porch_sandbox_profile *p, porch_why *why) {
+    filter f = {seccomp_init(SCMP_ACT_KILL_PROCESS), 0};
+    if (f.ctx == NULL)
+        return porch_fail(why, PORCH_ERR_IO, "sandbox: no memory for the system-call filter");
+    ALLOW(&f, basic_calls);
+    allow_memory(&f);
+    allow_self_only(&f);
+    allow_clone(&f, p->flags);
+    if (p->flags & PORCH_SANDBOX_FORK) ALLOW(&f, fork_calls);
+    allow_files(&f, p->flags);
+    allow_sockets(&f, p->flags);
+    if (SANITIZED) ALLOW(&f, sanitizer_calls);
+    porch_err e = PORCH_OK;
+    if (f.error == 0) f.error = seccomp_load(f.ctx);
+    if (f.error != 0)
+        e = porch_fail(why, PORCH_ERR_IO, "sandbox: the kernel refuses the system-call filter: %s",
+                       strerror(-f.error));
+    seccomp_release(f.ctx);
+    return e;
+}
+
+static porch_err set_limit(int resource, const char *name, uint64_t value, porch_why *why) {
+    struct rlimit now, wanted;
+    if (getrlimit((__rlimit_resource_t)resource, &now) == 0 && now.rlim_max < value) value = now.rlim_max;
+    wanted.rlim_cur = wanted.rlim_max = (rlim_t)value;
+    if (setrlimit((__rlimit_resource_t)resource, &wanted) == 0) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_IO, "sandbox: cannot limit %s: %s", name, strerror(errno));
+}
+
+static porch_err set_limits(const porch_sandbox_profile *p, porch_why *why) {
+    if (!SANITIZED) PORCH_TRY(set_limit(RLIMIT_CORE, "core files", 0, why));
+    if (p->memory_bytes != 0 && !SANITIZED)
+        PORCH_TRY(set_limit(RLIMIT_DATA, "memory", p->memory_bytes, why));
+    if (p->open_files != 0) PORCH_TRY(set_limit(RLIMIT_NOFILE, "open files", p->open_files, why));
+    return PORCH_OK;
+}
+
+/* Landlock would leave running threads outside. A directory that cannot be read is not held against the
+ * caller. */
+static bool is_single_thread(void) {
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+    if (tasks == NULL) return true;
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count <= (SANITIZED ? 2 : 1); /* a sanitizer may run a thread of its own */
+}
+
+porch_err porch_sandbox_enter(const porch_sandbox_profile *profile, porch_why *why) {
+    int landlock = 0;
+    if (!is_single_thread())
+        return porch_fail(why, PORCH_ERR_STATE, "sandbox %s: threads run already; enter before the first",
+                          profile->name);
+    PORCH_TRY(set_limits(profile, why));
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0))
+        return porch_fail(why, PORCH_ERR_IO, "sandbox: cannot give up rights: %s", strerror(errno));
+    if (!SANITIZED || profile->read_write != NULL)
+        PORCH_TRY(porch_sandbox_landlock(profile, &landlock, why));
+    PORCH_TRY(enter_filter(profile, why));
+    if (landlock == 0 && !SANITIZED)
+        porch_log(PORCH_LOG_WARN, "sandbox.no_landlock", "profile", profile->name, "reason",
+                  "this kernel has no Landlock: files are held by ownership alone", NULL);
+    porch_log(PORCH_LOG_INFO, "sandbox.entered", "profile", profile->name, "landlock",
+              porch_log_number((uint64_t)landlock).text, NULL);
+    return PORCH_OK;
+}

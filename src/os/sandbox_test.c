@@ -1,0 +1,204 @@
+/* Each attempt runs in a child that enters a profile and then tries what it must not be able to do. */
+#include "os/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#ifdef PORCH_SANITIZE
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+enum { DID = 0, REFUSED = 1, KILLED = 2, BROKEN = 3 };
+static char folder[64];
+
+/* Each attempt returns true when it succeeded. */
+static bool open_passwd(void) {
+    return open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0;
+}
+static bool open_root_certificates(void) {
+    return open("/etc/ssl/certs", O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0;
+}
+static bool write_own_folder(void) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/file", folder);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    return fd >= 0 && write(fd, "x", 1) == 1 && fsync(fd) == 0 && ftruncate(fd, 0) == 0 &&
+           unlink(path) == 0;
+}
+static bool write_elsewhere(void) {
+    return open("/tmp/porchlight-sandbox-test", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0;
+}
+static bool internet_socket(void) {
+    return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+static bool unix_socket(void) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+static bool packet_socket(void) {
+    return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0;
+}
+static bool execute(void) {
+    char *const words[] = {"true", NULL};
+    (void)execv("/bin/true", words);
+    return false;
+}
+static bool trace(void) {
+    return ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0;
+}
+static bool kill_parent(void) {
+    return kill(getppid(), 0) == 0;
+}
+static bool fork_child(void) {
+    pid_t child = fork();
+    if (child == 0) _exit(7);
+    int status = 0;
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 7;
+}
+static void *nothing(void *arg) {
+    return arg;
+}
+static bool start_thread(void) {
+    pthread_t t;
+    return pthread_create(&t, NULL, nothing, NULL) == 0 && pthread_join(t, NULL) == 0;
+}
+static bool executable_memory(void) {
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+           MAP_FAILED;
+}
+static bool compute(void) {
+    void *block = malloc(1 << 20);
+    if (block == NULL) return false;
+    memset(block, 1, 1 << 20);
+    free(block);
+    return true;
+}
+static bool new_namespace(void) {
+    return syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */) == 0;
+}
+
+static int outcome(const porch_sandbox_profile *base, bool (*attempt)(void)) {
+    pid_t child = fork();
+    if (child == 0) {
+        const char *const own[] = {folder, NULL};
+        porch_sandbox_profile profile = *base;
+        porch_why why = {""};
+        if (profile.flags & PORCH_SANDBOX_FILES_WRITE) profile.read_write = own;
+        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        dup2(quiet, STDERR_FILENO);
+        if (porch_sandbox_enter(&profile, &why) != PORCH_OK) _exit(BROKEN);
+        _exit(attempt() ? DID : REFUSED);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
+    return WEXITSTATUS(status);
+}
+
+typedef struct {
+    const char *what;
+    bool (*attempt)(void);
+    int hub, signer, analyst, courier;
+    bool also_sanitized; /* holds in a build with sanitizers, whose filter is wider */
+} attempt_row;
+
+static const attempt_row rows[] = {
+    /*                                              hub      signer   analyst  courier  */
+    {"compute", compute, DID, DID, DID, DID, true},
+    {"start a thread", start_thread, DID, KILLED, DID, DID, false},
+    {"fork", fork_child, KILLED, KILLED, DID, KILLED, false},
+    {"execute a program", execute, KILLED, KILLED, KILLED, KILLED, true},
+    {"trace", trace, KILLED, KILLED, KILLED, KILLED, true},
+    {"signal another process", kill_parent, KILLED, KILLED, KILLED, KILLED, true},
+    {"read a file of the system", open_passwd, REFUSED, REFUSED, REFUSED, REFUSED, false},
+    {"read the root certificates", open_root_certificates, REFUSED, REFUSED, REFUSED, DID, false},
+    {"write in its own folder", write_own_folder, DID, DID, REFUSED, REFUSED, false},
+    {"write elsewhere", write_elsewhere, REFUSED, REFUSED, REFUSED, REFUSED, false},
+    {"make an internet socket", internet_socket, KILLED, KILLED, KILLED, DID, true},
+    {"make a Unix socket", unix_socket, KILLED, KILLED, KILLED, REFUSED, true},
+    {"make a packet socket", packet_socket, KILLED, KILLED, KILLED, KILLED, true},
+    {"map executable memory", executable_memory, REFUSED, REFUSED, REFUSED, REFUSED, false},
+    {"enter a namespace", new_namespace, KILLED, KILLED, KILLED, KILLED, true},
+};
+
+static void each_profile_allows_its_work_and_nothing_more(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const attempt_row *row = &rows[i];
+        const porch_sandbox_profile *profiles[] = {&porch_sandbox_hub, &porch_sandbox_signer,
+                                                   &porch_sandbox_analyst, &porch_sandbox_courier};
+        const int expected[] = {row->hub, row->signer, row->analyst, row->courier};
+        if (SANITIZED && !row->also_sanitized) continue;
+        for (size_t p = 0; p < 4; p++) {
+            int got = outcome(profiles[p], row->attempt);
+            if (got != expected[p])
+                fail_msg("%s: '%s' gave %d, expected %d", profiles[p]->name, row->what, got, expected[p]);
+        }
+    }
+}
+
+static void memory_beyond_the_limit_is_not_given(void **state) {
+    (void)state;
+    if (SANITIZED) return;
+    porch_sandbox_profile small = porch_sandbox_analyst;
+    small.memory_bytes = 512 << 10;
+    assert_int_equal(outcome(&small, compute), REFUSED);
+}
+
+static void *wait_for_ever(void *mutex) {
+    pthread_mutex_lock(mutex);
+    return NULL;
+}
+
+static void a_process_with_threads_is_refused(void **state) {
+    (void)state;
+    int pipes[2];
+    assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        pthread_t t[2];
+        porch_why why = {""};
+        pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&held);
+        for (int i = 0; i < 2; i++)
+            (void)pthread_create(&t[i], NULL, wait_for_ever, &held);
+        _exit(porch_sandbox_enter(&porch_sandbox_courier, &why) == PORCH_ERR_STATE ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_profile_allows_its_work_and_nothing_more),
+        cmocka_unit_test(memory_beyond_the_limit_is_not_given),
+        cmocka_unit_test(a_process_with_threads_is_refused),
+    };
+    (void)snprintf(folder, sizeof folder, "/tmp/porchlight-sandbox-XXXXXX");
+    if (mkdtemp(folder) == NULL) return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)rmdir(folder);
+    return failed;
+}
