@@ -31,7 +31,7 @@ static porch_err apply(porch_db *db, const porch_store_migration *m, porch_why *
         if (porch_db_in_transaction(db)) (void)porch_db_script(db, "rollback", NULL);
         return porch_fail(why, e, "migration %s: %.200s", m->name, inner.text);
     }
-    porch_log(PORCH_LOG_INFO, "store_migrated", "to", m->name, NULL);
+    porch_log(PORCH_LOG_INFO, "store.migrated", "to", m->name, NULL);
     return PORCH_OK;
 }
 

@@ -105,7 +105,7 @@ static porch_err run_tick(batch *b, porch_store_tick_fn fn, void *ctx, uint64_t 
     b->tick_again |= e == PORCH_ERR_AGAIN;
     bool keep = e == PORCH_OK || e == PORCH_ERR_AGAIN;
     if (!keep)
-        porch_log(PORCH_LOG_WARN, "store_housekeeping_failed", "error", porch_err_name(e), "reason",
+        porch_log(PORCH_LOG_WARN, "store.housekeeping_failed", "error", porch_err_name(e), "reason",
                   porch_why_text(&why, e), NULL);
     if (!leave(db, keep)) {
         b->why = why;
@@ -169,7 +169,7 @@ static porch_err store_carefully(batch *b, const porch_store_message *m, porch_e
         b->next_seq++;
         return leave(db, true) ? PORCH_OK : lost(b, e);
     }
-    porch_log(PORCH_LOG_WARN, "message_not_understood", "device", porch_log_bytes(m->device).text, "topic",
+    porch_log(PORCH_LOG_WARN, "message.not_understood", "device", porch_log_bytes(m->device).text, "topic",
               porch_log_bytes(m->topic).text, "error", porch_err_name(e), "reason", porch_why_text(&why, e),
               NULL);
     if (!leave(db, false)) return lost(b, e);
@@ -262,9 +262,9 @@ static void note_state(porch_store *s, porch_err e, const porch_why *why) {
     porch_err before = (porch_err)atomic_exchange(&s->state, (int)e);
     if (before == e) return;
     if (e == PORCH_OK) {
-        porch_log(PORCH_LOG_INFO, "store_writes_again", NULL);
+        porch_log(PORCH_LOG_INFO, "store.writes_again", NULL);
     } else {
-        porch_log(PORCH_LOG_ERROR, "store_refused", "error", porch_err_name(e), "reason",
+        porch_log(PORCH_LOG_ERROR, e == PORCH_ERR_FULL ? "store.full" : "store.refused", "error", porch_err_name(e), "reason",
                   porch_why_text(why, e), NULL);
     }
 }

@@ -1,0 +1,137 @@
+#include "cloud/trust/trust.h"
+
+#include <string.h>
+
+#include "crypto/sha256.h"
+#include "os/clock.h"
+
+/* A row as it is hashed. Views into the database's or the caller's memory. */
+typedef struct {
+    uint64_t seq, at_ms;
+    porch_bytes kind, who, subject, detail;
+} trust_row;
+
+static void put_u64(uint8_t out[8], uint64_t v) {
+    for (int i = 7; i >= 0; i--, v >>= 8)
+        out[i] = (uint8_t)v;
+}
+
+/* Every field goes in with its length before it: no two different rows make the same bytes. */
+static void hash_field(porch_sha256_state *h, porch_bytes field) {
+    uint8_t len[8];
+    put_u64(len, field.len);
+    porch_sha256_update(h, (porch_bytes){len, sizeof len});
+    porch_sha256_update(h, field);
+}
+
+static void hash_row(const uint8_t before[32], const trust_row *row, uint8_t out[32]) {
+    uint8_t number[8];
+    porch_sha256_state *h = porch_sha256_new();
+    hash_field(h, PORCH_LIT("porchlight trust 1"));
+    hash_field(h, (porch_bytes){before, 32});
+    put_u64(number, row->seq);
+    hash_field(h, (porch_bytes){number, sizeof number});
+    put_u64(number, row->at_ms);
+    hash_field(h, (porch_bytes){number, sizeof number});
+    hash_field(h, row->kind);
+    hash_field(h, row->who);
+    hash_field(h, row->subject);
+    hash_field(h, row->detail);
+    porch_sha256_finish(h, out);
+    porch_sha256_free(h);
+}
+
+porch_err porch_trust_head_read(porch_db *db, porch_trust_head *ret, porch_why *why) {
+    porch_trust_head head = {0};
+    porch_db_query *q = porch_db_prepare(db, "select seq, hash from trust order by seq desc limit 1", why);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) {
+        porch_bytes hash = porch_db_blob(q, 1);
+        head.seq = (uint64_t)porch_db_i64(q, 0);
+        if (hash.len == sizeof head.hash) {
+            memcpy(head.hash, hash.at, sizeof head.hash);
+        } else {
+            e = porch_fail(why, PORCH_ERR_SIGNATURE, "row %llu of the trust log has no hash",
+                           (unsigned long long)head.seq);
+        }
+    }
+    porch_db_finish(q);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    *ret = head;
+    return PORCH_OK;
+}
+
+porch_err porch_trust_append(porch_db *db, const char *kind, const char *who, const char *subject,
+                             const char *detail_json, porch_why *why) {
+    porch_trust_head head;
+    PORCH_TRY(porch_trust_head_read(db, &head, why));
+    trust_row row = {.seq = head.seq + 1,
+                     .at_ms = porch_clock_ms(),
+                     .kind = porch_bytes_of(kind),
+                     .who = porch_bytes_of(who),
+                     .subject = porch_bytes_of(subject),
+                     .detail = porch_bytes_of(detail_json)};
+    uint8_t hash[32];
+    hash_row(head.hash, &row, hash);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "insert into trust (seq, at_ms, kind, who, subject, detail, hash) "
+                                         "values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                                         why);
+    porch_db_bind_i64(q, 1, (int64_t)row.seq);
+    porch_db_bind_i64(q, 2, (int64_t)row.at_ms);
+    porch_db_bind_text(q, 3, row.kind);
+    porch_db_bind_text(q, 4, row.who);
+    porch_db_bind_text(q, 5, row.subject);
+    porch_db_bind_text(q, 6, row.detail);
+    porch_db_bind_blob(q, 7, (porch_bytes){hash, sizeof hash});
+    return porch_db_execute(q, why);
+}
+
+/* ---- verification --------------------------------------------------------------------------------------
+ */
+
+static porch_err check_row(porch_db_query *q, const porch_trust_head *known, porch_trust_head *head,
+                           porch_why *why) {
+    trust_row row = {.seq = (uint64_t)porch_db_i64(q, 0),
+                     .at_ms = (uint64_t)porch_db_i64(q, 1),
+                     .kind = porch_db_text(q, 2),
+                     .who = porch_db_text(q, 3),
+                     .subject = porch_db_text(q, 4),
+                     .detail = porch_db_text(q, 5)};
+    unsigned long long number = row.seq;
+    if (row.seq != head->seq + 1)
+        return porch_fail(why, PORCH_ERR_SIGNATURE,
+                          "the trust log goes from row %llu to row %llu: rows are missing",
+                          (unsigned long long)head->seq, number);
+    uint8_t hash[32];
+    hash_row(head->hash, &row, hash);
+    if (!porch_bytes_eq(porch_db_blob(q, 6), (porch_bytes){hash, sizeof hash}))
+        return porch_fail(why, PORCH_ERR_SIGNATURE,
+                          "row %llu of the trust log does not fit its hash: it was changed", number);
+    if (known != NULL && known->seq == row.seq && memcmp(known->hash, hash, sizeof hash) != 0)
+        return porch_fail(why, PORCH_ERR_SIGNATURE, "row %llu of the trust log is not the one known before",
+                          number);
+    head->seq = row.seq;
+    memcpy(head->hash, hash, sizeof hash);
+    return PORCH_OK;
+}
+
+porch_err porch_trust_verify(porch_db *db, const porch_trust_head *known, porch_trust_head *ret,
+                             porch_why *why) {
+    porch_trust_head head = {0};
+    porch_db_query *q = porch_db_prepare(
+        db, "select seq, at_ms, kind, who, subject, detail, hash from trust order by seq", why);
+    porch_err e;
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        e = check_row(q, known, &head, why);
+        if (e != PORCH_OK) break;
+    }
+    porch_db_finish(q);
+    if (e != PORCH_ERR_NOT_FOUND) return e;
+    if (known != NULL && known->seq > head.seq)
+        return porch_fail(why, PORCH_ERR_SIGNATURE,
+                          "the trust log ends at row %llu, but row %llu was known: it was cut",
+                          (unsigned long long)head.seq, (unsigned long long)known->seq);
+    *ret = head;
+    return PORCH_OK;
+}
