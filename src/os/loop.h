@@ -50,8 +50,8 @@ void porch_loop_del(porch_loop *loop, porch_loop_watch *watch);
 
 /* Monotonic milliseconds, read once a turn. */
 uint64_t porch_loop_now(const porch_loop *loop);
-/* (Re-)arms a timer that fires once, not before `after_ms` have passed. A timer must be zeroed before its
- * first use. Constant time; at most 2^36 ms ahead. */
+/* (Re-)arms a timer that fires once, `after_ms` after porch_loop_now, in a later turn. A timer must be
+ * zeroed before its first use. Constant time; at most 2^35 ms (a year) ahead. */
 void porch_loop_timer_set(porch_loop *loop, porch_loop_timer *timer, uint64_t after_ms, porch_loop_fn fn,
                           void *ctx);
 void porch_loop_timer_clear(porch_loop *loop, porch_loop_timer *timer);

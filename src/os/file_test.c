@@ -1,0 +1,201 @@
+#include "os/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64];
+static char path[128];
+
+static int make_folder(void **state) {
+    (void)state;
+    strncpy(folder, "/tmp/porch-file-XXXXXX", sizeof folder - 1);
+    if (mkdtemp(folder) == NULL) return -1;
+    return porch_path_join(folder, "a", path, sizeof path) == PORCH_OK ? 0 : -1;
+}
+
+static int count_files(void) {
+    int n = 0;
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(d);
+    return n;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    DIR *d = opendir(folder);
+    if (d == NULL) return -1;
+    for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+        (void)unlinkat(dirfd(d), e->d_name, e->d_type == DT_DIR ? AT_REMOVEDIR : 0);
+    closedir(d);
+    return rmdir(folder);
+}
+
+static void what_was_written_is_read_back_with_exact_mode(void **state) {
+    (void)state;
+    mode_t before = umask(077);
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("one"), 0644, NULL), PORCH_OK);
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("second"), 0640, NULL), PORCH_OK);
+    (void)umask(before);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    uint8_t *got = NULL;
+    size_t len = 0;
+    assert_int_equal(porch_file_read(path, 6, &got, &len, NULL), PORCH_OK);
+    assert_int_equal(len, 6);
+    assert_string_equal((char *)got, "second");
+    free(got);
+    assert_int_equal(count_files(), 1);
+}
+
+static void a_file_over_the_limit_is_refused_and_nothing_is_returned(void **state) {
+    (void)state;
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("second"), 0600, NULL), PORCH_OK);
+    uint8_t *got = NULL;
+    size_t len = 77;
+    porch_why why = {""};
+    assert_int_equal(porch_file_read(path, 5, &got, &len, &why), PORCH_ERR_LIMIT);
+    assert_null(got);
+    assert_int_equal(len, 77);
+    assert_non_null(strstr(why.text, path));
+    assert_int_equal(porch_file_read(folder, 5, &got, &len, NULL), PORCH_ERR_STATE);
+    assert_int_equal(porch_file_read("/nowhere/at/all", 5, &got, &len, NULL), PORCH_ERR_NOT_FOUND);
+}
+
+static void a_file_without_a_size_is_read_to_its_end(void **state) {
+    (void)state;
+    uint8_t *got = NULL;
+    size_t len = 0;
+    assert_int_equal(porch_file_read("/proc/self/status", 65536, &got, &len, NULL), PORCH_OK);
+    assert_true(len > 100);
+    assert_int_equal(strncmp((char *)got, "Name:", 5), 0);
+    free(got);
+    got = NULL;
+    assert_int_equal(porch_file_read("/proc/self/status", 100, &got, &len, NULL), PORCH_ERR_LIMIT);
+    assert_null(got);
+}
+
+static void a_pipe_in_a_file_s_place_does_not_hold_the_reader(void **state) {
+    (void)state;
+    assert_int_equal(mkfifo(path, 0600), 0);
+    uint8_t *got = NULL;
+    size_t len = 0;
+    assert_int_equal(porch_file_read(path, 100, &got, &len, NULL), PORCH_ERR_STATE);
+}
+
+/* A child with a file size limit stands for a full disk: the write fails in its middle. */
+static void a_write_that_fails_leaves_the_old_file_and_no_remains(void **state) {
+    (void)state;
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("old"), 0600, NULL), PORCH_OK);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct rlimit small = {4096, 4096};
+        static uint8_t big[65536];
+        (void)signal(SIGXFSZ, SIG_IGN);
+        if (setrlimit(RLIMIT_FSIZE, &small) != 0) _exit(9);
+        _exit(porch_file_write_atomic(path, (porch_bytes){big, sizeof big}, 0600, NULL) == PORCH_ERR_IO
+                  ? 0
+                  : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    uint8_t *got = NULL;
+    size_t len = 0;
+    assert_int_equal(porch_file_read(path, 100, &got, &len, NULL), PORCH_OK);
+    assert_string_equal((char *)got, "old");
+    free(got);
+    assert_int_equal(count_files(), 1);
+}
+
+static void a_mode_too_open_is_refused_with_the_command_that_mends_it(void **state) {
+    (void)state;
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("x"), 0644, NULL), PORCH_OK);
+    porch_why why = {""};
+    assert_int_equal(porch_file_check_mode(path, getuid(), 0600, &why), PORCH_ERR_MODE);
+    assert_non_null(strstr(why.text, "chmod 600 /tmp/porch-file-"));
+    assert_int_equal(porch_file_check_mode(path, getuid(), 0644, &why), PORCH_OK);
+    assert_int_equal(chmod(path, 0400), 0);
+    assert_int_equal(porch_file_check_mode(path, getuid(), 0600, &why), PORCH_OK);
+    assert_int_equal(porch_file_check_mode(path, getuid() + 1, 0600, &why), PORCH_ERR_MODE);
+    assert_non_null(strstr(why.text, "chown "));
+    char other[128];
+    assert_int_equal(porch_path_join(folder, "link", other, sizeof other), PORCH_OK);
+    assert_int_equal(symlink(path, other), 0);
+    assert_int_equal(porch_file_check_mode(other, getuid(), 0777, &why), PORCH_ERR_MODE);
+}
+
+static void a_folder_is_made_with_its_mode_and_found_again(void **state) {
+    (void)state;
+    assert_int_equal(porch_dir_make(path, 0750, NULL), PORCH_OK);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0750);
+    assert_int_equal(porch_dir_make(path, 0700, NULL), PORCH_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0750);
+    assert_int_equal(porch_dir_sync(path, NULL), PORCH_OK);
+    assert_int_equal(porch_file_write_atomic("/proc/version/x", PORCH_LIT("x"), 0600, NULL), PORCH_ERR_IO);
+    char file[128];
+    assert_int_equal(porch_path_join(folder, "file", file, sizeof file), PORCH_OK);
+    assert_int_equal(porch_file_write_atomic(file, PORCH_LIT("x"), 0600, NULL), PORCH_OK);
+    assert_int_equal(porch_dir_make(file, 0700, NULL), PORCH_ERR_STATE);
+}
+
+static void a_lock_has_one_holder_and_dies_with_it(void **state) {
+    (void)state;
+    int first = -1, second = -1;
+    assert_int_equal(porch_file_lock(path, &first, NULL), PORCH_OK);
+    porch_why why = {""};
+    assert_int_equal(porch_file_lock(path, &second, &why), PORCH_ERR_BUSY);
+    assert_int_equal(second, -1);
+    close(first);
+    assert_int_equal(porch_file_lock(path, &second, NULL), PORCH_OK);
+    close(second);
+}
+
+static void a_path_that_does_not_fit_is_refused(void **state) {
+    (void)state;
+    char out[8];
+    assert_int_equal(porch_path_join("/a/b", "cde", out, sizeof out), PORCH_ERR_NO_SPACE);
+    assert_int_equal(porch_path_join("/a/b", "cd", out, sizeof out), PORCH_OK);
+    assert_string_equal(out, "/a/b/cd");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_was_written_is_read_back_with_exact_mode, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_file_over_the_limit_is_refused_and_nothing_is_returned,
+                                        make_folder, remove_folder),
+        cmocka_unit_test(a_file_without_a_size_is_read_to_its_end),
+        cmocka_unit_test_setup_teardown(a_pipe_in_a_file_s_place_does_not_hold_the_reader, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_write_that_fails_leaves_the_old_file_and_no_remains, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_mode_too_open_is_refused_with_the_command_that_mends_it,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_folder_is_made_with_its_mode_and_found_again, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_lock_has_one_holder_and_dies_with_it, make_folder, remove_folder),
+        cmocka_unit_test(a_path_that_does_not_fit_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
