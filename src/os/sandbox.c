@@ -239,8 +239,13 @@ static void allow_files(filter *f, uint32_t flags) {
         ALLOW(f, file_read_calls); /* Landlock decides where, and whether for writing */
         return;
     }
-    for (size_t i = 0; !SANITIZED && i < sizeof file_read_calls / sizeof file_read_calls[0]; i++)
-        rule(f, SCMP_ACT_ERRNO(EACCES), file_read_calls[i]);
+    if (SANITIZED) return;
+    /* The C library asks after an open descriptor this way; the path is then empty. */
+    rule_if(f, SCMP_ACT_ALLOW, CALL(newfstatat), SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
+    rule_if(f, SCMP_ACT_ERRNO(EACCES), CALL(newfstatat), SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
+    for (size_t i = 0; i < sizeof file_read_calls / sizeof file_read_calls[0]; i++) {
+        if (file_read_calls[i] != CALL(newfstatat)) rule(f, SCMP_ACT_ERRNO(EACCES), file_read_calls[i]);
+    }
 }
 
 static void allow_family(filter *f, int call, int family) {

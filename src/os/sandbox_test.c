@@ -86,8 +86,9 @@ static bool executable_memory(void) {
            MAP_FAILED;
 }
 static bool compute(void) {
+    struct stat st;
     void *block = malloc(1 << 20);
-    if (block == NULL) return false;
+    if (block == NULL || fstat(STDERR_FILENO, &st) != 0) return false;
     memset(block, 1, 1 << 20);
     free(block);
     return true;
