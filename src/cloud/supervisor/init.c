@@ -1,0 +1,183 @@
+#include "cloud/supervisor/init.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cloud/supervisor/tree.h"
+#include "crypto/keystore.h"
+#include "crypto/random.h"
+#include "crypto/x509.h"
+#include "os/file.h"
+
+enum {
+    ROOT_YEARS = 20,
+    ISSUING_YEARS = 10,
+    WEB_YEARS = 10,
+    SEAL_KEY_BYTES = 32,
+    BACKDATE_MS = 3600000,
+    CA_NAME_BYTES = 96,
+};
+
+/* One authority: its key and certificate in PEM. */
+typedef struct {
+    porch_key *key;
+    uint8_t cert_block[PORCH_X509_PEM_BYTES];
+    porch_buf cert;
+} authority;
+
+typedef struct {
+    authority root, issuing, web;
+    char id[65];
+    porch_ca_names names;
+    char name_texts[PORCH_CA_MAX_NAMES][256];
+} maker;
+
+static void authority_free(authority *a) {
+    porch_key_free(a->key);
+    a->key = NULL;
+}
+
+static porch_err write_at(const char *dir, const char *name, porch_bytes bytes, mode_t mode,
+                          porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    porch_err e = porch_path_join(dir, name, path, sizeof path);
+    if (e != PORCH_OK) return porch_fail(why, e, "the path of the hub's directory is too long");
+    return porch_file_write_atomic(path, bytes, mode, why);
+}
+
+static porch_err write_key(const char *dir, const char *name, const porch_key *key, porch_why *why) {
+    uint8_t block[PORCH_KEY_PEM_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block);
+    porch_err e = porch_key_pem(key, &pem, why);
+    if (e == PORCH_OK) e = write_at(dir, name, porch_buf_bytes(&pem), 0600, why);
+    porch_wipe(block, sizeof block);
+    return e;
+}
+
+static porch_err write_seal_key(const char *dir, porch_why *why) {
+    uint8_t raw[SEAL_KEY_BYTES];
+    porch_random(raw, sizeof raw);
+    porch_err e = write_at(dir, "signer/seal.key", (porch_bytes){raw, sizeof raw}, 0600, why);
+    porch_wipe(raw, sizeof raw);
+    return e;
+}
+
+/* hub.name, word by word. */
+static porch_err split_names(maker *m, const porch_settings *s, porch_why *why) {
+    const char *at = s->hub_name;
+    while (*at) {
+        size_t n = strcspn(at, " ");
+        if (n > 0) {
+            if (m->names.count == PORCH_CA_MAX_NAMES)
+                return porch_fail(why, PORCH_ERR_LIMIT, "a hub has at most %d names", PORCH_CA_MAX_NAMES);
+            char *text = m->name_texts[m->names.count];
+            if (!porch_bytes_to_text((porch_bytes){(const uint8_t *)at, n}, text, sizeof m->name_texts[0]))
+                return porch_fail(why, PORCH_ERR_LIMIT, "a name of the hub is longer than 255 letters");
+            m->names.name[m->names.count++] = text;
+        }
+        at += n + (at[n] == ' ');
+    }
+    return m->names.count ? PORCH_OK : porch_fail(why, PORCH_ERR_USAGE, "a hub needs at least one name");
+}
+
+static porch_err begin_authority(authority *a, porch_why *why) {
+    a->cert = (porch_buf){a->cert_block, 0, sizeof a->cert_block};
+    return porch_key_generate_p256(&a->key, why);
+}
+
+static porch_err make_authorities(maker *m, uint64_t now_ms, porch_why *why) {
+    char name[CA_NAME_BYTES];
+    porch_public_key issuing_public;
+    uint64_t from_ms = now_ms - BACKDATE_MS;
+    PORCH_TRY(begin_authority(&m->root, why));
+    PORCH_TRY(begin_authority(&m->issuing, why));
+    PORCH_TRY(begin_authority(&m->web, why));
+    snprintf(name, sizeof name, "Porchlight devices %s", m->id);
+    PORCH_TRY(porch_ca_make_root(name, m->root.key, from_ms, ROOT_YEARS, &m->root.cert, why));
+    snprintf(name, sizeof name, "Porchlight issuing %s", m->id);
+    porch_ca root = {porch_buf_bytes(&m->root.cert), m->root.key};
+    PORCH_TRY(porch_key_public(m->issuing.key, &issuing_public, why));
+    PORCH_TRY(
+        porch_ca_make_issuing(&root, name, &issuing_public, from_ms, ISSUING_YEARS, &m->issuing.cert, why));
+    snprintf(name, sizeof name, "Porchlight web %s", m->id);
+    return porch_ca_make_web(name, m->web.key, &m->names, from_ms, WEB_YEARS, &m->web.cert, why);
+}
+
+static porch_err write_all(const maker *m, const char *dir, porch_why *why) {
+    PORCH_TRY(write_key(dir, "OFFLINE/root.key", m->root.key, why));
+    PORCH_TRY(write_key(dir, "signer/issuing.key", m->issuing.key, why));
+    PORCH_TRY(write_key(dir, "signer/web-ca.key", m->web.key, why));
+    PORCH_TRY(write_seal_key(dir, why));
+    PORCH_TRY(write_at(dir, "signer/journal", (porch_bytes){NULL, 0}, 0600, why));
+    PORCH_TRY(write_at(dir, "tls/device-root.pem", porch_buf_bytes(&m->root.cert), 0644, why));
+    PORCH_TRY(write_at(dir, "tls/issuing.pem", porch_buf_bytes(&m->issuing.cert), 0644, why));
+    return write_at(dir, "tls/web-ca.pem", porch_buf_bytes(&m->web.cert), 0644, why);
+}
+
+static porch_err check_seal(const porch_settings *s, porch_why *why) {
+    if (strcmp(s->hub_seal, "file") == 0) return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_UNSUPPORTED,
+        "--seal %s is not offered by this version: use --seal file, and keep DIR on an encrypted "
+        "disk, since the whole directory then holds the keys",
+        s->hub_seal);
+}
+
+static porch_err give(const char *dir, const porch_settings *s, porch_why *why) {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    if (!s->hub_user[0]) return PORCH_OK;
+    if (geteuid() != 0) return porch_fail(why, PORCH_ERR_USAGE, "--user needs init to be run as root");
+    PORCH_TRY(porch_tree_user(s->hub_user, &uid, &gid, why));
+    return porch_tree_give(dir, uid, gid, why);
+}
+
+static porch_err write_conf(const char *dir, const porch_settings *s, porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, "hub.conf", path, sizeof path));
+    return porch_settings_write(path, s, why);
+}
+
+/* All that can be found wrong before anything is written. */
+static porch_err check_wishes(const porch_settings *s, porch_why *why) {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    PORCH_TRY(check_seal(s, why));
+    if (!s->hub_https_cert[0] != !s->hub_https_key[0])
+        return porch_fail(why, PORCH_ERR_USAGE, "--https-cert and --https-key go together");
+    if (s->hub_https_cert[0] &&
+        (access(s->hub_https_cert, R_OK) != 0 || access(s->hub_https_key, R_OK) != 0))
+        return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                          "the files of --https-cert and --https-key cannot be read");
+    if (s->hub_user[0]) PORCH_TRY(porch_tree_user(s->hub_user, &uid, &gid, why));
+    return PORCH_OK;
+}
+
+static porch_err make(maker *m, const char *dir, porch_settings *settings, uint64_t now_ms,
+                      porch_why *why) {
+    char random_id[PORCH_RANDOM_ID_BYTES];
+    porch_random_id(random_id);
+    snprintf(m->id, sizeof m->id, "hub-%.12s", random_id);
+    PORCH_TRY(porch_settings_set(settings, "hub.id", m->id, why));
+    PORCH_TRY(split_names(m, settings, why));
+    /* Before the directory: a name that no certificate can hold leaves nothing behind. */
+    PORCH_TRY(make_authorities(m, now_ms, why));
+    PORCH_TRY(porch_tree_make(dir, why));
+    PORCH_TRY(write_all(m, dir, why));
+    PORCH_TRY(write_conf(dir, settings, why));
+    return give(dir, settings, why);
+}
+
+porch_err porch_init_run(const char *dir, porch_settings *settings, uint64_t now_ms, porch_why *why) {
+    PORCH_TRY(check_wishes(settings, why));
+    maker *m = calloc(1, sizeof *m);
+    if (!m) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
+    porch_err e = make(m, dir, settings, now_ms, why);
+    authority_free(&m->root);
+    authority_free(&m->issuing);
+    authority_free(&m->web);
+    free(m);
+    return e;
+}

@@ -1,0 +1,118 @@
+/* How each process is started: program, words, descriptors. Each gets what its work needs and no more; only
+ * the signer gets the folder with the keys. */
+#include "cloud/supervisor/supervisor_room.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/log.h"
+#include "os/process.h"
+
+enum { MAX_FDS = 12, MAX_WORDS = 16, NUMBER_BYTES = 24 };
+
+static const char *const names[PORCH_CHILD_COUNT] = {
+    [PORCH_CHILD_HUB] = "hub",
+    [PORCH_CHILD_SIGNER] = "signer",
+    [PORCH_CHILD_ANALYST] = "analyst",
+    [PORCH_CHILD_COURIER] = "courier",
+};
+
+const char *porch_child_name(porch_child_role role) {
+    return names[role];
+}
+
+/* What one start needs, kept together so that the words live until execve. */
+typedef struct {
+    char path[PORCH_TREE_PATH_BYTES];
+    char *argv[MAX_WORDS];
+    size_t words;
+    porch_process_fd fds[MAX_FDS];
+    size_t fd_count;
+    char timeout_text[NUMBER_BYTES];
+    char answer_text[NUMBER_BYTES];
+} start_plan;
+
+static void add_word(start_plan *p, const char *word) {
+    /* execve's type lacks const; it does not write. */
+    if (p->words + 1 < MAX_WORDS) p->argv[p->words++] = (char *)(uintptr_t)word;
+}
+
+static void add_fd(start_plan *p, int child_fd, int our_fd) {
+    if (p->fd_count < MAX_FDS) p->fds[p->fd_count++] = (porch_process_fd){child_fd, our_fd};
+}
+
+static void plan_hub(const porch_supervisor *s, start_plan *p) {
+    add_word(p, s->own_path);
+    add_word(p, s->config->dir);
+    add_word(p, "--role");
+    add_word(p, "hub");
+    if (s->config->admin_only) add_word(p, "--admin-only");
+    add_fd(p, PORCH_CHILD_ADMIN_FD, s->admin_fd);
+    if (s->config->admin_only) return;
+    for (int i = 0; i < 3; i++)
+        add_fd(p, PORCH_CHILD_LISTEN_FD + i, s->listen_fds[i]);
+}
+
+static void plan_signer(const porch_supervisor *s, start_plan *p) {
+    add_word(p, s->own_path);
+    add_word(p, s->config->dir);
+    add_word(p, "--role");
+    add_word(p, "signer");
+    add_fd(p, PORCH_CHILD_SIGNER_DIR_FD, s->signer_dir_fd);
+}
+
+static void plan_courier(const porch_supervisor *s, start_plan *p) {
+    snprintf(p->timeout_text, sizeof p->timeout_text, "%u", s->settings.courier_timeout_ms);
+    snprintf(p->answer_text, sizeof p->answer_text, "%u", s->settings.courier_answer_bytes);
+    add_word(p, p->path);
+    add_word(p, "--timeout-ms");
+    add_word(p, p->timeout_text);
+    add_word(p, "--answer-bytes");
+    add_word(p, p->answer_text);
+    if (s->settings.courier_allow[0]) {
+        add_word(p, "--allow");
+        add_word(p, s->settings.courier_allow);
+    }
+    if (s->settings.courier_ca_file[0]) {
+        add_word(p, "--ca-file");
+        add_word(p, s->settings.courier_ca_file);
+    }
+}
+
+static porch_err plan_of(const porch_supervisor *s, porch_child_role role, start_plan *p, porch_why *why) {
+    bool own = role == PORCH_CHILD_HUB || role == PORCH_CHILD_SIGNER;
+    int n = own ? snprintf(p->path, sizeof p->path, "%s", s->own_path)
+                : snprintf(p->path, sizeof p->path, "%s/porchlight-%s", s->helper_folder, names[role]);
+    if (n < 0 || (size_t)n >= sizeof p->path)
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "the programs' path is too long");
+    if (role == PORCH_CHILD_HUB) plan_hub(s, p);
+    if (role == PORCH_CHILD_SIGNER) plan_signer(s, p);
+    if (role == PORCH_CHILD_ANALYST) add_word(p, p->path);
+    if (role == PORCH_CHILD_COURIER) plan_courier(s, p);
+    add_fd(p, STDERR_FILENO, STDERR_FILENO);
+    return PORCH_OK;
+}
+
+porch_err porch_child_start(porch_supervisor *s, porch_child_role role, int socket_fd, porch_why *why) {
+    start_plan p = {.words = 0};
+    porch_child *c = &s->children[role];
+    PORCH_TRY(plan_of(s, role, &p, why));
+    add_fd(&p, PORCH_CHILD_SOCKET_FD, socket_fd);
+    porch_process_start start = {
+        .path = p.path,
+        .argv = p.argv,
+        .fds = p.fds,
+        .fd_count = p.fd_count,
+        /* A terminal's Ctrl-C reaches the supervisor alone, which stops in order. */
+        .new_session = true,
+        .die_with_parent = true};
+    PORCH_TRY(porch_process_spawn(&start, &c->pidfd, &c->pid, why));
+    c->started_ms = porch_clock_mono_ms();
+    c->starts++;
+    porch_log(PORCH_LOG_INFO, c->starts > 1 ? "helper.restarted" : "helper.started", "role", names[role],
+              "pid", porch_log_number((uint64_t)c->pid).text, NULL);
+    return PORCH_OK;
+}

@@ -1,0 +1,163 @@
+#include "cloud/supervisor/tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/file.h"
+
+/* Folders of DIR, and the widest mode of the files in each. */
+static const struct {
+    const char *name;           /* "" is DIR itself */
+    const char *private_ending; /* files with this ending are 0600 at most, NULL: all are */
+    mode_t other_files;
+} folders[] = {
+    {"", NULL, 0600},      {"tls", ".key", 0644}, {"signer", NULL, 0600},
+    {"clips", NULL, 0600}, {"run", NULL, 0600},   {"OFFLINE", NULL, 0600},
+};
+
+static porch_err io_error(porch_why *why, const char *path, const char *call) {
+    return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", path, call,
+                      strerror(errno));
+}
+
+static porch_err folder_path(const char *dir, const char *name, char out[PORCH_TREE_PATH_BYTES],
+                             porch_why *why) {
+    porch_err e = porch_path_join(dir, name, out, PORCH_TREE_PATH_BYTES);
+    return e == PORCH_OK ? e : porch_fail(why, e, "the path of the hub's directory is too long");
+}
+
+static bool is_dot(const char *name) {
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static porch_err check_is_empty(const char *dir, porch_why *why) {
+    DIR *d = opendir(dir);
+    if (!d && errno == ENOENT) return PORCH_OK;
+    if (!d && errno == ENOTDIR)
+        return porch_fail(why, PORCH_ERR_EXISTS, "%s is not a directory; choose another place", dir);
+    if (!d) return io_error(why, dir, "opendir");
+    bool empty = true;
+    for (struct dirent *entry = readdir(d); entry; entry = readdir(d))
+        empty = empty && is_dot(entry->d_name);
+    closedir(d);
+    if (empty) return PORCH_OK;
+    char conf[PORCH_TREE_PATH_BYTES];
+    PORCH_TRY(folder_path(dir, "hub.conf", conf, why));
+    if (access(conf, F_OK) == 0)
+        return porch_fail(why, PORCH_ERR_EXISTS,
+                          "%s holds a hub already; nothing was changed (start it: porchlightd %s)", dir,
+                          dir);
+    return porch_fail(why, PORCH_ERR_EXISTS, "%s is not empty; nothing was changed: choose a new directory",
+                      dir);
+}
+
+porch_err porch_tree_make(const char *dir, porch_why *why) {
+    PORCH_TRY(check_is_empty(dir, why));
+    PORCH_TRY(porch_dir_make(dir, 0700, why));
+    if (chmod(dir, 0700) != 0) return io_error(why, dir, "chmod"); /* an empty one that was there */
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char path[PORCH_TREE_PATH_BYTES];
+        if (!folders[i].name[0]) continue;
+        PORCH_TRY(folder_path(dir, folders[i].name, path, why));
+        PORCH_TRY(porch_dir_make(path, 0700, why));
+    }
+    return porch_dir_sync(dir, why);
+}
+
+static bool ends_with(const char *text, const char *ending) {
+    size_t n = strlen(text);
+    size_t m = strlen(ending);
+    return n >= m && strcmp(text + n - m, ending) == 0;
+}
+
+static porch_err check_entry(const char *path, const char *name, size_t folder, uid_t owner,
+                             porch_why *why) {
+    struct stat st;
+    if (lstat(path, &st) != 0) return errno == ENOENT ? PORCH_OK : io_error(why, path, "lstat");
+    if (S_ISDIR(st.st_mode)) return porch_file_check_mode(path, owner, 0700, why);
+    if (S_ISSOCK(st.st_mode)) return porch_file_check_mode(path, owner, 0600, why);
+    bool is_private = !folders[folder].private_ending || ends_with(name, folders[folder].private_ending);
+    return porch_file_check_mode(path, owner, is_private ? 0600 : folders[folder].other_files, why);
+}
+
+static porch_err check_folder(const char *path, size_t folder, uid_t owner, porch_why *why) {
+    PORCH_TRY(porch_file_check_mode(path, owner, 0700, why));
+    /* Clips are many, encrypted, and behind a closed folder: their own modes are not looked at. */
+    if (strcmp(folders[folder].name, "clips") == 0) return PORCH_OK;
+    DIR *d = opendir(path);
+    if (!d) return io_error(why, path, "opendir");
+    porch_err e = PORCH_OK;
+    for (struct dirent *entry = readdir(d); entry && e == PORCH_OK; entry = readdir(d)) {
+        char inner[PORCH_TREE_PATH_BYTES];
+        if (is_dot(entry->d_name)) continue;
+        e = folder_path(path, entry->d_name, inner, why);
+        if (e == PORCH_OK) e = check_entry(inner, entry->d_name, folder, owner, why);
+    }
+    closedir(d);
+    return e;
+}
+
+porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    PORCH_TRY(folder_path(dir, "hub.conf", path, why));
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                          "%s is not a hub's directory; make one: porchlight init %s", dir, dir);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        if (!folders[i].name[0])
+            memcpy(path, dir, strlen(dir) + 1); /* fits: the join above did */
+        else
+            PORCH_TRY(folder_path(dir, folders[i].name, path, why));
+        porch_err e = check_folder(path, i, owner, why);
+        /* OFFLINE may have been carried away as a whole. */
+        if (e == PORCH_ERR_NOT_FOUND && strcmp(folders[i].name, "OFFLINE") == 0) continue;
+        if (e != PORCH_OK) return e;
+    }
+    return PORCH_OK;
+}
+
+static porch_err give_folder(const char *path, uid_t uid, gid_t gid, porch_why *why) {
+    DIR *d = opendir(path);
+    if (!d) return io_error(why, path, "opendir");
+    porch_err e = PORCH_OK;
+    for (struct dirent *entry = readdir(d); entry && e == PORCH_OK; entry = readdir(d))
+        if (!is_dot(entry->d_name) && fchownat(dirfd(d), entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+            e = io_error(why, path, "chown");
+    if (e == PORCH_OK && fchown(dirfd(d), uid, gid) != 0) e = io_error(why, path, "chown");
+    closedir(d);
+    return e;
+}
+
+porch_err porch_tree_give(const char *dir, uid_t uid, gid_t gid, porch_why *why) {
+    for (size_t i = 1; i < sizeof folders / sizeof *folders; i++) {
+        char path[PORCH_TREE_PATH_BYTES];
+        PORCH_TRY(folder_path(dir, folders[i].name, path, why));
+        PORCH_TRY(give_folder(path, uid, gid, why));
+    }
+    return give_folder(dir, uid, gid, why);
+}
+
+bool porch_tree_root_is_online(const char *dir) {
+    char path[PORCH_TREE_PATH_BYTES];
+    return porch_path_join(dir, "OFFLINE/root.key", path, sizeof path) == PORCH_OK &&
+           access(path, F_OK) == 0;
+}
+
+porch_err porch_tree_user(const char *name, uid_t *uid, gid_t *gid, porch_why *why) {
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char strings[4096];
+    int rc = getpwnam_r(name, &entry, strings, sizeof strings, &found);
+    if (!found)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                          "there is no user '%s'%s%s; make one: useradd --system %s", name, rc ? ": " : "",
+                          rc ? strerror(rc) : "", name);
+    *uid = found->pw_uid;
+    *gid = found->pw_gid;
+    return PORCH_OK;
+}

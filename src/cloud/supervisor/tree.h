@@ -1,0 +1,25 @@
+/* DIR on disk: what lies where and how closed it must be. One table, used to make it and to check it at
+ * every start. */
+#ifndef PORCH_CLOUD_SUPERVISOR_TREE_H
+#define PORCH_CLOUD_SUPERVISOR_TREE_H
+
+#include <sys/types.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+enum { PORCH_TREE_PATH_BYTES = 4096 };
+
+/* Makes DIR (which must be missing or empty: PORCH_ERR_EXISTS) and its folders. */
+porch_err porch_tree_make(const char *dir, porch_why *why);
+/* Owner and mode of DIR and everything in it that must not be open. PORCH_ERR_MODE with the command that
+ * mends it; PORCH_ERR_NOT_FOUND when DIR is no hub's directory. */
+porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why);
+/* Gives everything in DIR to the user. */
+porch_err porch_tree_give(const char *dir, uid_t uid, gid_t gid, porch_why *why);
+/* True while the root CA's key still lies in DIR/OFFLINE. */
+bool porch_tree_root_is_online(const char *dir);
+/* The user's ids; PORCH_ERR_NOT_FOUND when there is none by that name. */
+porch_err porch_tree_user(const char *name, uid_t *uid, gid_t *gid, porch_why *why);
+
+#endif
