@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cloud/accounts/accounts_password.h"
 #include "cloud/accounts/accounts_room.h"
 #include "cloud/trust/trust.h"
 #include "crypto/random.h"
@@ -110,6 +111,14 @@ void porch_accounts_load(porch_accounts *a, unsigned *working, unsigned *waiting
     *working = a->working;
     *waiting = a->waiting;
     (void)pthread_mutex_unlock(&a->gate_lock);
+}
+
+porch_err porch_accounts_password_check(porch_accounts *a, porch_bytes password, porch_bytes name,
+                                        porch_password_verdict *ret, porch_why *why) {
+    PORCH_TRY(porch_accounts_gate_enter(a, why));
+    porch_err e = porch_password_judge(password, name, ret, why);
+    porch_accounts_gate_leave(a);
+    return e;
 }
 
 /* ---- the throttle, under its lock ---- */

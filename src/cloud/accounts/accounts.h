@@ -50,6 +50,11 @@ porch_err porch_accounts_list(porch_accounts *accounts, porch_person_each_fn fn,
 porch_err porch_accounts_find(porch_accounts *accounts, const char *name, porch_person *ret,
                               porch_why *why);
 
+struct porch_password_verdict;
+/* porch_password_judge behind the gate that bounds how many run at once. BUSY when too many wait. */
+porch_err porch_accounts_password_check(porch_accounts *accounts, porch_bytes password, porch_bytes name,
+                                        struct porch_password_verdict *ret, porch_why *why);
+
 /* How many password hashes and estimates are at work now and how many wait; for status pages. */
 void porch_accounts_load(porch_accounts *accounts, unsigned *working, unsigned *waiting);
 

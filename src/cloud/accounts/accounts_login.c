@@ -95,7 +95,7 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     };
     *retry_after_s = porch_accounts_throttle_begin(at->a, subjects, 2, at->now_ms);
     if (*retry_after_s > 0) {
-        r->text = "too many attempts";
+        r->text = "throttled: too many attempts";
         return porch_fail(why, PORCH_ERR_LIMIT, "too many attempts; wait %u seconds", *retry_after_s);
     }
     PORCH_TRY(porch_store_read(at->a->store, read_account, at, why));
@@ -124,9 +124,9 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
     if (e == PORCH_OK) {
         at.row.person.last_login_ms = now_ms;
         *ret = at.row.person;
-        porch_log(PORCH_LOG_INFO, "login", "name", ret->name, "peer", request->address, NULL);
+        porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->address, NULL);
     } else {
-        porch_log(PORCH_LOG_WARN, "login_refused", "name", porch_log_bytes(request->name).text, "peer",
+        porch_log(PORCH_LOG_WARN, "login.refused", "name", porch_log_bytes(request->name).text, "peer",
                   request->address, "reason", r.text, "error", porch_err_name(e), NULL);
     }
     porch_wipe(&at, sizeof at);

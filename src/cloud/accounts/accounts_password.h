@@ -11,7 +11,7 @@
 
 enum { PORCH_PASSWORD_TIPS = 6, PORCH_PASSWORD_MAX = 256 /* bytes that a password may have */ };
 
-typedef struct {
+typedef struct porch_password_verdict {
     bool ok; /* all of the following */
     bool long_enough;
     bool capital;

@@ -192,6 +192,6 @@ porch_err porch_session_end(porch_accounts *a, const porch_session *session, uin
     end_job job = {session, false};
     PORCH_TRY(porch_store_write(a->store, end_session, &job, why));
     tell_end(a, session->hash);
-    porch_log(PORCH_LOG_INFO, "signed_out", "name", session->person.name, NULL);
+    porch_log(PORCH_LOG_INFO, "logout", "name", session->person.name, NULL);
     return PORCH_OK;
 }

@@ -100,7 +100,7 @@ static porch_err issue(porch_accounts *a, issue_job *job, uint64_t now_ms,
         memcpy(token, text, sizeof text);
         *expires_ms = job->expires_ms;
         porch_accounts_tell_ended(a, &job->ended);
-        porch_log(PORCH_LOG_INFO, job->name == NULL ? "setup_link" : "user_reset", "name",
+        porch_log(PORCH_LOG_INFO, job->name == NULL ? "setup.link" : "user.reset", "name",
                   job->name == NULL ? "owner" : job->name, "by", job->who, NULL);
     }
     free(job->ended.hash);
@@ -195,7 +195,7 @@ static porch_err open_link(porch_accounts *a, porch_bytes token, const char *add
 }
 
 static void log_refusal(const char *step, const char *address, porch_err e, const porch_why *why) {
-    porch_log(PORCH_LOG_WARN, "setup_refused", "step", step, "peer", address, "error", porch_err_name(e),
+    porch_log(PORCH_LOG_WARN, "setup.refused", "step", step, "peer", address, "error", porch_err_name(e),
               "reason", porch_why_text(why, e), NULL);
 }
 
@@ -432,8 +432,8 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
         done.person = job.made.person;
         memcpy(done.timezone, l.timezone, sizeof l.timezone);
         *ret = done;
-        porch_log(PORCH_LOG_INFO, l.reset ? "account_renewed" : "owner_made", "name", done.person.name,
-                  "peer", address, NULL);
+        porch_log(PORCH_LOG_INFO, l.reset ? "user.renewed" : "user.added", "name", done.person.name, "peer",
+                  address, NULL);
     } else {
         log_refusal("confirm", address, e, &own);
         (void)porch_fail(why, e, "%s", porch_why_text(&own, e));

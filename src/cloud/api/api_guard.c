@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "os/log.h"
-
 #define CONTENT_POLICY                                                                                  \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' "  \
     "blob:; "                                                                                           \
@@ -112,13 +110,9 @@ bool porch_guard_people(void *ctx, porch_http_exchange *x) {
                                  "this name is not one of the hub's; the setting hub.name holds them");
         return false;
     case PORCH_GUARD_ORIGIN:
-        porch_log(PORCH_LOG_WARN, "origin_refused", "peer", porch_http_peer(x)->address, "path", path,
-                  "origin", origin, NULL);
         (void)porch_http_problem(x, 403, "origin", "changes are taken from the hub's own pages only");
         return false;
     case PORCH_GUARD_SITE:
-        porch_log(PORCH_LOG_WARN, "origin_refused", "peer", porch_http_peer(x)->address, "path", path,
-                  "site", site, NULL);
         (void)porch_http_problem(x, 403, "origin", "live streams are opened from the hub's own pages only");
         return false;
     default:

@@ -1,0 +1,54 @@
+/* The household's devices, whether the hub is well, and what an unknown path gets. */
+#include "cloud/api/api_world.h"
+
+#include "os/clock.h"
+
+json_t *porch_api_device(const porch_registry_device *d) {
+    const char *state = d->revoked_ms != 0                           ? "revoked"
+                        : d->certificate_ends_ms <= porch_clock_ms() ? "expired"
+                                                                     : "active";
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o}", "id", d->id, "product", d->product, "household",
+                     d->household, "state", state, "online", d->online, "last_seen_ms",
+                     d->last_seen_ms == 0 ? json_null() : json_integer((json_int_t)d->last_seen_ms),
+                     "certificate_ends_ms",
+                     d->certificate_ends_ms == 0 ? json_null()
+                                                 : json_integer((json_int_t)d->certificate_ends_ms));
+}
+
+static bool add_device(const porch_registry_device *device, void *ctx) {
+    (void)json_array_append_new(ctx, porch_api_device(device));
+    return true;
+}
+
+void porch_api_devices(porch_http_exchange *x) {
+    porch_session s;
+    if (!porch_api_session(x, &s)) return;
+    json_t *devices = json_array();
+    porch_registry_devices(porch_api_of(x)->registry, s.person.household, add_device, devices);
+    porch_api_json(x, 200, json_pack("{s:o}", "devices", devices));
+}
+
+void porch_api_health(porch_http_exchange *x) {
+    porch_store_counts counts;
+    porch_store_count(porch_api_of(x)->store, &counts);
+    bool well = counts.state == PORCH_OK;
+    (void)porch_http_reply_header(x, "Cache-Control", "no-store");
+    (void)porch_http_reply(x, well ? 200 : 503, "text/plain; charset=utf-8",
+                           well ? PORCH_LIT("ok\n") : PORCH_LIT("the store is refused by the disk\n"));
+}
+
+void porch_api_web_ca(porch_http_exchange *x) {
+    porch_api *api = porch_api_of(x);
+    if (api->web_ca_pem.len == 0) {
+        (void)porch_http_problem(x, 404, "not-found", "this hub uses a certificate of a public name");
+        return;
+    }
+    (void)porch_http_reply_header(x, "Content-Disposition",
+                                  "attachment; filename=\"porchlight-web-ca.crt\"");
+    (void)porch_http_reply(x, 200, "application/x-x509-ca-cert", api->web_ca_pem);
+}
+
+void porch_api_unknown(porch_http_exchange *x) {
+    (void)porch_http_problem(x, 404, "not-found",
+                             "there is nothing at this path; docs/openapi.yaml lists what there is");
+}

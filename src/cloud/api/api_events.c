@@ -1,0 +1,185 @@
+/* The timeline: events newest first, page by page, and their pictures. */
+#include "cloud/api/api_world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "wire/id.h"
+
+enum { PAGE_DEFAULT = 50, PAGE_MOST = 200 };
+
+static json_t *box_json(const porch_media_box *b) {
+    return json_pack("[f, f, f, f]", b->x, b->y, b->w, b->h);
+}
+
+static json_t *path_json(const char *before, const char *id, const char *after) {
+    char path[96];
+    (void)snprintf(path, sizeof path, "%s%s%s", before, id, after);
+    return json_string(path);
+}
+
+json_t *porch_api_clip(const porch_media_clip_info *clip) {
+    char hex[65] = "";
+    porch_buf out = {(uint8_t *)hex, 0, sizeof hex - 1};
+    bool complete = clip->state == PORCH_MEDIA_CLIP_COMPLETE;
+    if (complete) (void)porch_hex_write(&out, (porch_bytes){clip->sha256, sizeof clip->sha256});
+    return json_pack("{s:s, s:s, s:I, s:o, s:o}", "id", clip->id, "state",
+                     complete ? "complete" : "recording", "bytes", (json_int_t)clip->bytes, "sha256",
+                     complete ? json_string(hex) : json_null(), "url",
+                     path_json("/api/v1/clips/", clip->id, ""));
+}
+
+static json_t *person_json(const porch_media_event *e) {
+    if (!e->has_person) return json_null();
+    return json_pack("{s:f, s:o, s:I, s:o}", "score", e->person_score, "box", box_json(&e->person_box),
+                     "at_ms", (json_int_t)e->person_at_ms, "picture",
+                     e->has_picture ? path_json("/api/v1/events/", e->uid, "/picture") : json_null());
+}
+
+json_t *porch_api_event(const porch_media_event *e) {
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "id", e->uid, "device", e->owner.device,
+        "product", e->owner.product, "kind", e->kind, "at_ms", (json_int_t)e->at_ms, "received_at_ms",
+        (json_int_t)e->received_ms, "score", e->score, "box", box_json(&e->box), "thumbnail",
+        e->has_thumbnail ? path_json("/api/v1/events/", e->uid, "/thumbnail") : json_null(), "clip",
+        e->has_clip ? porch_api_clip(&e->clip) : json_null(), "person", person_json(e));
+}
+
+/* ---- the list ---- */
+
+typedef struct {
+    json_t *events;
+    uint64_t last_seq;
+    uint32_t count, limit;
+    bool more;
+} page;
+
+static void add_event(const porch_media_event *event, void *ctx) {
+    page *p = ctx;
+    if (p->count == p->limit) {
+        p->more = true;
+        return;
+    }
+    (void)json_array_append_new(p->events, porch_api_event(event));
+    p->last_seq = event->seq;
+    p->count++;
+}
+
+/* The query's words; false: it has answered. `device` needs PORCH_ID_MOST + 1 bytes. */
+static bool read_query(porch_http_exchange *x, porch_media_event_query *q, porch_id *device,
+                       uint32_t *limit) {
+    char text[PORCH_ID_MOST + 8];
+    uint64_t number = PAGE_DEFAULT;
+    porch_err e = porch_http_query(x, "limit", text, sizeof text);
+    if (e == PORCH_OK) e = porch_decimal_read(porch_bytes_of(text), PAGE_MOST, &number);
+    if ((e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) || number == 0) {
+        (void)porch_http_problem(x, 400, "malformed", "limit must be a number from 1 to 200");
+        return false;
+    }
+    *limit = (uint32_t)number;
+    e = porch_http_query(x, "before", text, sizeof text);
+    if (e == PORCH_OK) e = porch_decimal_read(porch_bytes_of(text), INT64_MAX, &q->before_seq);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) {
+        (void)porch_http_problem(x, 400, "malformed", "before must be the 'next' of an earlier page");
+        return false;
+    }
+    if (e == PORCH_OK && q->before_seq == 0) q->before_seq = 1; /* nothing is older */
+    e = porch_http_query(x, "device", text, sizeof text);
+    if (e == PORCH_OK) e = porch_id_parse(porch_bytes_of(text), device);
+    if (e == PORCH_OK) q->device = device->text;
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) {
+        (void)porch_http_problem(x, 400, "malformed", "device must be a device's id");
+        return false;
+    }
+    return true;
+}
+
+void porch_api_events(porch_http_exchange *x) {
+    porch_session s;
+    porch_id device;
+    porch_why why = {{0}};
+    page p = {0};
+    if (!porch_api_session(x, &s)) return;
+    porch_media_event_query q = {.household = s.person.household};
+    if (!read_query(x, &q, &device, &p.limit)) return;
+    /* One more than asked for tells whether there is a next page, except at the very largest. */
+    q.limit = p.limit < PAGE_MOST ? p.limit + 1 : PAGE_MOST;
+    p.events = json_array();
+    porch_err e = porch_media_events(porch_api_of(x)->media, &q, add_event, &p, &why);
+    if (e != PORCH_OK) {
+        json_decref(p.events);
+        porch_api_refuse(x, e, &why);
+        return;
+    }
+    char cursor[24];
+    (void)snprintf(cursor, sizeof cursor, "%llu", (unsigned long long)p.last_seq);
+    bool more = p.more || p.count == PAGE_MOST;
+    porch_api_json(
+        x, 200,
+        json_pack("{s:o, s:o}", "events", p.events, "next", more ? json_string(cursor) : json_null()));
+}
+
+/* ---- one ---- */
+
+/* The event of the path, if it is the person's household's; false: it has answered. */
+static bool own_event(porch_http_exchange *x, const porch_session *s, porch_media_event *ret) {
+    porch_why why = {{0}};
+    porch_id id;
+    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
+    if (e == PORCH_OK) e = porch_media_event_get(porch_api_of(x)->media, id.text, ret, &why);
+    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED) {
+        (void)porch_http_problem(x, 404, "not-found", "there is no such event");
+        return false;
+    }
+    if (e != PORCH_OK) {
+        porch_api_refuse(x, e, &why);
+        return false;
+    }
+    if (strcmp(ret->owner.household, s->person.household) != 0) {
+        porch_api_refuse_household(x, s, "event", id.text);
+        return false;
+    }
+    return true;
+}
+
+void porch_api_event_one(porch_http_exchange *x) {
+    porch_session s;
+    porch_media_event event;
+    if (porch_api_session(x, &s) && own_event(x, &s, &event))
+        porch_api_json(x, 200, porch_api_event(&event));
+}
+
+typedef porch_err (*picture_fn)(porch_media *, const char *, const char *, uint8_t **, size_t *,
+                                porch_why *);
+
+static void reply_picture(porch_http_exchange *x, picture_fn get) {
+    porch_session s;
+    porch_media_event event;
+    porch_why why = {{0}};
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    if (!porch_api_session(x, &s) || !own_event(x, &s, &event)) return;
+    porch_err e = get(porch_api_of(x)->media, event.uid, s.person.household, &bytes, &len, &why);
+    if (e == PORCH_ERR_NOT_FOUND) {
+        (void)porch_http_problem(x, 404, "not-found", "this event has no such picture");
+        return;
+    }
+    if (e != PORCH_OK) {
+        porch_api_refuse(x, e, &why);
+        return;
+    }
+    /* It never changes under its name; only the person's own browser may keep it. */
+    (void)porch_http_reply_header(x, "Cache-Control", "private, max-age=604800, immutable");
+    (void)porch_http_reply(x, 200, "image/jpeg", (porch_bytes){bytes, len});
+    free(bytes);
+}
+
+void porch_api_event_thumbnail(porch_http_exchange *x) {
+    reply_picture(x, porch_media_thumbnail);
+}
+
+void porch_api_event_picture(porch_http_exchange *x) {
+    reply_picture(x, porch_media_picture);
+}

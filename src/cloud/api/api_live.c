@@ -1,0 +1,477 @@
+#include "cloud/api/api_live.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "os/clock.h"
+#include "os/log.h"
+
+enum {
+    MISSED_MOST = 500, /* events of each kind that a returning page is told; it reloads for more */
+    QUEUE_MOST = 256,  /* messages that wait while those are read */
+    DEVICES_WAITING = 256,
+    ID_BYTES = 48
+};
+
+typedef struct message {
+    struct message *next;
+    porch_live_kind kind;
+    uint64_t seq;
+    const char *name; /* a literal */
+    char *data;       /* one line of JSON */
+} message;
+
+typedef struct subscriber {
+    struct subscriber *next;
+    porch_live *live;
+    porch_http_stream *stream; /* NULL once over */
+    uint8_t session[32];
+    char household[65];
+    uint64_t motion, person; /* told so far */
+    bool catching_up;
+    message *first, **last; /* waiting while catching up */
+    unsigned waiting;
+} subscriber;
+
+struct porch_live {
+    porch_api *api;
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    subscriber *subscribers;
+    unsigned count;
+    char devices[DEVICES_WAITING][65];
+    unsigned device_count;
+    bool devices_lost; /* the queue was full: tell all */
+    bool stopping;
+    bool started;
+    pthread_t thread;
+};
+
+bool porch_live_id_read(const char *text, uint64_t *motion, uint64_t *person) {
+    *motion = *person = 0;
+    if (text == NULL) return false;
+    size_t dash = strcspn(text, "-");
+    if (text[dash] == '\0') return false;
+    uint64_t m, p;
+    if (porch_decimal_read((porch_bytes){(const uint8_t *)text, dash}, INT64_MAX, &m) != PORCH_OK ||
+        porch_decimal_read(porch_bytes_of(text + dash + 1), INT64_MAX, &p) != PORCH_OK)
+        return false;
+    *motion = m;
+    *person = p;
+    return true;
+}
+
+/* ---- one subscriber, under the lock ---- */
+
+static void send_text(subscriber *s, const char *text, size_t len) {
+    if (s->stream != NULL)
+        (void)porch_http_stream_send(s->stream, (porch_bytes){(const uint8_t *)text, len});
+}
+
+static void send_message(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
+                         const char *data) {
+    if (kind == PORCH_LIVE_MOTION) {
+        if (seq <= s->motion) return;
+        s->motion = seq;
+    } else if (kind == PORCH_LIVE_PERSON) {
+        if (seq <= s->person) return;
+        s->person = seq;
+    }
+    char *text = NULL;
+    int len = asprintf(&text, "id: %llu-%llu\nevent: %s\ndata: %s\n\n", (unsigned long long)s->motion,
+                       (unsigned long long)s->person, name, data);
+    if (len > 0) send_text(s, text, (size_t)len);
+    if (len >= 0) free(text);
+}
+
+static void drop_queue(subscriber *s) {
+    while (s->first != NULL) {
+        message *m = s->first;
+        s->first = m->next;
+        free(m->data);
+        free(m);
+    }
+    s->last = &s->first;
+    s->waiting = 0;
+}
+
+static void queue_message(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
+                          const char *data) {
+    message *m = s->waiting < QUEUE_MOST ? calloc(1, sizeof *m) : NULL;
+    char *copy = m == NULL ? NULL : strdup(data);
+    if (copy == NULL) {
+        /* It comes back with the id of what it was told, and is told the rest then. */
+        free(m);
+        if (s->stream != NULL) porch_http_stream_close(s->stream);
+        return;
+    }
+    *m = (message){NULL, kind, seq, name, copy};
+    *s->last = m;
+    s->last = &m->next;
+    s->waiting++;
+}
+
+static void go_live(subscriber *s) {
+    for (const message *m = s->first; m != NULL; m = m->next)
+        send_message(s, m->kind, m->seq, m->name, m->data);
+    drop_queue(s);
+    s->catching_up = false;
+}
+
+static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *household, const char *name,
+                            uint64_t seq, const char *text) {
+    if (s->stream == NULL || strcmp(s->household, household) != 0) return;
+    if (s->catching_up)
+        queue_message(s, kind, seq, name, text);
+    else
+        send_message(s, kind, seq, name, text);
+}
+
+void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household, const char *name,
+                     uint64_t seq, json_t *data) {
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    json_decref(data);
+    if (text == NULL) return;
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        tell_subscriber(s, kind, household, name, seq, text);
+    (void)pthread_mutex_unlock(&l->lock);
+    free(text);
+}
+
+/* ---- coming and going ---- */
+
+static void closed(void *ctx) {
+    subscriber *s = ctx;
+    porch_live *l = s->live;
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber **at = &l->subscribers; *at != NULL; at = &(*at)->next)
+        if (*at == s) {
+            *at = s->next;
+            l->count--;
+            break;
+        }
+    s->stream = NULL;
+    (void)pthread_mutex_unlock(&l->lock);
+    drop_queue(s);
+    free(s);
+}
+
+void porch_live_end_session(porch_live *l, const uint8_t hash[32]) {
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        if (s->stream != NULL && memcmp(s->session, hash, 32) == 0) porch_http_stream_close(s->stream);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- what a returning page missed ---- */
+
+typedef struct {
+    subscriber *s;
+    json_t *items; /* of [seq, event], newest first as the timeline gives them */
+} missed;
+
+static void collect_motion(const porch_media_event *event, void *ctx) {
+    missed *m = ctx;
+    if (event->seq <= m->s->motion) return;
+    (void)json_array_append_new(
+        m->items, json_pack("{s:I, s:o}", "seq", (json_int_t)event->seq, "event", porch_api_event(event)));
+}
+
+/* Sends under the lock, so that the stream cannot go away meanwhile. */
+static void tell_one(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
+                     const json_t *data) {
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    if (text == NULL) return;
+    (void)pthread_mutex_lock(&s->live->lock);
+    send_message(s, kind, seq, name, text);
+    (void)pthread_mutex_unlock(&s->live->lock);
+    free(text);
+}
+
+static porch_err catch_up_motion(subscriber *s, porch_why *why) {
+    missed m = {s, json_array()};
+    porch_media_event_query q = {.household = s->household};
+    porch_err e = PORCH_OK;
+    /* Page by page backwards until what is known. */
+    for (uint32_t told = 0; told < MISSED_MOST; told += 100) {
+        size_t before = json_array_size(m.items);
+        q.limit = 100;
+        e = porch_media_events(s->live->api->media, &q, collect_motion, &m, why);
+        size_t now = json_array_size(m.items);
+        if (e != PORCH_OK || now < before + q.limit) break;
+        q.before_seq =
+            (uint64_t)json_integer_value(json_object_get(json_array_get(m.items, now - 1), "seq"));
+    }
+    for (size_t i = json_array_size(m.items); e == PORCH_OK && i-- > 0;) {
+        const json_t *item = json_array_get(m.items, i);
+        tell_one(s, PORCH_LIVE_MOTION, (uint64_t)json_integer_value(json_object_get(item, "seq")), "motion",
+                 json_object_get(item, "event"));
+    }
+    json_decref(m.items);
+    return e;
+}
+
+json_t *porch_live_person_json(porch_api *api, const porch_notify_item *item) {
+    char text[4096];
+    porch_media_event event;
+    porch_buf out = PORCH_BUF_OF(text);
+    json_error_t fault;
+    if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return NULL;
+    json_t *notification = json_loadb(text, out.len, 0, &fault);
+    if (notification == NULL) return NULL;
+    bool found = porch_media_event_get(api->media, item->event, &event, NULL) == PORCH_OK;
+    return json_pack("{s:o, s:o}", "notification", notification, "event",
+                     found ? porch_api_event(&event) : json_null());
+}
+
+typedef struct {
+    subscriber *s;
+    porch_notify_item *items;
+    size_t count;
+} missed_persons;
+
+static bool collect_person(const porch_notify_item *item, void *ctx) {
+    missed_persons *m = ctx;
+    if (m->count < MISSED_MOST) m->items[m->count++] = *item;
+    return m->count < MISSED_MOST;
+}
+
+static porch_err read_persons(porch_db *db, void *ctx, porch_why *why) {
+    missed_persons *m = ctx;
+    return porch_notify_since(db, m->s->household, m->s->person, MISSED_MOST, collect_person, m, why);
+}
+
+static porch_err catch_up_person(subscriber *s, porch_why *why) {
+    missed_persons m = {s, calloc(MISSED_MOST, sizeof *m.items), 0};
+    if (m.items == NULL) return PORCH_ERR_NO_SPACE;
+    porch_err e = porch_store_read(s->live->api->store, read_persons, &m, why);
+    for (size_t i = 0; e == PORCH_OK && i < m.count; i++) {
+        json_t *data = porch_live_person_json(s->live->api, &m.items[i]);
+        tell_one(s, PORCH_LIVE_PERSON, m.items[i].seq, "person", data);
+        json_decref(data);
+    }
+    free(m.items);
+    return e;
+}
+
+/* ---- a new stream ---- */
+
+static void newest_motion(const porch_media_event *event, void *ctx) {
+    *(uint64_t *)ctx = event->seq;
+}
+
+typedef struct {
+    const char *household;
+    uint64_t seq;
+} newest;
+
+static porch_err newest_person(porch_db *db, void *ctx, porch_why *why) {
+    newest *n = ctx;
+    porch_db_query *q = porch_db_prepare(db, "SELECT max(seq) FROM notification WHERE household = ?1", why);
+    porch_db_bind_str(q, 1, n->household);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) n->seq = (uint64_t)porch_db_i64(q, 0);
+    porch_db_finish(q);
+    return e;
+}
+
+/* A page without an id begins now. */
+static void begin_now(porch_api *api, subscriber *s) {
+    newest n = {s->household, 0};
+    porch_media_event_query q = {.household = s->household, .limit = 1};
+    (void)porch_media_events(api->media, &q, newest_motion, &s->motion, NULL);
+    if (porch_store_read(api->store, newest_person, &n, NULL) == PORCH_OK) s->person = n.seq;
+}
+
+/* The limits, and the place in the list; false: it has answered. Under the lock. */
+static bool admit(porch_http_exchange *x, porch_live *l, const porch_session *session) {
+    unsigned own = 0;
+    for (const subscriber *s = l->subscribers; s != NULL; s = s->next)
+        if (memcmp(s->session, session->hash, 32) == 0) own++;
+    const porch_settings *settings = l->api->settings;
+    if (!l->stopping && l->count < settings->people_streams && own < settings->people_streams_per_session)
+        return true;
+    (void)porch_http_reply_header(x, "Retry-After", "10");
+    (void)porch_http_problem(x, 503, "streams",
+                             "too many live streams are open; close other pages of this app");
+    return false;
+}
+
+void porch_api_events_stream(porch_http_exchange *x) {
+    porch_api *api = porch_api_of(x);
+    porch_live *l = api->live;
+    porch_session session;
+    char hello[ID_BYTES + 32];
+    if (!porch_api_session(x, &session)) return;
+    subscriber *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        porch_api_refuse(x, PORCH_ERR_NO_SPACE, NULL);
+        return;
+    }
+    s->live = l;
+    s->catching_up = true;
+    s->last = &s->first;
+    memcpy(s->session, session.hash, sizeof s->session);
+    memcpy(s->household, session.person.household, sizeof s->household);
+    bool returning = porch_live_id_read(porch_http_header(x, "Last-Event-ID"), &s->motion, &s->person);
+    (void)porch_http_reply_header(x, "Cache-Control", "no-store");
+    (void)porch_http_reply_header(x, "X-Accel-Buffering", "no");
+    (void)pthread_mutex_lock(&l->lock);
+    bool admitted = admit(x, l, &session);
+    if (admitted) {
+        s->stream = porch_http_reply_stream(x, "text/event-stream", closed, s);
+        if (s->stream != NULL) {
+            s->next = l->subscribers;
+            l->subscribers = s;
+            l->count++;
+        }
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    if (!admitted || s->stream == NULL) {
+        free(s);
+        return;
+    }
+    /* on_close is not called before this handler returned: `s` stays. */
+    if (!returning) begin_now(api, s);
+    (void)pthread_mutex_lock(&l->lock);
+    int len = snprintf(hello, sizeof hello, "retry: 2000\nid: %llu-%llu\n\n", (unsigned long long)s->motion,
+                       (unsigned long long)s->person);
+    if (len > 0) send_text(s, hello, (size_t)len);
+    (void)pthread_mutex_unlock(&l->lock);
+    porch_why why = {{0}};
+    porch_err e = returning ? catch_up_motion(s, &why) : PORCH_OK;
+    if (e == PORCH_OK && returning) e = catch_up_person(s, &why);
+    (void)pthread_mutex_lock(&l->lock);
+    if (e == PORCH_OK)
+        go_live(s);
+    else if (s->stream != NULL)
+        porch_http_stream_close(s->stream);
+    (void)pthread_mutex_unlock(&l->lock);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "stream.failed", "error", porch_err_name(e), "reason",
+                  porch_why_text(&why, e), NULL);
+}
+
+/* ---- the thread: devices, signs of life, sign-ins that are over ---- */
+
+void porch_live_device(porch_live *l, const char *id) {
+    (void)pthread_mutex_lock(&l->lock);
+    if (l->device_count < DEVICES_WAITING)
+        (void)snprintf(l->devices[l->device_count++], sizeof l->devices[0], "%s", id);
+    else
+        l->devices_lost = true;
+    (void)pthread_cond_signal(&l->news);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static bool tell_device(const porch_registry_device *d, void *ctx) {
+    porch_live_tell(
+        ctx, PORCH_LIVE_PASSING, d->household, "device", 0,
+        json_pack("{s:s, s:b, s:o}", "id", d->id, "online", d->online, "device", porch_api_device(d)));
+    return true;
+}
+
+static void tell_devices(porch_live *l, char (*ids)[65], unsigned count, bool all) {
+    porch_registry_device d;
+    if (all) porch_registry_devices(l->api->registry, NULL, tell_device, l);
+    for (unsigned i = 0; !all && i < count; i++)
+        if (porch_registry_device_get(l->api->registry, ids[i], &d) == PORCH_OK) (void)tell_device(&d, l);
+}
+
+/* One session at a time, outside the lock: looking it up reads the database. */
+static void check_sessions(porch_live *l) {
+    uint8_t(*hashes)[32] = NULL;
+    unsigned count = 0;
+    (void)pthread_mutex_lock(&l->lock);
+    if (l->count > 0) hashes = calloc(l->count, sizeof *hashes);
+    for (const subscriber *s = l->subscribers; s != NULL && hashes != NULL; s = s->next)
+        memcpy(hashes[count++], s->session, 32);
+    (void)pthread_mutex_unlock(&l->lock);
+    for (unsigned i = 0; i < count; i++)
+        if ((i == 0 || memcmp(hashes[i], hashes[i - 1], 32) != 0) &&
+            !porch_session_alive(l->api->accounts, hashes[i], porch_clock_ms()))
+            porch_live_end_session(l, hashes[i]);
+    free(hashes);
+}
+
+static void beat(porch_live *l) {
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        send_text(s, ":\n\n", 3);
+    (void)pthread_mutex_unlock(&l->lock);
+    check_sessions(l);
+}
+
+static void *run(void *ctx) {
+    porch_live *l = ctx;
+    static char ids[DEVICES_WAITING][65]; /* this thread's alone, and there is one */
+    uint64_t next_ms = porch_clock_mono_ms() + l->api->settings->people_heartbeat_ms;
+    (void)pthread_mutex_lock(&l->lock);
+    while (!l->stopping) {
+        uint64_t now_ms = porch_clock_mono_ms();
+        if (l->device_count == 0 && now_ms < next_ms) {
+            struct timespec until = {.tv_sec = (time_t)(next_ms / 1000),
+                                     .tv_nsec = (long)(next_ms % 1000) * 1000000};
+            (void)pthread_cond_timedwait(&l->news, &l->lock, &until);
+            continue;
+        }
+        unsigned count = l->device_count;
+        bool all = l->devices_lost;
+        memcpy(ids, l->devices, sizeof ids[0] * count);
+        l->device_count = 0;
+        l->devices_lost = false;
+        (void)pthread_mutex_unlock(&l->lock);
+        if (count > 0) tell_devices(l, ids, count, all);
+        if (now_ms >= next_ms) {
+            beat(l);
+            next_ms = now_ms + l->api->settings->people_heartbeat_ms;
+        }
+        (void)pthread_mutex_lock(&l->lock);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+porch_err porch_live_new(porch_api *api, porch_live **ret, porch_why *why) {
+    pthread_condattr_t monotonic;
+    porch_live *l = calloc(1, sizeof *l);
+    if (l == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for live streams");
+    l->api = api;
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&l->news, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    *ret = l;
+    return PORCH_OK;
+}
+
+porch_err porch_live_start(porch_live *l, porch_why *why) {
+    if (pthread_create(&l->thread, NULL, run, l) != 0)
+        return porch_fail(why, PORCH_ERR_IO, "no thread for live streams");
+    l->started = true;
+    return PORCH_OK;
+}
+
+void porch_live_stop(porch_live *l) {
+    if (l == NULL) return;
+    (void)pthread_mutex_lock(&l->lock);
+    l->stopping = true;
+    (void)pthread_cond_signal(&l->news);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        if (s->stream != NULL) porch_http_stream_close(s->stream);
+    (void)pthread_mutex_unlock(&l->lock);
+    if (l->started) (void)pthread_join(l->thread, NULL);
+    l->started = false;
+}
+
+void porch_live_free(porch_live *l) {
+    if (l == NULL) return;
+    (void)pthread_mutex_destroy(&l->lock);
+    (void)pthread_cond_destroy(&l->news);
+    free(l);
+}

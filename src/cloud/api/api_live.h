@@ -1,0 +1,43 @@
+/* Live event streams: what happens in a household, told to its people's pages as it happens.
+ *
+ *   observers (any thread) ─► porch_live_tell ─► every stream of that household
+ *   device came or went     ─► porch_live_device ─► live thread ─► registry ─► streams
+ *   page comes back with Last-Event-ID ─► what it missed from the database ─► then live
+ *
+ * An event's id is "E-N": the newest motion event and notification that this stream has been told. A page
+ * that reconnects with it misses nothing and hears nothing twice; what happens while the missed ones are
+ * read waits in the stream's own queue. A thread gives signs of life and closes streams whose sign-in is
+ * over. */
+#ifndef PORCH_CLOUD_API_LIVE_H
+#define PORCH_CLOUD_API_LIVE_H
+
+#include "cloud/api/api_world.h"
+
+typedef struct porch_live porch_live;
+
+/* Which of the two numbers a message moves; those of PORCH_LIVE_PASSING are not told again. */
+typedef enum { PORCH_LIVE_MOTION, PORCH_LIVE_PERSON, PORCH_LIVE_PASSING } porch_live_kind;
+
+porch_err porch_live_new(porch_api *api, porch_live **ret, porch_why *why);
+/* Starts the thread. */
+porch_err porch_live_start(porch_live *live, porch_why *why);
+/* Ends all streams and the thread; porch_live_free after the listener was stopped. */
+void porch_live_stop(porch_live *live);
+void porch_live_free(porch_live *live);
+
+/* Tells every stream of the household. `name` is the event's ("motion"), `seq` its number (0 for
+ * PASSING). Takes over `data` (NULL is dropped). Any thread; does not wait for readers. */
+void porch_live_tell(porch_live *live, porch_live_kind kind, const char *household, const char *name,
+                     uint64_t seq, json_t *data);
+/* A device came or went. Cheap enough for shards. */
+void porch_live_device(porch_live *live, const char *id);
+/* A sign-in ended: its streams are closed. */
+void porch_live_end_session(porch_live *live, const uint8_t hash[32]);
+
+/* {"notification":{...},"event":{...}}; NULL when it cannot be told. */
+json_t *porch_live_person_json(porch_api *api, const porch_notify_item *item);
+
+/* "12-34"; false (and both 0) for anything else. */
+bool porch_live_id_read(const char *text, uint64_t *motion, uint64_t *person);
+
+#endif

@@ -1,0 +1,40 @@
+#include "cloud/api/api_routes.h"
+
+#include "cloud/api/device_clips.h"
+
+enum { BODY_MOST = 16 * 1024 };
+
+/*  method  pattern  listeners  flags  body  handler */
+static const porch_http_route PEOPLE[] = {
+    {"POST", "/api/v1/setup", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_setup, NULL, NULL, NULL},
+    {"POST", "/api/v1/setup/confirm", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_setup_confirm, NULL, NULL,
+     NULL},
+    {"POST", "/api/v1/password-check", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_password_check, NULL, NULL,
+     NULL},
+    {"POST", "/api/v1/login", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_login, NULL, NULL, NULL},
+    {"POST", "/api/v1/logout", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_logout, NULL, NULL, NULL},
+    {"GET", "/api/v1/me", PORCH_ON_PEOPLE, 0, 0, porch_api_me, NULL, NULL, NULL},
+    {"GET", "/api/v1/events", PORCH_ON_PEOPLE, 0, 0, porch_api_events, NULL, NULL, NULL},
+    {"GET", "/api/v1/events/stream", PORCH_ON_PEOPLE, 0, 0, porch_api_events_stream, NULL, NULL, NULL},
+    {"GET", "/api/v1/events/{id}", PORCH_ON_PEOPLE, 0, 0, porch_api_event_one, NULL, NULL, NULL},
+    {"GET", "/api/v1/events/{id}/thumbnail", PORCH_ON_PEOPLE, 0, 0, porch_api_event_thumbnail, NULL, NULL,
+     NULL},
+    {"GET", "/api/v1/events/{id}/picture", PORCH_ON_PEOPLE, 0, 0, porch_api_event_picture, NULL, NULL,
+     NULL},
+    {"GET", "/api/v1/clips/{id}", PORCH_ON_PEOPLE, 0, 0, porch_api_clip_bytes, NULL, NULL, NULL},
+    {"GET", "/api/v1/devices", PORCH_ON_PEOPLE, 0, 0, porch_api_devices, NULL, NULL, NULL},
+    {"GET", "/healthz", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, porch_api_health, NULL, NULL, NULL},
+    {"GET", "/web-ca.crt", PORCH_ON_PEOPLE, 0, 0, porch_api_web_ca, NULL, NULL, NULL},
+    {"GET", "/api/{path...}", PORCH_ON_PEOPLE, 0, 0, porch_api_unknown, NULL, NULL, NULL},
+    {"GET", "/{path...}", PORCH_ON_PEOPLE, 0, 0, porch_api_file, NULL, NULL, NULL},
+};
+
+size_t porch_api_routes(porch_api *api, porch_http_route *out) {
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof PEOPLE / sizeof PEOPLE[0]; i++) {
+        out[count] = PEOPLE[i];
+        out[count++].ctx = api;
+    }
+    return count + porch_device_clips_routes(api == NULL ? NULL : api->media, out + count,
+                                             PORCH_API_ROUTES_MOST - count);
+}

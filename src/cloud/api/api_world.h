@@ -1,0 +1,80 @@
+/* What the handlers of the people's API work on, and the words they share. For this room only.
+ *
+ * Every route's ctx is the porch_api. It is filled once before the listener starts and not changed after.
+ */
+#ifndef PORCH_CLOUD_API_WORLD_H
+#define PORCH_CLOUD_API_WORLD_H
+
+#include <jansson.h>
+
+#include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_session.h"
+#include "cloud/listener/http.h"
+#include "cloud/media/media_event.h"
+#include "cloud/notify/notify.h"
+#include "cloud/registry/registry.h"
+#include "cloud/settings/settings.h"
+#include "cloud/store/store.h"
+
+struct porch_live;
+struct porch_app;
+
+typedef struct porch_api {
+    const porch_settings *settings;
+    porch_store *store;
+    porch_registry *registry;
+    porch_accounts *accounts;
+    porch_media *media;
+    porch_notify *notify;
+    struct porch_live *live;
+    struct porch_app *app;
+    porch_bytes web_ca_pem; /* offered for download; empty when the certificate is a public one */
+} porch_api;
+
+static inline porch_api *porch_api_of(const porch_http_exchange *x) {
+    return porch_http_route_ctx(x);
+}
+
+/* Who is signed in; false: it has answered 401 (or 500). */
+bool porch_api_session(porch_http_exchange *x, porch_session *ret);
+/* Answers with the problem that goes with an error; the sentence of OURS errors stays in the log. */
+void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why);
+/* 429 or 503 with Retry-After, else as above. */
+void porch_api_refuse_for(porch_http_exchange *x, porch_err e, uint32_t retry_after_s,
+                          const porch_why *why);
+/* 403 for what belongs to another household, with a log line. */
+void porch_api_refuse_household(porch_http_exchange *x, const porch_session *s, const char *what,
+                                const char *id);
+/* Answers with the JSON text of `value`, which it takes over; never stored by caches. */
+void porch_api_json(porch_http_exchange *x, int status, json_t *value);
+
+/* {name, role, household, household_name, timezone}. NULL when out of memory. */
+json_t *porch_api_user(const porch_api *api, const porch_person *person);
+/* Sets or (token NULL) clears the cookie. */
+void porch_api_cookie(porch_http_exchange *x, const char *token);
+
+/* An event and a clip as the API tells them. NULL when out of memory. */
+json_t *porch_api_event(const porch_media_event *event);
+json_t *porch_api_clip(const porch_media_clip_info *clip);
+json_t *porch_api_device(const porch_registry_device *device);
+
+/* The handlers, one for each row of api_routes.c. */
+void porch_api_setup(porch_http_exchange *x);
+void porch_api_setup_confirm(porch_http_exchange *x);
+void porch_api_password_check(porch_http_exchange *x);
+void porch_api_login(porch_http_exchange *x);
+void porch_api_logout(porch_http_exchange *x);
+void porch_api_me(porch_http_exchange *x);
+void porch_api_events(porch_http_exchange *x);
+void porch_api_event_one(porch_http_exchange *x);
+void porch_api_event_thumbnail(porch_http_exchange *x);
+void porch_api_event_picture(porch_http_exchange *x);
+void porch_api_events_stream(porch_http_exchange *x);
+void porch_api_clip_bytes(porch_http_exchange *x);
+void porch_api_devices(porch_http_exchange *x);
+void porch_api_health(porch_http_exchange *x);
+void porch_api_web_ca(porch_http_exchange *x);
+void porch_api_unknown(porch_http_exchange *x);
+void porch_api_file(porch_http_exchange *x);
+
+#endif
