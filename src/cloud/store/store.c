@@ -80,6 +80,27 @@ void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* On the writer thread, so no observer is running; a row without a function is passed over. */
+static porch_err forget_observers(porch_db *db, void *ctx, porch_why *why) {
+    (void)db;
+    (void)why;
+    void *const *order = ctx;
+    porch_store *s = order[0];
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < PORCH_STORE_OBSERVERS; i++) {
+        if (s->on_message[i].ctx == order[1]) s->on_message[i].fn = NULL;
+        if (s->on_commit[i].ctx == order[1]) s->on_commit[i].fn = NULL;
+        if (s->on_tick[i].ctx == order[1]) s->on_tick[i].fn = NULL;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return PORCH_OK;
+}
+
+void porch_store_forget(porch_store *s, void *ctx) {
+    void *order[2] = {s, ctx};
+    (void)porch_store_write(s, forget_observers, order, NULL);
+}
+
 porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx), void *wake_ctx) {
     porch_store_lane *l = porch_lane_new(s->settings.store_lane_bytes, s, porch_store_wake_writer);
     if (l == NULL) return NULL;

@@ -75,6 +75,9 @@ void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx);
 /* About every store.tick_ms, in a transaction. */
 typedef porch_err (*porch_store_tick_fn)(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why);
 void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx);
+/* Ends every registration with this ctx; when it returns none of them runs or will run. Blocks; any thread
+ * but the writer. For a room that closes before its store. */
+void porch_store_forget(porch_store *s, void *ctx);
 
 /* ---- the rest --------------------------------------------------------------------------------------- */
 

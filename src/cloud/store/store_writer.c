@@ -127,7 +127,7 @@ static porch_err run_ticks(batch *b) {
     uint64_t now_ms = porch_clock_ms();
     PORCH_TRY(run_tick(b, keep_tick, s, now_ms));
     for (size_t i = 0; i < b->tick_count; i++)
-        PORCH_TRY(run_tick(b, s->on_tick[i].fn, s->on_tick[i].ctx, now_ms));
+        if (s->on_tick[i].fn != NULL) PORCH_TRY(run_tick(b, s->on_tick[i].fn, s->on_tick[i].ctx, now_ms));
     if (b->tick_again) s->tick_due_ms = mono;
     return PORCH_OK;
 }
@@ -152,7 +152,8 @@ static porch_err insert_message(batch *b, const porch_store_message *m) {
 static porch_err observe_message(batch *b, const porch_store_message *m, porch_why *why) {
     porch_store *s = b->s;
     for (size_t i = 0; i < b->message_count; i++)
-        PORCH_TRY(s->on_message[i].fn(s->db, m, b->next_seq, s->on_message[i].ctx, why));
+        if (s->on_message[i].fn != NULL)
+            PORCH_TRY(s->on_message[i].fn(s->db, m, b->next_seq, s->on_message[i].ctx, why));
     return PORCH_OK;
 }
 
@@ -264,8 +265,8 @@ static void note_state(porch_store *s, porch_err e, const porch_why *why) {
     if (e == PORCH_OK) {
         porch_log(PORCH_LOG_INFO, "store.writes_again", NULL);
     } else {
-        porch_log(PORCH_LOG_ERROR, e == PORCH_ERR_FULL ? "store.full" : "store.refused", "error", porch_err_name(e), "reason",
-                  porch_why_text(why, e), NULL);
+        porch_log(PORCH_LOG_ERROR, e == PORCH_ERR_FULL ? "store.full" : "store.refused", "error",
+                  porch_err_name(e), "reason", porch_why_text(why, e), NULL);
     }
 }
 
@@ -276,7 +277,7 @@ static void committed(batch *b) {
     atomic_fetch_add(&s->messages, b->next_seq - b->first_seq);
     atomic_fetch_add(&s->batches, 1);
     for (size_t i = 0; i < b->commit_count; i++)
-        s->on_commit[i].fn(s->on_commit[i].ctx);
+        if (s->on_commit[i].fn != NULL) s->on_commit[i].fn(s->on_commit[i].ctx);
 }
 
 static int log_hook(void *ctx, sqlite3 *handle, const char *name, int pages) {

@@ -1,0 +1,245 @@
+#include "cloud/registry/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/registry/registry_room.h"
+
+const char *porch_principal_kind_name(porch_principal_kind kind) {
+    return porch_identity_kind_text(kind);
+}
+
+registry_table *registry_principals(porch_registry *r, porch_principal_kind kind) {
+    return kind == PORCH_PRINCIPAL_DEVICE ? &r->devices : &r->services;
+}
+
+/* ---- last-seen times go to the database with the store's ticks --------------------------------------- */
+
+static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "update device set last_seen_ms = ?2 where id = ?1", why);
+    porch_db_bind_str(q, 1, p->name);
+    porch_db_bind_i64(q, 2, (int64_t)atomic_load(&p->last_seen_ms));
+    return porch_db_execute(q, why);
+}
+
+/* On the writer thread. The lock is shared with the shards and held for this one pass; whoever wants it
+ * alone never waits for the writer while holding it. */
+static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    (void)now_ms;
+    porch_registry *r = ctx;
+    porch_err e = PORCH_OK;
+    pthread_rwlock_rdlock(&r->lock);
+    for (size_t i = 0; i < r->devices.count && e == PORCH_OK; i++) {
+        registry_principal *p = r->devices.at[i];
+        if (!atomic_load(&p->seen_dirty)) continue;
+        atomic_store(&p->seen_dirty, false);
+        e = save_seen(db, p, why);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return e;
+}
+
+/* ---- opening
+ * ---------------------------------------------------------------------------------------------- */
+
+porch_err porch_registry_open(porch_store *store, const porch_settings *settings, porch_registry **ret,
+                              porch_why *why) {
+    porch_registry *r = calloc(1, sizeof *r);
+    if (r == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the registry");
+    r->store = store;
+    r->settings = *settings;
+    r->certificates.by_fingerprint = true;
+    pthread_mutex_init(&r->change, NULL);
+    pthread_rwlock_init(&r->lock, NULL);
+    porch_err e = porch_store_read(store, registry_load, r, why);
+    if (e != PORCH_OK) {
+        porch_registry_close(r);
+        return e;
+    }
+    porch_store_on_tick(store, on_tick, r);
+    *ret = r;
+    return PORCH_OK;
+}
+
+void porch_registry_close(porch_registry *r) {
+    if (r == NULL) return;
+    porch_store_forget(r->store, r);
+    registry_table_free(&r->devices);
+    registry_table_free(&r->services);
+    registry_table_free(&r->certificates);
+    registry_table_free(&r->households);
+    pthread_rwlock_destroy(&r->lock);
+    pthread_mutex_destroy(&r->change);
+    free(r);
+}
+
+void porch_registry_on_change(porch_registry *r, porch_registry_change_fn fn, void *ctx) {
+    pthread_mutex_lock(&r->change);
+    if (r->observer_count < PORCH_REGISTRY_OBSERVERS) {
+        r->observers[r->observer_count].fn = fn;
+        r->observers[r->observer_count].ctx = ctx;
+        r->observer_count++;
+    }
+    pthread_mutex_unlock(&r->change);
+}
+
+void registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
+                   porch_registry_what what) {
+    for (size_t i = 0; i < r->observer_count; i++)
+        r->observers[i].fn(kind, name, what, r->observers[i].ctx);
+}
+
+/* ---- the door
+ * ------------------------------------------------------------------------------------------------ */
+
+/* The judgement, in this order: what was withdrawn stays withdrawn whatever else holds. */
+static porch_err judge(const registry_principal *p, const registry_certificate *c,
+                       porch_principal_kind kind, const char *name, uint64_t now_ms, porch_why *why) {
+    const char *word = porch_principal_kind_name(kind);
+    bool its_own = c != NULL && c->kind == kind && strcmp(c->name, name) == 0;
+    if (its_own && c->revoked_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED, "the certificate of %s %s was revoked; enrol it again",
+                          word, name);
+    if (p == NULL) return porch_fail(why, PORCH_ERR_AUTH, "there is no %s called %s here", word, name);
+    if (p->revoked_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED, "%s %s was revoked; remove it and enrol it again", word,
+                          name);
+    if (!its_own)
+        return porch_fail(why, PORCH_ERR_AUTH, "this certificate was not issued to %s %s by this hub", word,
+                          name);
+    if (now_ms < c->not_before_ms)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "the certificate of %s %s is not yet valid; check both clocks", word, name);
+    if (now_ms >= c->not_after_ms)
+        return porch_fail(why, PORCH_ERR_EXPIRED, "the certificate of %s %s has expired; renew it", word,
+                          name);
+    return PORCH_OK;
+}
+
+porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, const char *name,
+                               const uint8_t fingerprint[32], uint64_t now_ms, porch_registry_entry *ret,
+                               porch_why *why) {
+    if (kind != PORCH_PRINCIPAL_DEVICE && kind != PORCH_PRINCIPAL_SERVICE)
+        return porch_fail(why, PORCH_ERR_AUTH, "the certificate names neither a device nor a service");
+    pthread_rwlock_rdlock(&r->lock);
+    const registry_principal *p = registry_table_find(registry_principals(r, kind), name);
+    const registry_certificate *c = registry_table_find(&r->certificates, fingerprint);
+    porch_err e = judge(p, c, kind, name, now_ms, why);
+    if (e == PORCH_OK) {
+        porch_registry_entry entry = {
+            .kind = kind, .any_client_id = p->any_client_id, .certificate_ends_ms = c->not_after_ms};
+        memcpy(entry.name, p->name, sizeof entry.name);
+        memcpy(entry.product, p->product, sizeof entry.product);
+        memcpy(entry.household, p->household, sizeof entry.household);
+        *ret = entry;
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return e;
+}
+
+void porch_registry_seen(porch_registry *r, const char *device, bool online, uint64_t at_ms) {
+    bool changed = false;
+    pthread_rwlock_rdlock(&r->lock);
+    registry_principal *p = registry_table_find(&r->devices, device);
+    if (p != NULL) {
+        atomic_store(&p->last_seen_ms, at_ms);
+        atomic_store(&p->seen_dirty, true);
+        changed = atomic_exchange(&p->online, online) != online;
+    }
+    pthread_rwlock_unlock(&r->lock);
+    if (changed)
+        registry_tell(r, PORCH_PRINCIPAL_DEVICE, device,
+                      online ? PORCH_REGISTRY_ONLINE : PORCH_REGISTRY_OFFLINE);
+}
+
+/* ---- looking
+ * --------------------------------------------------------------------------------------------------- */
+
+static void show_device(const registry_principal *p, porch_registry_device *ret) {
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->id, p->name, sizeof ret->id);
+    memcpy(ret->product, p->product, sizeof ret->product);
+    memcpy(ret->household, p->household, sizeof ret->household);
+    ret->added_ms = p->added_ms;
+    ret->revoked_ms = p->revoked_ms;
+    ret->last_seen_ms = atomic_load(&p->last_seen_ms);
+    ret->online = atomic_load(&p->online);
+    ret->certificate_ends_ms = p->certificate_ends_ms;
+    memcpy(ret->fingerprint, p->fingerprint, sizeof ret->fingerprint);
+}
+
+static void show_service(const registry_principal *p, porch_registry_service *ret) {
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->name, p->name, sizeof ret->name);
+    ret->any_client_id = p->any_client_id;
+    ret->added_ms = p->added_ms;
+    ret->certificate_ends_ms = p->certificate_ends_ms;
+    memcpy(ret->fingerprint, p->fingerprint, sizeof ret->fingerprint);
+}
+
+void porch_registry_devices(porch_registry *r, const char *household,
+                            bool (*fn)(const porch_registry_device *, void *), void *ctx) {
+    pthread_rwlock_rdlock(&r->lock);
+    for (size_t i = 0; i < r->devices.count; i++) {
+        const registry_principal *p = r->devices.at[i];
+        if (household != NULL && strcmp(p->household, household) != 0) continue;
+        porch_registry_device d;
+        show_device(p, &d);
+        if (!fn(&d, ctx)) break;
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void porch_registry_services(porch_registry *r, bool (*fn)(const porch_registry_service *, void *),
+                             void *ctx) {
+    pthread_rwlock_rdlock(&r->lock);
+    for (size_t i = 0; i < r->services.count; i++) {
+        porch_registry_service s;
+        show_service(r->services.at[i], &s);
+        if (!fn(&s, ctx)) break;
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void porch_registry_households(porch_registry *r, bool (*fn)(const porch_registry_household *, void *),
+                               void *ctx) {
+    pthread_rwlock_rdlock(&r->lock);
+    for (size_t i = 0; i < r->households.count; i++)
+        if (!fn(r->households.at[i], ctx)) break;
+    pthread_rwlock_unlock(&r->lock);
+}
+
+porch_err porch_registry_device_get(porch_registry *r, const char *id, porch_registry_device *ret) {
+    pthread_rwlock_rdlock(&r->lock);
+    const registry_principal *p = registry_table_find(&r->devices, id);
+    if (p != NULL) show_device(p, ret);
+    pthread_rwlock_unlock(&r->lock);
+    return p != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
+}
+
+porch_err porch_registry_service_get(porch_registry *r, const char *name, porch_registry_service *ret) {
+    pthread_rwlock_rdlock(&r->lock);
+    const registry_principal *p = registry_table_find(&r->services, name);
+    if (p != NULL) show_service(p, ret);
+    pthread_rwlock_unlock(&r->lock);
+    return p != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
+}
+
+porch_err porch_registry_household_get(porch_registry *r, const char *id, porch_registry_household *ret) {
+    pthread_rwlock_rdlock(&r->lock);
+    const porch_registry_household *h = registry_table_find(&r->households, id);
+    if (h != NULL) *ret = *h;
+    pthread_rwlock_unlock(&r->lock);
+    return h != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
+}
+
+void porch_registry_count(porch_registry *r, porch_registry_counts *ret) {
+    pthread_rwlock_rdlock(&r->lock);
+    *ret = (porch_registry_counts){
+        .devices = r->devices.count, .services = r->services.count, .households = r->households.count};
+    for (size_t i = 0; i < r->devices.count; i++) {
+        const registry_principal *p = r->devices.at[i];
+        if (atomic_load(&p->online)) ret->devices_online++;
+    }
+    pthread_rwlock_unlock(&r->lock);
+}

@@ -1,0 +1,421 @@
+/* Enrol, renew, revoke, remove: one change at a time.
+ *
+ *   check ─► signer issues ─► one transaction {row, certificate, trust row} ─► memory ─► observers
+ *
+ * Nothing is in memory before it is durable. A certificate that was issued but whose transaction failed is
+ * not in the registry, so nobody can come in with it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cloud/registry/registry_room.h"
+#include "cloud/signer/signer_client.h"
+#include "cloud/trust/trust.h"
+#include "crypto/sha256.h"
+#include "crypto/x509.h"
+#include "os/clock.h"
+#include "wire/id.h"
+
+enum { CSR_BYTES_MOST = 16384, DETAIL_BYTES = 512 };
+
+/* One enrolment on its way: what the transaction needs. */
+typedef struct {
+    porch_registry *r;
+    porch_principal_kind kind;
+    const char *name, *product, *household, *who;
+    bool any_client_id, renew;
+    porch_store_fn also;
+    void *also_ctx;
+    uint64_t now_ms;
+    char *pem; /* the chain; becomes the caller's */
+    porch_x509_info info;
+} enrolment;
+
+static porch_err check_id(const char *what, const char *text, porch_why *why) {
+    porch_id id;
+    if (text != NULL && porch_id_parse(porch_bytes_of(text), &id) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_MALFORMED,
+                      "%s is made of lower-case letters, digits and '-', begins with a letter or digit and "
+                      "is 1 to 64 long",
+                      what);
+}
+
+/* ---- the certificate -----------------------------------------------------------------------------------
+ */
+
+static porch_err check_issued(const enrolment *n, const porch_public_key *key, porch_why *why) {
+    uint8_t hash[32];
+    porch_sha256((porch_bytes){key->der, key->len}, hash);
+    bool fits = n->info.identity.kind == n->kind && strcmp(n->info.identity.name, n->name) == 0 &&
+                memcmp(hash, n->info.public_key_hash, sizeof hash) == 0;
+    return fits
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_INTERNAL, "the signer issued something else than was asked for");
+}
+
+/* Asks the signer; fills n->pem and n->info. */
+static porch_err issue(enrolment *n, porch_signer_client *signer, const char *csr_pem, porch_why *why) {
+    size_t len = csr_pem == NULL ? 0 : strnlen(csr_pem, CSR_BYTES_MOST + 1);
+    if (len == 0 || len > CSR_BYTES_MOST)
+        return porch_fail(why, PORCH_ERR_MALFORMED, "a certificate request of 1 to %d bytes is needed",
+                          CSR_BYTES_MOST);
+    porch_bytes csr = {(const uint8_t *)csr_pem, len};
+    porch_public_key key;
+    PORCH_TRY(porch_csr_read(csr, &key, why));
+    if (signer == NULL) return porch_fail(why, PORCH_ERR_STATE, "this hub runs without its signer");
+    n->pem = calloc(1, PORCH_SIGNER_PEM_MAX + 1);
+    if (n->pem == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for a certificate");
+    porch_buf out = {(uint8_t *)n->pem, 0, PORCH_SIGNER_PEM_MAX};
+    bool device = n->kind == PORCH_PRINCIPAL_DEVICE;
+    PORCH_TRY(porch_signer_issue(signer, device ? PORCH_SIGNER_DEVICE : PORCH_SIGNER_SERVICE, &n->name, 1,
+                                 csr, n->r->settings.hub_certificate_days, &out, why));
+    PORCH_TRY(porch_x509_read(porch_buf_bytes(&out), &n->info, why));
+    return check_issued(n, &key, why);
+}
+
+/* ---- the transaction
+ * -------------------------------------------------------------------------------------- */
+
+/* A key belongs to one principal, and a revoked key to none. */
+static porch_err check_key_is_free(porch_db *db, const enrolment *n, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select kind, name, revoked_ms is not null from certificate where key_hash = ?1"
+                         " and (revoked_ms is not null or kind <> ?2 or name <> ?3) limit 1",
+                         why);
+    porch_db_bind_blob(q, 1, (porch_bytes){n->info.public_key_hash, 32});
+    porch_db_bind_str(q, 2, porch_principal_kind_name(n->kind));
+    porch_db_bind_str(q, 3, n->name);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) {
+        bool revoked = porch_db_i64(q, 2) != 0;
+        porch_bytes kind = porch_db_text(q, 0), name = porch_db_text(q, 1);
+        e = revoked
+                ? porch_fail(why, PORCH_ERR_REVOKED, "this key was revoked (%.*s %.*s); make a new one",
+                             PORCH_FMT(kind), PORCH_FMT(name))
+                : porch_fail(why, PORCH_ERR_EXISTS, "this key already belongs to %.*s %.*s; make a new one",
+                             PORCH_FMT(kind), PORCH_FMT(name));
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err insert_principal(porch_db *db, const enrolment *n, porch_why *why) {
+    porch_db_query *q;
+    if (n->kind == PORCH_PRINCIPAL_DEVICE) {
+        q = porch_db_prepare(
+            db, "insert into device (id, product, household, added_ms) values (?1, ?2, ?3, ?4)", why);
+        porch_db_bind_str(q, 2, n->product);
+        porch_db_bind_str(q, 3, n->household);
+        porch_db_bind_i64(q, 4, (int64_t)n->now_ms);
+    } else {
+        q = porch_db_prepare(db, "insert into service (name, any_client_id, added_ms) values (?1, ?2, ?3)",
+                             why);
+        porch_db_bind_i64(q, 2, n->any_client_id ? 1 : 0);
+        porch_db_bind_i64(q, 3, (int64_t)n->now_ms);
+    }
+    porch_db_bind_str(q, 1, n->name);
+    return porch_db_execute(q, why);
+}
+
+static porch_err insert_certificate(porch_db *db, const enrolment *n, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db,
+                                         "insert into certificate (fingerprint, kind, name, serial, "
+                                         "key_hash, not_before_ms, not_after_ms, issued_ms)"
+                                         " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                         why);
+    porch_db_bind_blob(q, 1, (porch_bytes){n->info.fingerprint, 32});
+    porch_db_bind_str(q, 2, porch_principal_kind_name(n->kind));
+    porch_db_bind_str(q, 3, n->name);
+    porch_db_bind_str(q, 4, n->info.serial);
+    porch_db_bind_blob(q, 5, (porch_bytes){n->info.public_key_hash, 32});
+    porch_db_bind_i64(q, 6, (int64_t)n->info.not_before_ms);
+    porch_db_bind_i64(q, 7, (int64_t)n->info.not_after_ms);
+    porch_db_bind_i64(q, 8, (int64_t)n->now_ms);
+    return porch_db_execute(q, why);
+}
+
+static porch_err log_decision(porch_db *db, porch_principal_kind kind, const char *name, const char *verb,
+                              const char *who, const char *detail, porch_why *why) {
+    char what[48], subject[96];
+    (void)snprintf(what, sizeof what, "%s.%s", porch_principal_kind_name(kind), verb);
+    (void)snprintf(subject, sizeof subject, "%s:%s", porch_principal_kind_name(kind), name);
+    return porch_trust_append(db, what, who, subject, detail, why);
+}
+
+/* Every value in it is an id or hex: nothing needs escaping. */
+static porch_err log_enrolment(porch_db *db, const enrolment *n, porch_why *why) {
+    uint8_t hex[65] = {0};
+    porch_buf fingerprint = {hex, 0, 64};
+    (void)porch_hex_write(&fingerprint, (porch_bytes){n->info.fingerprint, 32});
+    char detail[DETAIL_BYTES];
+    if (n->kind == PORCH_PRINCIPAL_DEVICE) {
+        (void)snprintf(detail, sizeof detail,
+                       "{\"product\":\"%s\",\"household\":\"%s\",\"serial\":\"%s\",\"sha256\":\"%s\","
+                       "\"ends_ms\":%llu}",
+                       n->product, n->household, n->info.serial, (const char *)hex,
+                       (unsigned long long)n->info.not_after_ms);
+    } else {
+        (void)snprintf(detail, sizeof detail,
+                       "{\"any_client_id\":%s,\"serial\":\"%s\",\"sha256\":\"%s\",\"ends_ms\":%llu}",
+                       n->any_client_id ? "true" : "false", n->info.serial, (const char *)hex,
+                       (unsigned long long)n->info.not_after_ms);
+    }
+    return log_decision(db, n->kind, n->name, n->renew ? "renew" : "add", n->who, detail, why);
+}
+
+static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
+    const enrolment *n = ctx;
+    PORCH_TRY(check_key_is_free(db, n, why));
+    if (!n->renew) PORCH_TRY(insert_principal(db, n, why));
+    PORCH_TRY(insert_certificate(db, n, why));
+    if (n->also != NULL) PORCH_TRY(n->also(db, n->also_ctx, why));
+    return log_enrolment(db, n, why);
+}
+
+/* ---- memory
+ * -------------------------------------------------------------------------------------------------- */
+
+static registry_principal *new_principal(const enrolment *n) {
+    registry_principal *p = calloc(1, sizeof *p);
+    if (p == NULL) return NULL;
+    p->kind = n->kind;
+    registry_copy_text(p->name, sizeof p->name, porch_bytes_of(n->name));
+    registry_copy_text(p->product, sizeof p->product, porch_bytes_of(n->product));
+    registry_copy_text(p->household, sizeof p->household, porch_bytes_of(n->household));
+    p->any_client_id = n->any_client_id;
+    p->added_ms = n->now_ms;
+    return p;
+}
+
+static registry_certificate *new_certificate(const enrolment *n) {
+    registry_certificate *c = calloc(1, sizeof *c);
+    if (c == NULL) return NULL;
+    memcpy(c->fingerprint, n->info.fingerprint, sizeof c->fingerprint);
+    c->kind = n->kind;
+    registry_copy_text(c->name, sizeof c->name, porch_bytes_of(n->name));
+    c->not_before_ms = n->info.not_before_ms;
+    c->not_after_ms = n->info.not_after_ms;
+    return c;
+}
+
+/* The change is durable already: lacking memory here means that the door opens only after a restart. */
+static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
+    porch_registry *r = n->r;
+    registry_table *table = registry_principals(r, n->kind);
+    registry_certificate *c = new_certificate(n);
+    registry_principal *fresh = n->renew ? NULL : new_principal(n);
+    porch_err e = c == NULL || (!n->renew && fresh == NULL) ? PORCH_ERR_INTERNAL : PORCH_OK;
+    pthread_rwlock_wrlock(&r->lock);
+    if (e == PORCH_OK && fresh != NULL) {
+        e = registry_table_add(table, fresh);
+        if (e == PORCH_OK) fresh = NULL;
+    }
+    if (e == PORCH_OK) {
+        e = registry_table_add(&r->certificates, c);
+        if (e == PORCH_OK) c = NULL;
+    }
+    registry_principal *p = registry_table_find(table, n->name);
+    if (e == PORCH_OK && p != NULL) {
+        p->certificate_ends_ms = n->info.not_after_ms;
+        memcpy(p->fingerprint, n->info.fingerprint, sizeof p->fingerprint);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    free(c);
+    free(fresh);
+    return e == PORCH_OK ? e
+                         : porch_fail(why, e, "no memory for the registry; it is stored, restart the hub");
+}
+
+/* ---- enrolment
+ * --------------------------------------------------------------------------------------------------- */
+
+/* With `change` held: issue, store, remember. */
+static porch_err enrol(enrolment *n, porch_signer_client *signer, const char *csr_pem,
+                       porch_registry_issued *ret, porch_why *why) {
+    n->now_ms = porch_clock_ms();
+    porch_err e = issue(n, signer, csr_pem, why);
+    if (e == PORCH_OK) e = porch_store_write(n->r->store, write_enrolment, n, why);
+    if (e == PORCH_OK) e = remember_enrolment(n, why);
+    if (e != PORCH_OK) {
+        free(n->pem);
+        return e;
+    }
+    *ret = (porch_registry_issued){
+        .cert_pem = n->pem, .starts_ms = n->info.not_before_ms, .ends_ms = n->info.not_after_ms};
+    memcpy(ret->serial, n->info.serial, sizeof ret->serial);
+    memcpy(ret->fingerprint, n->info.fingerprint, sizeof ret->fingerprint);
+    return PORCH_OK;
+}
+
+void porch_registry_issued_free(porch_registry_issued *i) {
+    free((void *)(uintptr_t)i->cert_pem);
+    *i = (porch_registry_issued){0};
+}
+
+/* What is known of the principal before the signer is asked. Memory is the truth here: `change` is held. */
+static porch_err check_place(porch_registry *r, enrolment *n, uint32_t most, const char *limit,
+                             porch_why *why) {
+    const char *word = porch_principal_kind_name(n->kind);
+    const registry_table *table = registry_principals(r, n->kind);
+    const registry_principal *p = registry_table_find(table, n->name);
+    if (!n->renew && p != NULL)
+        return porch_fail(why, PORCH_ERR_EXISTS,
+                          "there is a %s %s already; renew its certificate or remove it first", word,
+                          n->name);
+    if (!n->renew && table->count >= most)
+        return porch_fail(why, PORCH_ERR_LIMIT, "there are %zu already, as many as %s allows", table->count,
+                          limit);
+    if (n->renew && p == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s %s to renew; add it", word, n->name);
+    if (n->renew && p->revoked_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED, "%s %s is revoked; remove it and add it again", word,
+                          n->name);
+    if (n->renew) {
+        n->product = p->product;
+        n->household = p->household;
+        n->any_client_id = p->any_client_id;
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *signer,
+                                    const porch_registry_device_spec *spec, porch_registry_issued *ret,
+                                    porch_why *why) {
+    enrolment n = {.r = r,
+                   .kind = PORCH_PRINCIPAL_DEVICE,
+                   .name = spec->id,
+                   .product = spec->product,
+                   .household = spec->household != NULL ? spec->household : "home",
+                   .who = spec->who,
+                   .renew = spec->renew};
+    PORCH_TRY(check_id("a device's id", n.name, why));
+    if (!n.renew) {
+        PORCH_TRY(check_id("a product's name", n.product, why));
+        PORCH_TRY(check_id("a household's id", n.household, why));
+    }
+    pthread_mutex_lock(&r->change);
+    porch_err e = check_place(r, &n, r->settings.registry_devices, "registry.devices", why);
+    if (e == PORCH_OK && registry_table_find(&r->households, n.household) == NULL)
+        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n.household);
+    if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
+    pthread_mutex_unlock(&r->change);
+    if (e == PORCH_OK)
+        registry_tell(r, n.kind, spec->id, spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
+    return e;
+}
+
+porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *signer,
+                                     const porch_registry_service_spec *spec, porch_registry_issued *ret,
+                                     porch_why *why) {
+    enrolment n = {.r = r,
+                   .kind = PORCH_PRINCIPAL_SERVICE,
+                   .name = spec->name,
+                   .product = "",
+                   .household = "",
+                   .who = spec->who,
+                   .any_client_id = spec->any_client_id,
+                   .renew = spec->renew,
+                   .also = spec->also,
+                   .also_ctx = spec->also_ctx};
+    PORCH_TRY(check_id("a service's name", n.name, why));
+    pthread_mutex_lock(&r->change);
+    porch_err e = check_place(r, &n, r->settings.registry_services, "registry.services", why);
+    if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
+    pthread_mutex_unlock(&r->change);
+    if (e == PORCH_OK)
+        registry_tell(r, n.kind, spec->name, spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
+    return e;
+}
+
+/* ---- revoke and remove
+ * ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    porch_principal_kind kind;
+    const char *name, *who;
+    bool remove; /* else revoke */
+    uint64_t now_ms;
+    porch_store_fn also;
+    void *also_ctx;
+} withdrawal;
+
+static porch_err change_row(porch_db *db, const withdrawal *w, porch_why *why) {
+    const char *sql = "update device set revoked_ms = ?2 where id = ?1";
+    if (w->remove)
+        sql = w->kind == PORCH_PRINCIPAL_DEVICE ? "delete from device where id = ?1"
+                                                : "delete from service where name = ?1";
+    porch_db_query *q = porch_db_prepare(db, sql, why);
+    porch_db_bind_str(q, 1, w->name);
+    if (!w->remove) porch_db_bind_i64(q, 2, (int64_t)w->now_ms);
+    return porch_db_execute(q, why);
+}
+
+static porch_err write_withdrawal(porch_db *db, void *ctx, porch_why *why) {
+    const withdrawal *w = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db, "update certificate set revoked_ms = ?3 where kind = ?1 and name = ?2 and revoked_ms is null",
+        why);
+    porch_db_bind_str(q, 1, porch_principal_kind_name(w->kind));
+    porch_db_bind_str(q, 2, w->name);
+    porch_db_bind_i64(q, 3, (int64_t)w->now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    PORCH_TRY(change_row(db, w, why));
+    if (w->also != NULL) PORCH_TRY(w->also(db, w->also_ctx, why));
+    return log_decision(db, w->kind, w->name, w->remove ? "remove" : "revoke", w->who, "{}", why);
+}
+
+static void remember_withdrawal(porch_registry *r, const withdrawal *w) {
+    pthread_rwlock_wrlock(&r->lock);
+    for (size_t i = 0; i < r->certificates.count; i++) {
+        registry_certificate *c = r->certificates.at[i];
+        if (c->kind == w->kind && c->revoked_ms == 0 && strcmp(c->name, w->name) == 0)
+            c->revoked_ms = w->now_ms;
+    }
+    registry_table *table = registry_principals(r, w->kind);
+    registry_principal *p = registry_table_find(table, w->name);
+    if (p != NULL) p->revoked_ms = w->now_ms;
+    if (w->remove) registry_table_remove(table, w->name);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+static porch_err withdraw(porch_registry *r, withdrawal *w, porch_why *why) {
+    pthread_mutex_lock(&r->change);
+    porch_err e = PORCH_OK;
+    const registry_principal *p = registry_table_find(registry_principals(r, w->kind), w->name);
+    w->now_ms = porch_clock_ms();
+    if (p == NULL) {
+        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s called %.64s",
+                       porch_principal_kind_name(w->kind), w->name);
+    } else if (!w->remove && p->revoked_ms != 0) {
+        e = porch_fail(why, PORCH_ERR_STATE, "%s is revoked already", w->name);
+    }
+    if (e == PORCH_OK) e = porch_store_write(r->store, write_withdrawal, w, why);
+    if (e == PORCH_OK) remember_withdrawal(r, w);
+    pthread_mutex_unlock(&r->change);
+    if (e == PORCH_OK)
+        registry_tell(r, w->kind, w->name, w->remove ? PORCH_REGISTRY_REMOVED : PORCH_REGISTRY_REVOKED);
+    return e;
+}
+
+porch_err porch_registry_device_revoke(porch_registry *r, const char *id, const char *who, porch_why *why) {
+    withdrawal w = {.kind = PORCH_PRINCIPAL_DEVICE, .name = id, .who = who};
+    return withdraw(r, &w, why);
+}
+
+porch_err porch_registry_device_remove(porch_registry *r, const char *id, const char *who, porch_why *why) {
+    withdrawal w = {.kind = PORCH_PRINCIPAL_DEVICE, .name = id, .who = who, .remove = true};
+    return withdraw(r, &w, why);
+}
+
+porch_err porch_registry_service_remove(porch_registry *r, const char *name, const char *who,
+                                        porch_store_fn also, void *also_ctx, porch_why *why) {
+    withdrawal w = {.kind = PORCH_PRINCIPAL_SERVICE,
+                    .name = name,
+                    .who = who,
+                    .remove = true,
+                    .also = also,
+                    .also_ctx = also_ctx};
+    return withdraw(r, &w, why);
+}
