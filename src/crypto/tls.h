@@ -29,9 +29,10 @@ typedef enum {
 } porch_tls_client_mode;
 typedef enum { PORCH_TLS_1_3 = 0, PORCH_TLS_1_2 = 1 } porch_tls_version;
 
-#define PORCH_TLS_MAX_ALPN     4
-#define PORCH_TLS_RECORD_BYTES 16384 /* the most that one record carries: writes of this size waste least \
-                                      */
+#define PORCH_TLS_MAX_ALPN 4
+#define PORCH_TLS_RECORD_BYTES                                                 \
+    16384 /* the most that one record carries: writes of this size waste least \
+           */
 
 typedef struct {
     porch_bytes chain_pem;     /* leaf, then its issuers without the root */

@@ -1,0 +1,163 @@
+#include "crypto/keystore.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+
+#include "crypto/port/openssl/openssl.h"
+#include "crypto/random.h"
+
+porch_key_kind porch_openssl_kind(const EVP_PKEY *pkey) {
+    if (EVP_PKEY_is_a(pkey, "ED25519")) return PORCH_KEY_ED25519;
+    if (EVP_PKEY_is_a(pkey, "RSA"))
+        return EVP_PKEY_get_bits(pkey) >= 2048 ? PORCH_KEY_RSA : (porch_key_kind)0;
+    if (!EVP_PKEY_is_a(pkey, "EC")) return (porch_key_kind)0;
+    char group[32];
+    size_t len = 0;
+    if (EVP_PKEY_get_group_name(pkey, group, sizeof group, &len) != 1) return (porch_key_kind)0;
+    if (strcmp(group, "prime256v1") == 0) return PORCH_KEY_P256;
+    if (strcmp(group, "secp384r1") == 0) return PORCH_KEY_P384;
+    return (porch_key_kind)0;
+}
+
+static const EVP_MD *scheme_digest(porch_sign_scheme scheme) {
+    switch (scheme) {
+    case PORCH_SIGN_ECDSA_SHA256:
+        return EVP_sha256();
+    case PORCH_SIGN_ECDSA_SHA384:
+        return EVP_sha384();
+    case PORCH_SIGN_ED25519:
+        break;
+    }
+    return NULL; /* Ed25519 hashes inside */
+}
+
+static porch_err file_sign(void *self, porch_sign_scheme scheme, porch_bytes data, porch_buf *signature,
+                           porch_why *why) {
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t made[PORCH_SIGNATURE_MAX_BYTES];
+    size_t len = sizeof made;
+    porch_err e = PORCH_OK;
+    if (ctx == NULL || EVP_DigestSignInit(ctx, NULL, scheme_digest(scheme), NULL, self) != 1 ||
+        EVP_DigestSign(ctx, made, &len, data.at, data.len) != 1) {
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "signing");
+    } else if (len > signature->cap - signature->len) {
+        e = porch_fail(why, PORCH_ERR_NO_SPACE, "the signature does not fit");
+    } else {
+        memcpy(signature->at + signature->len, made, len);
+        signature->len += len;
+    }
+    EVP_MD_CTX_free(ctx);
+    return e;
+}
+
+static porch_err file_public(void *self, porch_public_key *ret, porch_why *why) {
+    porch_public_key made = {.kind = porch_openssl_kind(self)};
+    int len = i2d_PUBKEY(self, NULL);
+    if (made.kind == PORCH_KEY_RSA || len <= 0 || (size_t)len > sizeof made.der)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED,
+                          "only P-256, P-384 and Ed25519 keys are held as public keys");
+    uint8_t *to = made.der;
+    made.len = (size_t)i2d_PUBKEY(self, &to);
+    *ret = made;
+    return PORCH_OK;
+}
+
+static void file_free(porch_key *key) {
+    EVP_PKEY_free(key->self); /* wipes the private part */
+    free(key);
+}
+
+static const porch_key_ops file_ops = {
+    .name = "file",
+    .sign = file_sign,
+    .public_key = file_public,
+    .free = file_free,
+};
+
+EVP_PKEY *porch_openssl_pkey(const porch_key *key) {
+    return key->ops == &file_ops ? key->self : NULL;
+}
+
+/* Takes `pkey` over, also on failure. */
+static porch_err wrap(EVP_PKEY *pkey, porch_key **ret, porch_why *why) {
+    porch_key_kind kind = porch_openssl_kind(pkey);
+    porch_key *key = kind != (porch_key_kind)0 ? malloc(sizeof *key) : NULL;
+    if (key == NULL) {
+        EVP_PKEY_free(pkey);
+        if (kind != (porch_key_kind)0) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a key");
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED,
+                          "the key is not P-256, P-384, Ed25519 or RSA of 2048 bits and up");
+    }
+    *key = (porch_key){&file_ops, pkey, kind};
+    *ret = key;
+    return PORCH_OK;
+}
+
+porch_err porch_key_generate_p256(porch_key **ret, porch_why *why) {
+    porch_crypto_init();
+    EVP_PKEY *pkey = EVP_EC_gen("P-256");
+    if (pkey == NULL) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "making a P-256 key");
+    return wrap(pkey, ret, why);
+}
+
+/* A key file with a passphrase must not make a server ask on a terminal. */
+static int no_passphrase(char *buf, int size, int rwflag, void *ctx) {
+    (void)buf, (void)size, (void)rwflag, (void)ctx;
+    return -1;
+}
+
+porch_err porch_key_load_pem(porch_bytes pem, porch_key **ret, porch_why *why) {
+    porch_crypto_init();
+    BIO *in = porch_openssl_view(pem);
+    if (in == NULL)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a key file has at most %d bytes", PORCH_X509_INPUT_BYTES);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL);
+    BIO_free(in);
+    if (pkey == NULL)
+        return porch_openssl_fail(why, PORCH_ERR_MALFORMED, "reading a private key in PEM (no passphrase)");
+    return wrap(pkey, ret, why);
+}
+
+porch_err porch_key_pem(const porch_key *key, porch_buf *out, porch_why *why) {
+    EVP_PKEY *pkey = porch_openssl_pkey(key);
+    if (pkey == NULL || key->kind == PORCH_KEY_RSA)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "this key does not leave the %s store",
+                          key->ops->name);
+    BIO *memory = BIO_new(BIO_s_secmem());
+    porch_err e = PORCH_OK;
+    if (memory == NULL || PEM_write_bio_PKCS8PrivateKey(memory, pkey, NULL, NULL, 0, NULL, NULL) != 1)
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "writing a key");
+    if (e == PORCH_OK) e = porch_openssl_drain(memory, out, why);
+    BIO_free(memory); /* wipes */
+    return e;
+}
+
+EVP_PKEY *porch_openssl_public(const porch_public_key *key) {
+    const uint8_t *at = key->der;
+    EVP_PKEY *pkey = d2i_PUBKEY(NULL, &at, (long)key->len);
+    if (pkey != NULL && (at != key->der + key->len || porch_openssl_kind(pkey) != key->kind)) {
+        EVP_PKEY_free(pkey);
+        return NULL;
+    }
+    return pkey;
+}
+
+porch_err porch_key_verify(const porch_public_key *key, porch_sign_scheme scheme, porch_bytes data,
+                           porch_bytes signature) {
+    porch_crypto_init();
+    if (scheme == (porch_sign_scheme)0 || scheme != porch_key_scheme(key->kind))
+        return PORCH_ERR_UNSUPPORTED;
+    EVP_PKEY *pkey = porch_openssl_public(key);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool good = pkey != NULL && ctx != NULL &&
+                EVP_DigestVerifyInit(ctx, NULL, scheme_digest(scheme), NULL, pkey) == 1 &&
+                EVP_DigestVerify(ctx, signature.at, signature.len, data.at, data.len) == 1;
+    EVP_MD_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    (void)porch_openssl_fail(NULL, PORCH_OK, "verifying");
+    return good ? PORCH_OK : PORCH_ERR_SIGNATURE;
+}
