@@ -1,5 +1,5 @@
 # One line a program: what main() wires together.
-porch_program(porchlightd src/programs/porchlightd.c bin cloud/api cloud/signer base os)
+porch_program(porchlightd src/programs/porchlightd.c bin cloud/api cloud/signer cloud/supervisor)
 porch_program(porchlight-analyst src/programs/porchlight_analyst.c libexec cloud/analyst)
 porch_program(porchlight-courier src/programs/porchlight_courier.c libexec cloud/courier)
 porch_program(porchlight src/programs/porchlight.c bin cli)

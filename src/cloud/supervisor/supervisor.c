@@ -201,6 +201,8 @@ static void control_came(void *ctx, uint32_t events) {
     if (e != PORCH_OK) {
         /* The hub is ending; its pidfd tells how. */
         close_control(s);
+        porch_child *hub = &s->children[PORCH_CHILD_HUB];
+        porch_loop_timer_set(s->loop, &hub->timer, s->settings.supervisor_drain_ms, kill_child, hub);
         return;
     }
     if (porch_bytes_eq_text(porch_buf_bytes(&word), "ready")) hub_is_ready(s);

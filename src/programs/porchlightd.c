@@ -1,0 +1,201 @@
+/* porchlightd: the supervisor, and by re-execution the hub and the signer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "cloud/api/hub.h"
+#include "cloud/settings/settings.h"
+#include "cloud/signer/signer.h"
+#include "cloud/supervisor/init.h"
+#include "cloud/supervisor/supervisor.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, CONF_PATH_BYTES = 4096 };
+
+static const char help_text[] =
+    "usage: porchlightd DIR                  run the hub of DIR until SIGTERM\n"
+    "       porchlightd DIR --admin-only     serve only DIR/run/admin.sock, and end with its last client\n"
+    "       porchlightd --settings           every setting of hub.conf: default, range, meaning\n"
+    "       porchlightd --help | --version\n"
+    "\n"
+    "Make DIR with 'porchlight init DIR'. Once it serves, one line 'ready mqtt=PORT device=PORT "
+    "https=PORT'\n"
+    "stands on standard output; the log is on standard error. Exit status: 0 stopped in order, 1 failed, 2 "
+    "usage.\n";
+
+typedef struct {
+    const char *dir;
+    const char *role; /* NULL: the supervisor */
+    bool admin_only;
+    bool init;
+    int ready_fd;
+    porch_settings settings; /* of init's words */
+} words;
+
+static int usage(const char *sentence, const char *word) {
+    fprintf(stderr, "porchlightd: %s%s%s; see porchlightd --help\n", sentence, word ? ": " : "",
+            word ? word : "");
+    return EXIT_USAGE;
+}
+
+static int print_settings(void) {
+    porch_settings_row row;
+    for (size_t i = 0; porch_settings_row_at(i, &row); i++) {
+        bool text = strcmp(row.type, "TEXT") == 0;
+        printf("%s = %s\n    %s", row.name, row.default_text, row.help);
+        if (text)
+            printf(" (text of %llu to %llu bytes)\n", (unsigned long long)row.min,
+                   (unsigned long long)row.max);
+        else
+            printf(" (%s, %llu to %llu)\n", strcmp(row.type, "BOOL") == 0 ? "true or false" : "a number",
+                   (unsigned long long)row.min, (unsigned long long)row.max);
+    }
+    return EXIT_DONE;
+}
+
+/* Descriptor 5, 6, 7 bound by the supervisor: their ports, as the kernel knows them. */
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return 0;
+    if (address.ss_family == AF_INET) return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+static int run_hub(const words *w) {
+    porch_hub_start start = {.dir = w->dir,
+                             .control_fd = PORCH_CHILD_SOCKET_FD,
+                             .admin_fd = PORCH_CHILD_ADMIN_FD,
+                             .admin_only = w->admin_only};
+    porch_log_init("hub", PORCH_LOG_INFO);
+    if (w->admin_only) {
+        char path[CONF_PATH_BYTES];
+        porch_settings settings;
+        porch_settings_default(&settings);
+        if (porch_path_join(w->dir, "hub.conf", path, sizeof path) == PORCH_OK)
+            (void)porch_settings_load(path, &settings, NULL); /* told by the supervisor and the hub */
+        start.port[0] = (uint16_t)settings.hub_mqtt_port;
+        start.port[1] = (uint16_t)settings.hub_device_port;
+        start.port[2] = (uint16_t)settings.hub_https_port;
+    }
+    for (int i = 0; i < 3; i++) {
+        start.listen_fd[i] = w->admin_only ? -1 : PORCH_CHILD_LISTEN_FD + i;
+        if (!w->admin_only) start.port[i] = port_of(start.listen_fd[i]);
+    }
+    return porch_hub_run(&start);
+}
+
+/* The descriptors that execve kept open must not reach anything a role might start. */
+static void guard_descriptors(void) {
+    for (int fd = PORCH_CHILD_SOCKET_FD; fd < PORCH_CHILD_LISTEN_FD + 3; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static int run_role(const words *w) {
+    signal(SIGINT, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    guard_descriptors();
+    if (strcmp(w->role, "hub") == 0) return run_hub(w);
+    if (strcmp(w->role, "signer") == 0) {
+        porch_log_init("signer", PORCH_LOG_INFO);
+        return porch_signer_run(PORCH_CHILD_SOCKET_FD, PORCH_CHILD_SIGNER_DIR_FD, w->dir);
+    }
+    return usage("there is no such role", w->role);
+}
+
+static int run_init(words *w) {
+    porch_why why = {""};
+    porch_err e = porch_init_run(w->dir, &w->settings, porch_clock_ms(), &why);
+    if (e == PORCH_OK) return EXIT_DONE;
+    /* One line, read by the command line that started this. */
+    fprintf(stderr, "%s\n", porch_why_text(&why, e));
+    return e == PORCH_ERR_USAGE || e == PORCH_ERR_CONFIG ? EXIT_USAGE : EXIT_REFUSED;
+}
+
+static bool take_setting(words *w, const char *assignment) {
+    char name[64];
+    porch_why why = {""};
+    const char *equals = strchr(assignment, '=');
+    if (!equals ||
+        !porch_bytes_to_text((porch_bytes){(const uint8_t *)assignment, (size_t)(equals - assignment)},
+                             name, sizeof name))
+        return false;
+    porch_err e = porch_settings_set(&w->settings, name, equals + 1, &why);
+    if (e != PORCH_OK) fprintf(stderr, "%s\n", porch_why_text(&why, e));
+    return e == PORCH_OK;
+}
+
+static bool take_ready_fd(words *w, const char *text) {
+    uint64_t fd = 0;
+    struct stat st;
+    if (porch_decimal_read(porch_bytes_of(text), INT_MAX, &fd) != PORCH_OK || fd < 3 ||
+        fstat((int)fd, &st) != 0)
+        return false;
+    w->ready_fd = (int)fd;
+    return fcntl(w->ready_fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+/* Words with a value; true when `word` was one, and *ok tells whether its value was good. */
+static bool take_pair(words *w, const char *word, const char *value, bool *ok) {
+    if (strcmp(word, "--role") == 0)
+        w->role = value, *ok = value != NULL;
+    else if (strcmp(word, "--set") == 0)
+        *ok = value && take_setting(w, value);
+    else if (strcmp(word, "--ready-fd") == 0)
+        *ok = value && take_ready_fd(w, value);
+    else
+        return false;
+    return true;
+}
+
+static int parse(int argc, char **argv, words *w) {
+    porch_settings_default(&w->settings);
+    w->ready_fd = -1;
+    for (int i = 1; i < argc; i++) {
+        bool ok = true;
+        if (take_pair(w, argv[i], i + 1 < argc ? argv[i + 1] : NULL, &ok)) {
+            if (!ok) return usage("the value does not fit", argv[i]);
+            i++;
+        } else if (strcmp(argv[i], "--admin-only") == 0) {
+            w->admin_only = true;
+        } else if (strcmp(argv[i], "--init") == 0) {
+            w->init = true;
+        } else if (argv[i][0] == '-') {
+            return usage("there is no such option", argv[i]);
+        } else if (w->dir) {
+            return usage("one directory at a time", argv[i]);
+        } else {
+            w->dir = argv[i];
+        }
+    }
+    return w->dir ? EXIT_DONE : usage("which directory?", NULL);
+}
+
+int main(int argc, char **argv) {
+    static words w;
+    umask(077);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return fputs(help_text, stdout) < 0;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("porchlightd %s\n", PORCH_VERSION) < 0;
+    if (argc == 2 && strcmp(argv[1], "--settings") == 0) return print_settings();
+    int code = parse(argc, argv, &w);
+    if (code != EXIT_DONE) return code;
+    if (w.role) return run_role(&w);
+    if (w.init) return run_init(&w);
+    porch_log_init("supervisor", PORCH_LOG_INFO);
+    porch_supervisor_config config = {.dir = w.dir, .admin_only = w.admin_only, .ready_fd = w.ready_fd};
+    return porch_supervisor_run(&config);
+}
