@@ -37,6 +37,24 @@
     X(people, streams_per_session, people_streams_per_session, U32, 8,  1, 1000, "live event streams of one sign-in at once") \
     X(people, heartbeat_ms,    people_heartbeat_ms,  U32,  15000,       100, 600000, "time between two signs of life on a live event stream") \
     X(people, app_bytes,       people_app_bytes,     U32,  33554432,    65536, 1073741824, "most memory for the app's files") \
+    X(media, clip_bytes,       media_clip_bytes,     U64,  33554432,    65536, 1073741824, "longest clip") \
+    X(media, household_bytes,  media_household_bytes, U64, 10737418240, 65536, 1000000000000000, "most bytes of clips that one household keeps; more are refused until old ones end") \
+    X(media, uploads_per_device, media_uploads_per_device, U32, 16,     1, 10000, "unfinished clips of one device at once") \
+    X(media, upload_life_s,    media_upload_life_s,  U32,  86400,       60, 31536000, "an unfinished clip is given up after this time") \
+    X(media, keep_days,        media_keep_days,      U32,  30,          0, 36500, "days that clips, events and pictures are kept; 0 means for ever") \
+    X(media, analyses,         media_analyses,       U32,  2,           1, 16,   "clips that the analyst looks at at once") \
+    X(media, analysis_memory_bytes, media_analysis_memory_bytes, U64, 134217728, 1048576, 68719476736, "memory for the bytes of clips under analysis") \
+    X(media, analysis_idle_ms, media_analysis_idle_ms, U32, 15000,      100, 600000, "a live clip without new bytes for this time is analysed once it is complete") \
+    X(media, analysis_wall_s,  media_analysis_wall_s, U32, 60,          1, 3600, "longest time for the analysis of one clip") \
+    X(media, analysis_cpu_s,   media_analysis_cpu_s, U32,  30,          1, 3600, "most processor time for the analysis of one clip") \
+    X(media, analysis_memory_mib, media_analysis_memory_mib, U32, 512,  64, 65536, "most memory for the analysis of one clip") \
+    X(media, analysis_frames,  media_analysis_frames, U32, 3600,        1, 1000000, "most frames of one clip") \
+    X(media, frame_width,      media_frame_width,    U32,  4096,        64, 8192, "widest picture of a clip that is analysed") \
+    X(media, frame_height,     media_frame_height,   U32,  2304,        64, 8192, "tallest picture of a clip that is analysed") \
+    X(media, sample_ms,        media_sample_ms,      U32,  200,         20, 10000, "time between two frames that are looked at") \
+    X(media, person_score_milli, media_person_score_milli, U32, 800,    0, 100000, "a detection counts from this score on, in thousandths") \
+    X(media, person_agree,     media_person_agree,   U32,  2,           1, 5,    "how many of five looks must show a person in the same place") \
+    X(media, make_index,       media_make_index,     BOOL, 1,           0, 1,    "keep a copy of each clip with its index in front, for seeking in browsers") \
     X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
     X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
     X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
