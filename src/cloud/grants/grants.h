@@ -37,8 +37,7 @@ typedef struct {
 } porch_grants_statement;
 
 /* "publish,subscribe:FILTER": words publish, subscribe, receive. The filter is a topic filter in which
- * ${device.id}, ${device.product}, ${household.id}, ${service.name} stand for whole levels.
- * PORCH_ERR_MALFORMED says what is wrong. */
+ * ${service.name} stands for the service's own name. PORCH_ERR_MALFORMED says what is wrong. */
 porch_err porch_grants_statement_parse(const char *text, bool deny, porch_grants_statement *ret,
                                        porch_why *why);
 /* The same text back, without allow/deny. `out` is zero-terminated. */

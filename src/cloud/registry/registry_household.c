@@ -111,7 +111,8 @@ static porch_err remember_household(porch_registry *r, const household_change *c
 }
 
 porch_err porch_registry_household_add(porch_registry *r, const char *id, const char *name,
-                                       const char *timezone, const char *who, porch_why *why) {
+                                       const char *timezone, const char *who,
+                                       char made[PORCH_REGISTRY_NAME_BYTES], porch_why *why) {
     household_change c = {.who = who, .fresh = true};
     c.row.added_ms = porch_clock_ms();
     PORCH_TRY(check_name(name, why));
@@ -134,6 +135,7 @@ porch_err porch_registry_household_add(porch_registry *r, const char *id, const 
     }
     if (e == PORCH_OK) e = porch_store_write(r->store, write_household, &c, why);
     if (e == PORCH_OK) e = remember_household(r, &c, why);
+    if (e == PORCH_OK && made != NULL) memcpy(made, c.row.id, sizeof c.row.id);
     pthread_mutex_unlock(&r->change);
     return e;
 }

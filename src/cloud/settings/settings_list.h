@@ -20,6 +20,7 @@
     X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: file") \
     X(hub, https_cert,         hub_https_cert,       TEXT, "",          0, 1000, "certificate chain of a public name for the people's port; empty means the hub's own web CA") \
     X(hub, https_key,          hub_https_key,        TEXT, "",          0, 1000, "private key that belongs to hub.https_cert") \
+    X(hub, tls_12,             hub_tls_12,           BOOL, false,       0, 1,    "accept TLS 1.2 beside 1.3, for clients that know no better") \
     X(hub, shards,             hub_shards,           U32,  0,           0, 256,  "threads that serve connections; 0 means one a core") \
     X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \
     X(people, app_dir,         people_app_dir,       TEXT, "",          0, 1000, "folder of the built app; empty means share/porchlight/app beside the programs") \
@@ -119,7 +120,7 @@
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
     X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/#", 0, 1000, "topics whose messages are stored, by space; their QoS 1 is acknowledged after the commit") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
-    X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request or answer on the admin socket") \
+    X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request on the admin socket") \
     X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")
 /* clang-format on */
 

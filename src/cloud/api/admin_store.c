@@ -1,0 +1,107 @@
+/* status, drain, ca.export-root: the hub as a whole. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/api/admin.h"
+#include "cloud/signer/signer_client.h"
+#include "cloud/trust/trust.h"
+#include "os/clock.h"
+#include "os/file.h"
+
+/* ---- status -------------------------------------------------------------------------------------------
+ */
+
+static json_t *store_json(porch_store *store) {
+    porch_store_counts c;
+    porch_store_count(store, &c);
+    return json_pack("{s:I, s:I, s:I, s:I, s:i, s:s}", "messages", (json_int_t)c.messages, "batches",
+                     (json_int_t)c.batches, "lost_batches", (json_int_t)c.lost_batches, "durable_seq",
+                     (json_int_t)c.durable_seq, "schema", porch_store_schema(), "state",
+                     porch_err_name(c.state));
+}
+
+static json_t *registry_json(porch_registry *registry) {
+    porch_registry_counts c;
+    porch_registry_count(registry, &c);
+    return json_pack("{s:I, s:I, s:I, s:I}", "devices", (json_int_t)c.devices, "devices_online",
+                     (json_int_t)c.devices_online, "services", (json_int_t)c.services, "households",
+                     (json_int_t)c.households);
+}
+
+static porch_err status(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    const porch_admin_world *w = call->world;
+    PORCH_TRY(porch_admin_only(call, names));
+    json_t *o = call->result;
+    int bad = json_object_set_new(o, "version", json_string(PORCH_VERSION));
+    bad |= json_object_set_new(o, "hub", json_string(w->settings->hub_id));
+    bad |= json_object_set_new(o, "admin_only", json_boolean(w->admin_only));
+    bad |= json_object_set_new(o, "up_ms", json_integer((json_int_t)(porch_clock_ms() - w->started_ms)));
+    bad |= json_object_set_new(
+        o, "ports",
+        json_pack("{s:i, s:i, s:i}", "mqtt", w->port[0], "device", w->port[1], "https", w->port[2]));
+    if (w->store != NULL) bad |= json_object_set_new(o, "store", store_json(w->store));
+    if (w->registry != NULL) bad |= json_object_set_new(o, "registry", registry_json(w->registry));
+    if (w->signer != NULL)
+        bad |= json_object_set_new(o, "signer", json_boolean(porch_signer_client_attached(w->signer)));
+    if (w->status != NULL) w->status(o, w->status_ctx);
+    return bad == 0 ? PORCH_OK : porch_fail(call->why, PORCH_ERR_INTERNAL, "no memory for the answer");
+}
+
+/* ---- drain
+ * ------------------------------------------------------------------------------------------------ */
+
+static porch_err drain(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    PORCH_TRY(porch_admin_only(call, names));
+    if (call->world->drain == NULL)
+        return porch_fail(call->why, PORCH_ERR_STATE, "there is nothing to drain");
+    call->world->drain(call->world->drain_ctx);
+    return PORCH_OK;
+}
+
+/* ---- ca.export-root
+ * ----------------------------------------------------------------------------------------- */
+
+static porch_err note_export(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_trust_append(db, "ca.export-root", "operator", "ca:root", "{}", why);
+}
+
+/* Says where the root's key lies; the command line, which runs as the owner, moves it: this process cannot
+ * open OFFLINE. The decision is logged first. */
+static porch_err export_root(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    char path[4096];
+    PORCH_TRY(porch_admin_only(call, names));
+    if (call->world->store == NULL)
+        return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its store");
+    PORCH_TRY(porch_path_join(call->world->dir, "OFFLINE/root.key", path, sizeof path));
+    PORCH_TRY(porch_store_write(call->world->store, note_export, NULL, call->why));
+    return json_object_set_new(call->result, "path", json_string(path)) == 0 ? PORCH_OK
+                                                                             : PORCH_ERR_INTERNAL;
+}
+
+/* ---- trust.verify
+ * ---------------------------------------------------------------------------------------------- */
+
+static porch_err verify_log(porch_db *db, void *ctx, porch_why *why) {
+    return porch_trust_verify(db, NULL, ctx, why);
+}
+
+static porch_err trust_verify(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    PORCH_TRY(porch_admin_only(call, names));
+    if (call->world->store == NULL)
+        return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its store");
+    porch_trust_head head;
+    PORCH_TRY(porch_store_read(call->world->store, verify_log, &head, call->why));
+    return json_object_set_new(call->result, "rows", json_integer((json_int_t)head.seq)) == 0
+               ? PORCH_OK
+               : PORCH_ERR_INTERNAL;
+}
+
+const porch_admin_command porch_admin_store_commands[] = {
+    {"status", status}, {"drain", drain}, {"ca.export-root", export_root}, {"trust.verify", trust_verify},
+    {NULL, NULL},
+};
