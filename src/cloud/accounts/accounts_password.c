@@ -58,8 +58,9 @@ static int worst_kind(const ZxcMatch_t *match) {
         int kind = (int)match->Type & (MULTIPLE_MATCH - 1);
         /* Look-alikes of the person's name are still the name; single characters are no word. */
         if (kind == USER_LEET_MATCH) kind = USER_MATCH;
-        if (match->Length > 1 || kind == REPEATS_MATCH) covered[kind] += match->Length;
-        if (((int)match->Type & MULTIPLE_MATCH) != 0) covered[REPEATS_MATCH] += match->Length;
+        /* What stands there several times over is a repetition, whatever it repeats. */
+        if (((int)match->Type & MULTIPLE_MATCH) != 0) kind = REPEATS_MATCH;
+        if (match->Length > 1) covered[kind] += match->Length;
     }
     /* The name is the first thing tried: it wins over longer matches. */
     if (covered[USER_MATCH] > 2) return USER_MATCH;

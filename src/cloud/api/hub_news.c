@@ -1,0 +1,153 @@
+/* What one room says and others want to hear. Rooms do not know each other upward: each has an observer
+ * table, and this file fills all of them.
+ *
+ *   registry: revoked, removed   ─► broker and listener drop its sessions
+ *             online, offline    ─► live streams
+ *   grants:   changed            ─► broker judges live sessions anew
+ *   media:    motion, clip       ─► live streams
+ *             person found       ─► notification, in the same transaction
+ *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
+ *   accounts: sign-in ended      ─► its live streams are closed */
+#include "cloud/api/hub_room.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cloud/media/media_analysis.h"
+#include "os/log.h"
+
+enum { NOT_AUTHORISED = 0x87, ADMINISTRATIVE = 0x98 };
+
+static void registry_changed(porch_principal_kind kind, const char *name, porch_registry_what what,
+                             void *ctx) {
+    porch_hub *h = ctx;
+    switch (what) {
+    case PORCH_REGISTRY_REVOKED:
+    case PORCH_REGISTRY_REMOVED:
+        if (h->broker != NULL)
+            porch_broker_drop(h->broker, kind, name,
+                              what == PORCH_REGISTRY_REVOKED ? NOT_AUTHORISED : ADMINISTRATIVE);
+        if (h->listener != NULL) porch_listener_drop(h->listener, kind, name);
+        break;
+    case PORCH_REGISTRY_ONLINE:
+    case PORCH_REGISTRY_OFFLINE:
+        break;
+    default:
+        return;
+    }
+    if (kind == PORCH_PRINCIPAL_DEVICE && h->live != NULL) porch_live_device(h->live, name);
+}
+
+static void grants_changed(void *ctx) {
+    porch_hub *h = ctx;
+    if (h->broker == NULL) return;
+    porch_broker_regrant(h->broker, PORCH_PRINCIPAL_SERVICE, NULL);
+    porch_broker_regrant(h->broker, PORCH_PRINCIPAL_DEVICE, NULL);
+}
+
+static void event_stored(const porch_media_event *event, void *ctx) {
+    porch_hub *h = ctx;
+    porch_live_tell(h->live, PORCH_LIVE_MOTION, event->owner.household, "motion", event->seq,
+                    porch_api_event(event));
+}
+
+static void clip_changed(const porch_media_clip_info *clip, void *ctx) {
+    porch_hub *h = ctx;
+    json_t *data = porch_api_clip(clip);
+    if (data == NULL) return;
+    (void)json_object_set_new(data, "event", json_string(clip->event));
+    (void)json_object_set_new(data, "device", json_string(clip->owner.device));
+    porch_live_tell(h->live, PORCH_LIVE_PASSING, clip->owner.household, "clip", 0, data);
+}
+
+static porch_err person_found(porch_db *db, const porch_media_person *p, void *ctx, porch_why *why) {
+    porch_hub *h = ctx;
+    porch_registry_household home = {0};
+    if (porch_registry_household_get(h->registry, p->owner.household, &home) != PORCH_OK)
+        home.timezone[0] = '\0';
+    const porch_notify_facts facts = {
+        .event = p->event,
+        .device = p->owner.device,
+        .product = p->owner.product,
+        .household = p->owner.household,
+        .timezone = home.timezone,
+        .clip = p->clip,
+        .at_ms = p->at_ms,
+        .score = p->score,
+        .box = {p->box.x, p->box.y, p->box.w, p->box.h},
+        .trace = {.motion_at_ms = p->trace.motion_at_ms,
+                  .event_received_ms = p->trace.event_received_ms,
+                  .event_durable_ms = p->trace.event_durable_ms,
+                  .clip_first_byte_ms = p->trace.clip_first_byte_ms,
+                  .analysis_first_frame_ms = p->trace.analysis_first_frame_ms,
+                  .person_found_ms = p->trace.person_found_ms},
+    };
+    return porch_notify_person(h->notify, db, &facts, NULL, why);
+}
+
+static void notification_made(const porch_notify_item *item, void *ctx) {
+    porch_hub *h = ctx;
+    char topic[128], payload[4096];
+    porch_buf out = PORCH_BUF_OF(payload);
+    porch_live_tell(h->live, PORCH_LIVE_PERSON, item->household, "person", item->seq,
+                    porch_live_person_json(&h->api, item));
+    porch_log(PORCH_LOG_INFO, "notification", "id", item->id, "device", item->device, "event", item->event,
+              NULL);
+    if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return;
+    (void)snprintf(topic, sizeof topic, "$porchlight/device/%s/event/person", item->device);
+    porch_err e = porch_broker_publish(h->broker, porch_bytes_of(topic), porch_buf_bytes(&out), 1);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "notification.unpublished", "topic", topic, "error", porch_err_name(e),
+                  NULL);
+}
+
+static void session_ended(const uint8_t hash[32], void *ctx) {
+    porch_hub *h = ctx;
+    if (h->live != NULL) porch_live_end_session(h->live, hash);
+}
+
+void porch_hub_connect_news(porch_hub *h) {
+    porch_registry_on_change(h->registry, registry_changed, h);
+    porch_grants_on_change(h->grants, grants_changed, h);
+    porch_session_on_end(h->accounts, session_ended, h);
+    if (h->media != NULL) {
+        porch_media_on_event(h->media, event_stored, h);
+        porch_media_on_clip(h->media, clip_changed, h);
+        porch_media_on_person(h->media, person_found, h);
+    }
+    if (h->notify != NULL) (void)porch_notify_on_new(h->notify, notification_made, h);
+}
+
+static void add_number(json_t *into, const char *name, uint64_t value) {
+    (void)json_object_set_new(into, name, json_integer((json_int_t)value));
+}
+
+void porch_hub_status(json_t *into, void *ctx) {
+    porch_hub *h = ctx;
+    porch_listener_counts l = {0};
+    porch_broker_counts b = {0};
+    porch_media_analysis_counts a = {0};
+    (void)json_object_set_new(into, "signer", json_boolean(porch_signer_client_attached(h->signer)));
+    if (h->analyst != NULL)
+        (void)json_object_set_new(into, "analyst", json_boolean(porch_analyst_client_attached(h->analyst)));
+    if (h->listener == NULL) return;
+    porch_listener_read_counts(h->listener, &l);
+    porch_broker_read_counts(h->broker, &b);
+    porch_media_analysis_count(h->media, &a);
+    json_t *counts = json_object();
+    add_number(counts, "connections", l.open[0] + l.open[1] + l.open[2]);
+    add_number(counts, "handshakes_failed", l.handshakes_failed);
+    add_number(counts, "requests", l.requests);
+    add_number(counts, "requests_refused", l.requests_refused);
+    add_number(counts, "streams", l.streams);
+    add_number(counts, "sessions", b.sessions);
+    add_number(counts, "messages_in", b.messages_in);
+    add_number(counts, "messages_out", b.messages_out);
+    add_number(counts, "stored", b.stored);
+    add_number(counts, "publishes_refused", b.publishes_refused);
+    add_number(counts, "clips_waiting", a.waiting + a.running);
+    add_number(counts, "clips_analysed", a.done);
+    add_number(counts, "clips_failed", a.failed);
+    add_number(counts, "persons", a.persons);
+    (void)json_object_set_new(into, "counts", counts);
+}

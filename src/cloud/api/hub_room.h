@@ -1,0 +1,72 @@
+/* The hub process's inside: everything it holds, for its own files only. */
+#ifndef PORCH_CLOUD_API_HUB_ROOM_H
+#define PORCH_CLOUD_API_HUB_ROOM_H
+
+#include "cloud/analyst/analyst_client.h"
+#include "cloud/api/admin.h"
+#include "cloud/api/api_app.h"
+#include "cloud/api/api_guard.h"
+#include "cloud/api/api_live.h"
+#include "cloud/api/api_routes.h"
+#include "cloud/api/hub.h"
+#include "cloud/broker/broker.h"
+#include "cloud/courier/courier_client.h"
+#include "cloud/grants/grants.h"
+#include "cloud/listener/listener.h"
+#include "cloud/media/media.h"
+#include "cloud/notify/notify.h"
+
+enum { PORCH_HUB_PATH_BYTES = 1200, PORCH_HUB_PEM_MOST = 65536 };
+
+typedef struct {
+    const porch_hub_start *start;
+    porch_settings settings;
+    porch_guard_names names;
+    uint64_t started_ms;
+    int stop_fd; /* an eventfd: whoever writes it ends the hub in good order */
+
+    porch_signer_client *signer;
+    porch_analyst_client *analyst;
+    porch_courier_client *courier;
+
+    porch_store *store;
+    porch_registry *registry;
+    porch_grants *grants;
+    porch_accounts *accounts;
+    porch_media *media;
+    porch_notify *notify;
+    porch_broker *broker;
+    porch_app *app;
+    porch_live *live;
+    porch_api api;
+    porch_http_route routes[PORCH_API_ROUTES_MOST];
+    porch_listener *listener;
+    porch_admin_world world;
+    porch_admin *admin;
+
+    char url[300]; /* https://HOST:PORT of the people's door */
+    uint8_t *web_ca;
+    size_t web_ca_len;
+    uint64_t https_changed_ms; /* of the operator's certificate, when it was loaded */
+} porch_hub;
+
+/* hub_open.c: from settings to a listener that is not started yet, and back. */
+porch_err porch_hub_open(porch_hub *h, porch_why *why);
+void porch_hub_close(porch_hub *h);
+/* Starts threads that serve: observers are set, everything is open. */
+porch_err porch_hub_serve(porch_hub *h, porch_why *why);
+/* Asks the main loop to end. Any thread. */
+void porch_hub_stop(void *hub);
+
+/* hub_tls.c: certificates of the hub's own doors. */
+porch_err porch_hub_tls_servers(porch_hub *h, porch_tls_server *servers[PORCH_LISTEN_ROLES],
+                                porch_why *why);
+/* Renews what is past two thirds of its life and takes up a changed certificate of a public name. */
+void porch_hub_tls_tend(porch_hub *h);
+
+/* hub_news.c: what one room says and others want to hear. Before anything is started. */
+void porch_hub_connect_news(porch_hub *h);
+/* For `status`. */
+void porch_hub_status(json_t *into, void *hub);
+
+#endif

@@ -1,0 +1,255 @@
+/* The certificates of the hub's own doors: made and renewed through the signer, or the operator's own.
+ *
+ *   tls/hub.key  tls/hub-cert.pem   leaf and issuing certificate: what devices and services see
+ *   tls/web.key  tls/web-cert.pem   by the web CA: what browsers see, unless hub.https_cert is set
+ *
+ * A certificate is taken as it is while it fits its key, covers every name of hub.conf and has more than a
+ * third of its life before it. A signer that is away does not keep the hub from starting while the old
+ * ones are still valid. */
+#include "cloud/api/hub_room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+
+enum { TICKET_LIFE_S = 3600 };
+
+typedef struct {
+    uint8_t *at;
+    size_t len;
+} file_bytes;
+
+static porch_bytes view(file_bytes f) {
+    return (porch_bytes){f.at, f.len};
+}
+
+static void drop(file_bytes *f, bool secret) {
+    if (f->at != NULL && secret) porch_wipe(f->at, f->len);
+    free(f->at);
+    *f = (file_bytes){0};
+}
+
+static porch_err tls_path(const porch_hub *h, const char *name, char out[PORCH_HUB_PATH_BYTES]) {
+    int n = snprintf(out, PORCH_HUB_PATH_BYTES, "%s/tls/%s", h->start->dir, name);
+    return n > 0 && n < PORCH_HUB_PATH_BYTES ? PORCH_OK : PORCH_ERR_NO_SPACE;
+}
+
+static porch_err read_tls(const porch_hub *h, const char *name, file_bytes *ret, porch_why *why) {
+    char path[PORCH_HUB_PATH_BYTES];
+    PORCH_TRY(tls_path(h, name, path));
+    return porch_file_read(path, PORCH_HUB_PEM_MOST, &ret->at, &ret->len, why);
+}
+
+/* The key of that file, made when there is none. */
+static porch_err own_key(const porch_hub *h, const char *name, porch_key **ret, porch_why *why) {
+    file_bytes pem = {0};
+    uint8_t block[PORCH_KEY_PEM_BYTES];
+    char path[PORCH_HUB_PATH_BYTES];
+    porch_key *key = NULL;
+    porch_err e = read_tls(h, name, &pem, why);
+    if (e == PORCH_OK) {
+        e = porch_key_load_pem(view(pem), ret, why);
+        drop(&pem, true);
+        return e;
+    }
+    if (e != PORCH_ERR_NOT_FOUND) return e;
+    porch_buf out = PORCH_BUF_OF(block);
+    e = tls_path(h, name, path);
+    if (e == PORCH_OK) e = porch_key_generate_p256(&key, why);
+    if (e == PORCH_OK) e = porch_key_pem(key, &out, why);
+    if (e == PORCH_OK) e = porch_file_write_atomic(path, porch_buf_bytes(&out), 0600, why);
+    porch_wipe(block, sizeof block);
+    if (e == PORCH_OK)
+        *ret = key;
+    else
+        porch_key_free(key);
+    return e;
+}
+
+typedef enum { CERT_GOOD, CERT_AGEING, CERT_USELESS } cert_state;
+
+static cert_state judge(const porch_hub *h, porch_bytes pem, const porch_key *key, uint64_t now_ms) {
+    porch_x509_info info;
+    cert_state state = CERT_GOOD;
+    if (pem.len == 0 || porch_x509_read(pem, &info, NULL) != PORCH_OK ||
+        porch_x509_check_key(pem, key, NULL) != PORCH_OK || now_ms < info.not_before_ms ||
+        now_ms >= info.not_after_ms)
+        return CERT_USELESS;
+    if (info.not_after_ms - now_ms < (info.not_after_ms - info.not_before_ms) / 3) state = CERT_AGEING;
+    for (size_t i = 0; i < h->names.count; i++)
+        if (porch_x509_covers(pem, h->names.names[i], NULL) != PORCH_OK) state = CERT_AGEING;
+    return state;
+}
+
+static porch_err issue(porch_hub *h, porch_signer_profile profile, const porch_key *key, const char *file,
+                       porch_why *why) {
+    uint8_t csr_block[PORCH_X509_PEM_BYTES];
+    const char *names[PORCH_GUARD_NAMES];
+    char path[PORCH_HUB_PATH_BYTES];
+    porch_buf csr = PORCH_BUF_OF(csr_block);
+    porch_buf pem = {malloc(PORCH_SIGNER_PEM_MAX), 0, PORCH_SIGNER_PEM_MAX};
+    if (pem.at == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a certificate");
+    for (size_t i = 0; i < h->names.count; i++)
+        names[i] = h->names.names[i];
+    porch_err e = porch_csr_make(key, &csr, why);
+    if (e == PORCH_OK)
+        e = porch_signer_issue(h->signer, profile, names, h->names.count, porch_buf_bytes(&csr), 0, &pem,
+                               why);
+    if (e == PORCH_OK) e = tls_path(h, file, path);
+    if (e == PORCH_OK) e = porch_file_write_atomic(path, porch_buf_bytes(&pem), 0644, why);
+    if (e == PORCH_OK) porch_log(PORCH_LOG_INFO, "certificate.issued", "file", path, NULL);
+    free(pem.at);
+    return e;
+}
+
+/* The certificate of `file`, renewed when that is due; *renewed (may be NULL) tells. */
+static porch_err own_cert(porch_hub *h, porch_signer_profile profile, const porch_key *key,
+                          const char *file, file_bytes *ret, bool *renewed, porch_why *why) {
+    file_bytes pem = {0};
+    porch_why own = {{0}};
+    (void)read_tls(h, file, &pem, NULL);
+    cert_state state = judge(h, view(pem), key, porch_clock_ms());
+    if (state == CERT_GOOD) {
+        *ret = pem;
+        return PORCH_OK;
+    }
+    porch_err e = issue(h, profile, key, file, &own);
+    if (e != PORCH_OK && state == CERT_AGEING) {
+        porch_log(PORCH_LOG_WARN, "certificate.not_renewed", "file", file, "reason",
+                  porch_why_text(&own, e), NULL);
+        *ret = pem;
+        return PORCH_OK;
+    }
+    drop(&pem, false);
+    if (e != PORCH_OK) return porch_fail(why, e, "%s", porch_why_text(&own, e));
+    if (renewed != NULL) *renewed = true;
+    return read_tls(h, file, ret, why);
+}
+
+/* Roots that clients' chains must reach, and the issuing CA that completes them. */
+static porch_err client_authorities(const porch_hub *h, file_bytes *ret, porch_why *why) {
+    file_bytes root = {0}, issuing = {0};
+    porch_err e = read_tls(h, "device-root.pem", &root, why);
+    if (e == PORCH_OK) e = read_tls(h, "issuing.pem", &issuing, why);
+    if (e == PORCH_OK) {
+        ret->len = root.len + issuing.len;
+        ret->at = malloc(ret->len + 1);
+        if (ret->at == NULL) e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for certificates");
+    }
+    if (e == PORCH_OK) {
+        memcpy(ret->at, root.at, root.len);
+        memcpy(ret->at + root.len, issuing.at, issuing.len);
+        ret->at[ret->len] = 0;
+    }
+    drop(&root, false);
+    drop(&issuing, false);
+    return e;
+}
+
+static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LISTEN_ROLES], bool *renewed,
+                                porch_why *why) {
+    file_bytes chain = {0}, authorities = {0};
+    porch_key *key = NULL;
+    porch_err e = own_key(h, "hub.key", &key, why);
+    if (e == PORCH_OK) e = own_cert(h, PORCH_SIGNER_HUB_SERVER, key, "hub-cert.pem", &chain, renewed, why);
+    if (e == PORCH_OK) e = client_authorities(h, &authorities, why);
+    porch_tls_server_config config = {
+        .chain_pem = view(chain),
+        .key = key,
+        .client_ca_pem = view(authorities),
+        .client_mode = PORCH_TLS_CLIENT_REQUIRE,
+        .min_version = h->settings.hub_tls_12 ? PORCH_TLS_1_2 : PORCH_TLS_1_3,
+        .alpn = {"mqtt"},
+        .ticket_lifetime_s = TICKET_LIFE_S,
+        .session_context = PORCH_LIT("porchlight-mqtt"),
+    };
+    if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_MQTT], why);
+    config.client_mode = PORCH_TLS_CLIENT_REQUEST;
+    config.alpn[0] = "http/1.1";
+    config.session_context = PORCH_LIT("porchlight-device");
+    if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_DEVICE], why);
+    drop(&chain, false);
+    drop(&authorities, false);
+    porch_key_free(key);
+    return e;
+}
+
+static uint64_t changed_ms(const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0) return 0;
+    return (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
+}
+
+static porch_err public_cert(porch_hub *h, porch_key **key, file_bytes *chain, porch_why *why) {
+    file_bytes pem = {0};
+    h->https_changed_ms = changed_ms(h->settings.hub_https_cert);
+    PORCH_TRY(
+        porch_file_read(h->settings.hub_https_cert, PORCH_HUB_PEM_MOST, &chain->at, &chain->len, why));
+    PORCH_TRY(porch_file_read(h->settings.hub_https_key, PORCH_HUB_PEM_MOST, &pem.at, &pem.len, why));
+    porch_err e = porch_key_load_pem(view(pem), key, why);
+    drop(&pem, true);
+    return e;
+}
+
+static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renewed, porch_why *why) {
+    file_bytes chain = {0};
+    porch_key *key = NULL;
+    porch_err e;
+    if (h->settings.hub_https_cert[0] != '\0') {
+        e = public_cert(h, &key, &chain, why);
+    } else {
+        e = own_key(h, "web.key", &key, why);
+        if (e == PORCH_OK)
+            e = own_cert(h, PORCH_SIGNER_WEB_SERVER, key, "web-cert.pem", &chain, renewed, why);
+    }
+    const porch_tls_server_config config = {
+        .chain_pem = view(chain),
+        .key = key,
+        .client_mode = PORCH_TLS_CLIENT_NONE,
+        .min_version = h->settings.hub_tls_12 ? PORCH_TLS_1_2 : PORCH_TLS_1_3,
+        .alpn = {"http/1.1"},
+        .ticket_lifetime_s = TICKET_LIFE_S,
+        .session_context = PORCH_LIT("porchlight-people"),
+    };
+    if (e == PORCH_OK) e = porch_tls_server_new(&config, ret, why);
+    drop(&chain, false);
+    porch_key_free(key);
+    return e;
+}
+
+porch_err porch_hub_tls_servers(porch_hub *h, porch_tls_server *servers[PORCH_LISTEN_ROLES],
+                                porch_why *why) {
+    file_bytes web_ca = {0};
+    PORCH_TRY(device_servers(h, servers, NULL, why));
+    PORCH_TRY(people_server(h, &servers[PORCH_LISTEN_PEOPLE], NULL, why));
+    if (h->settings.hub_https_cert[0] == '\0' && read_tls(h, "web-ca.pem", &web_ca, NULL) == PORCH_OK) {
+        h->web_ca = web_ca.at;
+        h->web_ca_len = web_ca.len;
+    }
+    return PORCH_OK;
+}
+
+void porch_hub_tls_tend(porch_hub *h) {
+    porch_tls_server *servers[PORCH_LISTEN_ROLES] = {NULL};
+    bool devices = false, people = false;
+    porch_why why = {{0}};
+    porch_err e = device_servers(h, servers, &devices, &why);
+    bool changed = h->settings.hub_https_cert[0] != '\0' &&
+                   changed_ms(h->settings.hub_https_cert) != h->https_changed_ms;
+    if (e == PORCH_OK) e = people_server(h, &servers[PORCH_LISTEN_PEOPLE], &people, &why);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "certificate.not_renewed", "error", porch_err_name(e), "reason",
+                  porch_why_text(&why, e), NULL);
+    for (unsigned role = 0; e == PORCH_OK && role < PORCH_LISTEN_ROLES; role++)
+        if (role == PORCH_LISTEN_PEOPLE ? people || changed : devices)
+            porch_listener_replace_tls(h->listener, (porch_listen_role)role, servers[role]);
+    if (e == PORCH_OK && changed)
+        porch_log(PORCH_LOG_INFO, "certificate.reloaded", "file", h->settings.hub_https_cert, NULL);
+    for (unsigned role = 0; role < PORCH_LISTEN_ROLES; role++)
+        porch_tls_server_unref(servers[role]);
+}
