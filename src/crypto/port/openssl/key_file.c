@@ -104,18 +104,12 @@ porch_err porch_key_generate_p256(porch_key **ret, porch_why *why) {
     return wrap(pkey, ret, why);
 }
 
-/* A key file with a passphrase must not make a server ask on a terminal. */
-static int no_passphrase(char *buf, int size, int rwflag, void *ctx) {
-    (void)buf, (void)size, (void)rwflag, (void)ctx;
-    return -1;
-}
-
 porch_err porch_key_load_pem(porch_bytes pem, porch_key **ret, porch_why *why) {
     porch_crypto_init();
     BIO *in = porch_openssl_view(pem);
     if (in == NULL)
         return porch_fail(why, PORCH_ERR_LIMIT, "a key file has at most %d bytes", PORCH_X509_INPUT_BYTES);
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, porch_openssl_no_passphrase, NULL);
     BIO_free(in);
     if (pkey == NULL)
         return porch_openssl_fail(why, PORCH_ERR_MALFORMED, "reading a private key in PEM (no passphrase)");

@@ -25,7 +25,11 @@ EVP_PKEY *porch_openssl_public(const porch_public_key *key);
 /* Kind of an EVP key, 0 when it is of none that we use (RSA below 2048 bits included). */
 porch_key_kind porch_openssl_kind(const EVP_PKEY *pkey);
 
-/* Certificates (leaf first) of a PEM text; every block must be a certificate. Free with sk_X509_pop_free.
+/* Answers every question for a passphrase with none: reading PEM must never ask on a terminal. */
+int porch_openssl_no_passphrase(char *buf, int size, int rwflag, void *ctx);
+
+#define PORCH_OPENSSL_MAX_CHAIN 8
+/* All certificates of a PEM text in their order, at least one. Free with sk_X509_pop_free(ret, X509_free).
  */
 porch_err porch_openssl_read_chain(porch_bytes pem, STACK_OF(X509) * *ret, porch_why *why);
 /* The facts of a certificate. */
@@ -34,7 +38,18 @@ porch_err porch_openssl_info(X509 *cert, porch_x509_info *ret, porch_why *why);
 bool porch_openssl_time_ms(const ASN1_TIME *t, uint64_t *ret);
 /* Does the certificate name this usage (XKU_SSL_SERVER or XKU_SSL_CLIENT), and no unlimited one? */
 bool porch_openssl_has_usage(X509 *cert, uint32_t usage);
-/* Is it a textual IP address? */
-bool porch_openssl_is_ip(const char *text);
+
+/* Signs what is to be signed (DER, with the algorithm of `key` already in it where the format wants that)
+ * and wraps it: SEQUENCE { tbs, algorithm, BIT STRING } (RFC 5280, 4.1; RFC 2986, 4.2). Works with keys of
+ * any store. *ret is for OPENSSL_free. */
+porch_err porch_openssl_wrap_signed(porch_bytes tbs, const porch_key *key, uint8_t **ret, size_t *len,
+                                    porch_why *why);
+/* The algorithm identifier for signatures by a key of this kind; NULL when there is none. */
+X509_ALGOR *porch_openssl_algorithm(porch_key_kind kind);
+
+/* 4 or 16 address bytes of a textual IP address, 0 when it is none. */
+size_t porch_openssl_ip(const char *text, uint8_t out[16]);
+/* A store of trust anchors from PEM that refuses what RFC 5280 refuses (X509_V_FLAG_X509_STRICT). */
+porch_err porch_openssl_store(porch_bytes ca_pem, X509_STORE **ret, porch_why *why);
 
 #endif
