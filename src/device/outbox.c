@@ -36,6 +36,7 @@ static porch_err open_record(porch_bytes body, porch_topic_name *topic, porch_by
 
 porch_err porch_outbox_pump(porch_outbox *o, porch_session *s, uint64_t now_ms, uint64_t *too_large) {
     if (now_ms < o->paused_until_ms) return PORCH_OK;
+    o->paused_until_ms = 0;
     while (porch_session_room(s) > 0 && o->flying < PORCH_SESSION_WINDOW_MOST) {
         if (o->held.sequence == 0) {
             porch_err e = porch_spool_next(o->spool, &o->cursor, o->block, &o->held);

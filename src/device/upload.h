@@ -38,7 +38,7 @@ typedef enum {
 typedef enum {
     PORCH_UPLOAD_LOCATED =
         1, /* keep `text` (the location) beside the clip: porch_upload_init wants it after a restart */
-    PORCH_UPLOAD_STARTED,  /* the first bytes of the clip were taken for sending on this connection */
+    PORCH_UPLOAD_STARTED,  /* the first bytes of the clip were taken for sending; told once */
     PORCH_UPLOAD_COMPLETE, /* the hub has the whole clip; it can go from disk */
     PORCH_UPLOAD_REFUSED,  /* `status`, `text`: trying again will not help */
     PORCH_UPLOAD_LATER /* close the connection, try again after `wait_ms` at the earliest; `status` 0: no
