@@ -1,0 +1,85 @@
+#include "cloud/listener/address.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/random.h"
+
+enum { BUCKETS = 4096, TEXT_BYTES = 64 };
+
+typedef struct entry {
+    struct entry *next;
+    uint32_t count;
+    char address[TEXT_BYTES];
+} entry;
+
+struct porch_addresses {
+    pthread_mutex_t lock;
+    uint32_t most;
+    uint64_t seed; /* strangers choose IPv6 addresses, but not the bucket */
+    entry *buckets[BUCKETS];
+};
+
+porch_addresses *porch_addresses_new(uint32_t most_per_address) {
+    porch_addresses *a = calloc(1, sizeof *a);
+    if (a == NULL) return NULL;
+    pthread_mutex_init(&a->lock, NULL);
+    a->most = most_per_address;
+    porch_random(&a->seed, sizeof a->seed);
+    return a;
+}
+
+void porch_addresses_free(porch_addresses *a) {
+    if (a == NULL) return;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (entry *e = a->buckets[i], *next; e != NULL; e = next) {
+            next = e->next;
+            free(e);
+        }
+    }
+    pthread_mutex_destroy(&a->lock);
+    free(a);
+}
+
+static entry **find(porch_addresses *a, const char *address) {
+    uint64_t h = a->seed;
+    for (const char *c = address; *c != 0; c++) {
+        h = (h ^ (uint8_t)*c) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    entry **at = &a->buckets[h % BUCKETS];
+    while (*at != NULL && strncmp((*at)->address, address, TEXT_BYTES) != 0)
+        at = &(*at)->next;
+    return at;
+}
+
+bool porch_addresses_enter(porch_addresses *a, const char *address) {
+    bool ok = false;
+    pthread_mutex_lock(&a->lock);
+    entry **at = find(a, address);
+    if (*at == NULL) {
+        entry *e = calloc(1, sizeof *e);
+        if (e == NULL) goto out;
+        strncpy(e->address, address, TEXT_BYTES - 1);
+        *at = e;
+    }
+    if ((*at)->count < a->most) {
+        (*at)->count++;
+        ok = true;
+    }
+out:
+    pthread_mutex_unlock(&a->lock);
+    return ok;
+}
+
+void porch_addresses_leave(porch_addresses *a, const char *address) {
+    pthread_mutex_lock(&a->lock);
+    entry **at = find(a, address);
+    entry *e = *at;
+    if (e != NULL && --e->count == 0) {
+        *at = e->next;
+        free(e);
+    }
+    pthread_mutex_unlock(&a->lock);
+}

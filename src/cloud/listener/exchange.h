@@ -1,0 +1,113 @@
+/* An HTTP exchange from inside: who holds it when.
+ *
+ *        ┌──────────── shard ────────────┐   job    ┌───────── worker ─────────┐
+ *   head │ parse, route, guard, gather   │ ───────► │ handler, data, read_fn,  │
+ *   body │ serialise, fill, end          │ ◄─────── │ abort, free_fn, on_close │
+ *        └───────────────────────────────┘   note   └──────────────────────────┘
+ *
+ * Exactly one side holds it at a time (`busy`: the worker). The shard alone knows the connection; when that
+ * goes while a worker is busy, the exchange ends when its note comes back. */
+#ifndef PORCH_CLOUD_LISTENER_EXCHANGE_H
+#define PORCH_CLOUD_LISTENER_EXCHANGE_H
+
+#include "cloud/listener/room.h"
+#include "wire/http1_chunk.h"
+#include "wire/http1_request.h"
+
+enum {
+    PORCH_HTTP_HEADERS_MOST = 256,
+    PORCH_HTTP_REPLY_HEADERS_BYTES = 4096,
+    PORCH_HTTP_PIECE_BYTES = 65536,
+};
+
+typedef enum {
+    PORCH_ANSWER_NONE,
+    PORCH_ANSWER_BYTES,
+    PORCH_ANSWER_SOURCE,
+    PORCH_ANSWER_STREAM
+} porch_answer_kind;
+
+typedef enum {
+    PORCH_STEP_HANDLER, /* run the handler */
+    PORCH_STEP_DATA,    /* hand over a piece of the body */
+    PORCH_STEP_READ,    /* pull the next bytes of a source */
+    PORCH_STEP_END      /* abort, free_fn, on_close: whatever is due */
+} porch_http_step;
+
+struct porch_http_stream {
+    porch_note note;
+    porch_http_exchange *x;
+    pthread_mutex_t lock;
+    /* under lock */
+    uint8_t *at;
+    size_t len, cap;
+    bool posted, over, ending, too_slow;
+};
+
+struct porch_http_exchange {
+    porch_note note;
+    porch_job job;
+    porch_shard *shard;
+    porch_conn *conn; /* shard only; NULL when it has gone */
+    porch_peer peer;
+    const porch_http_route *route;
+    void *user;
+    bool busy, counted;
+
+    /* request */
+    char *head; /* our copy; values are zero-terminated in place */
+    porch_http1_request request;
+    porch_http1_header headers[PORCH_HTTP_HEADERS_MOST];
+    char *path;   /* zero-terminated copy */
+    char *pieces; /* another, cut at the variables */
+    size_t param_count;
+    struct {
+        porch_bytes name;
+        const char *value;
+    } params[PORCH_ROUTE_PARAMS_MOST];
+    char method[8];
+    bool head_only;
+
+    /* body */
+    porch_http1_chunk chunk;
+    uint64_t body_got;
+    bool body_done, begun, body_read; /* begun: the handler ran; body_read: `last` was handed over */
+    uint8_t *body;                    /* gathered, or one piece of a stream */
+    size_t body_len, body_cap;
+
+    /* answer */
+    porch_http_step step;
+    porch_answer_kind answer;
+    int status;
+    char content_type[128];
+    char extra_text[PORCH_HTTP_REPLY_HEADERS_BYTES];
+    porch_buf extra;  /* header lines of the handler */
+    char reason[200]; /* of a refusal, for the log */
+    bool close_after;
+    uint8_t *out_head;
+    size_t out_head_len, out_head_at;
+    uint8_t *out; /* the body's bytes, or a source's current ones */
+    size_t out_len, out_at;
+    uint64_t source_length, source_at;
+    porch_http_read_fn source_read;
+    void (*source_free)(void *ctx);
+    void *source_ctx;
+    porch_err source_error;
+    porch_http_stream *stream;
+    void (*stream_close)(void *ctx);
+    void *stream_ctx;
+};
+
+/* exchange.c */
+porch_http_exchange *porch_exchange_new(porch_conn *c);
+/* Parses a copy of the head. On an error *fault says what to answer; the exchange stays usable for that. */
+porch_err porch_exchange_parse(porch_http_exchange *x, porch_bytes head, const porch_http1_limits *limits,
+                               porch_http1_fault *fault);
+void porch_exchange_take_match(porch_http_exchange *x, const porch_route_match *match);
+void porch_exchange_free(porch_http_exchange *x);
+/* Serialises status line and headers into x->out_head. */
+porch_err porch_exchange_write_head(porch_http_exchange *x);
+/* http_conn.c: a stream has something new, on its shard. */
+void porch_http_stream_moved(porch_http_exchange *x);
+
+#endif

@@ -1,0 +1,16 @@
+/* A shard's life as the listener arranges it; conn.h is what protocols see of it. */
+#ifndef PORCH_CLOUD_LISTENER_SHARD_H
+#define PORCH_CLOUD_LISTENER_SHARD_H
+
+#include "cloud/listener/room.h"
+
+porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, porch_why *why);
+/* The protocol's shard_start runs on the caller's thread, before the shard's own begins. */
+porch_err porch_shard_start(porch_shard *s, porch_why *why);
+/* Its thread has been joined or never began. */
+void porch_shard_free(porch_shard *s);
+
+void porch_shard_order_drain(porch_shard *s, porch_note *note);
+void porch_shard_order_stop(porch_shard *s, porch_note *note);
+
+#endif
