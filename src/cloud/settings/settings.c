@@ -23,7 +23,7 @@ typedef struct {
 
 #define DEFAULT_U32(value)  #value
 #define DEFAULT_U64(value)  #value
-#define DEFAULT_BOOL(value) #value
+#define DEFAULT_BOOL(value) ((value) ? "true" : "false")
 #define DEFAULT_TEXT(value) value
 #define ROW(section, key, field, type, def, min, max, help) \
     {#section "." #key,                                     \
