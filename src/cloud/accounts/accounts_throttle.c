@@ -106,7 +106,7 @@ static void count_attempt(porch_throttle *t, const porch_throttle_subject *s, ui
     if (e == NULL) e = place_for(t, s->key, now_ms);
     if (e->attempts < UINT32_MAX) e->attempts++;
     e->last_ms = now_ms;
-    e->next_ms = now_ms;
+    e->next_ms = 0;
     if (e->attempts >= s->free_attempts) {
         uint32_t doublings = e->attempts - s->free_attempts;
         uint64_t delay_ms = doublings < 20 ? (uint64_t)1000 << doublings : t->most_ms;
@@ -140,5 +140,5 @@ void porch_throttle_forgive(porch_throttle *t, porch_throttle_key key) {
     entry *e = find(t, key);
     if (e == NULL) return;
     e->attempts--;
-    e->next_ms = e->last_ms;
+    e->next_ms = 0;
 }
