@@ -1,0 +1,140 @@
+#include "cli/cli_room.h"
+
+#include <string.h>
+
+static const porch_cli_option add_options[] = {
+    {"--product", "NAME", true, false, "what it is, e.g. camera"},
+    {"--out", "FOLDER", true, false, "where its certificate, key and device.conf go"},
+    {"--household", "H", false, false, "the household it belongs to (default: home)"},
+    {"--csr", "FILE", false, false, "the device's own certificate request: its key then never leaves it"},
+    {0},
+};
+
+static void show_added(const porch_cli *c, const json_t *answer) {
+    const char *folder = porch_cli_text(c, "--out");
+    printf(
+        "%s is enrolled; its folder is %s.\n"
+        "Its certificate ends %s. To renew it by hand before that:\n"
+        "  porchlight -C %s device remove %s, then device add it again, and copy the new folder to it.\n",
+        c->argument, folder, porch_cli_time(porch_cli_number(answer, "ends_ms")).text, c->dir, c->argument);
+    if (porch_cli_number(json_object_get(answer, "hub"), "mqtt_port") == 0)
+        printf("The hub chooses its ports when it starts: run it, and put them into %s/device.conf.\n",
+               folder);
+}
+
+static json_t *add_arguments(const porch_cli *c, const char *csr) {
+    const char *household = porch_cli_text(c, "--household");
+    return json_pack("{s:s, s:s, s:s*, s:s}", "id", c->argument, "product", porch_cli_text(c, "--product"),
+                     "household", household, "csr", csr);
+}
+
+static int add(porch_cli *c) {
+    porch_why why = {""};
+    porch_cli_folder folder;
+    json_t *answer = NULL;
+    porch_err e =
+        porch_cli_folder_begin(porch_cli_text(c, "--out"), porch_cli_text(c, "--csr"), &folder, &why);
+    if (e == PORCH_OK) e = porch_cli_ask(c, "device.add", add_arguments(c, folder.csr_pem), &answer, &why);
+    /* From here on the device exists; its key must not be lost. */
+    if (e != PORCH_OK)
+        porch_cli_folder_undo(&folder);
+    else
+        e = porch_cli_folder_finish(&folder, "device", c->argument, porch_cli_text(c, "--product"), answer,
+                                    &why);
+    porch_cli_folder_free(&folder);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    if (!porch_cli_json(c, answer)) show_added(c, answer);
+    json_decref(answer);
+    return PORCH_CLI_DONE;
+}
+
+static const char *state_of(const json_t *device) {
+    const char *state = porch_cli_member(device, "state");
+    if (state[0]) return state;
+    return porch_cli_number(device, "revoked_ms") ? "revoked" : "active";
+}
+
+static void show_list(const json_t *answer) {
+    const json_t *device;
+    size_t i;
+    const json_t *devices = json_object_get(answer, "devices");
+    if (json_array_size(devices) == 0) {
+        printf("No device yet. Enrol one: porchlight -C DIR device add ID --product NAME --out FOLDER\n");
+        return;
+    }
+    printf("%-24s %-16s %-16s %-8s %-7s %-20s %s\n", "ID", "PRODUCT", "HOUSEHOLD", "STATE", "ONLINE",
+           "LAST SEEN", "CERTIFICATE ENDS");
+    json_array_foreach(devices, i, device) printf(
+        "%-24s %-16s %-16s %-8s %-7s %-20s %s\n", porch_cli_safe(porch_cli_member(device, "id")).text,
+        porch_cli_safe(porch_cli_member(device, "product")).text,
+        porch_cli_safe(porch_cli_member(device, "household")).text, state_of(device),
+        json_is_true(json_object_get(device, "online")) ? "yes" : "no",
+        porch_cli_time(porch_cli_number(device, "last_seen_ms")).text,
+        porch_cli_time(porch_cli_number(device, "certificate_ends_ms")).text);
+}
+
+static int list(porch_cli *c) {
+    return porch_cli_ask_and_show(c, "device.list", NULL, show_list);
+}
+
+/* Every member, one a line. */
+static void show_members(const json_t *answer) {
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)answer, name, value) {
+        if (json_is_string(value))
+            printf("%-22s %s\n", name, porch_cli_safe(json_string_value(value)).text);
+        else if (json_is_integer(value) && strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_ms") == 0)
+            printf("%-22.*s %s\n", (int)(strlen(name) - 3), name,
+                   porch_cli_time(porch_cli_number(answer, name)).text);
+        else if (json_is_integer(value))
+            printf("%-22s %llu\n", name, (unsigned long long)porch_cli_number(answer, name));
+        else if (json_is_boolean(value))
+            printf("%-22s %s\n", name, json_is_true(value) ? "yes" : "no");
+    }
+}
+
+static void show_device(const json_t *answer) {
+    const json_t *device = json_object_get(answer, "device");
+    show_members(json_is_object(device) ? device : answer);
+}
+
+static int show(porch_cli *c) {
+    return porch_cli_ask_and_show(c, "device.show", json_pack("{s:s}", "id", c->argument), show_device);
+}
+
+static int change(porch_cli *c, const char *command, const char *done) {
+    porch_why why = {""};
+    json_t *answer = NULL;
+    porch_err e = porch_cli_ask(c, command, json_pack("{s:s}", "id", c->argument), &answer, &why);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    if (!porch_cli_json(c, answer)) printf("%s %s.\n", porch_cli_safe(c->argument).text, done);
+    json_decref(answer);
+    return PORCH_CLI_DONE;
+}
+
+static int revoke(porch_cli *c) {
+    return change(c, "device.revoke",
+                  "is revoked: its sessions end and its certificate is refused from now on");
+}
+
+static int remove_device(porch_cli *c) {
+    return change(c, "device.remove",
+                  "is removed: its certificate stays refused; its events and clips stay");
+}
+
+const porch_cli_command porch_cli_device_commands[] = {
+    {"device add", "ID", false, add_options,
+     "enrol a device: cert.pem, ca.pem, key.pem and device.conf into a folder\n"
+     "ID: lower-case letters, digits and '-', beginning with a letter or digit, 1 to 64 long. The key is "
+     "made\n"
+     "here and never sent; with --csr it stays where the request was made.",
+     add},
+    {"device list", NULL, false, NULL,
+     "every device with its state, when it was seen and when its certificate ends", list},
+    {"device show", "ID", false, NULL, "all that is known of one device", show},
+    {"device revoke", "ID", false, NULL, "refuse its certificate from now on and end its sessions", revoke},
+    {"device remove", "ID", false, NULL, "revoke it and forget it; the id may be used again with a new key",
+     remove_device},
+    {0},
+};

@@ -1,0 +1,149 @@
+#include "cli/cli_room.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const porch_cli_option options[] = {
+    {"--name", "HOST", false, true,
+     "a name or address that devices and browsers use (default: localhost 127.0.0.1 ::1)"},
+    {"--bind", "ADDR", false, false, "address to listen on (default: every address)"},
+    {"--mqtt-port", "PORT", false, false, "MQTT over TLS (default 8883; 0: any free port)"},
+    {"--device-port", "PORT", false, false, "HTTPS for devices (default 8444)"},
+    {"--https-port", "PORT", false, false, "HTTPS for people (default 8443)"},
+    {"--https-cert", "FILE", false, false, "certificate chain of a public name for the people's port"},
+    {"--https-key", "FILE", false, false, "its private key"},
+    {"--user", "NAME", false, false,
+     "the user the hub runs as when started as root; it gets the directory"},
+    {"--seal", "KIND", false, false, "what guards the data keys: file"},
+    {0},
+};
+
+static const struct {
+    const char *option, *setting;
+} settings[] = {
+    {"--bind", "hub.bind"},
+    {"--mqtt-port", "hub.mqtt_port"},
+    {"--device-port", "hub.device_port"},
+    {"--https-port", "hub.https_port"},
+    {"--https-cert", "hub.https_cert"},
+    {"--https-key", "hub.https_key"},
+    {"--user", "hub.user"},
+    {"--seal", "hub.seal"},
+};
+
+enum { SETTING_BYTES = 1200, SETTINGS_MAX = sizeof settings / sizeof *settings + 1 };
+
+/* The words for porchlightd, with the text they point into. */
+typedef struct {
+    char texts[SETTINGS_MAX][SETTING_BYTES];
+    const char *words[2 * SETTINGS_MAX + 3];
+    size_t texts_count, words_count;
+} plan;
+
+static porch_err add_setting(plan *p, const char *setting, const char *value, porch_why *why) {
+    char *text = p->texts[p->texts_count++];
+    int n = snprintf(text, SETTING_BYTES, "%s=%s", setting, value);
+    if (n < 0 || n >= SETTING_BYTES)
+        return porch_fail(why, PORCH_ERR_USAGE, "the value for %s is too long", setting);
+    p->words[p->words_count++] = "--set";
+    p->words[p->words_count++] = text;
+    return PORCH_OK;
+}
+
+static bool is_file_option(const char *option) {
+    return strncmp(option, "--https-c", 9) == 0 || strcmp(option, "--https-key") == 0;
+}
+
+static porch_err add_option(plan *p, const char *option, const char *setting, const char *value,
+                            porch_why *why) {
+    char absolute[PATH_MAX];
+    if (!is_file_option(option)) return add_setting(p, setting, value, why);
+    /* The hub may be started from elsewhere. */
+    if (!realpath(value, absolute))
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s %s: there is no such file", option, value);
+    return add_setting(p, setting, absolute, why);
+}
+
+static porch_err add_names(plan *p, const porch_cli *c, porch_why *why) {
+    char names[SETTING_BYTES] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < c->given_count; i++) {
+        if (strcmp(c->given[i].name, "--name") != 0) continue;
+        int n = snprintf(names + used, sizeof names - used, "%s%s", used ? " " : "", c->given[i].value);
+        if (n < 0 || (size_t)n >= sizeof names - used)
+            return porch_fail(why, PORCH_ERR_USAGE, "too many names");
+        used += (size_t)n;
+    }
+    return used ? add_setting(p, "hub.name", names, why) : PORCH_OK;
+}
+
+static porch_err make_plan(plan *p, const porch_cli *c, porch_why *why) {
+    p->words[p->words_count++] = c->argument;
+    p->words[p->words_count++] = "--init";
+    PORCH_TRY(add_names(p, c, why));
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        const char *value = porch_cli_text(c, settings[i].option);
+        if (value) PORCH_TRY(add_option(p, settings[i].option, settings[i].setting, value, why));
+    }
+    return PORCH_OK;
+}
+
+static bool port_is_open_question(const porch_cli *c) {
+    const char *port = porch_cli_text(c, "--https-port");
+    return port && strcmp(port, "0") == 0;
+}
+
+static void show(const porch_cli *c, const char *link) {
+    printf("A new hub is in %s.\n\n"
+           "1. Start it:              porchlightd %s\n",
+           c->argument, c->argument);
+    if (link) {
+        printf("2. Open within the hour:  %s\n", link);
+        if (isatty(STDOUT_FILENO)) porch_cli_qr(stdout, link);
+    } else {
+        printf("2. Get the setup link:    porchlight -C %s setup-link\n", c->argument);
+    }
+    printf("3. Enrol a device:        porchlight -C %s device add ID --product NAME --out FOLDER\n"
+           "4. Lock the root CA away: porchlight -C %s ca export-root --out FILE\n\n"
+           "Browsers trust the hub once they have its web CA, %s/tls/web-ca.pem.\n"
+           "The data keys lie in %s/signer: keep the directory on an encrypted disk.\n",
+           c->argument, c->argument, c->argument, c->argument);
+}
+
+/* Until an owner exists a link may be made any time; with a port still to be chosen there is none to name.
+ */
+static porch_err make_link(const porch_cli *c, json_t **ret, porch_why *why) {
+    porch_cli at = *c;
+    at.dir = c->argument;
+    *ret = NULL;
+    return port_is_open_question(c) ? PORCH_OK : porch_cli_ask(&at, "setup-link", NULL, ret, why);
+}
+
+static int run(porch_cli *c) {
+    porch_why why = {""};
+    json_t *link = NULL;
+    plan *p = calloc(1, sizeof *p);
+    porch_err e = p ? make_plan(p, c, &why) : PORCH_ERR_BUSY;
+    if (e == PORCH_OK) e = porch_cli_run_daemon(p->words, &why);
+    free(p);
+    if (e == PORCH_OK) e = make_link(c, &link, &why);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    const char *url = link ? porch_cli_member(link, "url") : NULL;
+    json_t *result = json_pack("{s:s, s:s*}", "dir", c->argument, "url", url);
+    if (!porch_cli_json(c, result)) show(c, url);
+    json_decref(result);
+    json_decref(link);
+    return PORCH_CLI_DONE;
+}
+
+const porch_cli_command porch_cli_init_commands[] = {
+    {"init", "DIR", false, options,
+     "make a new hub in DIR and print its setup link\n"
+     "DIR must be missing or empty. Nothing is asked and there is no default password: the first person "
+     "makes\n"
+     "the owner's account by the setup link, which works for one hour.",
+     run},
+    {0},
+};
