@@ -177,10 +177,12 @@ bool porch_topic_filter_overlaps(porch_topic_filter a, porch_topic_filter b) {
     }
 }
 
-static bool some_contains(const porch_topic_filter *filters, size_t count, level_walk inner, size_t *last) {
-    for (size_t i = 0; i < count; i++) {
-        if (outer_contains(filters[i], inner)) {
-            if (last != NULL) *last = i;
+static bool some_contains(porch_topic_next next, const void *set, level_walk inner, size_t *settled) {
+    porch_topic_filter outer;
+    size_t at = 0;
+    while (next(set, &at, &outer)) {
+        if (outer_contains(outer, inner)) {
+            *settled = at;
             return true;
         }
     }
@@ -192,24 +194,46 @@ static bool some_contains(const porch_topic_filter *filters, size_t count, level
  * inner filter without '#' is inside the union only if it is inside one filter of it. An inner "p/#" is the
  * sum of "p", "p/+", "p/+/+", ...: each of them must be inside one filter, until one filter holds all that
  * remain. Beyond the deepest filter of the union nothing new can come, so the walk ends. */
-bool porch_topic_union_contains(const porch_topic_filter *filters, size_t count, porch_topic_filter inner,
-                                size_t *last) {
+bool porch_topic_set_contains(porch_topic_next next, const void *set, porch_topic_filter inner,
+                              size_t *settled) {
     level_walk all = walk_of(inner);
-    if (some_contains(filters, count, all, last)) return true;
+    if (some_contains(next, set, all, settled)) return true;
     if (inner.text.at[inner.text.len - 1] != '#') return false;
-    size_t deepest = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t levels = porch_topic_levels(filters[i].text);
+    size_t deepest = 0, at = 0;
+    porch_topic_filter outer;
+    while (next(set, &at, &outer)) {
+        size_t levels = porch_topic_levels(outer.text);
         if (levels > deepest) deepest = levels;
     }
     for (size_t extra = 0; extra <= deepest; extra++) {
         level_walk one = all;
         one.extra += extra;
         one.drop_rest = true;
-        if (!some_contains(filters, count, one, last)) return false;
+        if (!some_contains(next, set, one, settled)) return false;
         one.drop_rest = false;
         one.extra++;
-        if (some_contains(filters, count, one, last)) return true;
+        if (some_contains(next, set, one, settled)) return true;
     }
     return false;
+}
+
+typedef struct {
+    const porch_topic_filter *at;
+    size_t count;
+} filter_array;
+
+static bool next_in_array(const void *set, size_t *at, porch_topic_filter *ret) {
+    const filter_array *array = set;
+    if (*at == array->count) return false;
+    *ret = array->at[(*at)++];
+    return true;
+}
+
+bool porch_topic_union_contains(const porch_topic_filter *filters, size_t count, porch_topic_filter inner,
+                                size_t *last) {
+    filter_array array = {filters, count};
+    size_t settled;
+    if (!porch_topic_set_contains(next_in_array, &array, inner, &settled)) return false;
+    if (last != NULL) *last = settled - 1;
+    return true;
 }

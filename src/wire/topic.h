@@ -50,11 +50,18 @@ bool porch_topic_filter_contains(porch_topic_filter outer, porch_topic_filter in
 /* Is there a name that both match? Exact. */
 bool porch_topic_filter_overlaps(porch_topic_filter a, porch_topic_filter b);
 
-/* Does the union of `count` filters match every name that `inner` matches? Exact: one filter may cover a
- * parent and another what lies below it ("a" and "a/+/#" together contain "a/#").
- * `last` (may be NULL) gets the index of the filter that settled it, when the answer is yes. */
+/* Does the union of a set of filters match every name that `inner` matches? Exact: one filter may cover a
+ * parent and another what lies below it ("a" and "a/+/#" together contain "a/#"). `last` (may be NULL) gets
+ * the index of the filter that settled it, when the answer is yes. */
 bool porch_topic_union_contains(const porch_topic_filter *filters, size_t count, porch_topic_filter inner,
                                 size_t *last);
+
+/* The same for a set that lies in another form. `next` gives its filters one after another: *at is 0 at
+ * first; it moves *at behind the filter that it gives and is false at the end. `settled` gets the *at
+ * behind the settling one. */
+typedef bool (*porch_topic_next)(const void *set, size_t *at, porch_topic_filter *ret);
+bool porch_topic_set_contains(porch_topic_next next, const void *set, porch_topic_filter inner,
+                              size_t *settled);
 
 /* Walks the levels of a name or filter: false when there are no more.
  *   porch_topic_level walk = porch_topic_level_first(name.text);
