@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cloud/store/store_testing.h"
+#include "os/log.h"
 
 static int make_lab(void **state) {
     store_lab *lab = malloc(sizeof *lab);
@@ -523,6 +524,7 @@ static void a_copy_made_while_writing_is_whole(void **state) {
 #define WITH_LAB(test) cmocka_unit_test_setup_teardown(test, make_lab, drop_lab)
 
 int main(void) {
+    porch_log_init("test", PORCH_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         WITH_LAB(values_come_back_as_they_went_in),
         WITH_LAB(a_write_that_fails_leaves_nothing_behind),

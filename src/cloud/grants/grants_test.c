@@ -1,0 +1,219 @@
+#include "cloud/grants/grants.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "access/policy.h"
+#include "cloud/store/store_testing.h"
+#include "os/log.h"
+
+typedef struct {
+    store_lab lab;
+    porch_grants *grants;
+    porch_why why;
+    unsigned changes;
+} bench;
+
+static void on_change(void *ctx) {
+    ((bench *)ctx)->changes++;
+}
+
+static int make_bench(void **state) {
+    bench *b = calloc(1, sizeof *b);
+    store_lab_make(&b->lab);
+    if (store_lab_open(&b->lab) != PORCH_OK) fail_msg("%s", b->lab.why.text);
+    if (porch_grants_open(b->lab.store, NULL, &b->lab.settings, &b->grants, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    porch_grants_on_change(b->grants, on_change, b);
+    *state = b;
+    return 0;
+}
+
+static int drop_bench(void **state) {
+    bench *b = *state;
+    porch_grants_close(b->grants);
+    store_lab_remove(&b->lab);
+    free(b);
+    return 0;
+}
+
+static porch_registry_entry device(const char *id) {
+    porch_registry_entry e = {.kind = PORCH_PRINCIPAL_DEVICE, .product = "cam", .household = "home"};
+    (void)snprintf(e.name, sizeof e.name, "%s", id);
+    return e;
+}
+
+static porch_registry_entry service(const char *name) {
+    porch_registry_entry e = {.kind = PORCH_PRINCIPAL_SERVICE};
+    (void)snprintf(e.name, sizeof e.name, "%s", name);
+    return e;
+}
+
+static bool can(bench *b, porch_registry_entry who, unsigned action, const char *topic) {
+    const porch_access_policy *p = porch_grants_policy(b->grants, &who);
+    assert_non_null(p);
+    porch_access_decision d;
+    if (action == PORCH_ACCESS_SUBSCRIBE) {
+        porch_topic_filter filter;
+        assert_int_equal(porch_topic_filter_parse(porch_bytes_of(topic), NULL, &filter), PORCH_OK);
+        d = porch_access_can_subscribe(p, filter);
+    } else {
+        porch_topic_name name;
+        assert_int_equal(porch_topic_name_parse(porch_bytes_of(topic), NULL, &name), PORCH_OK);
+        d = action == PORCH_ACCESS_PUBLISH ? porch_access_can_publish(p, name)
+                                           : porch_access_can_receive(p, name);
+    }
+    porch_grants_policy_release(p);
+    return d.allowed;
+}
+
+typedef struct {
+    const char *service;
+    porch_grants_statement statements[4];
+    size_t count;
+} group_order;
+
+static porch_err write_group(porch_db *db, void *ctx, porch_why *why) {
+    const group_order *o = ctx;
+    return porch_grants_service_write(db, o->service, o->statements, o->count, why);
+}
+
+static porch_err erase_group(porch_db *db, void *ctx, porch_why *why) {
+    return porch_grants_service_erase(db, ctx, why);
+}
+
+static void grant(bench *b, const char *name, const char *allow, const char *deny) {
+    group_order o = {.service = name};
+    assert_int_equal(porch_grants_statement_parse(allow, false, &o.statements[o.count++], &b->why),
+                     PORCH_OK);
+    if (deny != NULL)
+        assert_int_equal(porch_grants_statement_parse(deny, true, &o.statements[o.count++], &b->why),
+                         PORCH_OK);
+    if (porch_store_write(b->lab.store, write_group, &o, &b->why) != PORCH_OK) fail_msg("%s", b->why.text);
+    assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
+}
+
+static void a_device_speaks_and_hears_below_its_own_prefix_and_nowhere_else(void **state) {
+    bench *b = *state;
+    for (unsigned action = PORCH_ACCESS_PUBLISH; action <= PORCH_ACCESS_RECEIVE; action *= 2) {
+        assert_true(can(b, device("cam-1"), action, "d/cam-1/event/motion"));
+        assert_false(can(b, device("cam-1"), action, "d/cam-2/event/motion"));
+        assert_false(can(b, device("cam-1"), action, "d/cam-11/event/motion"));
+        assert_false(can(b, device("cam-1"), action, "x"));
+        assert_false(can(b, device("cam-1"), action, "$porchlight/device/cam-1/event/person"));
+    }
+    assert_true(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "d/cam-1/#"));
+    assert_false(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/motion"));
+    assert_false(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "#"));
+}
+
+static void a_service_may_do_nothing_until_a_group_says_so(void **state) {
+    bench *b = *state;
+    assert_false(can(b, service("lights"), PORCH_ACCESS_SUBSCRIBE, "d/cam-1/event/motion"));
+    assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "d/lights/x"));
+    grant(b, "lights", "subscribe:d/+/event/#", "receive:d/secret/#");
+    assert_int_equal(b->changes, 1);
+    assert_true(can(b, service("lights"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/#"));
+    assert_true(can(b, service("lights"), PORCH_ACCESS_RECEIVE, "d/cam-1/event/motion"));
+    assert_false(can(b, service("lights"), PORCH_ACCESS_RECEIVE, "d/secret/event/motion"));
+    assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "d/cam-1/event/motion"));
+    assert_false(can(b, service("other"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/#"));
+    assert_false(can(b, device("lights"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/#"));
+}
+
+static void writing_again_replaces_and_erasing_ends_it(void **state) {
+    bench *b = *state;
+    grant(b, "lights", "publish:a/b", NULL);
+    grant(b, "lights", "publish:c/${service.name}/#", NULL);
+    assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "a/b"));
+    assert_true(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "c/lights/x"));
+    porch_grants_close(b->grants); /* and the same from the database */
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &b->grants, &b->why),
+                     PORCH_OK);
+    assert_true(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "c/lights/x"));
+    assert_int_equal(porch_store_write(b->lab.store, erase_group, "lights", &b->why), PORCH_OK);
+    assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
+    assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "c/lights/x"));
+}
+
+static void a_policy_outlives_the_change_that_replaced_it(void **state) {
+    bench *b = *state;
+    grant(b, "lights", "publish:a/b", NULL);
+    porch_registry_entry who = service("lights");
+    const porch_access_policy *p = porch_grants_policy(b->grants, &who);
+    const porch_access_policy *again = porch_grants_policy_retain(p);
+    porch_grants_policy_release(p);
+    grant(b, "lights", "publish:c/d", NULL);
+    porch_topic_name name;
+    assert_int_equal(porch_topic_name_parse(PORCH_LIT("a/b"), NULL, &name), PORCH_OK);
+    assert_true(porch_access_can_publish(again, name).allowed);
+    porch_grants_policy_release(again);
+}
+
+static void the_operator_is_told_group_and_statement(void **state) {
+    bench *b = *state;
+    grant(b, "lights", "subscribe,publish:d/+/event/#", "publish:d/x/#");
+    porch_registry_entry who = service("lights");
+    char text[200];
+    porch_grants_explain(b->grants, &who, 1, text, sizeof text);
+    assert_string_equal(text, "service-lights: deny publish:d/x/#");
+    porch_grants_explain(b->grants, &who, 0, text, sizeof text);
+    assert_string_equal(text, "service-lights: allow publish,subscribe:d/+/event/#");
+    porch_grants_explain(b->grants, &who, 2, text, sizeof text);
+    assert_string_equal(text, "");
+    porch_grants_explain(b->grants, &who, -1, text, sizeof text);
+    assert_string_equal(text, "");
+}
+
+static void a_statement_that_cannot_be_meant_is_refused(void **state) {
+    bench *b = *state;
+    static const char *const wrong[] = {"",
+                                        "publish",
+                                        "publish:",
+                                        ":a",
+                                        "shout:a",
+                                        "publish,publish:a",
+                                        "publish:a/#/b",
+                                        "publish:a/b+",
+                                        "publish:${device.id}/x",
+                                        "publish:${nothing}/x",
+                                        "publish:${",
+                                        "publish: "};
+    for (size_t i = 0; i + 1 < sizeof wrong / sizeof wrong[0]; i++) {
+        porch_grants_statement s;
+        if (porch_grants_statement_parse(wrong[i], false, &s, &b->why) == PORCH_OK)
+            fail_msg("accepted: %s", wrong[i]);
+    }
+}
+
+static void too_many_statements_mean_no_policy_rather_than_half_of_one(void **state) {
+    bench *b = *state;
+    grant(b, "lights", "publish:a/b", "publish:a/c");
+    b->lab.settings.grants_statements = 1;
+    porch_grants *narrow = NULL;
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &narrow, &b->why), PORCH_OK);
+    porch_registry_entry who = service("lights");
+    porch_log_init("test", PORCH_LOG_ERROR + 1);
+    assert_null(porch_grants_policy(narrow, &who));
+    porch_log_init("test", PORCH_LOG_ERROR);
+    porch_grants_close(narrow);
+}
+
+#define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
+
+int main(void) {
+    porch_log_init("test", PORCH_LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(a_device_speaks_and_hears_below_its_own_prefix_and_nowhere_else),
+        WITH_BENCH(a_service_may_do_nothing_until_a_group_says_so),
+        WITH_BENCH(writing_again_replaces_and_erasing_ends_it),
+        WITH_BENCH(a_policy_outlives_the_change_that_replaced_it),
+        WITH_BENCH(the_operator_is_told_group_and_statement),
+        WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
+        WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,494 @@
+#include "cloud/registry/registry.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <cmocka.h>
+
+#include "cloud/registry/registry_testing.h"
+#include "cloud/trust/trust.h"
+#include "os/log.h"
+
+typedef struct {
+    store_lab lab;
+    porch_registry *registry;
+    porch_why why;
+    struct {
+        porch_principal_kind kind;
+        char name[65];
+        porch_registry_what what;
+    } news[64];
+    size_t news_count;
+} bench;
+
+static void on_change(porch_principal_kind kind, const char *name, porch_registry_what what, void *ctx) {
+    bench *b = ctx;
+    if (b->news_count == 64) return;
+    b->news[b->news_count].kind = kind;
+    (void)snprintf(b->news[b->news_count].name, 65, "%s", name);
+    b->news[b->news_count++].what = what;
+}
+
+static void open_registry(bench *b) {
+    if (store_lab_open(&b->lab) != PORCH_OK) fail_msg("%s", b->lab.why.text);
+    if (porch_registry_open(b->lab.store, &b->lab.settings, &b->registry, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    porch_registry_on_change(b->registry, on_change, b);
+}
+
+static void reopen(bench *b) {
+    porch_registry_close(b->registry);
+    store_lab_close(&b->lab);
+    open_registry(b);
+}
+
+static int make_bench(void **state) {
+    bench *b = calloc(1, sizeof *b);
+    signer_double_start();
+    store_lab_make(&b->lab);
+    open_registry(b);
+    *state = b;
+    return 0;
+}
+
+static int drop_bench(void **state) {
+    bench *b = *state;
+    porch_registry_close(b->registry);
+    store_lab_remove(&b->lab);
+    signer_double_end();
+    free(b);
+    return 0;
+}
+
+static porch_err add_csr(bench *b, const char *id, const char *csr, bool renew,
+                         porch_registry_issued *issued) {
+    porch_registry_device_spec spec = {
+        .id = id, .product = "cam", .csr_pem = csr, .renew = renew, .who = "operator"};
+    b->why.text[0] = '\0';
+    return porch_registry_device_add(b->registry, THE_SIGNER, &spec, issued, &b->why);
+}
+
+static void add(bench *b, const char *id, bool renew, uint8_t fingerprint[32]) {
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    if (add_csr(b, id, csr, renew, &issued) != PORCH_OK) fail_msg("%s", b->why.text);
+    memcpy(fingerprint, issued.fingerprint, 32);
+    porch_registry_issued_free(&issued);
+}
+
+static porch_err admit(bench *b, const char *name, const uint8_t fingerprint[32]) {
+    porch_registry_entry entry;
+    return porch_registry_admit(b->registry, PORCH_PRINCIPAL_DEVICE, name, fingerprint, porch_clock_ms(),
+                                &entry, &b->why);
+}
+
+/* Number of trust rows of a kind, and the whole log's soundness. */
+typedef struct {
+    const char *kind;
+    int64_t rows;
+} trust_count;
+
+static porch_err count_trust(porch_db *db, void *ctx, porch_why *why) {
+    trust_count *t = ctx;
+    porch_trust_head head;
+    PORCH_TRY(porch_trust_verify(db, NULL, &head, why));
+    porch_db_query *q =
+        porch_db_prepare(db, "select count(*) from trust where kind = ?1 and json_valid(detail)", why);
+    porch_db_bind_str(q, 1, t->kind);
+    PORCH_TRY(porch_db_step(q, why));
+    t->rows = porch_db_i64(q, 0);
+    return PORCH_OK;
+}
+
+static int64_t trust_rows(bench *b, const char *kind) {
+    trust_count t = {kind, -1};
+    if (porch_store_read(b->lab.store, count_trust, &t, &b->why) != PORCH_OK) fail_msg("%s", b->why.text);
+    return t.rows;
+}
+
+static void an_enrolled_device_is_admitted_with_what_is_known_of_it(void **state) {
+    bench *b = *state;
+    uint8_t print[32];
+    add(b, "cam-1", false, print);
+    for (int round = 0; round < 2; round++) {
+        porch_registry_entry entry;
+        assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_DEVICE, "cam-1", print,
+                                              porch_clock_ms(), &entry, &b->why),
+                         PORCH_OK);
+        assert_string_equal(entry.name, "cam-1");
+        assert_string_equal(entry.product, "cam");
+        assert_string_equal(entry.household, "home");
+        assert_int_equal(entry.kind, PORCH_PRINCIPAL_DEVICE);
+        uint64_t days = (entry.certificate_ends_ms - porch_clock_ms() + 3600000) / 86400000;
+        assert_int_equal(days, 90);
+        reopen(b); /* and the same from the database */
+    }
+    assert_int_equal(trust_rows(b, "device.add"), 1);
+    assert_int_equal(b->news[0].what, PORCH_REGISTRY_ADDED);
+    assert_string_equal(b->news[0].name, "cam-1");
+}
+
+static void nobody_is_admitted_with_a_certificate_that_is_not_their_own(void **state) {
+    bench *b = *state;
+    uint8_t one[32], two[32], none[32] = {1, 2, 3};
+    add(b, "cam-1", false, one);
+    add(b, "cam-2", false, two);
+    assert_int_equal(admit(b, "cam-1", two), PORCH_ERR_AUTH);
+    assert_int_equal(admit(b, "cam-2", one), PORCH_ERR_AUTH);
+    assert_int_equal(admit(b, "cam-1", none), PORCH_ERR_AUTH);
+    assert_int_equal(admit(b, "cam-3", one), PORCH_ERR_AUTH);
+    assert_int_equal(admit(b, "", one), PORCH_ERR_AUTH);
+    porch_registry_entry entry;
+    assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_SERVICE, "cam-1", one,
+                                          porch_clock_ms(), &entry, &b->why),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_NONE, "cam-1", one, porch_clock_ms(),
+                                          &entry, &b->why),
+                     PORCH_ERR_AUTH);
+}
+
+static void a_certificate_outside_its_time_is_told_so(void **state) {
+    bench *b = *state;
+    uint8_t early[32], late[32];
+    the_signer.not_before_shift = 3600000;
+    add(b, "early", false, early);
+    the_signer.not_before_shift = -91ll * 86400000;
+    add(b, "late", false, late);
+    assert_int_equal(admit(b, "early", early), PORCH_ERR_STATE);
+    assert_non_null(strstr(b->why.text, "not yet valid"));
+    assert_int_equal(admit(b, "late", late), PORCH_ERR_EXPIRED);
+    assert_non_null(strstr(b->why.text, "expired"));
+}
+
+static void an_id_is_given_once_and_the_signer_is_not_asked_twice(void **state) {
+    bench *b = *state;
+    uint8_t print[32];
+    add(b, "cam-1", false, print);
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &issued), PORCH_ERR_EXISTS);
+    assert_int_equal(the_signer.issued, 1);
+}
+
+static void renewal_keeps_the_old_certificate_until_it_ends(void **state) {
+    bench *b = *state;
+    uint8_t old[32], fresh[32];
+    add(b, "cam-1", false, old);
+    add(b, "cam-1", true, fresh);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
+    reopen(b);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
+    porch_registry_device d;
+    assert_int_equal(porch_registry_device_get(b->registry, "cam-1", &d), PORCH_OK);
+    assert_string_equal(d.product, "cam");
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    assert_int_equal(add_csr(b, "cam-9", csr, true, &issued), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(trust_rows(b, "device.renew"), 1);
+}
+
+static void what_is_revoked_stays_out_in_all_its_certificates(void **state) {
+    bench *b = *state;
+    uint8_t old[32], fresh[32];
+    add(b, "cam-1", false, old);
+    add(b, "cam-1", true, fresh);
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
+        assert_int_equal(admit(b, "cam-1", fresh), PORCH_ERR_REVOKED);
+        reopen(b);
+    }
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    assert_int_equal(add_csr(b, "cam-1", csr, true, &issued), PORCH_ERR_REVOKED);
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why),
+                     PORCH_ERR_STATE);
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-2", "operator", &b->why),
+                     PORCH_ERR_NOT_FOUND);
+}
+
+static void a_name_enrolled_again_does_not_revive_its_old_keys(void **state) {
+    bench *b = *state;
+    char csr[2048], other[2048];
+    porch_registry_issued first, second;
+    make_csr(csr, sizeof csr);
+    make_csr(other, sizeof other);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &first), PORCH_OK);
+    assert_int_equal(add_csr(b, "cam-2", csr, false, &second), PORCH_ERR_EXISTS); /* a key belongs to one */
+    assert_int_equal(porch_registry_device_remove(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", first.fingerprint), PORCH_ERR_REVOKED);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &second), PORCH_ERR_REVOKED);
+    assert_int_equal(add_csr(b, "cam-1", other, false, &second), PORCH_OK);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(admit(b, "cam-1", first.fingerprint), PORCH_ERR_REVOKED);
+        assert_int_equal(admit(b, "cam-1", second.fingerprint), PORCH_OK);
+        reopen(b);
+    }
+    porch_registry_issued_free(&first);
+    porch_registry_issued_free(&second);
+}
+
+static void a_refused_enrolment_leaves_nothing(void **state) {
+    bench *b = *state;
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    the_signer.refuse = PORCH_ERR_CHILD;
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &issued), PORCH_ERR_CHILD);
+    the_signer.refuse = PORCH_OK;
+    static const char *const ids[] = {
+        "",      "Cam", "cam 1", "-cam",
+        "cam/1", "c+",  "#",     "01234567890123456789012345678901234567890123456789012345678901234"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        assert_int_equal(add_csr(b, ids[i], csr, false, &issued), PORCH_ERR_MALFORMED);
+    assert_int_equal(add_csr(b, "cam-1", NULL, false, &issued), PORCH_ERR_MALFORMED);
+    assert_int_not_equal(add_csr(b, "cam-1", "-----BEGIN nothing", false, &issued), PORCH_OK);
+    porch_registry_device_spec spec = {
+        .id = "cam-1", .product = "cam", .household = "nowhere", .csr_pem = csr, .who = "operator"};
+    assert_int_equal(porch_registry_device_add(b->registry, THE_SIGNER, &spec, &issued, &b->why),
+                     PORCH_ERR_NOT_FOUND);
+    spec.household = "home";
+    assert_int_equal(porch_registry_device_add(b->registry, NULL, &spec, &issued, &b->why),
+                     PORCH_ERR_STATE);
+    porch_registry_counts c;
+    porch_registry_count(b->registry, &c);
+    assert_int_equal(c.devices, 0);
+    assert_int_equal(trust_rows(b, "device.add"), 0);
+    assert_int_equal(b->news_count, 0);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &issued), PORCH_OK);
+    porch_registry_issued_free(&issued);
+}
+
+static void the_limit_of_devices_holds(void **state) {
+    bench *b = *state;
+    b->lab.settings.registry_devices = 2;
+    reopen(b);
+    uint8_t print[32];
+    add(b, "cam-1", false, print);
+    add(b, "cam-2", false, print);
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    assert_int_equal(add_csr(b, "cam-3", csr, false, &issued), PORCH_ERR_LIMIT);
+    assert_non_null(strstr(b->why.text, "registry.devices"));
+    add(b, "cam-2", true, print); /* renewing is not adding */
+}
+
+static porch_err also_note(porch_db *db, void *ctx, porch_why *why) {
+    if (ctx != NULL) return porch_fail(why, PORCH_ERR_STATE, "no");
+    return porch_db_run(
+        db, "insert into household (id, name, timezone, added_ms) values ('noted', 'n', 'UTC', 0)", why);
+}
+
+static void a_service_is_stored_together_with_what_belongs_to_it(void **state) {
+    bench *b = *state;
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    porch_registry_service_spec spec = {.name = "lights",
+                                        .csr_pem = csr,
+                                        .any_client_id = true,
+                                        .who = "operator",
+                                        .also = also_note,
+                                        .also_ctx = b};
+    assert_int_equal(porch_registry_service_add(b->registry, THE_SIGNER, &spec, &issued, &b->why),
+                     PORCH_ERR_STATE);
+    porch_registry_service s;
+    assert_int_equal(porch_registry_service_get(b->registry, "lights", &s), PORCH_ERR_NOT_FOUND);
+    spec.also_ctx = NULL;
+    assert_int_equal(porch_registry_service_add(b->registry, THE_SIGNER, &spec, &issued, &b->why),
+                     PORCH_OK);
+    reopen(b);
+    porch_registry_household h;
+    assert_int_equal(porch_registry_household_get(b->registry, "noted", &h), PORCH_OK);
+    porch_registry_entry entry;
+    assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_SERVICE, "lights",
+                                          issued.fingerprint, porch_clock_ms(), &entry, &b->why),
+                     PORCH_OK);
+    assert_true(entry.any_client_id);
+    assert_int_equal(porch_registry_service_remove(b->registry, "lights", "operator", NULL, NULL, &b->why),
+                     PORCH_OK);
+    assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_SERVICE, "lights",
+                                          issued.fingerprint, porch_clock_ms(), &entry, &b->why),
+                     PORCH_ERR_REVOKED);
+    porch_registry_issued_free(&issued);
+}
+
+static bool collect(const porch_registry_device *d, void *ctx) {
+    size_t len = strlen(ctx);
+    (void)snprintf((char *)ctx + len, 256 - len, "%s ", d->id);
+    return true;
+}
+
+static void devices_are_visited_in_order_and_by_household(void **state) {
+    bench *b = *state;
+    uint8_t print[32];
+    char made[65], seen[256] = "";
+    assert_int_equal(porch_registry_household_add(b->registry, NULL, "The Lake House!", "Europe/Berlin",
+                                                  "operator", made, &b->why),
+                     PORCH_OK);
+    assert_string_equal(made, "the-lake-house");
+    add(b, "zoo", false, print);
+    add(b, "ant", false, print);
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    porch_registry_device_spec spec = {
+        .id = "bee", .product = "cam", .household = made, .csr_pem = csr, .who = "operator"};
+    assert_int_equal(porch_registry_device_add(b->registry, THE_SIGNER, &spec, &issued, &b->why), PORCH_OK);
+    porch_registry_issued_free(&issued);
+    porch_registry_devices(b->registry, NULL, collect, seen);
+    assert_string_equal(seen, "ant bee zoo ");
+    seen[0] = '\0';
+    porch_registry_devices(b->registry, "the-lake-house", collect, seen);
+    assert_string_equal(seen, "bee ");
+}
+
+static void a_household_has_a_time_zone_that_can_only_be_a_name(void **state) {
+    bench *b = *state;
+    static const char *const wrong[] = {"",        "/etc/passwd", "../x",          "Europe//Berlin",
+                                        "Europe/", "a b",         "Europe/Ber.lin"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(
+            porch_registry_household_add(b->registry, "x", "X", wrong[i], "operator", NULL, &b->why),
+            PORCH_ERR_MALFORMED);
+    assert_int_equal(
+        porch_registry_household_add(b->registry, "home", "X", NULL, "operator", NULL, &b->why),
+        PORCH_ERR_EXISTS);
+    assert_int_equal(
+        porch_registry_household_set_timezone(b->registry, "home", "America/New_York", "user:ann", &b->why),
+        PORCH_OK);
+    reopen(b);
+    porch_registry_household h;
+    assert_int_equal(porch_registry_household_get(b->registry, "home", &h), PORCH_OK);
+    assert_string_equal(h.timezone, "America/New_York");
+    assert_int_equal(
+        porch_registry_household_set_timezone(b->registry, "nowhere", "UTC", "user:ann", &b->why),
+        PORCH_ERR_NOT_FOUND);
+}
+
+/* Waits until a tick has run after the call: ticks of one store come in order. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t news;
+    unsigned ticks;
+} tick_watch;
+
+static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    (void)db;
+    (void)now_ms;
+    (void)why;
+    tick_watch *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    w->ticks++;
+    pthread_cond_signal(&w->news);
+    pthread_mutex_unlock(&w->lock);
+    return PORCH_OK;
+}
+
+static void last_seen_survives_and_online_is_told_once(void **state) {
+    bench *b = *state;
+    b->lab.settings.store_tick_ms = 10;
+    reopen(b);
+    uint8_t print[32];
+    add(b, "cam-1", false, print);
+    b->news_count = 0;
+    porch_registry_seen(b->registry, "cam-1", true, 1000);
+    porch_registry_seen(b->registry, "cam-1", true, 2000);
+    porch_registry_seen(b->registry, "nobody", true, 2000);
+    assert_int_equal(b->news_count, 1);
+    assert_int_equal(b->news[0].what, PORCH_REGISTRY_ONLINE);
+    porch_registry_counts c;
+    porch_registry_count(b->registry, &c);
+    assert_int_equal(c.devices_online, 1);
+    porch_registry_seen(b->registry, "cam-1", false, 3000);
+    assert_int_equal(b->news[1].what, PORCH_REGISTRY_OFFLINE);
+    tick_watch w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    porch_store_on_tick(b->lab.store, on_tick, &w);
+    pthread_mutex_lock(&w.lock);
+    while (w.ticks < 2)
+        pthread_cond_wait(&w.news, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    porch_store_forget(b->lab.store, &w);
+    reopen(b);
+    porch_registry_device d;
+    assert_int_equal(porch_registry_device_get(b->registry, "cam-1", &d), PORCH_OK);
+    assert_int_equal(d.last_seen_ms, 3000);
+    assert_false(d.online);
+}
+
+typedef struct {
+    bench *b;
+    uint8_t print[32];
+    atomic_bool stop;
+} door;
+
+static void *knock(void *arg) {
+    door *d = arg;
+    uint64_t times = 0;
+    while (!atomic_load(&d->stop)) {
+        porch_registry_entry entry;
+        porch_why why;
+        if (porch_registry_admit(d->b->registry, PORCH_PRINCIPAL_DEVICE, "steady", d->print,
+                                 porch_clock_ms(), &entry, &why) != PORCH_OK)
+            abort();
+        times++;
+        porch_registry_seen(d->b->registry, "steady", times % 2 == 0, times);
+    }
+    return NULL;
+}
+
+static void the_door_stays_open_while_the_registry_changes(void **state) {
+    door d = {.b = *state};
+    add(d.b, "steady", false, d.print);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, knock, &d), 0);
+    for (int i = 0; i < 20; i++) {
+        char id[16];
+        uint8_t print[32];
+        (void)snprintf(id, sizeof id, "cam-%d", i);
+        add(d.b, id, false, print);
+        if (i % 2 == 0)
+            assert_int_equal(porch_registry_device_remove(d.b->registry, id, "operator", &d.b->why),
+                             PORCH_OK);
+    }
+    atomic_store(&d.stop, true);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    porch_registry_counts c;
+    porch_registry_count(d.b->registry, &c);
+    assert_int_equal(c.devices, 11);
+}
+
+#define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
+
+int main(void) {
+    porch_log_init("test", PORCH_LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        WITH_BENCH(an_enrolled_device_is_admitted_with_what_is_known_of_it),
+        WITH_BENCH(nobody_is_admitted_with_a_certificate_that_is_not_their_own),
+        WITH_BENCH(a_certificate_outside_its_time_is_told_so),
+        WITH_BENCH(an_id_is_given_once_and_the_signer_is_not_asked_twice),
+        WITH_BENCH(renewal_keeps_the_old_certificate_until_it_ends),
+        WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
+        WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
+        WITH_BENCH(a_refused_enrolment_leaves_nothing),
+        WITH_BENCH(the_limit_of_devices_holds),
+        WITH_BENCH(a_service_is_stored_together_with_what_belongs_to_it),
+        WITH_BENCH(devices_are_visited_in_order_and_by_household),
+        WITH_BENCH(a_household_has_a_time_zone_that_can_only_be_a_name),
+        WITH_BENCH(last_seen_survives_and_online_is_told_once),
+        WITH_BENCH(the_door_stays_open_while_the_registry_changes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
