@@ -1,0 +1,40 @@
+/* Subscriptions by topic level: who hears a message?
+ *
+ *      filter d/+/telemetry/#          root ─ "d" ─ + ─ "telemetry" ─ #  {subscribers}
+ *
+ * One trie a shard, one thread. Literal children of all nodes share one hash table keyed by (parent,
+ * level), so a step costs the same whether a node has two children or a million; '+' and '#' are pointers.
+ * Adding may allocate, matching never does: the array of hits grows when something is added. */
+#ifndef PORCH_CLOUD_BROKER_TRIE_H
+#define PORCH_CLOUD_BROKER_TRIE_H
+
+#include "wire/topic.h"
+
+typedef struct porch_trie porch_trie;
+
+/* A subscriber at one filter. `owner` is the caller's; the rest is handed back as given. */
+typedef struct {
+    void *owner;
+    uint8_t qos;
+    bool no_local;
+    bool judge; /* deliveries must be judged: a deny may apply */
+} porch_trie_entry;
+
+/* `seed` keys the hash, so that strangers cannot choose colliding levels. NULL without memory. */
+porch_trie *porch_trie_new(uint64_t seed);
+void porch_trie_free(porch_trie *t); /* NULL is fine */
+
+/* Adds, or replaces what this owner had at this filter (*was_there). PORCH_ERR_IO without memory. */
+porch_err porch_trie_put(porch_trie *t, porch_topic_filter filter, const porch_trie_entry *entry,
+                         bool *was_there);
+/* False when there was none. */
+bool porch_trie_remove(porch_trie *t, porch_topic_filter filter, const void *owner);
+/* All entries whose filter matches, valid until the next call that changes the trie. An owner with several
+ * matching filters appears several times. */
+size_t porch_trie_match(porch_trie *t, porch_topic_name name, const porch_trie_entry **hits);
+/* How many entries there are. */
+size_t porch_trie_count(const porch_trie *t);
+/* Nodes, the root included: nothing is left behind when all entries are gone. */
+size_t porch_trie_nodes(const porch_trie *t);
+
+#endif
