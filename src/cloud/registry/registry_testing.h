@@ -1,5 +1,6 @@
 /* A registry with a signer in the same process, for tests of this room and of those above it. Defines
- * porch_signer_issue: the test's own answers instead of the signer process. */
+ * porch_signer_issue and porch_signer_client_attached: the test's own answers instead of the signer
+ * process. */
 #ifndef PORCH_CLOUD_REGISTRY_TESTING_H
 #define PORCH_CLOUD_REGISTRY_TESTING_H
 
@@ -57,6 +58,10 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
                                 .not_after_ms = from + (uint64_t)days * 86400000ull};
     the_signer.issued++;
     return porch_ca_issue(&issuer, &key, &request, out_pem, why);
+}
+
+bool porch_signer_client_attached(porch_signer_client *c) {
+    return c == THE_SIGNER;
 }
 
 /* A fresh key's certificate request, zero-terminated. */
