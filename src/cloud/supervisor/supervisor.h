@@ -17,8 +17,9 @@
 
 typedef struct {
     const char *dir;
-    bool admin_only; /* no listeners, no analyst, no courier; ends when the hub does */
-    int ready_fd;    /* "ready\n" is written there when the hub serves; -1 for none. Taken over */
+    bool admin_only;           /* no listeners, no analyst, no courier; ends when the hub does */
+    int ready_fd;              /* "ready\n" is written there when the hub serves; -1 for none. Taken over */
+    const char *helper_folder; /* where porchlight-analyst and porchlight-courier are; NULL: ../libexec */
 } porch_supervisor_config;
 
 /* The descriptors that its children find, by number. */

@@ -32,6 +32,7 @@ static porch_err find_programs(porch_supervisor *s, porch_why *why) {
     ssize_t n = readlink("/proc/self/exe", s->own_path, sizeof s->own_path - 1);
     if (n <= 0) return porch_fail(why, PORCH_ERR_IO, "/proc/self/exe cannot be read: %s", strerror(errno));
     s->own_path[n] = '\0';
+    if (s->config->helper_folder) return path_in(s->config->helper_folder, ".", s->helper_folder, why);
     PORCH_TRY(porch_process_own_folder(folder, sizeof folder, why));
     return path_in(folder, "../libexec", s->helper_folder, why);
 }
