@@ -1,0 +1,69 @@
+/* What the TLS files of this port share. */
+#ifndef PORCH_CRYPTO_PORT_OPENSSL_TLS_PORT_H
+#define PORCH_CRYPTO_PORT_OPENSSL_TLS_PORT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <openssl/ssl.h>
+
+#include "crypto/tls.h"
+
+/* Ticket keys, newest first: one seals, all that are young enough open. */
+enum { PORCH_TICKET_KEYS = 4 };
+
+typedef struct {
+    uint8_t name[16], cipher_key[32], mac_key[32];
+    uint64_t made_s;
+} porch_ticket_key;
+
+typedef struct {
+    pthread_mutex_t lock;
+    uint32_t lifetime_s;
+    size_t count;
+    porch_ticket_key key[PORCH_TICKET_KEYS];
+    uint64_t (*now_s)(void); /* monotonic seconds; tests turn it by hand */
+} porch_tickets;
+
+/* Makes `ctx` resume by stateless tickets. The object must outlive the context. */
+bool porch_tickets_use(porch_tickets *t, SSL_CTX *ctx, uint32_t lifetime_s);
+void porch_tickets_wipe(porch_tickets *t);
+/* The key to seal with: a new one when the newest has sealed for half a lifetime. */
+void porch_tickets_sealing_key(porch_tickets *t, porch_ticket_key *ret);
+/* The key of that name, unless every ticket it sealed has ended. *newest tells whether it still seals. */
+bool porch_tickets_opening_key(porch_tickets *t, const uint8_t name[16], porch_ticket_key *ret,
+                               bool *newest);
+
+struct porch_tls_server {
+    atomic_uint references;
+    SSL_CTX *ctx;
+    bool has_tickets;
+    porch_tickets tickets;
+    uint8_t alpn[PORCH_TLS_MAX_ALPN * 16]; /* length-prefixed names (RFC 7301, 3.1) */
+    unsigned alpn_len;
+};
+
+struct porch_tls_client {
+    atomic_uint references;
+    SSL_CTX *ctx;
+    bool name_is_ip, resume;
+    char name[254];
+    pthread_mutex_t lock;
+    SSL_SESSION *session; /* the last ticket; taken by the next connection */
+};
+
+/* A context with what both sides share: versions, ciphers, groups, options; no trust and no certificate
+ * yet. */
+porch_err porch_tls_context(const SSL_METHOD *method, porch_tls_version least, SSL_CTX **ret,
+                            porch_why *why);
+/* Our chain and key into the context. */
+porch_err porch_tls_use_chain(SSL_CTX *ctx, porch_bytes chain_pem, const porch_key *key, porch_why *why);
+/* ALPN names in wire form. */
+porch_err porch_tls_alpn_wire(const char *const names[PORCH_TLS_MAX_ALPN], uint8_t *out, size_t cap,
+                              unsigned *len, porch_why *why);
+/* A connection over `fd`, taking over neither. Exactly one of server and client is set. */
+porch_err porch_tls_conn_new(SSL_CTX *ctx, porch_tls_server *server, porch_tls_client *client, int fd,
+                             porch_tls_conn **ret);
+SSL *porch_tls_conn_ssl(porch_tls_conn *c);
+
+#endif

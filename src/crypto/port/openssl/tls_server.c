@@ -1,0 +1,119 @@
+#include "crypto/tls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include "crypto/port/openssl/openssl.h"
+#include "crypto/port/openssl/tls_port.h"
+
+/* The verdict on one certificate of the client's chain. Of all faults only the leaf's times pass: they are
+ * judged right after the handshake, where the client can be told why. */
+static int judge_client(int ok, X509_STORE_CTX *store) {
+    int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
+    if (ok != 1) {
+        bool tolerated =
+            depth == 0 && (error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID);
+        if (!tolerated) return 0;
+        X509_STORE_CTX_set_error(store, X509_V_OK);
+    }
+    if (depth == 0 && !porch_openssl_has_usage(X509_STORE_CTX_get_current_cert(store), XKU_SSL_CLIENT)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+        return 0;
+    }
+    return 1;
+}
+
+/* Server's preference decides; a client that offers only other protocols is refused (RFC 7301, 3.2). */
+static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                       unsigned in_len, void *ctx) {
+    (void)ssl;
+    const porch_tls_server *server = ctx;
+    unsigned char *chosen = NULL;
+    int rc = SSL_select_next_proto(&chosen, out_len, server->alpn, server->alpn_len, in, in_len);
+    if (rc != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static porch_err trust_clients(SSL_CTX *ctx, const porch_tls_server_config *config, porch_why *why) {
+    if (config->client_mode == PORCH_TLS_CLIENT_NONE) {
+        SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+        return PORCH_OK;
+    }
+    X509_STORE *store = NULL;
+    PORCH_TRY(porch_openssl_store(config->client_ca_pem, &store, why));
+    SSL_CTX_set_cert_store(ctx, store); /* takes it over */
+    STACK_OF(X509) *cas = NULL;
+    PORCH_TRY(porch_openssl_read_chain(config->client_ca_pem, &cas, why));
+    bool good = SSL_CTX_set1_client_sigalgs_list(ctx, "ECDSA+SHA256:ed25519:ECDSA+SHA384") == 1;
+    for (int i = 0; good && i < sk_X509_num(cas); i++)
+        good = SSL_CTX_add_client_CA(ctx, sk_X509_value(cas, i)) == 1;
+    sk_X509_pop_free(cas, X509_free);
+    if (!good) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "naming the clients' authorities");
+    int mode = SSL_VERIFY_PEER;
+    if (config->client_mode == PORCH_TLS_CLIENT_REQUIRE) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    SSL_CTX_set_verify(ctx, mode, judge_client);
+    return PORCH_OK;
+}
+
+static porch_err set_resumption(porch_tls_server *s, const porch_tls_server_config *config,
+                                porch_why *why) {
+    if (config->ticket_lifetime_s == 0) {
+        SSL_CTX_set_options(s->ctx, SSL_OP_NO_TICKET);
+        return SSL_CTX_set_num_tickets(s->ctx, 0) == 1 ? PORCH_OK : PORCH_ERR_CRYPTO;
+    }
+    if (config->ticket_lifetime_s > 7u * 86400u)
+        return porch_fail(why, PORCH_ERR_LIMIT, "TLS tickets live at most 7 days (RFC 8446, 4.6.1)");
+    if (config->session_context.len == 0 || config->session_context.len > SSL_MAX_SID_CTX_LENGTH)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a session context has 1 to %d bytes",
+                          SSL_MAX_SID_CTX_LENGTH);
+    if (SSL_CTX_set_session_id_context(s->ctx, config->session_context.at,
+                                       (unsigned)config->session_context.len) != 1 ||
+        !porch_tickets_use(&s->tickets, s->ctx, config->ticket_lifetime_s))
+        return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "preparing tickets");
+    s->has_tickets = true;
+    return PORCH_OK;
+}
+
+porch_err porch_tls_server_new(const porch_tls_server_config *config, porch_tls_server **ret,
+                               porch_why *why) {
+    porch_tls_server *s = calloc(1, sizeof *s);
+    if (s == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a TLS server");
+    atomic_init(&s->references, 1u);
+    porch_err e = porch_tls_context(TLS_server_method(), config->min_version, &s->ctx, why);
+    if (e != PORCH_OK) goto out;
+    (void)SSL_CTX_set_app_data(s->ctx, s);
+    e = porch_tls_use_chain(s->ctx, config->chain_pem, config->key, why);
+    if (e != PORCH_OK) goto out;
+    e = trust_clients(s->ctx, config, why);
+    if (e != PORCH_OK) goto out;
+    e = set_resumption(s, config, why);
+    if (e != PORCH_OK) goto out;
+    e = porch_tls_alpn_wire(config->alpn, s->alpn, sizeof s->alpn, &s->alpn_len, why);
+    if (e != PORCH_OK) goto out;
+    if (s->alpn_len > 0) SSL_CTX_set_alpn_select_cb(s->ctx, choose_alpn, s);
+    *ret = s;
+    s = NULL;
+out:
+    porch_tls_server_unref(s);
+    return e;
+}
+
+porch_tls_server *porch_tls_server_ref(porch_tls_server *s) {
+    atomic_fetch_add(&s->references, 1u);
+    return s;
+}
+
+void porch_tls_server_unref(porch_tls_server *s) {
+    if (s == NULL || atomic_fetch_sub(&s->references, 1u) != 1) return;
+    SSL_CTX_free(s->ctx);
+    if (s->has_tickets) porch_tickets_wipe(&s->tickets);
+    free(s);
+}
+
+porch_err porch_tls_accept(porch_tls_server *server, int fd, porch_tls_conn **ret) {
+    return porch_tls_conn_new(server->ctx, server, NULL, fd, ret);
+}
