@@ -119,15 +119,15 @@ static porch_err household_list(porch_admin_call *call) {
  * it. */
 static porch_err household_add(porch_admin_call *call) {
     static const char *const names[] = {"id", "name", "timezone", NULL};
-    const char *id = NULL, *name = NULL, *timezone = NULL;
+    const char *id = NULL, *name = NULL, *zone = NULL;
     PORCH_TRY(need_registry(call));
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text_optional(call, "id", &id));
     PORCH_TRY(porch_admin_text(call, "name", &name));
-    PORCH_TRY(porch_admin_text_optional(call, "timezone", &timezone));
+    PORCH_TRY(porch_admin_text_optional(call, "timezone", &zone));
     char made[PORCH_REGISTRY_NAME_BYTES];
-    PORCH_TRY(porch_registry_household_add(call->world->registry, id, name, timezone, "operator", made,
-                                           call->why));
+    PORCH_TRY(
+        porch_registry_household_add(call->world->registry, id, name, zone, "operator", made, call->why));
     porch_registry_household h;
     PORCH_TRY(porch_registry_household_get(call->world->registry, made, &h));
     json_t *o = household_json(&h);

@@ -107,9 +107,9 @@ porch_err porch_registry_service_remove(porch_registry *r, const char *name, con
 /* timezone: an IANA name such as "Europe/Berlin"; NULL means "UTC". `id` follows the grammar of ids and is
  * made from the name when NULL; `made` (may be NULL) gets it. */
 porch_err porch_registry_household_add(porch_registry *r, const char *id, const char *name,
-                                       const char *timezone, const char *who,
+                                       const char *zone, const char *who,
                                        char made[PORCH_REGISTRY_NAME_BYTES], porch_why *why);
-porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *timezone,
+porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *zone,
                                                 const char *who, porch_why *why);
 
 /* ---- looking (memory; any thread)

@@ -111,20 +111,19 @@ static porch_err remember_household(porch_registry *r, const household_change *c
 }
 
 porch_err porch_registry_household_add(porch_registry *r, const char *id, const char *name,
-                                       const char *timezone, const char *who,
+                                       const char *zone, const char *who,
                                        char made[PORCH_REGISTRY_NAME_BYTES], porch_why *why) {
     household_change c = {.who = who, .fresh = true};
     c.row.added_ms = porch_clock_ms();
     PORCH_TRY(check_name(name, why));
-    PORCH_TRY(check_timezone(timezone != NULL ? timezone : "UTC", why));
+    PORCH_TRY(check_timezone(zone != NULL ? zone : "UTC", why));
     porch_id parsed;
     if (id == NULL ? !id_of_name(name, c.row.id) : porch_id_parse(porch_bytes_of(id), &parsed) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "a household's id is made of lower-case letters, digits and '-', 1 to 64 long");
     if (id != NULL) registry_copy_text(c.row.id, sizeof c.row.id, porch_bytes_of(id));
     registry_copy_text(c.row.name, sizeof c.row.name, porch_bytes_of(name));
-    registry_copy_text(c.row.timezone, sizeof c.row.timezone,
-                       porch_bytes_of(timezone != NULL ? timezone : "UTC"));
+    registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone != NULL ? zone : "UTC"));
 
     pthread_mutex_lock(&r->change);
     porch_err e = PORCH_OK;
@@ -140,10 +139,10 @@ porch_err porch_registry_household_add(porch_registry *r, const char *id, const 
     return e;
 }
 
-porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *timezone,
+porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *zone,
                                                 const char *who, porch_why *why) {
     household_change c = {.who = who};
-    PORCH_TRY(check_timezone(timezone, why));
+    PORCH_TRY(check_timezone(zone, why));
     pthread_mutex_lock(&r->change);
     const porch_registry_household *h = registry_table_find(&r->households, id);
     porch_err e = h != NULL
@@ -151,7 +150,7 @@ porch_err porch_registry_household_set_timezone(porch_registry *r, const char *i
                       : porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household called %.64s", id);
     if (e == PORCH_OK) {
         c.row = *h;
-        registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(timezone));
+        registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone));
         e = porch_store_write(r->store, write_household, &c, why);
     }
     if (e == PORCH_OK) e = remember_household(r, &c, why);

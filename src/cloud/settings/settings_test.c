@@ -55,7 +55,7 @@ static void an_unknown_key_is_refused_with_the_nearest_known_one(void **state) {
     static const char *const wrong[][2] = {
         {"hub.mqttport = 1", "hub.mqtt_port"},
         {"hub.https_prot = 1", "hub.https_port"},
-        {"keep_days = 1", "store.keep_days"},
+        {"checkpoint_page = 1", "store.checkpoint_pages"},
         {"Store.Keep_Rows = 1", "store.keep_rows"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
