@@ -1,0 +1,415 @@
+#include "cloud/signer/signer_room.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <liboath/oath.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "crypto/random.h"
+#include "crypto/x509.h"
+#include "os/file.h"
+
+enum { NOW_S = 1767225600 };
+static const uint64_t now_ms = NOW_S * 1000ull;
+
+typedef struct {
+    char dir[64];
+    int dir_fd;
+    porch_signer signer;
+    uint8_t root_block[PORCH_X509_PEM_BYTES];
+    porch_buf root;
+    uint8_t csr_block[PORCH_X509_PEM_BYTES];
+    porch_buf csr;
+    uint64_t mono_ms;
+    uint64_t wall_ms;
+} place;
+
+static void put(const place *p, const char *name, porch_bytes bytes) {
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", p->dir, name);
+    assert_int_equal(porch_file_write_atomic(path, bytes, 0600, NULL), PORCH_OK);
+}
+
+static porch_key *new_key(const place *p, const char *name) {
+    uint8_t block[PORCH_KEY_PEM_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block);
+    porch_key *key = NULL;
+    assert_int_equal(porch_key_generate_p256(&key, NULL), PORCH_OK);
+    assert_int_equal(porch_key_pem(key, &pem, NULL), PORCH_OK);
+    if (name) put(p, name, porch_buf_bytes(&pem));
+    return key;
+}
+
+static void make_authorities(place *p) {
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block);
+    porch_public_key issuing_public;
+    porch_key *root = new_key(p, NULL), *issuing = new_key(p, "signer/issuing.key"),
+              *web = new_key(p, "signer/web-ca.key");
+    porch_key *device = new_key(p, NULL);
+    porch_ca_names names = {{"localhost", "127.0.0.1"}, 2};
+    assert_int_equal(porch_ca_make_root("r", root, now_ms - 1000, 20, &p->root, NULL), PORCH_OK);
+    porch_ca ca = {porch_buf_bytes(&p->root), root};
+    assert_int_equal(porch_key_public(issuing, &issuing_public, NULL), PORCH_OK);
+    assert_int_equal(porch_ca_make_issuing(&ca, "i", &issuing_public, now_ms - 1000, 10, &pem, NULL),
+                     PORCH_OK);
+    put(p, "tls/issuing.pem", porch_buf_bytes(&pem));
+    pem.len = 0;
+    assert_int_equal(porch_ca_make_web("w", web, &names, now_ms - 1000, 10, &pem, NULL), PORCH_OK);
+    put(p, "tls/web-ca.pem", porch_buf_bytes(&pem));
+    assert_int_equal(porch_csr_make(device, &p->csr, NULL), PORCH_OK);
+    porch_key_free(root);
+    porch_key_free(issuing);
+    porch_key_free(web);
+    porch_key_free(device);
+}
+
+static porch_signer_now now(const place *p) {
+    return (porch_signer_now){p->wall_ms, p->mono_ms};
+}
+
+static void load(place *p) {
+    porch_why why = {""};
+    porch_err e = porch_signer_load(&p->signer, p->dir_fd, p->dir, now(p), &why);
+    if (e != PORCH_OK) fail_msg("%s", why.text);
+}
+
+static int arrive(void **state) {
+    static const char *const folders[] = {"", "/tls", "/signer"};
+    uint8_t seal[PORCH_SIGNER_SEAL_KEY_BYTES];
+    place *p = calloc(1, sizeof *p);
+    char path[128];
+    if (!p) return -1;
+    snprintf(p->dir, sizeof p->dir, "/tmp/porch-signer-XXXXXX");
+    if (!mkdtemp(p->dir)) return -1;
+    for (int i = 1; i < 3; i++) {
+        snprintf(path, sizeof path, "%s%s", p->dir, folders[i]);
+        if (mkdir(path, 0700) != 0) return -1;
+    }
+    p->root = (porch_buf){p->root_block, 0, sizeof p->root_block};
+    p->csr = (porch_buf){p->csr_block, 0, sizeof p->csr_block};
+    p->wall_ms = now_ms;
+    p->mono_ms = 5000;
+    porch_random(seal, sizeof seal);
+    put(p, "signer/seal.key", (porch_bytes){seal, sizeof seal});
+    put(p, "hub.conf",
+        PORCH_LIT("hub.name = localhost 127.0.0.1\nsigner.device_issues_per_minute = "
+                  "3\nsigner.totp_free_tries = 2\n"));
+    make_authorities(p);
+    snprintf(path, sizeof path, "%s/signer", p->dir);
+    p->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    load(p);
+    *state = p;
+    return oath_init() == OATH_OK ? 0 : -1;
+}
+
+static void remove_tree(const char *path) {
+    DIR *d = opendir(path);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        char inner[512];
+        if (e->d_name[0] == '.') continue;
+        snprintf(inner, sizeof inner, "%s/%s", path, e->d_name);
+        if (unlink(inner) != 0) remove_tree(inner);
+    }
+    if (d) closedir(d);
+    (void)rmdir(path);
+}
+
+static int leave(void **state) {
+    place *p = *state;
+    porch_signer_unload(&p->signer);
+    close(p->dir_fd);
+    remove_tree(p->dir);
+    free(p);
+    return 0;
+}
+
+/* One exchange as the hub makes it. The answer's views look into `block`. */
+static porch_signer_answer ask(place *p, const porch_signer_request *request) {
+    static uint8_t out_block[PORCH_SIGNER_MESSAGE_MAX];
+    static uint8_t block[PORCH_SIGNER_MESSAGE_MAX];
+    porch_buf out = PORCH_BUF_OF(out_block);
+    porch_buf answer = PORCH_BUF_OF(block);
+    porch_signer_answer got;
+    assert_int_equal(porch_signer_request_write(&out, request), PORCH_OK);
+    porch_signer_serve(&p->signer, porch_buf_bytes(&out), now(p), &answer);
+    assert_int_equal(porch_signer_answer_read(porch_buf_bytes(&answer), &got), PORCH_OK);
+    assert_int_equal(got.number, request->number);
+    return got;
+}
+
+static porch_signer_answer issue(place *p, porch_signer_profile profile, const char *name, uint32_t days) {
+    porch_signer_request r = {
+        .number = 3, .op = PORCH_SIGNER_OP_ISSUE, .profile = profile, .days = days, .names_count = 1};
+    r.names[0] = porch_bytes_of(name);
+    r.data = porch_buf_bytes(&p->csr);
+    return ask(p, &r);
+}
+
+static size_t journal_lines(const place *p, const char *kind) {
+    uint8_t *text = NULL;
+    size_t len = 0, lines = 0;
+    assert_int_equal(porch_file_read_at(p->dir_fd, "journal", 1 << 20, &text, &len, NULL), PORCH_OK);
+    for (char *at = strstr((char *)text, kind); at; at = strstr(at + 1, kind))
+        lines++;
+    free(text);
+    return lines;
+}
+
+static void a_device_gets_a_chain_to_the_root_that_says_who_it_is_and_is_journalled(void **state) {
+    place *p = *state;
+    porch_x509_info info;
+    porch_signer_answer a = issue(p, PORCH_SIGNER_DEVICE, "porch-cam", 0);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_int_equal(porch_x509_verify(a.data, porch_buf_bytes(&p->root), false, now_ms, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_read(a.data, &info, NULL), PORCH_OK);
+    assert_int_equal(info.identity.kind, PORCH_IDENTITY_DEVICE);
+    assert_string_equal(info.identity.name, "porch-cam");
+    assert_true(info.client_auth);
+    assert_false(info.server_auth);
+    assert_int_equal(info.not_after_ms, now_ms + 90ull * 86400000);
+    assert_int_equal(journal_lines(p, info.serial), 1);
+}
+
+static void names_lives_and_requests_that_do_not_fit_are_refused_and_not_journalled(void **state) {
+    place *p = *state;
+    assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "Porch-Cam", 0).error, PORCH_ERR_MALFORMED);
+    assert_int_equal(issue(p, PORCH_SIGNER_SERVICE, "a/b", 0).error, PORCH_ERR_MALFORMED);
+    assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 91).error, PORCH_ERR_LIMIT);
+    assert_int_equal(issue(p, PORCH_SIGNER_HUB_SERVER, "bank.example", 0).error, PORCH_ERR_DENIED);
+    assert_int_equal(issue(p, PORCH_SIGNER_WEB_SERVER, "local", 0).error, PORCH_ERR_DENIED);
+    p->csr.at[p->csr.len / 2] ^= 1;
+    assert_int_not_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 0).error, PORCH_OK);
+    assert_int_equal(journal_lines(p, "issue"), 0);
+}
+
+static void the_hubs_own_names_get_server_certificates_of_the_right_authority(void **state) {
+    place *p = *state;
+    porch_signer_answer a = issue(p, PORCH_SIGNER_HUB_SERVER, "127.0.0.1", 0);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_int_equal(porch_x509_verify(a.data, porch_buf_bytes(&p->root), true, now_ms, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_covers(a.data, "127.0.0.1", NULL), PORCH_OK);
+    a = issue(p, PORCH_SIGNER_WEB_SERVER, "localhost", 0);
+    assert_int_equal(a.error, PORCH_OK);
+    porch_bytes web = {p->signer.web.cert_pem, p->signer.web.cert_len};
+    assert_int_equal(porch_x509_verify(a.data, web, true, now_ms, NULL), PORCH_OK);
+    assert_int_not_equal(porch_x509_verify(a.data, porch_buf_bytes(&p->root), true, now_ms, NULL),
+                         PORCH_OK);
+}
+
+static void more_certificates_a_minute_than_the_limit_have_to_wait(void **state) {
+    place *p = *state;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 0).error, PORCH_OK);
+    assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 0).error, PORCH_ERR_BUSY);
+    assert_int_equal(issue(p, PORCH_SIGNER_SERVICE, "history", 0).error, PORCH_OK);
+    p->mono_ms += 20000;
+    assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 0).error, PORCH_OK);
+}
+
+/* ---- second factor ---- */
+
+typedef struct {
+    uint8_t sealed_block[256];
+    porch_buf sealed;
+    char secret[PORCH_SIGNER_SECRET_TEXT];
+} factor;
+
+static void make_factor(place *p, const char *account, factor *f) {
+    porch_signer_request r = {
+        .number = 1, .op = PORCH_SIGNER_OP_TOTP_MAKE, .name = porch_bytes_of(account)};
+    porch_signer_answer a = ask(p, &r);
+    assert_int_equal(a.error, PORCH_OK);
+    f->sealed = (porch_buf){f->sealed_block, a.data.len, sizeof f->sealed_block};
+    memcpy(f->sealed_block, a.data.at, a.data.len);
+    assert_true(porch_bytes_to_text(a.secret, f->secret, sizeof f->secret));
+    assert_int_equal(a.secret.len, 32);
+}
+
+/* As an authenticator computes it, from the base32 text. */
+static void code_at(const factor *f, uint64_t at_ms, char code[8]) {
+    char *raw = NULL;
+    size_t len = 0;
+    assert_int_equal(oath_base32_decode(f->secret, strlen(f->secret), &raw, &len), OATH_OK);
+    assert_int_equal(oath_totp_generate(raw, len, (time_t)(at_ms / 1000), 30, 0, 6, code), OATH_OK);
+    free(raw);
+}
+
+static porch_err check(place *p, const char *account, const factor *f, const char *code) {
+    porch_signer_request r = {.number = 2,
+                              .op = PORCH_SIGNER_OP_TOTP_CHECK,
+                              .name = porch_bytes_of(account),
+                              .now_ms = p->wall_ms,
+                              .code = porch_bytes_of(code),
+                              .data = porch_buf_bytes(&f->sealed)};
+    return ask(p, &r).error;
+}
+
+static void a_code_works_once_also_after_the_signer_was_killed(void **state) {
+    place *p = *state;
+    factor f;
+    char code[8];
+    make_factor(p, "robin", &f);
+    code_at(&f, p->wall_ms, code);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_OK);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_ERR_EXPIRED);
+    porch_signer_unload(&p->signer);
+    load(p);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_ERR_EXPIRED);
+    assert_int_equal(journal_lines(p, "totp"), 1);
+    p->wall_ms += 30000;
+    code_at(&f, p->wall_ms, code);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_OK);
+}
+
+static void codes_hold_one_step_either_way_and_never_go_back(void **state) {
+    place *p = *state;
+    factor f;
+    char before[8], after[8], far_back[8], far_ahead[8];
+    make_factor(p, "robin", &f);
+    code_at(&f, p->wall_ms - 30000, before);
+    code_at(&f, p->wall_ms + 30000, after);
+    code_at(&f, p->wall_ms - 60000, far_back);
+    code_at(&f, p->wall_ms + 60000, far_ahead);
+    assert_int_equal(check(p, "robin", &f, far_back), PORCH_ERR_AUTH);
+    assert_int_equal(check(p, "robin", &f, before), PORCH_OK);
+    assert_int_equal(check(p, "robin", &f, far_ahead), PORCH_ERR_AUTH);
+    assert_int_equal(check(p, "robin", &f, after), PORCH_OK);
+    assert_int_equal(check(p, "robin", &f, before), PORCH_ERR_EXPIRED);
+}
+
+static void wrong_codes_make_the_account_wait_and_a_right_one_ends_it(void **state) {
+    place *p = *state;
+    factor f, g;
+    char code[8];
+    make_factor(p, "robin", &f);
+    make_factor(p, "kim", &g);
+    code_at(&f, p->wall_ms, code);
+    assert_int_equal(check(p, "robin", &f, "000000"), PORCH_ERR_AUTH);
+    assert_int_equal(check(p, "robin", &f, "12345"), PORCH_ERR_AUTH);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_ERR_LIMIT);
+    code_at(&g, p->wall_ms, code);
+    assert_int_equal(check(p, "kim", &g, code), PORCH_OK);
+    p->mono_ms += 1000;
+    code_at(&f, p->wall_ms, code);
+    assert_int_equal(check(p, "robin", &f, code), PORCH_OK);
+}
+
+static void a_factor_of_another_account_or_a_sealed_secret_is_no_factor(void **state) {
+    place *p = *state;
+    factor f;
+    char code[8];
+    make_factor(p, "robin", &f);
+    code_at(&f, p->wall_ms, code);
+    assert_int_equal(check(p, "kim", &f, code), PORCH_ERR_AUTH);
+    porch_signer_request seal = {
+        .op = PORCH_SIGNER_OP_SEAL, .name = PORCH_LIT("robin"), .data = PORCH_LIT("12345678901234567890")};
+    porch_signer_answer a = ask(p, &seal);
+    assert_int_equal(a.error, PORCH_OK);
+    memcpy(f.sealed_block, a.data.at, a.data.len);
+    f.sealed.len = a.data.len;
+    assert_int_equal(check(p, "robin", &f, code), PORCH_ERR_AUTH);
+}
+
+static void a_question_far_from_the_signers_clock_is_refused(void **state) {
+    place *p = *state;
+    factor f;
+    char code[8];
+    make_factor(p, "robin", &f);
+    code_at(&f, p->wall_ms + 3600000, code);
+    porch_signer_request r = {.op = PORCH_SIGNER_OP_TOTP_CHECK,
+                              .name = PORCH_LIT("robin"),
+                              .now_ms = p->wall_ms + 3600000,
+                              .code = porch_bytes_of(code),
+                              .data = porch_buf_bytes(&f.sealed)};
+    assert_int_equal(ask(p, &r).error, PORCH_ERR_STATE);
+}
+
+/* ---- sealing ---- */
+
+static void what_one_label_sealed_only_that_label_opens_and_only_whole(void **state) {
+    place *p = *state;
+    uint8_t sealed[128];
+    porch_signer_request r = {
+        .op = PORCH_SIGNER_OP_SEAL, .name = PORCH_LIT("webhook"), .data = PORCH_LIT("a secret")};
+    porch_signer_answer a = ask(p, &r);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_true(a.data.len <= 8 + PORCH_SIGNER_SEALED_EXTRA);
+    size_t len = a.data.len;
+    memcpy(sealed, a.data.at, len);
+    r = (porch_signer_request){
+        .op = PORCH_SIGNER_OP_UNSEAL, .name = PORCH_LIT("webhook"), .data = {sealed, len}};
+    a = ask(p, &r);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_true(porch_bytes_eq_text(a.data, "a secret"));
+    r.name = PORCH_LIT("other");
+    assert_int_equal(ask(p, &r).error, PORCH_ERR_SIGNATURE);
+    r.name = PORCH_LIT("webhook");
+    for (size_t n = 0; n < len; n++) {
+        r.data.len = n;
+        assert_int_equal(ask(p, &r).error, PORCH_ERR_SIGNATURE);
+    }
+    r.data.len = len;
+    for (size_t i = 0; i < len; i++) {
+        sealed[i] ^= 1;
+        assert_int_equal(ask(p, &r).error, PORCH_ERR_SIGNATURE);
+        sealed[i] ^= 1;
+    }
+}
+
+static void a_clip_has_one_key_for_ever_and_no_other_clip_has_it(void **state) {
+    place *p = *state;
+    uint8_t first[32];
+    porch_signer_request r = {.op = PORCH_SIGNER_OP_CLIP_KEY, .name = PORCH_LIT("clip-1")};
+    porch_signer_answer a = ask(p, &r);
+    assert_int_equal(a.data.len, 32);
+    memcpy(first, a.data.at, 32);
+    porch_signer_unload(&p->signer);
+    load(p);
+    assert_memory_equal(ask(p, &r).data.at, first, 32);
+    r.name = PORCH_LIT("clip-2");
+    assert_memory_not_equal(ask(p, &r).data.at, first, 32);
+    r.name = PORCH_LIT("Clip/../2");
+    assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
+}
+
+static void nonsense_is_answered_with_its_own_number(void **state) {
+    place *p = *state;
+    static uint8_t block[PORCH_SIGNER_MESSAGE_MAX];
+    static const uint8_t nonsense[] = {0, 0, 1, 2, 9, 9, 9};
+    porch_buf answer = PORCH_BUF_OF(block);
+    porch_signer_answer got;
+    porch_signer_serve(&p->signer, (porch_bytes){nonsense, sizeof nonsense}, now(p), &answer);
+    assert_int_equal(porch_signer_answer_read(porch_buf_bytes(&answer), &got), PORCH_OK);
+    assert_int_equal(got.number, 0x102);
+    assert_int_equal(got.error, PORCH_ERR_UNSUPPORTED);
+}
+
+#define WITH_SIGNER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH_SIGNER(a_device_gets_a_chain_to_the_root_that_says_who_it_is_and_is_journalled),
+        WITH_SIGNER(names_lives_and_requests_that_do_not_fit_are_refused_and_not_journalled),
+        WITH_SIGNER(the_hubs_own_names_get_server_certificates_of_the_right_authority),
+        WITH_SIGNER(more_certificates_a_minute_than_the_limit_have_to_wait),
+        WITH_SIGNER(a_code_works_once_also_after_the_signer_was_killed),
+        WITH_SIGNER(codes_hold_one_step_either_way_and_never_go_back),
+        WITH_SIGNER(wrong_codes_make_the_account_wait_and_a_right_one_ends_it),
+        WITH_SIGNER(a_factor_of_another_account_or_a_sealed_secret_is_no_factor),
+        WITH_SIGNER(a_question_far_from_the_signers_clock_is_refused),
+        WITH_SIGNER(what_one_label_sealed_only_that_label_opens_and_only_whole),
+        WITH_SIGNER(a_clip_has_one_key_for_ever_and_no_other_clip_has_it),
+        WITH_SIGNER(nonsense_is_answered_with_its_own_number),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
