@@ -98,12 +98,15 @@ void porch_tls_client_unref(porch_tls_client *c) {
     free(c);
 }
 
-/* Takes the kept ticket (each is used once: RFC 8446, C.4), unless the server's certificate has ended
- * since. */
+/* The kept ticket, unless the server's certificate has ended since. In TLS 1.3 each is used once (RFC 8446,
+ * C.4) and the next one comes at once; in 1.2 the same serves until it ends. */
 static SSL_SESSION *take_session(porch_tls_client *c) {
     (void)pthread_mutex_lock(&c->lock);
     SSL_SESSION *session = c->session;
-    c->session = NULL;
+    if (session != NULL && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
+        (void)SSL_SESSION_up_ref(session);
+    else
+        c->session = NULL;
     (void)pthread_mutex_unlock(&c->lock);
     if (session == NULL) return NULL;
     const X509 *server = SSL_SESSION_get0_peer(session);

@@ -121,6 +121,9 @@ SSL *porch_tls_conn_ssl(porch_tls_conn *c) {
 
 void porch_tls_free(porch_tls_conn *c) {
     if (c == NULL) return;
+    /* The library forbids resumption after an end without farewell, a rule that TLS 1.2 dropped (RFC 5246,
+     * 7.2.1) and that would cost every device a full handshake after each radio gap. */
+    if (!c->broken || c->gone) SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(c->ssl);
     porch_tls_server_unref(c->server);
     porch_tls_client_unref(c->client);
