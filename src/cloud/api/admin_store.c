@@ -1,6 +1,7 @@
-/* status, drain, ca.export-root: the hub as a whole. */
-#include <stdlib.h>
+/* status, drain, ca.export-root, backup: the hub as a whole. */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cloud/api/admin.h"
 #include "cloud/signer/signer_client.h"
@@ -68,6 +69,11 @@ static porch_err note_export(porch_db *db, void *ctx, porch_why *why) {
     return porch_trust_append(db, "ca.export-root", "operator", "ca:root", "{}", why);
 }
 
+static porch_err note_backup(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_trust_append(db, "hub.backup", "operator", "hub", "{}", why);
+}
+
 /* Says where the root's key lies; the command line, which runs as the owner, moves it: this process cannot
  * open OFFLINE. The decision is logged first. */
 static porch_err export_root(porch_admin_call *call) {
@@ -80,6 +86,31 @@ static porch_err export_root(porch_admin_call *call) {
     PORCH_TRY(porch_store_write(call->world->store, note_export, NULL, call->why));
     return json_object_set_new(call->result, "path", json_string(path)) == 0 ? PORCH_OK
                                                                              : PORCH_ERR_INTERNAL;
+}
+
+/* ---- backup
+ * ---------------------------------------------------------------------------------------------- */
+
+static void tell_progress(double done, void *ctx) {
+    porch_admin_progress(ctx, done, "copying the database");
+}
+
+/* A consistent copy of the database at DIR/run/backup.db, made while the hub goes on. The command line,
+ * which runs as the owner, packs and encrypts it with the rest and deletes it; a copy left over is
+ * replaced. */
+static porch_err backup(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    const porch_admin_world *w = call->world;
+    char path[4096];
+    PORCH_TRY(porch_admin_only(call, names));
+    if (w->store == NULL) return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its store");
+    PORCH_TRY(porch_path_join(w->dir, "run/backup.db", path, sizeof path));
+    if (unlink(path) < 0 && errno != ENOENT)
+        return porch_fail(call->why, PORCH_ERR_IO, "the old %s cannot be removed: %s", path,
+                          strerror(errno));
+    PORCH_TRY(porch_store_write(w->store, note_backup, NULL, call->why));
+    PORCH_TRY(porch_store_copy(w->store, path, tell_progress, call, call->why));
+    return json_object_set_new(call->result, "db", json_string(path)) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
 /* ---- trust.verify
@@ -102,6 +133,10 @@ static porch_err trust_verify(porch_admin_call *call) {
 }
 
 const porch_admin_command porch_admin_store_commands[] = {
-    {"status", status}, {"drain", drain}, {"ca.export-root", export_root}, {"trust.verify", trust_verify},
+    {"status", status},
+    {"drain", drain},
+    {"backup", backup},
+    {"ca.export-root", export_root},
+    {"trust.verify", trust_verify},
     {NULL, NULL},
 };

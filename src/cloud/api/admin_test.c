@@ -405,6 +405,32 @@ static void the_hub_as_a_whole_answers(void **state) {
     assert_int_equal(atomic_load(&b->drains), 1);
 }
 
+static void a_backup_copy_opens_as_a_store_and_replaces_the_one_before(void **state) {
+    bench *b = *state;
+    char path[160];
+    porch_why why;
+    (void)snprintf(path, sizeof path, "%s/run", b->lab.dir);
+    assert_int_equal(porch_dir_make(path, 0700, &why), PORCH_OK);
+    for (int round = 0; round < 2; round++) {
+        int fd = connect_client(b);
+        json_t *line = ask(fd, "{\"do\":\"backup\"}");
+        while (json_object_get(line, "progress") != NULL) {
+            json_decref(line);
+            line = read_line(fd);
+        }
+        const char *copy = text_of(json_object_get(line, "result"), "db");
+        store_lab other;
+        store_lab_make(&other);
+        (void)snprintf(path, sizeof path, "%s/hub.db", other.dir);
+        assert_int_equal(rename(copy, path), 0);
+        if (round == 0) assert_int_equal(link(path, copy), 0); /* one that was left over */
+        assert_int_equal(store_lab_open(&other), PORCH_OK);
+        store_lab_remove(&other);
+        json_decref(line);
+        close(fd);
+    }
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
 
 int main(void) {
@@ -423,6 +449,7 @@ int main(void) {
         WITH_BENCH(a_wrong_statement_registers_no_service),
         WITH_BENCH(households_are_added_and_listed),
         WITH_BENCH(the_hub_as_a_whole_answers),
+        WITH_BENCH(a_backup_copy_opens_as_a_store_and_replaces_the_one_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -230,6 +230,8 @@ static porch_err copy_snapshot(porch_db *from, void *ctx, porch_why *why) {
     porch_err e = code == SQLITE_OK ? PORCH_OK
                                     : porch_fail(why, PORCH_ERR_IO, "cannot open %s: %s", order->path,
                                                  sqlite3_errstr(code));
+    /* A copy that was cut off is deleted: it needs no journal of its own. */
+    if (e == PORCH_OK) (void)sqlite3_exec(to, "pragma journal_mode = off", NULL, NULL, NULL);
     if (e == PORCH_OK) e = copy_pages(from, to, order, why);
     (void)sqlite3_close_v2(to);
     return e;
