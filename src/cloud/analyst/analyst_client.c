@@ -1,6 +1,7 @@
 /* Keeps the one socket to the analyst behind a lock; everything that may wait happens on clip sockets. */
 #include "cloud/analyst/analyst_client.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -59,6 +60,19 @@ bool porch_analyst_client_attached(porch_analyst_client *c) {
     bool attached = c->fd >= 0;
     (void)pthread_mutex_unlock(&c->lock);
     return attached;
+}
+
+bool porch_analyst_client_alive(porch_analyst_client *c) {
+    uint8_t byte;
+    (void)pthread_mutex_lock(&c->lock);
+    if (c->fd >= 0) {
+        /* The analyst never writes here: an answer can only be the end. */
+        ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) set_fd(c, -1);
+    }
+    bool alive = c->fd >= 0;
+    (void)pthread_mutex_unlock(&c->lock);
+    return alive;
 }
 
 void porch_analyst_client_drop(porch_analyst_client *c) {

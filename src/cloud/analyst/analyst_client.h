@@ -17,6 +17,8 @@ void porch_analyst_client_attach(porch_analyst_client *c, int socket_fd);
 /* Called after each attach, from the thread that attached. One observer. */
 void porch_analyst_client_on_attach(porch_analyst_client *c, void (*fn)(void *ctx), void *ctx);
 bool porch_analyst_client_attached(porch_analyst_client *c);
+/* False when the analyst has gone, known or not until now (then its socket is closed here). */
+bool porch_analyst_client_alive(porch_analyst_client *c);
 /* Closes the socket: the analyst and its children end, the supervisor starts it anew. */
 void porch_analyst_client_drop(porch_analyst_client *c);
 

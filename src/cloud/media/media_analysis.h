@@ -23,7 +23,7 @@ typedef struct {
     char event[PORCH_MEDIA_UID];
     char clip[PORCH_MEDIA_UID];
     porch_media_owner owner;
-    uint64_t at_ms; /* capture time of the picture: the event's time plus the place in the clip */
+    uint64_t at_ms; /* the event's time; when the event has not arrived yet, the time of finding */
     double score;   /* the detector's; above media.person_score */
     porch_media_box box;
     uint32_t agreeing;   /* of the last five sampled frames, how many agree */

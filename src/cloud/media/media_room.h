@@ -1,0 +1,76 @@
+/* What the files of this room share, and nobody else sees. */
+#ifndef PORCH_CLOUD_MEDIA_MEDIA_ROOM_H
+#define PORCH_CLOUD_MEDIA_MEDIA_ROOM_H
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "cloud/media/media.h"
+#include "cloud/media/media_analysis.h"
+#include "cloud/media/media_clip.h"
+#include "cloud/media/media_event.h"
+#include "cloud/media/media_upload.h"
+
+typedef struct media_analysis media_analysis;
+typedef struct media_events media_events;
+typedef struct media_feed media_feed;
+typedef struct media_uploads media_uploads;
+
+struct porch_media {
+    porch_media_config config;
+    char clips[PATH_MAX]; /* dir/clips */
+    media_events *events;
+    media_uploads *uploads;
+    media_analysis *analysis; /* NULL: nothing is analysed */
+    void (*on_event)(const porch_media_event *event, void *ctx);
+    void *on_event_ctx;
+    void (*on_clip)(const porch_media_clip_info *clip, void *ctx);
+    void *on_clip_ctx;
+    porch_err (*on_person)(porch_db *db, const porch_media_person *person, void *ctx, porch_why *why);
+    void *on_person_ctx;
+};
+
+/* ---- media_event.c ---- */
+porch_err media_events_open(porch_media *m, media_events **ret, porch_why *why);
+void media_events_close(media_events *e);
+/* When the event became durable, Unix ms; 0 when this run of the hub does not know. */
+uint64_t media_events_durable_ms(media_events *e, const char *uid);
+/* Reads one clip row. NOT_FOUND. */
+porch_err media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why);
+/* A uid: 32 lower-case hex digits. Guards every path that is made of one. */
+bool media_uid_good(const char *text);
+
+/* ---- media_clip.c ---- */
+/* dir/clips/<id>.clip or .index */
+void media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
+void media_clip_delete_files(const porch_media *m, const char *clip);
+
+/* ---- media_upload.c ---- */
+porch_err media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
+void media_uploads_close(media_uploads *u);
+/* Bytes that a household keeps changed outside of uploads: an indexed copy was made, a clip deleted. */
+void media_uploads_account(porch_media *m, const char *household, int64_t bytes);
+/* Gives up unfinished uploads begun before `before_ms`. */
+porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why);
+
+/* ---- media_analysis.c: the uploads' end of it. All quick; a NULL feed may be passed everywhere. ---- */
+porch_err media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);
+porch_err media_analysis_start(media_analysis *a, porch_why *why);
+void media_analysis_close(media_analysis *a);
+/* A live clip whose bytes will follow from offset 0; takes over what an interrupted upload of the same
+ * clip has fed. NULL when there is no room: the clip is analysed when it is complete. */
+media_feed *media_feed_open(porch_media *m, const char *clip, const char *event,
+                            const porch_media_owner *owner);
+/* Bytes at `offset`; what the feed has already is skipped. */
+void media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes);
+void media_feed_first_byte(media_feed *f, uint64_t at_ms);
+/* Complete: `bytes` in all. Gives the feed back. */
+void media_feed_complete(media_feed *f, uint64_t bytes);
+/* The upload paused: the analysis waits for it a while. Gives the feed back. */
+void media_feed_pause(media_feed *f);
+/* The clip starts again from nothing. Gives the feed back. */
+void media_feed_cancel(media_feed *f);
+/* A clip is complete that was not fed: look into the backlog. */
+void media_analysis_wake(porch_media *m);
+
+#endif

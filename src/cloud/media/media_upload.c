@@ -1,0 +1,659 @@
+/* Every unfinished clip is a `part`: a small record in memory that knows whose it is, how much of it is
+ * there, and who is appending to it now. The file itself says what is durable; the database learns of a
+ * clip when it begins and when it is complete, and of nothing in between.
+ *
+ * Locks: uploads.lock guards the list and the sums, for moments only; upload.lock guards one file and is
+ * held over disk work. Never take uploads.lock and then wait for an upload.lock. */
+#include "cloud/media/media_upload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/media/media_file.h"
+#include "cloud/media/media_room.h"
+#include "crypto/random.h"
+#include "crypto/sha256.h"
+#include "os/clock.h"
+#include "os/log.h"
+
+typedef struct part {
+    struct part *next;
+    char id[PORCH_MEDIA_UID];
+    char event[PORCH_MEDIA_UID];
+    porch_media_owner owner;
+    uint64_t created_ms, first_byte_ms;
+    uint64_t bytes;             /* appended, durable or not */
+    porch_media_upload *active; /* who appends now */
+} part;
+
+typedef struct household {
+    struct household *next;
+    char name[65];
+    uint64_t bytes; /* of complete clips and their copies */
+} household;
+
+struct media_uploads {
+    porch_media *media;
+    pthread_mutex_t lock;
+    part *parts;
+    household *households;
+};
+
+struct porch_media_upload {
+    porch_media *media;
+    part *part;    /* NULL once the clip is no longer this handle's */
+    unsigned refs; /* under uploads.lock */
+    pthread_mutex_t lock;
+    bool dead; /* taken over, finished or failed */
+    char path[PATH_MAX];
+    char id[PORCH_MEDIA_UID];
+    uint8_t key[32];
+    porch_media_file *file;
+    porch_sha256_state *hash;
+    media_feed *feed;
+    uint64_t durable;
+};
+
+static void lock(media_uploads *u) {
+    (void)pthread_mutex_lock(&u->lock);
+}
+
+static void unlock(media_uploads *u) {
+    (void)pthread_mutex_unlock(&u->lock);
+}
+
+/* ---- what is there: called with uploads.lock held ---- */
+
+static part *find_part(media_uploads *u, const char *clip) {
+    part *p = u->parts;
+    while (p != NULL && strcmp(p->id, clip) != 0)
+        p = p->next;
+    return p;
+}
+
+static household *household_of(media_uploads *u, const char *name) {
+    household *h = u->households;
+    while (h != NULL && strcmp(h->name, name) != 0)
+        h = h->next;
+    if (h == NULL && (h = calloc(1, sizeof *h)) != NULL) {
+        (void)porch_bytes_to_text(porch_bytes_of(name), h->name, sizeof h->name);
+        h->next = u->households;
+        u->households = h;
+    }
+    return h;
+}
+
+static uint64_t household_bytes(media_uploads *u, const char *name) {
+    const household *h = household_of(u, name);
+    uint64_t sum = h != NULL ? h->bytes : 0;
+    for (const part *p = u->parts; p != NULL; p = p->next) {
+        if (strcmp(p->owner.household, name) == 0) sum += p->bytes;
+    }
+    return sum;
+}
+
+static part *add_part(media_uploads *u, const char *clip, const char *event, const porch_media_owner *owner,
+                      uint64_t created_ms) {
+    part *p = find_part(u, clip);
+    if (p != NULL) return p;
+    p = calloc(1, sizeof *p);
+    if (p == NULL) return NULL;
+    memcpy(p->id, clip, sizeof p->id);
+    memcpy(p->event, event, sizeof p->event);
+    p->owner = *owner;
+    p->created_ms = created_ms;
+    p->next = u->parts;
+    u->parts = p;
+    return p;
+}
+
+static void drop_part(media_uploads *u, part *gone) {
+    part **at = &u->parts;
+    while (*at != NULL && *at != gone)
+        at = &(*at)->next;
+    if (*at == gone) *at = gone->next;
+    free(gone);
+}
+
+static void account(media_uploads *u, const char *name, int64_t bytes) {
+    household *h = household_of(u, name);
+    if (h == NULL) return;
+    if (bytes >= 0) {
+        h->bytes += (uint64_t)bytes;
+    } else {
+        uint64_t less = (uint64_t)-bytes;
+        h->bytes = h->bytes > less ? h->bytes - less : 0;
+    }
+}
+
+void media_uploads_account(porch_media *m, const char *name, int64_t bytes) {
+    lock(m->uploads);
+    account(m->uploads, name, bytes);
+    unlock(m->uploads);
+}
+
+/* ---- begin ---- */
+
+typedef struct {
+    const porch_media_owner *owner;
+    char event[PORCH_MEDIA_UID];
+    char clip[PORCH_MEDIA_UID];
+    uint64_t now_ms;
+    bool known;
+} begin;
+
+static porch_err find_clip(porch_db *db, void *ctx, porch_why *why) {
+    begin *b = ctx;
+    porch_db_query *q = porch_db_prepare(db, "select id from clip where event = ?1", why);
+    porch_db_bind_str(q, 1, b->event);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) b->known = porch_bytes_to_text(porch_db_text(q, 0), b->clip, sizeof b->clip);
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err insert_clip(porch_db *db, void *ctx, porch_why *why) {
+    begin *b = ctx;
+    PORCH_TRY(find_clip(db, b, why)); /* two requests may have raced to here */
+    if (b->known) return PORCH_OK;
+    porch_db_query *q = porch_db_prepare(db,
+                                         "insert into clip (id, event, device, product, household, "
+                                         "created_ms) values (?1, ?2, ?3, ?4, ?5, ?6)",
+                                         why);
+    porch_db_bind_str(q, 1, b->clip);
+    porch_db_bind_str(q, 2, b->event);
+    porch_db_bind_str(q, 3, b->owner->device);
+    porch_db_bind_str(q, 4, b->owner->product);
+    porch_db_bind_str(q, 5, b->owner->household);
+    porch_db_bind_i64(q, 6, (int64_t)b->now_ms);
+    return porch_db_execute(q, why);
+}
+
+/* Whether the household and the device may begin one more. */
+static porch_err admit(porch_media *m, const porch_media_owner *owner, porch_why *why) {
+    const porch_settings *s = m->config.settings;
+    uint32_t unfinished = 0;
+    lock(m->uploads);
+    uint64_t used = household_bytes(m->uploads, owner->household);
+    for (const part *p = m->uploads->parts; p != NULL; p = p->next) {
+        if (strcmp(p->owner.device, owner->device) == 0) unfinished++;
+    }
+    unlock(m->uploads);
+    if (used >= s->media_household_bytes) {
+        return porch_fail(
+            why, PORCH_ERR_FULL,
+            "household %s has used its quota of clips (media.household_bytes); old ones end by "
+            "media.keep_days",
+            owner->household);
+    }
+    if (unfinished >= s->media_uploads_per_device) {
+        return porch_fail(why, PORCH_ERR_BUSY,
+                          "device %s has %u unfinished clips (media.uploads_per_device); finish one first",
+                          owner->device, unfinished);
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owner, const char *device_event,
+                                   uint64_t now_ms, char clip[PORCH_MEDIA_UID], bool *made,
+                                   porch_why *why) {
+    begin b = {.owner = owner, .now_ms = now_ms};
+    porch_media_event_uid(owner->device, porch_bytes_of(device_event), b.event);
+    PORCH_TRY(porch_store_read(m->config.store, find_clip, &b, why));
+    *made = !b.known;
+    if (!b.known) {
+        PORCH_TRY(admit(m, owner, why));
+        porch_random_id(b.clip);
+        PORCH_TRY(porch_store_write(m->config.store, insert_clip, &b, why));
+        *made = !b.known;
+        lock(m->uploads);
+        part *p = add_part(m->uploads, b.clip, b.event, owner, now_ms);
+        unlock(m->uploads);
+        if (p == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
+    }
+    memcpy(clip, b.clip, sizeof b.clip);
+    return PORCH_OK;
+}
+
+/* ---- open ---- */
+
+static porch_err row_of(porch_media *m, const char *device, const char *clip, porch_media_clip_info *info,
+                        porch_why *why) {
+    if (!media_uid_good(clip)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such clip");
+    PORCH_TRY(porch_media_clip_get(m, clip, info, why));
+    if (strcmp(info->owner.device, device) != 0) {
+        return porch_fail(why, PORCH_ERR_DENIED, "the clip is not of device %s", device);
+    }
+    return PORCH_OK;
+}
+
+static void free_upload(porch_media_upload *u) {
+    porch_media_file_close(u->file);
+    porch_sha256_free(u->hash);
+    (void)pthread_mutex_destroy(&u->lock);
+    porch_wipe(u->key, sizeof u->key);
+    free(u);
+}
+
+static void let_go(porch_media_upload *u) {
+    media_uploads *all = u->media->uploads;
+    lock(all);
+    bool last = --u->refs == 0;
+    if (u->part != NULL && u->part->active == u && last) u->part->active = NULL;
+    unlock(all);
+    if (last) free_upload(u);
+}
+
+/* Makes durable what there is. Called with u->lock held. */
+static porch_err sync_upload(porch_media_upload *u, porch_why *why) {
+    if (u->file == NULL) return PORCH_ERR_STATE;
+    porch_err e = porch_media_file_sync(u->file, why);
+    if (e == PORCH_OK) u->durable = porch_media_file_bytes(u->file);
+    return e;
+}
+
+/* Called with u->lock held: the handle answers CLOSED from now on, its file is shut. */
+static void retire(porch_media_upload *u) {
+    u->dead = true;
+    media_feed_pause(u->feed);
+    u->feed = NULL;
+    porch_media_file_close(u->file);
+    u->file = NULL;
+}
+
+/* Puts a new handle, locked, in the place of whoever appends to the clip now. */
+static porch_err take_place(porch_media *m, const porch_media_clip_info *info, porch_media_upload **ret,
+                            porch_why *why) {
+    media_uploads *all = m->uploads;
+    porch_media_upload *u = calloc(1, sizeof *u), *old = NULL;
+    if (u == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
+    u->media = m;
+    u->refs = 1;
+    (void)pthread_mutex_init(&u->lock, NULL);
+    (void)pthread_mutex_lock(&u->lock);
+    memcpy(u->id, info->id, sizeof u->id);
+    media_clip_path(m, u->id, false, u->path);
+    lock(all);
+    part *p = find_part(all, info->id);
+    if (p != NULL) {
+        old = p->active;
+        if (old != NULL) {
+            old->refs++;
+            old->part = NULL;
+        }
+        u->part = p;
+        p->active = u;
+    }
+    unlock(all);
+    if (p == NULL) { /* it was completed or given up since the row was read */
+        (void)pthread_mutex_unlock(&u->lock);
+        free_upload(u);
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "the clip is no longer being uploaded");
+    }
+    if (old != NULL) {
+        (void)pthread_mutex_lock(&old->lock);
+        if (!old->dead) (void)sync_upload(old, NULL);
+        retire(old);
+        (void)pthread_mutex_unlock(&old->lock);
+        let_go(old);
+    }
+    *ret = u;
+    return PORCH_OK;
+}
+
+typedef struct {
+    porch_media_upload *upload;
+    uint64_t at;
+} refill;
+
+static void take_stored(porch_bytes plain, void *ctx) {
+    refill *r = ctx;
+    porch_sha256_update(r->upload->hash, plain);
+    media_feed_bytes(r->upload->feed, r->at, plain);
+    r->at += plain.len;
+}
+
+static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, porch_why *why) {
+    refill r = {u, 0};
+    u->hash = porch_sha256_new();
+    PORCH_TRY(porch_signer_clip_key(u->media->config.signer, u->id, u->key, why));
+    u->feed = media_feed_open(u->media, u->id, info->event, &info->owner);
+    porch_err e = porch_media_file_resume(u->path, u->id, u->key, take_stored, &r, &u->file, why);
+    /* Nothing durable yet: no file, or one whose header was torn by a power cut. */
+    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_SIGNATURE) {
+        porch_media_file_drop_tail(u->path);
+        e = porch_media_file_create(u->path, PORCH_MEDIA_FILE_ORIGINAL, u->id, u->key, &u->file, why);
+    }
+    if (e == PORCH_OK) u->durable = porch_media_file_bytes(u->file);
+    return e;
+}
+
+static void set_bytes(porch_media_upload *u) {
+    media_uploads *all = u->media->uploads;
+    lock(all);
+    if (u->part != NULL) u->part->bytes = u->file != NULL ? porch_media_file_bytes(u->file) : 0;
+    unlock(all);
+}
+
+porch_err porch_media_upload_open(porch_media *m, const char *device, const char *clip, uint64_t offset,
+                                  porch_media_upload **ret, uint64_t *at, porch_why *why) {
+    porch_media_clip_info info;
+    porch_media_upload *u = NULL;
+    PORCH_TRY(row_of(m, device, clip, &info, why));
+    if (info.state == PORCH_MEDIA_CLIP_COMPLETE) {
+        *at = info.bytes;
+        return porch_fail(why, PORCH_ERR_STATE, "the clip is complete at offset %llu",
+                          (unsigned long long)info.bytes);
+    }
+    PORCH_TRY(take_place(m, &info, &u, why));
+    porch_err e = load(u, &info, why);
+    if (e == PORCH_OK) {
+        set_bytes(u);
+        *at = u->durable;
+        if (offset != u->durable) {
+            e = porch_fail(why, PORCH_ERR_STATE, "offset %llu is wrong: the clip goes on at offset %llu",
+                           (unsigned long long)offset, (unsigned long long)u->durable);
+        }
+    }
+    if (e != PORCH_OK) retire(u);
+    (void)pthread_mutex_unlock(&u->lock);
+    if (e != PORCH_OK) {
+        let_go(u);
+        return e;
+    }
+    *ret = u;
+    return PORCH_OK;
+}
+
+porch_err porch_media_upload_status(porch_media *m, const char *device, const char *clip,
+                                    porch_media_upload_info *ret, porch_why *why) {
+    porch_media_clip_info info;
+    PORCH_TRY(row_of(m, device, clip, &info, why));
+    ret->most_bytes = m->config.settings->media_clip_bytes;
+    ret->complete = info.state == PORCH_MEDIA_CLIP_COMPLETE;
+    ret->offset = info.bytes;
+    if (ret->complete) return PORCH_OK;
+
+    lock(m->uploads);
+    part *p = find_part(m->uploads, clip);
+    porch_media_upload *u = p != NULL ? p->active : NULL;
+    if (u != NULL) u->refs++;
+    unlock(m->uploads);
+    if (u != NULL) {
+        porch_err e = PORCH_ERR_CLOSED;
+        (void)pthread_mutex_lock(&u->lock);
+        if (!u->dead) e = sync_upload(u, why);
+        ret->offset = u->durable;
+        (void)pthread_mutex_unlock(&u->lock);
+        let_go(u);
+        if (e != PORCH_ERR_CLOSED) return e;
+    }
+    /* Nobody appends: what the disk holds, found by opening it once. */
+    uint64_t at = 0;
+    u = NULL;
+    porch_err e = porch_media_upload_open(m, device, clip, UINT64_MAX, &u, &at, why);
+    porch_media_upload_close(u);
+    ret->offset = at;
+    return e == PORCH_ERR_STATE ? PORCH_OK : e;
+}
+
+/* ---- append, pause, finish ---- */
+
+static porch_err check_room(porch_media_upload *u, size_t more, porch_why *why) {
+    const porch_settings *s = u->media->config.settings;
+    media_uploads *all = u->media->uploads;
+    uint64_t most = s->media_clip_bytes, now = porch_media_file_bytes(u->file);
+    if (now > most || more > most - now) {
+        return porch_fail(why, PORCH_ERR_LIMIT,
+                          "the clip passes the limit of %llu bytes (media.clip_bytes)",
+                          (unsigned long long)most);
+    }
+    porch_err e = PORCH_OK;
+    lock(all);
+    if (u->part == NULL) {
+        e = porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
+    } else if (household_bytes(all, u->part->owner.household) + more > s->media_household_bytes) {
+        e = porch_fail(why, PORCH_ERR_FULL,
+                       "household %s has used its quota of clips (media.household_bytes)",
+                       u->part->owner.household);
+    } else {
+        u->part->bytes += more;
+        if (now == 0 && more > 0 && u->part->first_byte_ms == 0) {
+            u->part->first_byte_ms = porch_clock_ms();
+        }
+    }
+    unlock(all);
+    return e;
+}
+
+static porch_err append(porch_media_upload *u, porch_bytes bytes, porch_why *why) {
+    uint64_t offset = porch_media_file_bytes(u->file);
+    PORCH_TRY(check_room(u, bytes.len, why));
+    PORCH_TRY(porch_media_file_append(u->file, bytes, why));
+    porch_sha256_update(u->hash, bytes);
+    if (offset == 0) media_feed_first_byte(u->feed, porch_clock_ms());
+    media_feed_bytes(u->feed, offset, bytes);
+    return PORCH_OK;
+}
+
+porch_err porch_media_upload_append(porch_media_upload *u, porch_bytes bytes, porch_why *why) {
+    if (bytes.len == 0) return PORCH_OK;
+    (void)pthread_mutex_lock(&u->lock);
+    porch_err e = u->dead ? porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip")
+                          : append(u, bytes, why);
+    if (e != PORCH_OK && !u->dead) {
+        /* What was taken before the refusal is kept, as far as the disk lets us. */
+        (void)sync_upload(u, NULL);
+        set_bytes(u);
+        retire(u);
+    }
+    (void)pthread_mutex_unlock(&u->lock);
+    return e;
+}
+
+porch_err porch_media_upload_pause(porch_media_upload *u, uint64_t *durable, porch_why *why) {
+    (void)pthread_mutex_lock(&u->lock);
+    porch_err e = u->dead ? porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip")
+                          : sync_upload(u, why);
+    if (e == PORCH_OK) *durable = u->durable;
+    (void)pthread_mutex_unlock(&u->lock);
+    return e;
+}
+
+typedef struct {
+    const char *clip;
+    uint64_t bytes, now_ms, first_byte_ms;
+    const uint8_t *sha256;
+    porch_media_clip_info info;
+} finish;
+
+static porch_err store_complete(porch_db *db, void *ctx, porch_why *why) {
+    finish *f = ctx;
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "update clip set state = 1, bytes = ?2, sha256 = ?3, complete_ms = ?4, "
+                         "first_byte_ms = ?5 where id = ?1 and state = 0",
+                         why);
+    porch_db_bind_str(q, 1, f->clip);
+    porch_db_bind_i64(q, 2, (int64_t)f->bytes);
+    porch_db_bind_blob(q, 3, (porch_bytes){f->sha256, 32});
+    porch_db_bind_i64(q, 4, (int64_t)f->now_ms);
+    porch_db_bind_i64(q, 5, (int64_t)f->first_byte_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    return media_clip_row(db, f->clip, &f->info, why);
+}
+
+static porch_err forget_analysis(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update clip set analysis = 0, attempts = 0, analysis_why = null where id = ?1", why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+/* Back to an empty clip with a new salt, so that no old chunk or tail fits any more. */
+static porch_err start_again(porch_media_upload *u, porch_why *why) {
+    media_feed_cancel(u->feed);
+    u->feed = NULL;
+    porch_media_file_close(u->file);
+    u->file = NULL;
+    PORCH_TRY(porch_store_write(u->media->config.store, forget_analysis, u->id, why));
+    PORCH_TRY(porch_media_file_create(u->path, PORCH_MEDIA_FILE_ORIGINAL, u->id, u->key, &u->file, why));
+    porch_media_file_drop_tail(u->path);
+    PORCH_TRY(sync_upload(u, why));
+    return porch_fail(why, PORCH_ERR_HASH,
+                      "the hash over the clip is not the one announced; send it again from 0");
+}
+
+static porch_err complete(porch_media_upload *u, finish *f, porch_why *why) {
+    media_uploads *all = u->media->uploads;
+    f->bytes = porch_media_file_bytes(u->file);
+    lock(all);
+    f->first_byte_ms = u->part != NULL ? u->part->first_byte_ms : 0;
+    bool mine = u->part != NULL;
+    unlock(all);
+    if (!mine) return porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
+    PORCH_TRY(porch_media_file_finish(u->file, why));
+    PORCH_TRY(porch_store_write(u->media->config.store, store_complete, f, why));
+    porch_media_file_drop_tail(u->path);
+    lock(all);
+    part *p = find_part(all, u->id);
+    if (p != NULL) {
+        if (p->active != NULL) p->active->part = NULL;
+        account(all, p->owner.household, (int64_t)f->bytes);
+        drop_part(all, p);
+    }
+    u->part = NULL;
+    unlock(all);
+    if (u->feed != NULL) {
+        media_feed_complete(u->feed, f->bytes);
+        u->feed = NULL;
+    }
+    media_analysis_wake(u->media);
+    return PORCH_OK;
+}
+
+porch_err porch_media_upload_finish(porch_media_upload *u, const uint8_t sha256[32], uint64_t now_ms,
+                                    porch_why *why) {
+    porch_media *m = u->media;
+    uint8_t digest[PORCH_SHA256_BYTES];
+    finish f = {.clip = u->id, .now_ms = now_ms, .sha256 = sha256};
+    porch_err e;
+    (void)pthread_mutex_lock(&u->lock);
+    if (u->dead) {
+        e = porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
+    } else {
+        porch_sha256_peek(u->hash, digest);
+        bool same = porch_bytes_eq((porch_bytes){digest, 32}, (porch_bytes){sha256, 32});
+        e = same ? complete(u, &f, why) : start_again(u, why);
+        if (e != PORCH_OK) set_bytes(u);
+        retire(u);
+    }
+    (void)pthread_mutex_unlock(&u->lock);
+    if (e == PORCH_OK && m->on_clip != NULL) m->on_clip(&f.info, m->on_clip_ctx);
+    return e;
+}
+
+void porch_media_upload_close(porch_media_upload *u) {
+    if (u == NULL) return;
+    (void)pthread_mutex_lock(&u->lock);
+    if (!u->dead) {
+        porch_why why = {""};
+        porch_err e = sync_upload(u, &why);
+        if (e != PORCH_OK) {
+            porch_log(PORCH_LOG_WARN, "clip.not_durable", "clip", u->id, "reason", porch_why_text(&why, e),
+                      NULL);
+        }
+        retire(u);
+    }
+    (void)pthread_mutex_unlock(&u->lock);
+    let_go(u);
+}
+
+/* ---- the room's start and end ---- */
+
+static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
+    media_uploads *u = ctx;
+    char name[65];
+    porch_err e;
+    porch_db_query *q = porch_db_prepare(
+        db, "select household, sum(bytes + indexed_bytes) from clip where state = 1 group by household",
+        why);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        if (porch_bytes_to_text(porch_db_text(q, 0), name, sizeof name))
+            account(u, name, porch_db_i64(q, 1));
+    }
+    porch_db_finish(q);
+    if (e != PORCH_ERR_NOT_FOUND) return e;
+    q = porch_db_prepare(
+        db, "select id, event, device, product, household, created_ms from clip where state = 0", why);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        char id[PORCH_MEDIA_UID], event[PORCH_MEDIA_UID];
+        porch_media_owner owner;
+        if (porch_bytes_to_text(porch_db_text(q, 0), id, sizeof id) &&
+            porch_bytes_to_text(porch_db_text(q, 1), event, sizeof event) &&
+            porch_bytes_to_text(porch_db_text(q, 2), owner.device, sizeof owner.device) &&
+            porch_bytes_to_text(porch_db_text(q, 3), owner.product, sizeof owner.product) &&
+            porch_bytes_to_text(porch_db_text(q, 4), owner.household, sizeof owner.household)) {
+            (void)add_part(u, id, event, &owner, (uint64_t)porch_db_i64(q, 5));
+        }
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+porch_err media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why) {
+    media_uploads *u = calloc(1, sizeof *u);
+    if (u == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for uploads");
+    u->media = m;
+    (void)pthread_mutex_init(&u->lock, NULL);
+    *ret = u;
+    PORCH_TRY(porch_store_read(m->config.store, load_sums, u, why));
+    for (part *p = u->parts; p != NULL; p = p->next) {
+        char path[PATH_MAX];
+        media_clip_path(m, p->id, false, path);
+        p->bytes = porch_media_file_size(path);
+    }
+    return PORCH_OK;
+}
+
+void media_uploads_close(media_uploads *u) {
+    if (u == NULL) return;
+    while (u->parts != NULL) {
+        porch_media_upload *active = u->parts->active;
+        if (active != NULL) active->part = NULL;
+        drop_part(u, u->parts);
+    }
+    while (u->households != NULL) {
+        household *h = u->households;
+        u->households = h->next;
+        free(h);
+    }
+    (void)pthread_mutex_destroy(&u->lock);
+    free(u);
+}
+
+static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "delete from clip where id = ?1 and state = 0", why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why) {
+    for (;;) {
+        char id[PORCH_MEDIA_UID] = "";
+        lock(m->uploads);
+        for (const part *p = m->uploads->parts; p != NULL && id[0] == '\0'; p = p->next) {
+            if (p->created_ms < before_ms && p->active == NULL) memcpy(id, p->id, sizeof id);
+        }
+        unlock(m->uploads);
+        if (id[0] == '\0') return PORCH_OK;
+        PORCH_TRY(porch_store_write(m->config.store, delete_unfinished, id, why));
+        lock(m->uploads);
+        part *p = find_part(m->uploads, id);
+        if (p != NULL && p->active != NULL) p->active->part = NULL;
+        if (p != NULL) drop_part(m->uploads, p);
+        unlock(m->uploads);
+        media_clip_delete_files(m, id);
+        porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", id, NULL);
+    }
+}
