@@ -14,6 +14,15 @@ static porch_err need_accounts(const porch_admin_call *call) {
                       "the hub does not serve people now; start it with 'porchlightd DIR'");
 }
 
+/* Before a link is made: one that leads nowhere would only spend its hour. */
+static porch_err need_door(const porch_admin_call *call) {
+    const porch_admin_world *w = call->world;
+    if (w->port[2] == 0 && w->settings->hub_https_port == 0)
+        return porch_fail(call->why, PORCH_ERR_STATE,
+                          "the hub chooses its port when it starts; start it first");
+    return need_accounts(call);
+}
+
 /* https://HOST:PORT/setup#TOKEN with the first of the hub's names: the part after '#' is never sent to a
  * server or a log. */
 static porch_err answer_link(porch_admin_call *call, const char *token, uint64_t expires_ms) {
@@ -41,7 +50,7 @@ static porch_err setup_link(porch_admin_call *call) {
     char token[PORCH_SETUP_TOKEN_TEXT];
     uint64_t expires_ms = 0;
     PORCH_TRY(porch_admin_only(call, names));
-    PORCH_TRY(need_accounts(call));
+    PORCH_TRY(need_door(call));
     PORCH_TRY(porch_setup_issue(call->world->accounts, "operator", porch_clock_ms(), token, &expires_ms,
                                 call->why));
     porch_err e = answer_link(call, token, expires_ms);
@@ -56,7 +65,7 @@ static porch_err user_reset(porch_admin_call *call) {
     uint64_t expires_ms = 0;
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text(call, "name", &name));
-    PORCH_TRY(need_accounts(call));
+    PORCH_TRY(need_door(call));
     PORCH_TRY(porch_setup_reset(call->world->accounts, "operator", name, porch_clock_ms(), token,
                                 &expires_ms, call->why));
     porch_err e = answer_link(call, token, expires_ms);
