@@ -307,6 +307,10 @@ void porch_api_events_stream(porch_http_exchange *x) {
     porch_session session;
     char hello[ID_BYTES + 32];
     if (!porch_api_session(x, &session)) return;
+    if (strcmp(porch_http_method(x), "HEAD") == 0) {
+        (void)porch_http_reply(x, 200, "text/event-stream", PORCH_LIT(""));
+        return;
+    }
     subscriber *s = calloc(1, sizeof *s);
     if (s == NULL) {
         porch_api_refuse(x, PORCH_ERR_NO_SPACE, NULL);
