@@ -105,7 +105,7 @@ static int on_ticket_make(SSL *ssl, void *ctx) {
 
 static SSL_TICKET_RETURN on_ticket_open(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                         size_t name_len, SSL_TICKET_STATUS status, void *ctx) {
-    (void)ssl, (void)name, (void)name_len;
+    (void)name, (void)name_len;
     const porch_tickets *t = ctx;
     if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -115,8 +115,10 @@ static SSL_TICKET_RETURN on_ticket_open(SSL *ssl, SSL_SESSION *session, const un
     if (SSL_SESSION_get0_ticket_appdata(session, &at, &len) != 1 || len != sizeof began)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     memcpy(&began, at, sizeof began);
-    return t->now_s() - began >= t->lifetime_s ? SSL_TICKET_RETURN_IGNORE_RENEW
-                                               : SSL_TICKET_RETURN_USE_RENEW;
+    if (t->now_s() - began >= t->lifetime_s) return SSL_TICKET_RETURN_IGNORE_RENEW;
+    /* In TLS 1.3 every connection brings the next ticket; in 1.2 one serves as long as its key seals. */
+    bool renew = SSL_version(ssl) >= TLS1_3_VERSION || status == SSL_TICKET_SUCCESS_RENEW;
+    return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
 
 bool porch_tickets_use(porch_tickets *t, SSL_CTX *ctx, uint32_t lifetime_s) {
