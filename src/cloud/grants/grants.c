@@ -40,7 +40,7 @@ static shared_policy *shared_of(const porch_access_policy *p) {
 /* ---- opening and reloading ------------------------------------------------------------------------- */
 
 static porch_err read_model(porch_db *db, void *ctx, porch_why *why) {
-    return grants_model_read(db, ctx, why);
+    return porch_grants_model_read(db, ctx, why);
 }
 
 static porch_err take_model(porch_grants *g, porch_why *why) {
@@ -50,7 +50,7 @@ static porch_err take_model(porch_grants *g, porch_why *why) {
     grants_model old = g->model;
     g->model = fresh;
     pthread_rwlock_unlock(&g->lock);
-    grants_model_free(&old);
+    porch_grants_model_free(&old);
     return PORCH_OK;
 }
 
@@ -73,7 +73,7 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
 
 void porch_grants_close(porch_grants *g) {
     if (g == NULL) return;
-    grants_model_free(&g->model);
+    porch_grants_model_free(&g->model);
     pthread_rwlock_destroy(&g->lock);
     free(g);
 }
@@ -137,7 +137,7 @@ static porch_err gather_statement(gathering *to, const porch_registry_entry *ent
 static porch_err gather(const grants_model *m, const porch_registry_entry *entry, gathering *to) {
     for (size_t i = 0; i < m->count; i++) {
         const grants_group *g = &m->groups[i];
-        if (!grants_group_holds(g, entry)) continue;
+        if (!porch_grants_group_holds(g, entry)) continue;
         for (size_t k = 0; k < g->statement_count; k++)
             PORCH_TRY(gather_statement(to, entry, &g->statements[k], (uint32_t)(i << 12 | (k & 0xfff))));
     }
@@ -219,7 +219,7 @@ void porch_grants_explain(porch_grants *g, const porch_registry_entry *entry, in
 porch_err porch_grants_group(porch_grants *g, const char *group,
                              void (*fn)(const porch_grants_statement *, void *), void *ctx) {
     pthread_rwlock_rdlock(&g->lock);
-    const grants_group *found = grants_model_find(&g->model, group);
+    const grants_group *found = porch_grants_model_find(&g->model, group);
     for (size_t i = 0; found != NULL && i < found->statement_count; i++)
         fn(&found->statements[i], ctx);
     pthread_rwlock_unlock(&g->lock);

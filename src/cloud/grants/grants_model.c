@@ -88,7 +88,7 @@ static porch_err take_all(grants_model *m, porch_db *db, const char *sql, take_r
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-porch_err grants_model_read(porch_db *db, grants_model *ret, porch_why *why) {
+porch_err porch_grants_model_read(porch_db *db, grants_model *ret, porch_why *why) {
     grants_model m = {0};
     porch_err e = take_all(&m, db, "select name from access_group order by name", take_group, why);
     if (e == PORCH_OK)
@@ -101,14 +101,14 @@ porch_err grants_model_read(porch_db *db, grants_model *ret, porch_why *why) {
                      "group_name, position",
                      take_statement, why);
     if (e != PORCH_OK) {
-        grants_model_free(&m);
+        porch_grants_model_free(&m);
         return e;
     }
     *ret = m;
     return PORCH_OK;
 }
 
-void grants_model_free(grants_model *m) {
+void porch_grants_model_free(grants_model *m) {
     for (size_t i = 0; i < m->count; i++) {
         free(m->groups[i].members);
         free(m->groups[i].statements);
@@ -117,7 +117,7 @@ void grants_model_free(grants_model *m) {
     *m = (grants_model){0};
 }
 
-const grants_group *grants_model_find(const grants_model *m, const char *name) {
+const grants_group *porch_grants_model_find(const grants_model *m, const char *name) {
     return find(m, porch_bytes_of(name));
 }
 
@@ -138,7 +138,7 @@ static bool member_is(const grants_member *m, const porch_registry_entry *entry)
     return false;
 }
 
-bool grants_group_holds(const grants_group *g, const porch_registry_entry *entry) {
+bool porch_grants_group_holds(const grants_group *g, const porch_registry_entry *entry) {
     for (size_t i = 0; i < g->member_count; i++)
         if (member_is(&g->members[i], entry)) return true;
     return false;

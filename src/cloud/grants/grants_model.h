@@ -37,10 +37,10 @@ typedef struct {
 
 /* A porch_store_fn's work: reads all of it. An unreadable statement is an error: nothing is guessed about
  * who may do what. */
-porch_err grants_model_read(porch_db *db, grants_model *ret, porch_why *why);
-void grants_model_free(grants_model *m);
-const grants_group *grants_model_find(const grants_model *m, const char *name);
+porch_err porch_grants_model_read(porch_db *db, grants_model *ret, porch_why *why);
+void porch_grants_model_free(grants_model *m);
+const grants_group *porch_grants_model_find(const grants_model *m, const char *name);
 /* Does the group apply to this principal? */
-bool grants_group_holds(const grants_group *g, const porch_registry_entry *entry);
+bool porch_grants_group_holds(const grants_group *g, const porch_registry_entry *entry);
 
 #endif

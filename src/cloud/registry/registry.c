@@ -9,7 +9,7 @@ const char *porch_principal_kind_name(porch_principal_kind kind) {
     return porch_identity_kind_text(kind);
 }
 
-registry_table *registry_principals(porch_registry *r, porch_principal_kind kind) {
+registry_table *porch_registry_principals(porch_registry *r, porch_principal_kind kind) {
     return kind == PORCH_PRINCIPAL_DEVICE ? &r->devices : &r->services;
 }
 
@@ -51,7 +51,7 @@ porch_err porch_registry_open(porch_store *store, const porch_settings *settings
     r->certificates.by_fingerprint = true;
     pthread_mutex_init(&r->change, NULL);
     pthread_rwlock_init(&r->lock, NULL);
-    porch_err e = porch_store_read(store, registry_load, r, why);
+    porch_err e = porch_store_read(store, porch_registry_load, r, why);
     if (e != PORCH_OK) {
         porch_registry_close(r);
         return e;
@@ -64,10 +64,10 @@ porch_err porch_registry_open(porch_store *store, const porch_settings *settings
 void porch_registry_close(porch_registry *r) {
     if (r == NULL) return;
     porch_store_forget(r->store, r);
-    registry_table_free(&r->devices);
-    registry_table_free(&r->services);
-    registry_table_free(&r->certificates);
-    registry_table_free(&r->households);
+    porch_registry_table_free(&r->devices);
+    porch_registry_table_free(&r->services);
+    porch_registry_table_free(&r->certificates);
+    porch_registry_table_free(&r->households);
     pthread_rwlock_destroy(&r->lock);
     pthread_mutex_destroy(&r->change);
     free(r);
@@ -83,8 +83,8 @@ void porch_registry_on_change(porch_registry *r, porch_registry_change_fn fn, vo
     pthread_mutex_unlock(&r->change);
 }
 
-void registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
-                   porch_registry_what what) {
+void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
+                         porch_registry_what what) {
     for (size_t i = 0; i < r->observer_count; i++)
         r->observers[i].fn(kind, name, what, r->observers[i].ctx);
 }
@@ -122,8 +122,8 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
     if (kind != PORCH_PRINCIPAL_DEVICE && kind != PORCH_PRINCIPAL_SERVICE)
         return porch_fail(why, PORCH_ERR_AUTH, "the certificate names neither a device nor a service");
     pthread_rwlock_rdlock(&r->lock);
-    const registry_principal *p = registry_table_find(registry_principals(r, kind), name);
-    const registry_certificate *c = registry_table_find(&r->certificates, fingerprint);
+    const registry_principal *p = porch_registry_table_find(porch_registry_principals(r, kind), name);
+    const registry_certificate *c = porch_registry_table_find(&r->certificates, fingerprint);
     porch_err e = judge(p, c, kind, name, now_ms, why);
     if (e == PORCH_OK) {
         porch_registry_entry entry = {
@@ -140,7 +140,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
 void porch_registry_seen(porch_registry *r, const char *device, bool online, uint64_t at_ms) {
     bool changed = false;
     pthread_rwlock_rdlock(&r->lock);
-    registry_principal *p = registry_table_find(&r->devices, device);
+    registry_principal *p = porch_registry_table_find(&r->devices, device);
     if (p != NULL) {
         atomic_store(&p->last_seen_ms, at_ms);
         atomic_store(&p->seen_dirty, true);
@@ -148,8 +148,8 @@ void porch_registry_seen(porch_registry *r, const char *device, bool online, uin
     }
     pthread_rwlock_unlock(&r->lock);
     if (changed)
-        registry_tell(r, PORCH_PRINCIPAL_DEVICE, device,
-                      online ? PORCH_REGISTRY_ONLINE : PORCH_REGISTRY_OFFLINE);
+        porch_registry_tell(r, PORCH_PRINCIPAL_DEVICE, device,
+                            online ? PORCH_REGISTRY_ONLINE : PORCH_REGISTRY_OFFLINE);
 }
 
 /* ---- looking
@@ -211,7 +211,7 @@ void porch_registry_households(porch_registry *r, bool (*fn)(const porch_registr
 
 porch_err porch_registry_device_get(porch_registry *r, const char *id, porch_registry_device *ret) {
     pthread_rwlock_rdlock(&r->lock);
-    const registry_principal *p = registry_table_find(&r->devices, id);
+    const registry_principal *p = porch_registry_table_find(&r->devices, id);
     if (p != NULL) show_device(p, ret);
     pthread_rwlock_unlock(&r->lock);
     return p != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
@@ -219,7 +219,7 @@ porch_err porch_registry_device_get(porch_registry *r, const char *id, porch_reg
 
 porch_err porch_registry_service_get(porch_registry *r, const char *name, porch_registry_service *ret) {
     pthread_rwlock_rdlock(&r->lock);
-    const registry_principal *p = registry_table_find(&r->services, name);
+    const registry_principal *p = porch_registry_table_find(&r->services, name);
     if (p != NULL) show_service(p, ret);
     pthread_rwlock_unlock(&r->lock);
     return p != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
@@ -227,7 +227,7 @@ porch_err porch_registry_service_get(porch_registry *r, const char *name, porch_
 
 porch_err porch_registry_household_get(porch_registry *r, const char *id, porch_registry_household *ret) {
     pthread_rwlock_rdlock(&r->lock);
-    const porch_registry_household *h = registry_table_find(&r->households, id);
+    const porch_registry_household *h = porch_registry_table_find(&r->households, id);
     if (h != NULL) *ret = *h;
     pthread_rwlock_unlock(&r->lock);
     return h != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;

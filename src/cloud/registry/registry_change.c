@@ -181,9 +181,9 @@ static registry_principal *new_principal(const enrolment *n) {
     registry_principal *p = calloc(1, sizeof *p);
     if (p == NULL) return NULL;
     p->kind = n->kind;
-    registry_copy_text(p->name, sizeof p->name, porch_bytes_of(n->name));
-    registry_copy_text(p->product, sizeof p->product, porch_bytes_of(n->product));
-    registry_copy_text(p->household, sizeof p->household, porch_bytes_of(n->household));
+    porch_registry_copy_text(p->name, sizeof p->name, porch_bytes_of(n->name));
+    porch_registry_copy_text(p->product, sizeof p->product, porch_bytes_of(n->product));
+    porch_registry_copy_text(p->household, sizeof p->household, porch_bytes_of(n->household));
     p->any_client_id = n->any_client_id;
     p->added_ms = n->now_ms;
     return p;
@@ -194,7 +194,7 @@ static registry_certificate *new_certificate(const enrolment *n) {
     if (c == NULL) return NULL;
     memcpy(c->fingerprint, n->info.fingerprint, sizeof c->fingerprint);
     c->kind = n->kind;
-    registry_copy_text(c->name, sizeof c->name, porch_bytes_of(n->name));
+    porch_registry_copy_text(c->name, sizeof c->name, porch_bytes_of(n->name));
     c->not_before_ms = n->info.not_before_ms;
     c->not_after_ms = n->info.not_after_ms;
     return c;
@@ -203,20 +203,20 @@ static registry_certificate *new_certificate(const enrolment *n) {
 /* The change is durable already: lacking memory here means that the door opens only after a restart. */
 static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
     porch_registry *r = n->r;
-    registry_table *table = registry_principals(r, n->kind);
+    registry_table *table = porch_registry_principals(r, n->kind);
     registry_certificate *c = new_certificate(n);
     registry_principal *fresh = n->renew ? NULL : new_principal(n);
     porch_err e = c == NULL || (!n->renew && fresh == NULL) ? PORCH_ERR_INTERNAL : PORCH_OK;
     pthread_rwlock_wrlock(&r->lock);
     if (e == PORCH_OK && fresh != NULL) {
-        e = registry_table_add(table, fresh);
+        e = porch_registry_table_add(table, fresh);
         if (e == PORCH_OK) fresh = NULL;
     }
     if (e == PORCH_OK) {
-        e = registry_table_add(&r->certificates, c);
+        e = porch_registry_table_add(&r->certificates, c);
         if (e == PORCH_OK) c = NULL;
     }
-    registry_principal *p = registry_table_find(table, n->name);
+    registry_principal *p = porch_registry_table_find(table, n->name);
     if (e == PORCH_OK && p != NULL) {
         p->certificate_ends_ms = n->info.not_after_ms;
         memcpy(p->fingerprint, n->info.fingerprint, sizeof p->fingerprint);
@@ -258,8 +258,8 @@ void porch_registry_issued_free(porch_registry_issued *i) {
 static porch_err check_place(porch_registry *r, enrolment *n, uint32_t most, const char *limit,
                              porch_why *why) {
     const char *word = porch_principal_kind_name(n->kind);
-    const registry_table *table = registry_principals(r, n->kind);
-    const registry_principal *p = registry_table_find(table, n->name);
+    const registry_table *table = porch_registry_principals(r, n->kind);
+    const registry_principal *p = porch_registry_table_find(table, n->name);
     if (!n->renew && p != NULL)
         return porch_fail(why, PORCH_ERR_EXISTS,
                           "there is a %s %s already; renew its certificate or remove it first", word,
@@ -297,12 +297,13 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
     }
     pthread_mutex_lock(&r->change);
     porch_err e = check_place(r, &n, r->settings.registry_devices, "registry.devices", why);
-    if (e == PORCH_OK && registry_table_find(&r->households, n.household) == NULL)
+    if (e == PORCH_OK && porch_registry_table_find(&r->households, n.household) == NULL)
         e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n.household);
     if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)
-        registry_tell(r, n.kind, spec->id, spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
+        porch_registry_tell(r, n.kind, spec->id,
+                            spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
     return e;
 }
 
@@ -325,7 +326,8 @@ porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *sig
     if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)
-        registry_tell(r, n.kind, spec->name, spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
+        porch_registry_tell(r, n.kind, spec->name,
+                            spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
     return e;
 }
 
@@ -373,17 +375,17 @@ static void remember_withdrawal(porch_registry *r, const withdrawal *w) {
         if (c->kind == w->kind && c->revoked_ms == 0 && strcmp(c->name, w->name) == 0)
             c->revoked_ms = w->now_ms;
     }
-    registry_table *table = registry_principals(r, w->kind);
-    registry_principal *p = registry_table_find(table, w->name);
+    registry_table *table = porch_registry_principals(r, w->kind);
+    registry_principal *p = porch_registry_table_find(table, w->name);
     if (p != NULL) p->revoked_ms = w->now_ms;
-    if (w->remove) registry_table_remove(table, w->name);
+    if (w->remove) porch_registry_table_remove(table, w->name);
     pthread_rwlock_unlock(&r->lock);
 }
 
 static porch_err withdraw(porch_registry *r, withdrawal *w, porch_why *why) {
     pthread_mutex_lock(&r->change);
     porch_err e = PORCH_OK;
-    const registry_principal *p = registry_table_find(registry_principals(r, w->kind), w->name);
+    const registry_principal *p = porch_registry_table_find(porch_registry_principals(r, w->kind), w->name);
     w->now_ms = porch_clock_ms();
     if (p == NULL) {
         e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s called %.64s",
@@ -395,7 +397,8 @@ static porch_err withdraw(porch_registry *r, withdrawal *w, porch_why *why) {
     if (e == PORCH_OK) remember_withdrawal(r, w);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)
-        registry_tell(r, w->kind, w->name, w->remove ? PORCH_REGISTRY_REMOVED : PORCH_REGISTRY_REVOKED);
+        porch_registry_tell(r, w->kind, w->name,
+                            w->remove ? PORCH_REGISTRY_REMOVED : PORCH_REGISTRY_REVOKED);
     return e;
 }
 

@@ -98,10 +98,10 @@ static porch_err remember_household(porch_registry *r, const household_change *c
     pthread_rwlock_wrlock(&r->lock);
     if (fresh != NULL) {
         *fresh = c->row;
-        e = registry_table_add(&r->households, fresh);
+        e = porch_registry_table_add(&r->households, fresh);
         if (e == PORCH_OK) fresh = NULL;
     } else if (e == PORCH_OK) {
-        porch_registry_household *h = registry_table_find(&r->households, c->row.id);
+        porch_registry_household *h = porch_registry_table_find(&r->households, c->row.id);
         if (h != NULL) memcpy(h->timezone, c->row.timezone, sizeof h->timezone);
     }
     pthread_rwlock_unlock(&r->lock);
@@ -121,13 +121,14 @@ porch_err porch_registry_household_add(porch_registry *r, const char *id, const 
     if (id == NULL ? !id_of_name(name, c.row.id) : porch_id_parse(porch_bytes_of(id), &parsed) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "a household's id is made of lower-case letters, digits and '-', 1 to 64 long");
-    if (id != NULL) registry_copy_text(c.row.id, sizeof c.row.id, porch_bytes_of(id));
-    registry_copy_text(c.row.name, sizeof c.row.name, porch_bytes_of(name));
-    registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone != NULL ? zone : "UTC"));
+    if (id != NULL) porch_registry_copy_text(c.row.id, sizeof c.row.id, porch_bytes_of(id));
+    porch_registry_copy_text(c.row.name, sizeof c.row.name, porch_bytes_of(name));
+    porch_registry_copy_text(c.row.timezone, sizeof c.row.timezone,
+                             porch_bytes_of(zone != NULL ? zone : "UTC"));
 
     pthread_mutex_lock(&r->change);
     porch_err e = PORCH_OK;
-    if (registry_table_find(&r->households, c.row.id) != NULL) {
+    if (porch_registry_table_find(&r->households, c.row.id) != NULL) {
         e = porch_fail(why, PORCH_ERR_EXISTS, "there is a household %s already", c.row.id);
     } else if (r->households.count >= r->settings.registry_households) {
         e = porch_fail(why, PORCH_ERR_LIMIT, "there are as many households as registry.households allows");
@@ -144,13 +145,13 @@ porch_err porch_registry_household_set_timezone(porch_registry *r, const char *i
     household_change c = {.who = who};
     PORCH_TRY(check_timezone(zone, why));
     pthread_mutex_lock(&r->change);
-    const porch_registry_household *h = registry_table_find(&r->households, id);
+    const porch_registry_household *h = porch_registry_table_find(&r->households, id);
     porch_err e = h != NULL
                       ? PORCH_OK
                       : porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household called %.64s", id);
     if (e == PORCH_OK) {
         c.row = *h;
-        registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone));
+        porch_registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone));
         e = porch_store_write(r->store, write_household, &c, why);
     }
     if (e == PORCH_OK) e = remember_household(r, &c, why);

@@ -8,14 +8,14 @@
 /* Certificates that ended longer ago are not remembered: they are refused as unknown instead of as over. */
 #define REMEMBERED_MS (365ull * 24 * 3600 * 1000)
 
-void registry_copy_text(char *out, size_t cap, porch_bytes text) {
+void porch_registry_copy_text(char *out, size_t cap, porch_bytes text) {
     size_t len = text.len < cap ? text.len : cap - 1;
     if (len > 0) memcpy(out, text.at, len);
     memset(out + len, 0, cap - len);
 }
 
 static porch_err add_or_free(registry_table *t, void *item, porch_why *why) {
-    porch_err e = registry_table_add(t, item);
+    porch_err e = porch_registry_table_add(t, item);
     if (e == PORCH_OK) return PORCH_OK;
     free(item);
     return porch_fail(why, e, "no memory for the registry");
@@ -24,9 +24,9 @@ static porch_err add_or_free(registry_table *t, void *item, porch_why *why) {
 static porch_err load_household(porch_registry *r, porch_db_query *q, porch_why *why) {
     porch_registry_household *h = calloc(1, sizeof *h);
     if (h == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the registry");
-    registry_copy_text(h->id, sizeof h->id, porch_db_text(q, 0));
-    registry_copy_text(h->name, sizeof h->name, porch_db_text(q, 1));
-    registry_copy_text(h->timezone, sizeof h->timezone, porch_db_text(q, 2));
+    porch_registry_copy_text(h->id, sizeof h->id, porch_db_text(q, 0));
+    porch_registry_copy_text(h->name, sizeof h->name, porch_db_text(q, 1));
+    porch_registry_copy_text(h->timezone, sizeof h->timezone, porch_db_text(q, 2));
     h->added_ms = (uint64_t)porch_db_i64(q, 3);
     return add_or_free(&r->households, h, why);
 }
@@ -35,9 +35,9 @@ static porch_err load_device(porch_registry *r, porch_db_query *q, porch_why *wh
     registry_principal *p = calloc(1, sizeof *p);
     if (p == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the registry");
     p->kind = PORCH_PRINCIPAL_DEVICE;
-    registry_copy_text(p->name, sizeof p->name, porch_db_text(q, 0));
-    registry_copy_text(p->product, sizeof p->product, porch_db_text(q, 1));
-    registry_copy_text(p->household, sizeof p->household, porch_db_text(q, 2));
+    porch_registry_copy_text(p->name, sizeof p->name, porch_db_text(q, 0));
+    porch_registry_copy_text(p->product, sizeof p->product, porch_db_text(q, 1));
+    porch_registry_copy_text(p->household, sizeof p->household, porch_db_text(q, 2));
     p->added_ms = (uint64_t)porch_db_i64(q, 3);
     p->revoked_ms = (uint64_t)porch_db_i64(q, 4);
     atomic_init(&p->last_seen_ms, (uint64_t)porch_db_i64(q, 5));
@@ -48,7 +48,7 @@ static porch_err load_service(porch_registry *r, porch_db_query *q, porch_why *w
     registry_principal *p = calloc(1, sizeof *p);
     if (p == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the registry");
     p->kind = PORCH_PRINCIPAL_SERVICE;
-    registry_copy_text(p->name, sizeof p->name, porch_db_text(q, 0));
+    porch_registry_copy_text(p->name, sizeof p->name, porch_db_text(q, 0));
     p->any_client_id = porch_db_i64(q, 1) != 0;
     p->added_ms = (uint64_t)porch_db_i64(q, 2);
     return add_or_free(&r->services, p, why);
@@ -62,11 +62,11 @@ static porch_err load_certificate(porch_registry *r, porch_db_query *q, porch_wh
         memcpy(c->fingerprint, fingerprint.at, sizeof c->fingerprint);
     bool device = porch_bytes_eq_text(porch_db_text(q, 1), "device");
     c->kind = device ? PORCH_PRINCIPAL_DEVICE : PORCH_PRINCIPAL_SERVICE;
-    registry_copy_text(c->name, sizeof c->name, porch_db_text(q, 2));
+    porch_registry_copy_text(c->name, sizeof c->name, porch_db_text(q, 2));
     c->not_before_ms = (uint64_t)porch_db_i64(q, 3);
     c->not_after_ms = (uint64_t)porch_db_i64(q, 4);
     c->revoked_ms = (uint64_t)porch_db_i64(q, 5);
-    registry_principal *p = registry_table_find(registry_principals(r, c->kind), c->name);
+    registry_principal *p = porch_registry_table_find(porch_registry_principals(r, c->kind), c->name);
     if (p != NULL && c->not_after_ms >= p->certificate_ends_ms) {
         p->certificate_ends_ms = c->not_after_ms;
         memcpy(p->fingerprint, c->fingerprint, sizeof p->fingerprint);
@@ -86,7 +86,7 @@ static porch_err load_all(porch_registry *r, porch_db_query *q, load_row row, po
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-porch_err registry_load(porch_db *db, void *ctx, porch_why *why) {
+porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
     porch_registry *r = ctx;
     PORCH_TRY(load_all(r, porch_db_prepare(db, "select id, name, timezone, added_ms from household", why),
                        load_household, why));

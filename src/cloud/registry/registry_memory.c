@@ -26,12 +26,12 @@ static size_t place(const registry_table *t, const void *key) {
     return low;
 }
 
-void *registry_table_find(const registry_table *t, const void *key) {
+void *porch_registry_table_find(const registry_table *t, const void *key) {
     size_t i = place(t, key);
     return i < t->count && compare(t, t->at[i], key) == 0 ? t->at[i] : NULL;
 }
 
-porch_err registry_table_add(registry_table *t, void *item) {
+porch_err porch_registry_table_add(registry_table *t, void *item) {
     if (t->count == t->cap) {
         size_t cap = t->cap == 0 ? 64 : t->cap * 2;
         void **at = realloc(t->at, cap * sizeof *at);
@@ -46,7 +46,7 @@ porch_err registry_table_add(registry_table *t, void *item) {
     return PORCH_OK;
 }
 
-void registry_table_remove(registry_table *t, const void *key) {
+void porch_registry_table_remove(registry_table *t, const void *key) {
     size_t i = place(t, key);
     if (i == t->count || compare(t, t->at[i], key) != 0) return;
     free(t->at[i]);
@@ -54,7 +54,7 @@ void registry_table_remove(registry_table *t, const void *key) {
     memmove(&t->at[i], &t->at[i + 1], (t->count - i) * sizeof *t->at);
 }
 
-void registry_table_free(registry_table *t) {
+void porch_registry_table_free(registry_table *t) {
     for (size_t i = 0; i < t->count; i++)
         free(t->at[i]);
     free(t->at);

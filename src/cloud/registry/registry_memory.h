@@ -41,11 +41,11 @@ typedef struct {
     bool by_fingerprint;
 } registry_table;
 
-void *registry_table_find(const registry_table *t, const void *key);
+void *porch_registry_table_find(const registry_table *t, const void *key);
 /* Takes over `item` (malloc'ed), whose key must not be there yet. PORCH_ERR_INTERNAL: no memory. */
-porch_err registry_table_add(registry_table *t, void *item);
+porch_err porch_registry_table_add(registry_table *t, void *item);
 /* Frees the item with that key, if there is one. */
-void registry_table_remove(registry_table *t, const void *key);
-void registry_table_free(registry_table *t);
+void porch_registry_table_remove(registry_table *t, const void *key);
+void porch_registry_table_free(registry_table *t);
 
 #endif

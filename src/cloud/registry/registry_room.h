@@ -23,12 +23,12 @@ struct porch_registry {
 };
 
 /* Reads everything from the database into empty tables. A porch_store_fn; ctx is the registry. */
-porch_err registry_load(porch_db *db, void *ctx, porch_why *why);
-void registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
-                   porch_registry_what what);
+porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why);
+void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
+                         porch_registry_what what);
 /* The table of a kind. */
-registry_table *registry_principals(porch_registry *r, porch_principal_kind kind);
+registry_table *porch_registry_principals(porch_registry *r, porch_principal_kind kind);
 /* Copies a text that is known to fit; longer ones are cut. */
-void registry_copy_text(char *out, size_t cap, porch_bytes text);
+void porch_registry_copy_text(char *out, size_t cap, porch_bytes text);
 
 #endif
