@@ -125,7 +125,7 @@ class People(case.HubCase):
         plain = self.owner.ask("GET", script, headers={"Accept-Encoding": "identity"})
         self.assertIsNone(plain.headers["Content-Encoding"])
         self.assertGreater(len(plain.body), len(packed.body))
-        self.assertEqual(self.owner.ask("GET", "/assets/../../hub.conf").status, 404)
+        self.assertIn(self.owner.ask("GET", "/assets/../../hub.conf").status, (400, 404))
 
     def test_nobody_reads_without_signing_in(self):
         stranger = self.hub.person()
