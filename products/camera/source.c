@@ -191,7 +191,7 @@ porch_camera_source *porch_camera_source_open(const porch_camera_source_options 
     if (r < 0) {
         char text[96] = "";
         (void)av_strerror(r, text, sizeof text);
-        (void)snprintf(why, 256, "the source %.120s cannot be played: %s; give the path of a film",
+        (void)snprintf(why, 256, "the source %.90s cannot be played: %s; give the path of a film",
                        options->what, text);
         film_close(&f->base);
         return NULL;
