@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cloud/listener/peer.h"
 #include "crypto/x509.h"
 
 struct porch_settings;
@@ -30,10 +31,14 @@ typedef struct {
 } porch_broker_config;
 
 porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret, porch_why *why);
-/* After the listener that served its hooks was stopped. NULL is fine. */
+/* After the listener that served its hooks was stopped and the store closed (the store's writer wakes the
+ * shards through the broker). NULL is fine. */
 void porch_broker_free(porch_broker *b);
 /* For porch_listener_config.mqtt, with the broker itself as mqtt_ctx. */
 const struct porch_conn_hooks *porch_broker_hooks(void);
+/* For porch_listener_config.admit, with the broker as admit_ctx: asks the registry. */
+porch_err porch_broker_admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms,
+                             porch_principal *ret, porch_why *why);
 
 /* The hub's own word: routes to live subscribers of `topic` that may receive it. Any thread; copies;
  * never blocks on a client. BUSY when a shard's inbox is full, MALFORMED for what is no topic name.

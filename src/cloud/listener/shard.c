@@ -238,10 +238,10 @@ static void *shard_main(void *arg) {
         pthread_mutex_unlock(&l->lock);
         if (told && over) break;
     }
+    if (l->config.mqtt != NULL && l->config.mqtt->shard_stop != NULL)
+        l->config.mqtt->shard_stop(l->config.mqtt_ctx, s); /* after it nobody posts any more */
     take_notes(s);
     porch_conn_bury(s);
-    if (l->config.mqtt != NULL && l->config.mqtt->shard_stop != NULL)
-        l->config.mqtt->shard_stop(l->config.mqtt_ctx, s);
     return NULL;
 }
 

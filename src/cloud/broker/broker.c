@@ -1,0 +1,281 @@
+#include "cloud/broker/broker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "os/log.h"
+
+/* ---- hooks of the listener ---- */
+
+static void lane_wake(void *ctx) {
+    porch_broker_shard *b = ctx;
+    pthread_mutex_lock(&b->lock);
+    if (b->shard != NULL) porch_shard_wake(b->shard);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static porch_err shard_start(void *ctx, porch_shard *shard, porch_why *why) {
+    porch_broker *broker = ctx;
+    unsigned index = porch_shard_index(shard);
+    if (index >= PORCH_BROKER_SHARDS_MOST) return porch_fail(why, PORCH_ERR_CONFIG, "too many shards");
+    porch_broker_shard *b = &broker->shards[index];
+    b->pool = porch_shard_pool(shard);
+    if (b->trie == NULL) b->trie = porch_trie_new(broker->seed);
+    if (b->trie == NULL) return porch_fail(why, PORCH_ERR_IO, "no memory for subscriptions");
+    if (broker->config.store != NULL && b->lane == NULL) {
+        b->lane = porch_store_lane_open(broker->config.store, lane_wake, b);
+        if (b->lane == NULL) return porch_fail(why, PORCH_ERR_IO, "no memory for a lane to the store");
+    }
+    porch_shard_set_user(shard, b);
+    pthread_mutex_lock(&b->lock);
+    b->shard = shard;
+    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_lock(&broker->lock);
+    if (index + 1 > broker->shard_count) broker->shard_count = index + 1;
+    pthread_mutex_unlock(&broker->lock);
+    return PORCH_OK;
+}
+
+static void bury(porch_broker_shard *b) {
+    porch_session *waiting = NULL;
+    while (b->dead != NULL) {
+        porch_session *s = b->dead;
+        b->dead = s->next_dead;
+        if (s->pending_commits > 0) {
+            s->next_dead = waiting;
+            waiting = s;
+        } else {
+            porch_session_free(s);
+        }
+    }
+    b->dead = waiting;
+}
+
+/* What is stored but not yet answered was never acknowledged: nobody was promised anything. */
+static void shard_stop(void *ctx, porch_shard *shard) {
+    porch_broker *broker = ctx;
+    porch_broker_shard *b = &broker->shards[porch_shard_index(shard)];
+    pthread_mutex_lock(&b->lock);
+    b->shard = NULL;
+    pthread_mutex_unlock(&b->lock);
+    while (b->pending_count > 0) {
+        porch_pending *p = &b->pending[b->pending_first];
+        p->session->pending_commits--;
+        porch_message_release(b->pool, p->message);
+        b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
+        b->pending_count--;
+    }
+    bury(b);
+}
+
+static void parcel(void *ctx, porch_shard *shard, const porch_parcel *p) {
+    porch_broker_shard *b = porch_shard_user(shard);
+    (void)ctx;
+    if (p->kind != PORCH_PARCEL_MESSAGE) return;
+    porch_broker_route_here(b, p->at, NULL);
+    porch_message_release(b->pool, p->at);
+}
+
+static void turn(void *ctx, porch_shard *shard) {
+    porch_broker_shard *b = porch_shard_user(shard);
+    (void)ctx;
+    porch_broker_take_commits(b);
+    while (b->stalled != NULL) {
+        porch_session *s = b->stalled;
+        b->stalled = s->next_stalled;
+        s->stalled = false;
+        if (s->conn != NULL && s->paused_until_ms == 0) porch_conn_resume(s->conn);
+    }
+    bury(b);
+}
+
+static void conn_open(porch_conn *c) {
+    porch_broker_shard *b = porch_shard_user(porch_conn_shard(c));
+    porch_conn_timer(c, b->broker->settings.broker_connect_ms);
+}
+
+static void conn_closed(porch_conn *c) {
+    porch_session *s = porch_conn_user(c);
+    if (s == NULL) return;
+    porch_conn_set_user(c, NULL);
+    porch_session_end(s);
+}
+
+static void conn_fill(porch_conn *c, porch_buf *out) {
+    porch_session *s = porch_conn_user(c);
+    if (s != NULL) porch_session_fill(s, out);
+}
+
+static void conn_timer(porch_conn *c) {
+    porch_session *s = porch_conn_user(c);
+    porch_broker_shard *b = porch_shard_user(porch_conn_shard(c));
+    if (s != NULL) {
+        porch_session_on_timer(s);
+        return;
+    }
+    porch_broker_count(&b->counts.connects_refused, 1);
+    if (porch_shard_may_log(b->shard))
+        porch_log(PORCH_LOG_WARN, "mqtt.refused", "address", porch_conn_peer(c)->address, "packet",
+                  "CONNECT", "reason", "no CONNECT in time (broker.connect_ms)", NULL);
+    porch_conn_cut(c);
+}
+
+static void conn_drain(porch_conn *c) {
+    porch_session *s = porch_conn_user(c);
+    if (s == NULL) {
+        porch_conn_close(c);
+    } else {
+        porch_session_disconnect(s, PORCH_MQTT_RC_SERVER_SHUTTING_DOWN, NULL);
+    }
+}
+
+/* ---- packets of a session ---- */
+
+static porch_taken on_ping(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_fault fault;
+    uint8_t text[4];
+    porch_buf b = PORCH_BUF_OF(text);
+    if (porch_mqtt_ping_read(frame, &fault) != PORCH_OK) {
+        porch_session_fault(s, frame, &fault);
+    } else if (porch_mqtt_pingresp_write(&b) == PORCH_OK && porch_conn_put(s->conn, porch_buf_bytes(&b)) &&
+               porch_conn_pending(s->conn) > PORCH_BROKER_CHOKE_BYTES) {
+        s->choked = true;
+        porch_conn_pause(s->conn);
+    }
+    return PORCH_TAKEN;
+}
+
+static porch_taken on_disconnect(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_fault fault;
+    porch_mqtt_disconnect d;
+    if (porch_mqtt_disconnect_read(frame, s->version, PORCH_MQTT_FROM_CLIENT, &fault, &d) != PORCH_OK) {
+        porch_session_fault(s, frame, &fault);
+        return PORCH_TAKEN;
+    }
+    /* MQTT-3.1.2-23: an expiry that CONNECT set to 0 stays 0; here each was, whatever was asked for. */
+    if (porch_mqtt_property_number(&d.properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0) != 0) {
+        fault = (porch_mqtt_fault){PORCH_MQTT_RC_PROTOCOL_ERROR, "a session expiry after none was agreed"};
+        porch_session_fault(s, frame, &fault);
+        return PORCH_TAKEN;
+    }
+    s->ending = true;
+    porch_conn_close(s->conn);
+    return PORCH_TAKEN;
+}
+
+/* Packets of QoS 2 and of an authentication exchange: read for their shape, then out of place. */
+static porch_taken on_misplaced(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_fault fault = {PORCH_MQTT_RC_PROTOCOL_ERROR, "this packet has no place here"};
+    porch_mqtt_ack ack;
+    porch_mqtt_auth auth;
+    if (frame->type == PORCH_MQTT_AUTH) {
+        (void)porch_mqtt_auth_read(frame, &fault, &auth);
+    } else if (frame->type == PORCH_MQTT_CONNECT) {
+        fault.what = "a second CONNECT";
+    } else {
+        (void)porch_mqtt_ack_read(frame, s->version, &fault, &ack);
+    }
+    porch_session_fault(s, frame, &fault);
+    return PORCH_TAKEN;
+}
+
+static porch_taken (*const handlers[PORCH_MQTT_TYPE_COUNT])(porch_session *, const porch_mqtt_frame *) = {
+    [PORCH_MQTT_CONNECT] = on_misplaced,
+    [PORCH_MQTT_PUBLISH] = porch_broker_on_publish,
+    [PORCH_MQTT_PUBACK] = porch_broker_on_puback,
+    [PORCH_MQTT_PUBREC] = on_misplaced,
+    [PORCH_MQTT_PUBREL] = on_misplaced,
+    [PORCH_MQTT_PUBCOMP] = on_misplaced,
+    [PORCH_MQTT_SUBSCRIBE] = porch_broker_on_subscribe,
+    [PORCH_MQTT_UNSUBSCRIBE] = porch_broker_on_unsubscribe,
+    [PORCH_MQTT_PINGREQ] = on_ping,
+    [PORCH_MQTT_DISCONNECT] = on_disconnect,
+    [PORCH_MQTT_AUTH] = on_misplaced,
+};
+
+static porch_taken take_packet(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_fault fault;
+    if (porch_mqtt_frame_judge(frame, s->version, PORCH_MQTT_FROM_CLIENT, &fault) != PORCH_OK) {
+        porch_session_fault(s, frame, &fault);
+        return PORCH_TAKEN;
+    }
+    porch_taken t = handlers[frame->type](s, frame);
+    if (t == PORCH_STALL && s->conn != NULL && !s->ending) {
+        porch_broker_shard *b = s->home;
+        if (!s->stalled) {
+            s->stalled = true;
+            s->next_stalled = b->stalled;
+            b->stalled = s;
+        }
+        porch_conn_pause(s->conn);
+        porch_shard_again(b->shard, 1);
+    }
+    return t;
+}
+
+static void bad_frame(porch_broker_shard *b, porch_conn *c, porch_err e, const porch_mqtt_fault *fault) {
+    porch_session *s = porch_conn_user(c);
+    porch_why why;
+    if (e == PORCH_ERR_LIMIT) {
+        porch_fail(&why, e, "the packet is too large; the most is %u bytes (broker.packet_bytes)",
+                   b->broker->settings.broker_packet_bytes);
+    } else {
+        porch_fail(&why, e, "malformed packet: %s",
+                   fault->what != NULL ? fault->what : "its first bytes are off");
+    }
+    if (s != NULL) {
+        porch_broker_count(&b->counts.protocol_errors, 1);
+        porch_session_disconnect(s, fault->reason, why.text);
+        return;
+    }
+    porch_broker_count(&b->counts.connects_refused, 1);
+    if (porch_shard_may_log(b->shard))
+        porch_log(PORCH_LOG_WARN, "mqtt.refused", "address", porch_conn_peer(c)->address, "packet",
+                  "CONNECT", "reason", why.text, NULL);
+    porch_conn_close(c);
+}
+
+static bool reading(const porch_conn *c) {
+    const porch_session *s = porch_conn_user(c);
+    if (porch_conn_closing(c)) return false;
+    return s == NULL || !(s->stalled || s->choked || s->paused_until_ms > 0);
+}
+
+static size_t conn_take(porch_conn *c, porch_bytes in) {
+    porch_broker_shard *b = porch_shard_user(porch_conn_shard(c));
+    size_t used = 0;
+    while (used < in.len && reading(c)) {
+        porch_session *s = porch_conn_user(c);
+        porch_mqtt_frame frame;
+        porch_mqtt_fault fault = {PORCH_MQTT_RC_MALFORMED_PACKET, NULL};
+        porch_err e = porch_mqtt_frame_read((porch_bytes){in.at + used, in.len - used},
+                                            b->broker->settings.broker_packet_bytes, &fault, &frame);
+        if (s != NULL) s->last_in_ms = porch_shard_now(b->shard);
+        if (e == PORCH_ERR_TRUNCATED) break;
+        if (e != PORCH_OK) {
+            bad_frame(b, c, e, &fault);
+            break;
+        }
+        porch_taken t = s == NULL ? porch_broker_on_connect(b, c, &frame) : take_packet(s, &frame);
+        if (t == PORCH_STALL) break;
+        used += frame.bytes;
+    }
+    return used;
+}
+
+const porch_conn_hooks *porch_broker_hooks(void) {
+    static const porch_conn_hooks hooks = {
+        .shard_start = shard_start,
+        .shard_stop = shard_stop,
+        .parcel = parcel,
+        .turn = turn,
+        .open = conn_open,
+        .take = conn_take,
+        .fill = conn_fill,
+        .closed = conn_closed,
+        .timer = conn_timer,
+        .drain = conn_drain,
+    };
+    return &hooks;
+}

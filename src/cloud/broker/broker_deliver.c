@@ -1,0 +1,234 @@
+/* From a message to the sockets of those who may hear it.
+ *
+ *   trie ─► targets, each session once at its highest QoS ─► deny judged ─► session's queue ─► fill
+ *
+ * A queue holds references; packets are written in fill, right into the TLS record that leaves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "os/log.h"
+
+enum { QUEUE_LEAST = 16, SLOW_LOG_MS = 10000 };
+
+/* ---- the queue ---- */
+
+static porch_queued *queue_at(porch_session *s, uint32_t i) {
+    return &s->queue[(s->queue_first + i) & (s->queue_cap - 1)];
+}
+
+static bool widen_queue(porch_session *s) {
+    uint32_t cap = s->queue_cap == 0 ? QUEUE_LEAST : s->queue_cap * 2;
+    porch_queued *wider = porch_pool_take(s->home->pool, cap * sizeof *wider);
+    if (wider == NULL) return false;
+    for (uint32_t i = 0; i < s->queue_count; i++)
+        wider[i] = *queue_at(s, i);
+    porch_pool_give(s->home->pool, s->queue);
+    s->queue = wider;
+    s->queue_first = 0;
+    s->queue_cap = cap;
+    return true;
+}
+
+static void pop_queue(porch_session *s) {
+    porch_queued *q = queue_at(s, 0);
+    s->queue_bytes -= porch_message_bytes(q->message, s->version, q->qos);
+    porch_message_release(s->home->pool, q->message);
+    s->queue_first = (s->queue_first + 1) & (s->queue_cap - 1);
+    s->queue_count--;
+}
+
+void porch_session_drop_queue(porch_session *s) {
+    while (s->queue_count > 0)
+        pop_queue(s);
+    porch_pool_give(s->home->pool, s->queue);
+    porch_pool_give(s->home->pool, s->big);
+    s->queue = NULL;
+    s->big = NULL;
+    s->queue_cap = 0;
+}
+
+/* A client that was idle does not keep the queue of its busiest moment. */
+static void rest_queue(porch_session *s) {
+    if (s->queue_count > 0 || s->queue_cap <= QUEUE_LEAST) return;
+    porch_pool_give(s->home->pool, s->queue);
+    s->queue = NULL;
+    s->queue_cap = s->queue_first = 0;
+}
+
+static bool over_quota(const porch_session *s, size_t bytes) {
+    const porch_settings *set = &s->home->broker->settings;
+    return s->queue_count >= set->broker_queue_messages || s->queue_bytes > set->broker_queue_bytes ||
+           bytes > set->broker_queue_bytes - s->queue_bytes;
+}
+
+static void log_slow(porch_session *s, const porch_message *m, const char *reason) {
+    uint64_t now = porch_shard_now(s->home->shard);
+    if (s->slow_logged_ms != 0 && now - s->slow_logged_ms < SLOW_LOG_MS) return;
+    s->slow_logged_ms = now;
+    porch_session_log(s, "mqtt.slow", "PUBLISH", "topic", porch_message_topic(m), reason);
+}
+
+/* The subscriber's quota is used up: QoS 0 is dropped; QoS 1 was promised, so the client is told by the end
+ * of its session. */
+static void too_slow(porch_session *s, const porch_message *m, uint8_t qos) {
+    if (qos == 0) {
+        porch_broker_count(&s->home->counts.dropped_slow, 1);
+        log_slow(s, m,
+                 "the subscriber reads too slowly; QoS 0 is dropped (broker.queue_messages, queue_bytes)");
+        return;
+    }
+    porch_broker_count(&s->home->counts.disconnected_slow, 1);
+    porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
+                             "the subscriber reads too slowly (broker.queue_messages, broker.queue_bytes)");
+}
+
+static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
+    size_t bytes = porch_message_bytes(m, s->version, qos);
+    if (s->conn == NULL || s->ending) return;
+    if (bytes > s->packet_most) {
+        log_slow(s, m,
+                 "the packet is too large for this subscriber (its Maximum Packet Size); it is skipped");
+        return;
+    }
+    if (over_quota(s, bytes)) {
+        porch_conn_flush(s->conn);
+        if (s->conn == NULL || s->ending) return;
+    }
+    if (over_quota(s, bytes) || (s->queue_count == s->queue_cap && !widen_queue(s))) {
+        too_slow(s, m, qos);
+        return;
+    }
+    porch_message_retain(m);
+    s->queue_count++;
+    *queue_at(s, s->queue_count - 1) = (porch_queued){m, qos};
+    s->queue_bytes += bytes;
+    porch_conn_want_write(s->conn);
+}
+
+/* ---- who hears it ---- */
+
+static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher) {
+    const porch_trie_entry *hits;
+    porch_topic_name name = {porch_message_topic(m)};
+    size_t count = porch_trie_match(b->trie, name, &hits), n = 0;
+    b->round++;
+    for (size_t i = 0; i < count; i++) {
+        porch_session *s = hits[i].owner;
+        if (hits[i].no_local && s == publisher) continue;
+        uint8_t qos = hits[i].qos < m->qos ? hits[i].qos : m->qos;
+        if (s->round != b->round) {
+            s->round = b->round;
+            s->round_qos = qos;
+            s->round_judge = hits[i].judge;
+            b->targets[n++] = s;
+        } else {
+            if (qos > s->round_qos) s->round_qos = qos;
+            s->round_judge = s->round_judge && hits[i].judge;
+        }
+    }
+    return n;
+}
+
+static bool may_receive(porch_session *s, const porch_message *m) {
+    porch_topic_name name = {porch_message_topic(m)};
+    porch_access_decision d = porch_access_can_receive(s->policy, name);
+    if (d.allowed) return true;
+    porch_broker_count(&s->home->counts.delivery_refused, 1);
+    if (porch_log_wants(PORCH_LOG_DEBUG))
+        porch_log(PORCH_LOG_DEBUG, "mqtt.delivery_refused", "principal", s->entry.name, "topic",
+                  porch_log_bytes(name.text).text, NULL);
+    return false;
+}
+
+void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
+    size_t n = choose(b, m, publisher);
+    for (size_t i = 0; i < n; i++) {
+        porch_session *s = b->targets[i];
+        if (s->round_judge && !may_receive(s, m)) continue;
+        deliver(s, m, s->round_qos);
+    }
+}
+
+static bool listens(const porch_broker_shard *b) {
+    return atomic_load_explicit(&b->counts.subscriptions, memory_order_relaxed) > 0;
+}
+
+bool porch_broker_can_route(const porch_broker_shard *b) {
+    unsigned shards = porch_shard_count(b->shard);
+    for (unsigned i = 0; i < shards; i++)
+        if (i != b->index && !porch_shard_room(b->shard, i, 1)) return false;
+    return true;
+}
+
+void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
+    unsigned shards = porch_shard_count(b->shard);
+    for (unsigned i = 0; i < shards; i++) {
+        if (i == b->index || !listens(&b->broker->shards[i])) continue;
+        porch_message_retain(m);
+        porch_parcel p = {PORCH_PARCEL_MESSAGE, 0, m};
+        if (!porch_shard_send(b->shard, i, &p)) porch_message_release(b->pool, m);
+    }
+    porch_broker_route_here(b, m, publisher);
+}
+
+/* ---- onto the wire ---- */
+
+static void write_one(porch_session *s, const porch_queued *q, uint64_t now, uint8_t *at, size_t bytes) {
+    uint16_t id = q->qos > 0 ? porch_window_take(&s->window) : 0;
+    porch_message_write(q->message, s->version, q->qos, id, now, at);
+    porch_broker_count(&s->home->counts.messages_out, 1);
+    porch_broker_count(&s->home->counts.bytes_out, (int64_t)bytes);
+}
+
+static void fill_big(porch_session *s, porch_buf *out) {
+    size_t n = s->big_len - s->big_at;
+    if (n > out->cap - out->len) n = out->cap - out->len;
+    memcpy(out->at + out->len, s->big + s->big_at, n);
+    out->len += n;
+    s->big_at += n;
+    if (s->big_at < s->big_len) return;
+    porch_pool_give(s->home->pool, s->big);
+    s->big = NULL;
+}
+
+static bool make_window(porch_session *s) {
+    if (s->window.slots != NULL) return true;
+    uint16_t *slots = porch_pool_take(s->home->pool, porch_window_slots(s->window_most) * sizeof *slots);
+    if (slots == NULL) return false;
+    s->window = porch_window_of(slots, s->window_most);
+    return true;
+}
+
+void porch_session_fill(porch_session *s, porch_buf *out) {
+    uint64_t now = porch_shard_now(s->home->shard);
+    if (s->big != NULL) fill_big(s, out);
+    while (s->big == NULL && s->queue_count > 0 && !s->ending) {
+        const porch_queued *q = queue_at(s, 0);
+        if (porch_message_expired(q->message, now)) {
+            pop_queue(s);
+            continue;
+        }
+        if (q->qos > 0 && (!make_window(s) || porch_window_full(&s->window))) break;
+        size_t bytes = porch_message_bytes(q->message, s->version, q->qos);
+        if (bytes <= out->cap - out->len) {
+            write_one(s, q, now, out->at + out->len, bytes);
+            out->len += bytes;
+        } else if (bytes <= out->cap) {
+            break; /* whole in the next record */
+        } else {
+            s->big = porch_pool_take(s->home->pool, bytes);
+            if (s->big == NULL) break;
+            write_one(s, q, now, s->big, bytes);
+            s->big_at = 0;
+            s->big_len = bytes;
+            fill_big(s, out);
+        }
+        pop_queue(s);
+    }
+    rest_queue(s);
+    if (s->choked) {
+        s->choked = false;
+        porch_conn_resume(s->conn);
+    }
+}

@@ -1,0 +1,244 @@
+/* The broker's door to the hub's other threads: life, publishing, cutting, counting. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "crypto/random.h"
+#include "os/log.h"
+
+enum { OUTSIDE_MOST = 8192 };
+
+/* ---- life ---- */
+
+static porch_err read_stored(porch_broker *b, porch_why *why) {
+    char *text = b->settings.broker_stored;
+    for (char *at = text; *at != 0;) {
+        size_t n = strcspn(at, " ");
+        if (n > 0) {
+            porch_bytes one = {(const uint8_t *)at, n};
+            if (b->stored_count == PORCH_BROKER_STORED_MOST ||
+                porch_topic_filter_parse(one, NULL, &b->stored[b->stored_count]) != PORCH_OK)
+                return porch_fail(why, PORCH_ERR_CONFIG,
+                                  "broker.stored: '%.*s' is no topic filter, or is one too many",
+                                  PORCH_FMT(one));
+            b->stored_count++;
+        }
+        at += n + (at[n] == ' ' ? 1 : 0);
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret, porch_why *why) {
+    porch_broker *b = calloc(1, sizeof *b);
+    if (b == NULL) return porch_fail(why, PORCH_ERR_IO, "no memory for the broker");
+    b->config = *config;
+    b->settings = *config->settings;
+    b->config.settings = &b->settings;
+    porch_random(&b->seed, sizeof b->seed);
+    pthread_mutex_init(&b->lock, NULL);
+    for (unsigned i = 0; i < PORCH_BROKER_SHARDS_MOST; i++) {
+        b->shards[i].broker = b;
+        b->shards[i].index = i;
+        pthread_mutex_init(&b->shards[i].lock, NULL);
+    }
+    porch_err e = read_stored(b, why);
+    if (e != PORCH_OK) {
+        porch_broker_free(b);
+        return e;
+    }
+    *ret = b;
+    return PORCH_OK;
+}
+
+void porch_broker_free(porch_broker *b) {
+    if (b == NULL) return;
+    for (unsigned i = 0; i < PORCH_BROKER_SHARDS_MOST; i++) {
+        porch_broker_shard *s = &b->shards[i];
+        porch_trie_free(s->trie);
+        free(s->buckets);
+        free(s->targets);
+        free(s->pending);
+        pthread_mutex_destroy(&s->lock);
+    }
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+porch_err porch_broker_admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms,
+                             porch_principal *ret, porch_why *why) {
+    porch_broker *b = ctx;
+    porch_registry_entry e;
+    const porch_identity *id = &tls->x509.identity;
+    if (id->kind == PORCH_IDENTITY_NONE)
+        return porch_fail(why, PORCH_ERR_AUTH, "the certificate names neither a device nor a service");
+    PORCH_TRY(porch_registry_admit(b->config.registry, id->kind, id->name, tls->x509.fingerprint, now_ms,
+                                   &e, why));
+    memset(ret, 0, sizeof *ret);
+    ret->kind = e.kind;
+    memcpy(ret->name, e.name, sizeof ret->name);
+    memcpy(ret->product, e.product, sizeof ret->product);
+    memcpy(ret->household, e.household, sizeof ret->household);
+    return PORCH_OK;
+}
+
+/* ---- orders to the shards ---- */
+
+/* Gives the note to the shard if it runs; it then owns it. */
+static bool post(porch_broker_shard *b, porch_note *note) {
+    pthread_mutex_lock(&b->lock);
+    bool runs = b->shard != NULL;
+    if (runs) porch_shard_post(b->shard, note);
+    pthread_mutex_unlock(&b->lock);
+    return runs;
+}
+
+typedef struct {
+    porch_note note;
+    uint8_t qos;
+    size_t topic_len, payload_len;
+    uint8_t data[];
+} word;
+
+static void say(porch_shard *shard, porch_note *note) {
+    word *w = (word *)(void *)note;
+    porch_broker_shard *b = porch_shard_user(shard);
+    porch_bytes topic = {w->data, w->topic_len}, payload = {w->data + w->topic_len, w->payload_len};
+    atomic_fetch_sub(&b->outside, 1);
+    porch_message *m = porch_message_new(b->pool, topic, NULL, payload, w->qos, porch_shard_now(shard));
+    if (m == NULL) {
+        porch_log(PORCH_LOG_ERROR, "broker.own_message_lost", "topic", porch_log_bytes(topic).text,
+                  "reason", "no memory for messages (broker.memory_bytes)", NULL);
+    } else {
+        porch_broker_route_here(b, m, NULL);
+        porch_message_release(b->pool, m);
+    }
+    free(w);
+}
+
+static porch_err say_on(porch_broker_shard *b, porch_bytes topic, porch_bytes payload, uint8_t qos) {
+    if (atomic_fetch_add(&b->outside, 1) >= OUTSIDE_MOST) {
+        atomic_fetch_sub(&b->outside, 1);
+        return PORCH_ERR_BUSY;
+    }
+    word *w = malloc(sizeof *w + topic.len + payload.len);
+    bool posted = false;
+    if (w != NULL) {
+        w->note.run = say;
+        w->qos = qos > 1 ? 1 : qos;
+        w->topic_len = topic.len;
+        w->payload_len = payload.len;
+        memcpy(w->data, topic.at, topic.len);
+        if (payload.len > 0) memcpy(w->data + topic.len, payload.at, payload.len);
+        posted = post(b, &w->note);
+    }
+    if (posted) return PORCH_OK;
+    atomic_fetch_sub(&b->outside, 1);
+    porch_err e = w == NULL ? PORCH_ERR_BUSY : PORCH_OK; /* a shard that does not run has no subscribers */
+    free(w);
+    return e;
+}
+
+static unsigned shards_of(porch_broker *b) {
+    pthread_mutex_lock(&b->lock);
+    unsigned n = b->shard_count;
+    pthread_mutex_unlock(&b->lock);
+    return n;
+}
+
+porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes payload, uint8_t qos) {
+    porch_topic_name name;
+    porch_err result = PORCH_OK;
+    PORCH_TRY(porch_topic_name_parse(topic, NULL, &name));
+    if (payload.len > b->settings.broker_packet_bytes) return PORCH_ERR_LIMIT;
+    unsigned n = shards_of(b);
+    for (unsigned i = 0; i < n; i++) {
+        porch_err e = say_on(&b->shards[i], topic, payload, qos);
+        if (e != PORCH_OK) result = e;
+    }
+    return result;
+}
+
+typedef struct {
+    porch_note note;
+    porch_identity_kind kind;
+    bool everybody;
+    uint8_t reason; /* 0: fetch permissions anew */
+    char name[65];
+} order;
+
+static void carry_out(porch_session *s, const order *o) {
+    if (s->conn == NULL || s->ending) return;
+    if (o->reason == 0) {
+        porch_session_regrant(s);
+    } else {
+        porch_session_disconnect(s, o->reason,
+                                 "its session was ended by the hub: revoked, removed or by an operator");
+    }
+}
+
+static void obey(porch_shard *shard, porch_note *note) {
+    order *o = (order *)(void *)note;
+    porch_broker_shard *b = porch_shard_user(shard);
+    for (size_t i = 0; i < b->bucket_count; i++) {
+        for (porch_session *s = b->buckets[i], *next; s != NULL; s = next) {
+            next = s->chain;
+            if (o->everybody || (s->entry.kind == o->kind && strcmp(s->entry.name, o->name) == 0))
+                carry_out(s, o);
+        }
+    }
+    free(o);
+}
+
+static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason) {
+    unsigned n = shards_of(b);
+    for (unsigned i = 0; i < n; i++) {
+        order *o = calloc(1, sizeof *o);
+        if (o == NULL) {
+            porch_log(PORCH_LOG_ERROR, "broker.order_lost", "name", name, "reason", "no memory", NULL);
+            return;
+        }
+        o->note.run = obey;
+        o->kind = kind;
+        o->everybody = name == NULL;
+        o->reason = reason;
+        if (name != NULL) strncpy(o->name, name, sizeof o->name - 1);
+        if (!post(&b->shards[i], &o->note)) free(o);
+    }
+}
+
+void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code) {
+    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code);
+}
+
+void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name) {
+    order_all(b, kind, name, 0);
+}
+
+/* ---- counting ---- */
+
+void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret) {
+    memset(ret, 0, sizeof *ret);
+    for (unsigned i = 0; i < PORCH_BROKER_SHARDS_MOST; i++) {
+        const porch_broker_shard_counts *c = &b->shards[i].counts;
+#define PORCH_BROKER_SUM(field) ret->field += atomic_load_explicit(&c->field, memory_order_relaxed)
+        PORCH_BROKER_SUM(sessions);
+        PORCH_BROKER_SUM(subscriptions);
+        PORCH_BROKER_SUM(connects);
+        PORCH_BROKER_SUM(connects_refused);
+        PORCH_BROKER_SUM(taken_over);
+        PORCH_BROKER_SUM(messages_in);
+        PORCH_BROKER_SUM(messages_out);
+        PORCH_BROKER_SUM(bytes_in);
+        PORCH_BROKER_SUM(bytes_out);
+        PORCH_BROKER_SUM(publishes_refused);
+        PORCH_BROKER_SUM(subscribes_refused);
+        PORCH_BROKER_SUM(delivery_refused);
+        PORCH_BROKER_SUM(dropped_slow);
+        PORCH_BROKER_SUM(disconnected_slow);
+        PORCH_BROKER_SUM(rate_limited);
+        PORCH_BROKER_SUM(protocol_errors);
+        PORCH_BROKER_SUM(stored);
+        PORCH_BROKER_SUM(store_refused);
+#undef PORCH_BROKER_SUM
+    }
+}

@@ -1,0 +1,101 @@
+#include "cloud/broker/message.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static porch_pool *pool;
+
+static int make_pool(void **state) {
+    (void)state;
+    pool = porch_pool_new(1 << 22);
+    return pool == NULL;
+}
+
+static int free_pool(void **state) {
+    (void)state;
+    porch_pool_free(pool);
+    return 0;
+}
+
+static porch_mqtt_publish read_back(const porch_message *m, porch_mqtt_version version, uint8_t qos,
+                                    uint16_t id, uint64_t now, uint8_t *room) {
+    size_t n = porch_message_bytes(m, version, qos);
+    porch_message_write(m, version, qos, id, now, room);
+    porch_mqtt_frame frame;
+    porch_mqtt_publish p;
+    assert_int_equal(porch_mqtt_frame_read((porch_bytes){room, n}, 1 << 20, NULL, &frame), PORCH_OK);
+    assert_int_equal(frame.bytes, n);
+    assert_int_equal(porch_mqtt_publish_read(&frame, version, PORCH_MQTT_FROM_SERVER, NULL, &p), PORCH_OK);
+    return p;
+}
+
+static void what_is_written_reads_back_in_both_versions_and_qualities(void **state) {
+    (void)state;
+    uint8_t properties[128], room[4096], payload[300];
+    memset(payload, 'x', sizeof payload);
+    porch_buf b = PORCH_BUF_OF(properties);
+    porch_mqtt_properties judged;
+    assert_int_equal(
+        porch_mqtt_property_put_text(&b, PORCH_MQTT_PROP_CONTENT_TYPE, PORCH_LIT("text/plain")), PORCH_OK);
+    assert_int_equal(porch_mqtt_property_put_number(&b, PORCH_MQTT_PROP_MESSAGE_EXPIRY, 60), PORCH_OK);
+    assert_int_equal(porch_mqtt_properties_of(porch_buf_bytes(&b), PORCH_MQTT_PUBLISH, NULL, &judged),
+                     PORCH_OK);
+    porch_message *m = porch_message_new(pool, PORCH_LIT("d/cam/x"), &judged,
+                                         (porch_bytes){payload, sizeof payload}, 1, 1000);
+    assert_non_null(m);
+    for (uint8_t qos = 0; qos < 2; qos++) {
+        porch_mqtt_publish p = read_back(m, PORCH_MQTT_V311, qos, 77, 1000, room);
+        assert_true(porch_bytes_eq_text(p.topic.text, "d/cam/x"));
+        assert_int_equal(p.payload.len, sizeof payload);
+        assert_int_equal(p.packet_id, qos ? 77 : 0);
+        p = read_back(m, PORCH_MQTT_V5, qos, 300, 6500, room);
+        assert_int_equal(p.qos, qos);
+        assert_true(porch_bytes_eq_text(
+            porch_mqtt_property_text(&p.properties, PORCH_MQTT_PROP_CONTENT_TYPE), "text/plain"));
+        assert_int_equal(porch_mqtt_property_number(&p.properties, PORCH_MQTT_PROP_MESSAGE_EXPIRY, 0), 55);
+    }
+    assert_false(porch_message_expired(m, 60999));
+    assert_true(porch_message_expired(m, 61000));
+    porch_message_release(pool, m);
+}
+
+static void the_last_reference_gives_the_block_back(void **state) {
+    (void)state;
+    uint64_t before = 0;
+    for (int i = 0; i < 100000; i++) {
+        porch_message *m = porch_message_new(pool, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0);
+        assert_non_null(m);
+        porch_message_retain(m);
+        porch_message_release(pool, m);
+        porch_message_release(i % 2 ? pool : NULL, m);
+        if (i == 1000) before = porch_pool_bytes(pool);
+    }
+    assert_int_equal(porch_pool_bytes(pool), before);
+}
+
+static void a_spent_pool_is_an_answer(void **state) {
+    (void)state;
+    porch_pool *small = porch_pool_new(100000);
+    porch_message *held[2000];
+    int n = 0;
+    while (n < 2000 &&
+           (held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0)) != NULL)
+        n++;
+    assert_in_range(n, 1, 1999);
+    porch_message_release(small, held[--n]);
+    held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0);
+    assert_non_null(held[n]);
+    porch_pool_free(small);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_reads_back_in_both_versions_and_qualities),
+        cmocka_unit_test(the_last_reference_gives_the_block_back),
+        cmocka_unit_test(a_spent_pool_is_an_answer),
+    };
+    return cmocka_run_group_tests(tests, make_pool, free_pool);
+}
