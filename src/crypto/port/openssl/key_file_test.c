@@ -90,13 +90,11 @@ static void an_ed25519_key_of_rfc_8410_is_loaded_and_signs(void **state) {
 
 static void what_is_no_key_is_refused(void **state) {
     (void)state;
-    static const char *const rows[] = {
-        "",
-        "hello",
-        "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----\n",
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp\n-----END "
-        "ENCRYPTED PRIVATE KEY-----\n",
-    };
+    static const char cut[] = "-----BEGIN PRIVATE KEY-----\nMC4CAQAw\n-----END PRIVATE KEY-----\n";
+    static const char locked[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"
+                                 "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp\n"
+                                 "-----END ENCRYPTED PRIVATE KEY-----\n";
+    static const char *const rows[] = {"", "hello", cut, locked};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         porch_key *key = NULL;
         porch_why why = {""};
