@@ -16,7 +16,7 @@ enum {
 };
 
 typedef struct {
-    porch_session_end_fn fn;
+    porch_user_session_end_fn fn;
     void *ctx;
 } porch_accounts_observer;
 

@@ -9,7 +9,7 @@
 /* Use is remembered this coarsely, so that a page full of pictures is not a page full of writes. */
 enum { SEEN_EVERY_MS = 60 * 1000 };
 
-void porch_session_on_end(porch_accounts *a, porch_session_end_fn fn, void *ctx) {
+void porch_user_session_on_end(porch_accounts *a, porch_user_session_end_fn fn, void *ctx) {
     if (a->ended_count < PORCH_ACCOUNTS_END_OBSERVERS)
         a->ended[a->ended_count++] = (porch_accounts_observer){fn, ctx};
 }
@@ -33,7 +33,7 @@ typedef struct {
     const uint8_t *hash;
     uint64_t now_ms;
     uint64_t seen_ms;
-    porch_session found;
+    porch_user_session found;
 } find_job;
 
 static bool over(const porch_accounts *a, uint64_t created_ms, uint64_t seen_ms, uint64_t now_ms) {
@@ -84,8 +84,8 @@ static porch_err touch_session(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err porch_session_find(porch_accounts *a, porch_bytes token, uint64_t now_ms, porch_session *ret,
-                             porch_why *why) {
+porch_err porch_user_session_find(porch_accounts *a, porch_bytes token, uint64_t now_ms,
+                                  porch_user_session *ret, porch_why *why) {
     uint8_t hash[32];
     find_job job;
     if (porch_accounts_token_hash(token, hash) != PORCH_OK)
@@ -101,7 +101,7 @@ porch_err porch_session_find(porch_accounts *a, porch_bytes token, uint64_t now_
     return PORCH_OK;
 }
 
-bool porch_session_alive(porch_accounts *a, const uint8_t hash[32], uint64_t now_ms) {
+bool porch_user_session_alive(porch_accounts *a, const uint8_t hash[32], uint64_t now_ms) {
     find_job job;
     porch_err e = look_up(a, hash, now_ms, &job, NULL);
     return e == PORCH_OK || porch_err_class_of(e) != PORCH_CLASS_PEER;
@@ -172,7 +172,7 @@ porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const cha
 }
 
 typedef struct {
-    const porch_session *session;
+    const porch_user_session *session;
     bool gone;
 } end_job;
 
@@ -186,8 +186,8 @@ static porch_err end_session(porch_db *db, void *ctx, porch_why *why) {
     return porch_accounts_trust(db, "user.sign-out", NULL, job->session->person.name, NULL, why);
 }
 
-porch_err porch_session_end(porch_accounts *a, const porch_session *session, uint64_t now_ms,
-                            porch_why *why) {
+porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *session, uint64_t now_ms,
+                                 porch_why *why) {
     (void)now_ms;
     end_job job = {session, false};
     PORCH_TRY(porch_store_write(a->store, end_session, &job, why));

@@ -75,7 +75,7 @@ static void open_accounts(lab *l) {
     if (store_lab_open(&l->store) != PORCH_OK) fail_msg("%s", l->store.why.text);
     assert_int_equal(porch_accounts_open(l->store.store, &l->store.settings, NULL, &l->accounts, &l->why),
                      PORCH_OK);
-    porch_session_on_end(l->accounts, count_end, l);
+    porch_user_session_on_end(l->accounts, count_end, l);
 }
 
 static int make_lab(void **state) {
@@ -134,8 +134,8 @@ static porch_err login(lab *l, const char *name, const char *password, const cha
     return porch_login(l->accounts, &r, now_ms, &p, session, &l->retry_s, &l->why);
 }
 
-static porch_err find(lab *l, const char *token, uint64_t now_ms, porch_session *ret) {
-    return porch_session_find(l->accounts, porch_bytes_of(token), now_ms, ret, &l->why);
+static porch_err find(lab *l, const char *token, uint64_t now_ms, porch_user_session *ret) {
+    return porch_user_session_find(l->accounts, porch_bytes_of(token), now_ms, ret, &l->why);
 }
 
 /* ---- setting up ---- */
@@ -143,7 +143,7 @@ static porch_err find(lab *l, const char *token, uint64_t now_ms, porch_session 
 static void a_setup_link_makes_the_owner_once(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     char token[PORCH_SETUP_TOKEN_TEXT];
     uint64_t expires_ms;
     make_owner(l, &done);
@@ -232,7 +232,7 @@ static void guessing_links_gets_slower(void **state) {
 static void a_person_signs_in_with_name_password_and_code(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     char session[PORCH_SESSION_TOKEN_TEXT];
     make_owner(l, &done);
     assert_int_equal(login(l, "ROBIN", PASSWORD, "1-b", T0 + 10, session), PORCH_OK);
@@ -338,7 +338,7 @@ static void many_password_checks_at_once_are_done_or_told_to_come_back(void **st
 static void a_session_ends_when_idle_when_old_and_when_signed_out(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     make_owner(l, &done);
     uint64_t idle_ms = (uint64_t)l->store.settings.people_session_idle_s * 1000;
     uint64_t life_ms = (uint64_t)l->store.settings.people_session_life_s * 1000;
@@ -349,11 +349,11 @@ static void a_session_ends_when_idle_when_old_and_when_signed_out(void **state) 
         now_ms += idle_ms / 2;
         assert_int_equal(find(l, done.session, now_ms, &s), PORCH_OK);
     }
-    assert_true(porch_session_alive(l->accounts, s.hash, now_ms));
+    assert_true(porch_user_session_alive(l->accounts, s.hash, now_ms));
     assert_int_equal(find(l, done.session, T0 + 2 + life_ms, &s), PORCH_ERR_AUTH);
-    assert_false(porch_session_alive(l->accounts, s.hash, T0 + 2 + life_ms));
+    assert_false(porch_user_session_alive(l->accounts, s.hash, T0 + 2 + life_ms));
     assert_int_equal(find(l, done.session, T0 + 3, &s), PORCH_OK);
-    assert_int_equal(porch_session_end(l->accounts, &s, T0 + 4, &l->why), PORCH_OK);
+    assert_int_equal(porch_user_session_end(l->accounts, &s, T0 + 4, &l->why), PORCH_OK);
     assert_int_equal(l->ended, 1);
     assert_int_equal(find(l, done.session, T0 + 5, &s), PORCH_ERR_AUTH);
 }
@@ -361,12 +361,12 @@ static void a_session_ends_when_idle_when_old_and_when_signed_out(void **state) 
 static void what_is_no_token_is_no_session(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     make_owner(l, &done);
     done.session[5] = done.session[5] == 'A' ? 'B' : 'A';
     assert_int_equal(find(l, done.session, T0 + 3, &s), PORCH_ERR_AUTH);
     assert_int_equal(find(l, "", T0 + 3, &s), PORCH_ERR_AUTH);
-    assert_int_equal(porch_session_find(l->accounts, (porch_bytes){NULL, 0}, T0, &s, &l->why),
+    assert_int_equal(porch_user_session_find(l->accounts, (porch_bytes){NULL, 0}, T0, &s, &l->why),
                      PORCH_ERR_AUTH);
 }
 
@@ -381,7 +381,7 @@ static porch_err count_sessions(porch_db *db, void *ctx, porch_why *why) {
 static void sessions_are_bounded_and_the_one_idle_longest_gives_way(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     char session[PORCH_SESSION_TOKEN_TEXT], code[32];
     int64_t count = 0;
     make_owner(l, &done);
@@ -432,7 +432,7 @@ static void the_database_holds_no_token(void **state) {
 static void a_reset_locks_out_until_its_link_was_used(void **state) {
     lab *l = *state;
     porch_setup_done done, again;
-    porch_session s;
+    porch_user_session s;
     porch_person p;
     char token[PORCH_SETUP_TOKEN_TEXT], session[PORCH_SESSION_TOKEN_TEXT], code[32];
     uint64_t expires_ms;
@@ -470,7 +470,7 @@ static bool count_person(const porch_person *p, void *ctx) {
 static void everybody_is_listed_and_survives_a_restart(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    porch_session s;
+    porch_user_session s;
     unsigned count = 0;
     make_owner(l, &done);
     porch_accounts_close(l->accounts);

@@ -34,7 +34,7 @@ static void free_source(void *ctx) {
 }
 
 /* The clip of the path, if it is the person's household's and complete; false: it has answered. */
-static bool own_clip(porch_http_exchange *x, const porch_session *s, porch_media_clip_info *ret) {
+static bool own_clip(porch_http_exchange *x, const porch_user_session *s, porch_media_clip_info *ret) {
     porch_why why = {{0}};
     porch_id id;
     porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
@@ -92,7 +92,7 @@ static void send_clip(porch_http_exchange *x, porch_media_clip *clip, const char
 }
 
 void porch_api_clip_bytes(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     porch_media_clip_info info;
     porch_media_clip *clip = NULL;
     porch_why why = {{0}};

@@ -21,7 +21,7 @@ static bool add_device(const porch_registry_device *device, void *ctx) {
 }
 
 void porch_api_devices(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     if (!porch_api_session(x, &s)) return;
     json_t *devices = json_array();
     porch_registry_devices(porch_api_of(x)->registry, s.person.household, add_device, devices);

@@ -97,7 +97,7 @@ static bool read_query(porch_http_exchange *x, porch_media_event_query *q, porch
 }
 
 void porch_api_events(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     porch_id device;
     porch_why why = {{0}};
     page p = {0};
@@ -124,7 +124,7 @@ void porch_api_events(porch_http_exchange *x) {
 /* ---- one ---- */
 
 /* The event of the path, if it is the person's household's; false: it has answered. */
-static bool own_event(porch_http_exchange *x, const porch_session *s, porch_media_event *ret) {
+static bool own_event(porch_http_exchange *x, const porch_user_session *s, porch_media_event *ret) {
     porch_why why = {{0}};
     porch_id id;
     porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
@@ -145,7 +145,7 @@ static bool own_event(porch_http_exchange *x, const porch_session *s, porch_medi
 }
 
 void porch_api_event_one(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     porch_media_event event;
     if (porch_api_session(x, &s) && own_event(x, &s, &event))
         porch_api_json(x, 200, porch_api_event(&event));
@@ -155,7 +155,7 @@ typedef porch_err (*picture_fn)(porch_media *, const char *, const char *, uint8
                                 porch_why *);
 
 static void reply_picture(porch_http_exchange *x, picture_fn get) {
-    porch_session s;
+    porch_user_session s;
     porch_media_event event;
     porch_why why = {{0}};
     uint8_t *bytes = NULL;

@@ -288,7 +288,7 @@ static void begin_now(porch_api *api, subscriber *s) {
 }
 
 /* The limits, and the place in the list; false: it has answered. Under the lock. */
-static bool admit(porch_http_exchange *x, porch_live *l, const porch_session *session) {
+static bool admit(porch_http_exchange *x, porch_live *l, const porch_user_session *session) {
     unsigned own = 0;
     for (const subscriber *s = l->subscribers; s != NULL; s = s->next)
         if (memcmp(s->session, session->hash, 32) == 0) own++;
@@ -304,7 +304,7 @@ static bool admit(porch_http_exchange *x, porch_live *l, const porch_session *se
 void porch_api_events_stream(porch_http_exchange *x) {
     porch_api *api = porch_api_of(x);
     porch_live *l = api->live;
-    porch_session session;
+    porch_user_session session;
     char hello[ID_BYTES + 32];
     if (!porch_api_session(x, &session)) return;
     if (strcmp(porch_http_method(x), "HEAD") == 0) {
@@ -397,7 +397,7 @@ static void check_sessions(porch_live *l) {
     (void)pthread_mutex_unlock(&l->lock);
     for (unsigned i = 0; i < count; i++)
         if ((i == 0 || memcmp(hashes[i], hashes[i - 1], 32) != 0) &&
-            !porch_session_alive(l->api->accounts, hashes[i], porch_clock_ms()))
+            !porch_user_session_alive(l->api->accounts, hashes[i], porch_clock_ms()))
             porch_live_end_session(l, hashes[i]);
     free(hashes);
 }

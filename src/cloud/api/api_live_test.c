@@ -92,8 +92,8 @@ void porch_http_stream_close(porch_http_stream *s) {
     (void)pthread_cond_broadcast(&sent);
     (void)pthread_mutex_unlock(&sent_lock);
 }
-bool porch_api_session(porch_http_exchange *x, porch_session *ret) {
-    *ret = (porch_session){.hash = {x->session}};
+bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
+    *ret = (porch_user_session){.hash = {x->session}};
     (void)snprintf(ret->person.household, sizeof ret->person.household, "%s", x->household);
     return true;
 }
@@ -108,7 +108,7 @@ json_t *porch_api_event(const porch_media_event *event) {
 json_t *porch_api_device(const porch_registry_device *device) {
     return json_pack("{s:s}", "id", device->id);
 }
-bool porch_session_alive(porch_accounts *accounts, const uint8_t hash[32], uint64_t now_ms) {
+bool porch_user_session_alive(porch_accounts *accounts, const uint8_t hash[32], uint64_t now_ms) {
     (void)accounts;
     (void)hash;
     (void)now_ms;

@@ -153,10 +153,10 @@ void porch_api_login(porch_http_exchange *x) {
 }
 
 void porch_api_logout(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     porch_why why = {{0}};
     if (!porch_api_session(x, &s)) return;
-    porch_err e = porch_session_end(porch_api_of(x)->accounts, &s, porch_clock_ms(), &why);
+    porch_err e = porch_user_session_end(porch_api_of(x)->accounts, &s, porch_clock_ms(), &why);
     if (e != PORCH_OK) {
         porch_api_refuse(x, e, &why);
         return;
@@ -166,7 +166,7 @@ void porch_api_logout(porch_http_exchange *x) {
 }
 
 void porch_api_me(porch_http_exchange *x) {
-    porch_session s;
+    porch_user_session s;
     if (porch_api_session(x, &s))
         porch_api_json(x, 200, json_pack("{s:o}", "user", porch_api_user(porch_api_of(x), &s.person)));
 }

@@ -55,17 +55,17 @@ void porch_api_refuse_for(porch_http_exchange *x, porch_err e, uint32_t retry_af
     porch_api_refuse(x, e, why);
 }
 
-void porch_api_refuse_household(porch_http_exchange *x, const porch_session *s, const char *what,
+void porch_api_refuse_household(porch_http_exchange *x, const porch_user_session *s, const char *what,
                                 const char *id) {
     porch_log(PORCH_LOG_WARN, "people.refused", "name", s->person.name, "household", s->person.household,
               "wanted", what, "id", id, "reason", "belongs to another household", NULL);
     (void)porch_http_problem(x, 403, "household", "this belongs to another household");
 }
 
-bool porch_api_session(porch_http_exchange *x, porch_session *ret) {
+bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     porch_why why = {{0}};
-    porch_err e = porch_session_find(porch_api_of(x)->accounts, porch_http_cookie(x, COOKIE),
-                                     porch_clock_ms(), ret, &why);
+    porch_err e = porch_user_session_find(porch_api_of(x)->accounts, porch_http_cookie(x, COOKIE),
+                                          porch_clock_ms(), ret, &why);
     if (e != PORCH_OK) porch_api_refuse(x, e, &why);
     return e == PORCH_OK;
 }

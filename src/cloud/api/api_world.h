@@ -36,14 +36,14 @@ static inline porch_api *porch_api_of(const porch_http_exchange *x) {
 }
 
 /* Who is signed in; false: it has answered 401 (or 500). */
-bool porch_api_session(porch_http_exchange *x, porch_session *ret);
+bool porch_api_session(porch_http_exchange *x, porch_user_session *ret);
 /* Answers with the problem that goes with an error; the sentence of OURS errors stays in the log. */
 void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why);
 /* 429 or 503 with Retry-After, else as above. */
 void porch_api_refuse_for(porch_http_exchange *x, porch_err e, uint32_t retry_after_s,
                           const porch_why *why);
 /* 403 for what belongs to another household, with a log line. */
-void porch_api_refuse_household(porch_http_exchange *x, const porch_session *s, const char *what,
+void porch_api_refuse_household(porch_http_exchange *x, const porch_user_session *s, const char *what,
                                 const char *id);
 /* Answers with the JSON text of `value`, which it takes over; never stored by caches. */
 void porch_api_json(porch_http_exchange *x, int status, json_t *value);

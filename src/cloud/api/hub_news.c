@@ -109,7 +109,7 @@ static void session_ended(const uint8_t hash[32], void *ctx) {
 void porch_hub_connect_news(porch_hub *h) {
     porch_registry_on_change(h->registry, registry_changed, h);
     porch_grants_on_change(h->grants, grants_changed, h);
-    porch_session_on_end(h->accounts, session_ended, h);
+    porch_user_session_on_end(h->accounts, session_ended, h);
     if (h->media != NULL) {
         porch_media_on_event(h->media, event_stored, h);
         porch_media_on_clip(h->media, clip_changed, h);
