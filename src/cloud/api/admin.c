@@ -102,7 +102,7 @@ bool porch_admin_flag(porch_admin_call *call, const char *name) {
 porch_err porch_admin_only(porch_admin_call *call, const char *const *names) {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)call->args, key, value) {
+    json_object_foreach((json_t *)call->args, key, value) {
         bool known = false;
         for (size_t i = 0; names[i] != NULL && !known; i++)
             known = strcmp(names[i], key) == 0;

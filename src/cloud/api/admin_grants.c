@@ -137,7 +137,7 @@ static porch_err service_remove(porch_admin_call *call) {
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text(call, "name", &name));
     PORCH_TRY(porch_registry_service_remove(call->world->registry, name, "operator", erase_group,
-                                            (void *)(uintptr_t)name, call->why));
+                                            (void *)name, call->why));
     PORCH_TRY(porch_grants_reload(call->world->grants, call->why));
     return json_object_set_new(call->result, "name", json_string(name)) == 0 ? PORCH_OK
                                                                              : PORCH_ERR_INTERNAL;

@@ -34,7 +34,7 @@ typedef struct {
 } shared_policy;
 
 static shared_policy *shared_of(const porch_access_policy *p) {
-    return (shared_policy *)(void *)((uint8_t *)(uintptr_t)p - offsetof(shared_policy, block));
+    return (shared_policy *)(void *)((uint8_t *)p - offsetof(shared_policy, block));
 }
 
 /* ---- opening and reloading ------------------------------------------------------------------------- */
@@ -202,9 +202,10 @@ void porch_grants_explain(porch_grants *g, const porch_registry_entry *entry, in
                           size_t cap) {
     if (cap > 0) out[0] = '\0';
     gathering all;
-    if (statement < 0 || gathering_make(&all, g->statements_most) != PORCH_OK) return;
+    porch_err e = gathering_make(&all, g->statements_most);
     pthread_rwlock_rdlock(&g->lock);
-    if (gather(&g->model, entry, &all) == PORCH_OK && (size_t)statement < all.count) {
+    if (e == PORCH_OK) e = gather(&g->model, entry, &all);
+    if (e == PORCH_OK && statement >= 0 && (size_t)statement < all.count) {
         uint32_t tag = all.statements[statement].tag;
         const grants_group *group = &g->model.groups[tag >> 12];
         const porch_grants_statement *s = &group->statements[tag & 0xfff];

@@ -14,24 +14,11 @@ static const struct {
     {"service", GRANTS_MEMBER_SERVICE},
 };
 
-/* One more zeroed element at the end of an array; NULL when there is no memory. */
-static void *grow(void **array, size_t *count, size_t element_bytes) {
-    uint8_t *at = realloc(*array, (*count + 1) * element_bytes);
-    if (at == NULL) return NULL;
-    *array = at;
-    uint8_t *fresh = at + *count * element_bytes;
-    memset(fresh, 0, element_bytes);
-    (*count)++;
-    return fresh;
-}
-
-/* The group of a row; made when the row is its first. Rows come sorted by group. */
-static grants_group *group_of(grants_model *m, porch_bytes name) {
-    if (m->count > 0 && porch_bytes_eq_text(name, m->groups[m->count - 1].name))
-        return &m->groups[m->count - 1];
-    grants_group *g = grow((void **)&m->groups, &m->count, sizeof *m->groups);
-    if (g != NULL && !porch_bytes_to_text(name, g->name, sizeof g->name)) g->name[0] = '\0';
-    return g;
+/* The array with one more, zeroed element at its end; NULL (and the array as it was) without memory. */
+static void *grown(void *array, size_t count, size_t element_bytes) {
+    uint8_t *at = realloc(array, (count + 1) * element_bytes);
+    if (at != NULL) memset(at + count * element_bytes, 0, element_bytes);
+    return at;
 }
 
 static grants_group *find(const grants_model *m, porch_bytes name) {
@@ -43,8 +30,10 @@ static grants_group *find(const grants_model *m, porch_bytes name) {
 static porch_err take_member(grants_model *m, porch_db_query *q, porch_why *why) {
     grants_group *g = find(m, porch_db_text(q, 0));
     if (g == NULL) return porch_fail(why, PORCH_ERR_DATABASE, "a member belongs to no group");
-    grants_member *member = grow((void **)&g->members, &g->member_count, sizeof *g->members);
-    if (member == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
+    grants_member *members = grown(g->members, g->member_count, sizeof *members);
+    if (members == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
+    g->members = members;
+    grants_member *member = &members[g->member_count++];
     bool known = false;
     for (size_t i = 0; i < sizeof member_words / sizeof member_words[0]; i++) {
         if (!porch_bytes_eq_text(porch_db_text(q, 1), member_words[i].word)) continue;
@@ -59,8 +48,10 @@ static porch_err take_member(grants_model *m, porch_db_query *q, porch_why *why)
 static porch_err take_statement(grants_model *m, porch_db_query *q, porch_why *why) {
     grants_group *g = find(m, porch_db_text(q, 0));
     if (g == NULL) return porch_fail(why, PORCH_ERR_DATABASE, "a statement belongs to no group");
-    porch_grants_statement *s = grow((void **)&g->statements, &g->statement_count, sizeof *g->statements);
-    if (s == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
+    porch_grants_statement *statements = grown(g->statements, g->statement_count, sizeof *statements);
+    if (statements == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
+    g->statements = statements;
+    porch_grants_statement *s = &statements[g->statement_count++];
     s->deny = porch_bytes_eq_text(porch_db_text(q, 1), "deny");
     if (porch_access_actions_parse(porch_db_text(q, 2), &s->actions, NULL) != PORCH_OK ||
         !porch_bytes_to_text(porch_db_text(q, 3), s->filter, sizeof s->filter))
@@ -69,10 +60,12 @@ static porch_err take_statement(grants_model *m, porch_db_query *q, porch_why *w
 }
 
 static porch_err take_group(grants_model *m, porch_db_query *q, porch_why *why) {
-    grants_group *g = group_of(m, porch_db_text(q, 0));
-    if (g == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
-    return g->name[0] != '\0' ? PORCH_OK
-                              : porch_fail(why, PORCH_ERR_DATABASE, "a group's name cannot be read");
+    grants_group *groups = grown(m->groups, m->count, sizeof *groups);
+    if (groups == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
+    m->groups = groups;
+    grants_group *g = &groups[m->count++];
+    if (porch_bytes_to_text(porch_db_text(q, 0), g->name, sizeof g->name)) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_DATABASE, "a group's name cannot be read");
 }
 
 typedef porch_err (*take_row)(grants_model *m, porch_db_query *q, porch_why *why);

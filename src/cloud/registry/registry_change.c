@@ -250,7 +250,7 @@ static porch_err enrol(enrolment *n, porch_signer_client *signer, const char *cs
 }
 
 void porch_registry_issued_free(porch_registry_issued *i) {
-    free((void *)(uintptr_t)i->cert_pem);
+    free((void *)i->cert_pem);
     *i = (porch_registry_issued){0};
 }
 

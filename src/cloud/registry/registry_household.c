@@ -146,10 +146,10 @@ porch_err porch_registry_household_set_timezone(porch_registry *r, const char *i
     PORCH_TRY(check_timezone(zone, why));
     pthread_mutex_lock(&r->change);
     const porch_registry_household *h = porch_registry_table_find(&r->households, id);
-    porch_err e = h != NULL
-                      ? PORCH_OK
-                      : porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household called %.64s", id);
-    if (e == PORCH_OK) {
+    porch_err e = PORCH_OK;
+    if (h == NULL) {
+        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household called %.64s", id);
+    } else {
         c.row = *h;
         porch_registry_copy_text(c.row.timezone, sizeof c.row.timezone, porch_bytes_of(zone));
         e = porch_store_write(r->store, write_household, &c, why);

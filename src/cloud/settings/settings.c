@@ -164,19 +164,18 @@ static porch_bytes trimmed(porch_bytes b) {
     return b;
 }
 
-static porch_err set_named(porch_settings *s, porch_bytes name, porch_bytes value,
-                           const setting_row **found, porch_why *why) {
+/* The row of that name, or NULL with a sentence that names the nearest. */
+static const setting_row *known_row(porch_bytes name, porch_why *why) {
     const setting_row *row = row_of(name);
     if (row == NULL)
-        return porch_fail(why, PORCH_ERR_CONFIG, "there is no setting '%.*s'; the nearest is %s",
-                          (int)(name.len < 64 ? name.len : 64), (const char *)name.at, nearest(name));
-    *found = row;
-    return set_row(row, value, s, why);
+        (void)porch_fail(why, PORCH_ERR_CONFIG, "there is no setting '%.*s'; the nearest is %s",
+                         (int)(name.len < 64 ? name.len : 64), (const char *)name.at, nearest(name));
+    return row;
 }
 
 porch_err porch_settings_set(porch_settings *s, const char *name, const char *value, porch_why *why) {
-    const setting_row *row = NULL;
-    return set_named(s, porch_bytes_of(name), trimmed(porch_bytes_of(value)), &row, why);
+    const setting_row *row = known_row(porch_bytes_of(name), why);
+    return row == NULL ? PORCH_ERR_CONFIG : set_row(row, trimmed(porch_bytes_of(value)), s, why);
 }
 
 void porch_settings_default(porch_settings *ret) {
@@ -198,8 +197,9 @@ static porch_err take_line(porch_bytes line, porch_settings *s, bool *seen, porc
     size_t before = (size_t)(equals - line.at);
     porch_bytes name = trimmed((porch_bytes){line.at, before});
     porch_bytes value = trimmed((porch_bytes){equals + 1, line.len - before - 1});
-    const setting_row *row = NULL;
-    PORCH_TRY(set_named(s, name, value, &row, why));
+    const setting_row *row = known_row(name, why);
+    if (row == NULL) return PORCH_ERR_CONFIG;
+    PORCH_TRY(set_row(row, value, s, why));
     size_t index = (size_t)(row - rows);
     if (seen[index]) return porch_fail(why, PORCH_ERR_CONFIG, "%s is given twice", row->name);
     seen[index] = true;

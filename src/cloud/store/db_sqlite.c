@@ -238,8 +238,10 @@ void porch_db_finish(porch_db_query *q) {
 }
 
 void porch_db_finish_all(porch_db *db) {
-    while (db->busy != NULL)
-        porch_db_finish(db->busy);
+    for (porch_db_query *q = db->busy, *next; q != NULL; q = next) {
+        next = q->next_busy;
+        porch_db_finish(q);
+    }
 }
 
 static void bound(porch_db_query *q, int code) {

@@ -156,7 +156,7 @@ static void files_that_may_not_grow_refuse_and_go_on_when_they_may(void **state)
     assert_int_equal(stat(path, &st), 0);
     for (int round = 0; round < 3; round++) {
         limit = before;
-        limit.rlim_cur = (rlim_t)(st.st_size + 1000000 + round * 12345);
+        limit.rlim_cur = (rlim_t)st.st_size + 1000000 + (rlim_t)round * 12345;
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         bool refused = send_some(s, 4000);
         porch_err refusal = s->refusal;

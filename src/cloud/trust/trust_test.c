@@ -101,8 +101,7 @@ static void each_change_of_a_row_is_found(void **state) {
         store_lab_make(&lab);
         assert_int_equal(store_lab_open(&lab), PORCH_OK);
         fill(&lab, 5);
-        assert_int_equal(porch_store_write(lab.store, tamper, (void *)(uintptr_t)changes[i], &lab.why),
-                         PORCH_OK);
+        assert_int_equal(porch_store_write(lab.store, tamper, (void *)changes[i], &lab.why), PORCH_OK);
         porch_err e = verified(&lab, NULL, NULL);
         if (e != PORCH_ERR_SIGNATURE) fail_msg("not found: %s", changes[i]);
         assert_non_null(strstr(lab.why.text, "row"));
