@@ -1,0 +1,78 @@
+/* What the files of notifications share; nobody outside the room includes it. */
+#ifndef PORCH_CLOUD_NOTIFY_ROOM_H
+#define PORCH_CLOUD_NOTIFY_ROOM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cloud/notify/notify.h"
+#include "cloud/notify/notify_zone.h"
+
+enum {
+    PORCH_NOTIFY_OBSERVERS_MAX = 8,
+    PORCH_NOTIFY_WEBHOOK_SECRET_BYTES = 32, /* Standard Webhooks: 24 to 64 */
+    PORCH_NOTIFY_SEALED_MAX = 256,
+    PORCH_NOTIFY_ERROR_BYTES = 160,
+};
+
+/* A thread that works when it is woken or when its time has come. */
+typedef struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool started, woken, stop;
+} porch_notify_thread;
+
+struct porch_notify {
+    porch_notify_config config;
+    char public_url[320];
+    atomic_bool made;                   /* a row was written in the batch under way */
+    atomic_uint_least64_t committed_ms; /* when the last batch with one became durable */
+    uint64_t seen;                      /* live thread: the last seq that the observers were told of */
+    porch_notify_thread live, delivery;
+    struct {
+        porch_notify_on_new_fn fn;
+        void *ctx;
+    } observers[PORCH_NOTIFY_OBSERVERS_MAX];
+    size_t observers_count;
+};
+
+/* ---- notify_thread.c ---- */
+porch_err porch_notify_thread_init(porch_notify_thread *t);
+porch_err porch_notify_thread_start(porch_notify_thread *t, void *(*fn)(void *), void *ctx);
+/* Waits until woken, stopped or `wait_ms` later (UINT64_MAX: no time). False when it must stop. */
+bool porch_notify_thread_wait(porch_notify_thread *t, uint64_t wait_ms);
+void porch_notify_thread_wake(porch_notify_thread *t);
+void porch_notify_thread_end(porch_notify_thread *t);
+
+/* ---- notify_row.c: the row and its forms ---- */
+#define PORCH_NOTIFY_COLUMNS                                                                        \
+    "n.seq, n.id, n.kind, n.event, n.device, n.product, n.household, n.clip, n.at_ms, n.at_local, " \
+    "n.timezone, "                                                                                  \
+    "n.score, n.box_x, n.box_y, n.box_w, n.box_h, n.why, n.motion_at_ms, n.event_received_ms, "     \
+    "n.event_durable_ms, n.clip_first_byte_ms, n.analysis_first_frame_ms, n.person_found_ms, n.durable_ms"
+enum { PORCH_NOTIFY_COLUMN_COUNT = 24 };
+/* From the current row's first PORCH_NOTIFY_COLUMN_COUNT columns. */
+void porch_notify_item_read(porch_db_query *q, porch_notify_item *ret);
+/* PORCH_ERR_EXISTS when its id is there already; *seq is the new row's. */
+porch_err porch_notify_item_insert(porch_db *db, const porch_notify_item *item, uint64_t now_ms,
+                                   uint64_t *seq, porch_why *why);
+/* Everything but seq and the durable time. */
+void porch_notify_item_of(const porch_notify_facts *facts, porch_notify_item *ret);
+
+/* ---- notify_deliver.c ---- */
+void *porch_notify_deliver_run(void *ctx);
+/* The wait before the attempt after `attempts` that failed. */
+uint64_t porch_notify_retry_wait(uint32_t attempts, uint64_t first_ms, uint64_t most_ms);
+/* One delivery row for each webhook. */
+porch_err porch_notify_queue(porch_db *db, uint64_t seq, uint64_t now_ms, porch_why *why);
+
+/* ---- notify_sign.c: Standard Webhooks ---- */
+enum { PORCH_NOTIFY_SIGNATURE_BYTES = 64 };
+/* "v1," and the base64 of HMAC-SHA256(secret, id "." timestamp "." body). */
+porch_err porch_notify_sign(porch_bytes secret, const char *id, uint64_t timestamp_s, porch_bytes body,
+                            char out[PORCH_NOTIFY_SIGNATURE_BYTES]);
+/* "whsec_" and the base64 of the secret. */
+porch_err porch_notify_secret_text(porch_bytes secret, char out[PORCH_NOTIFY_SECRET_TEXT]);
+
+#endif

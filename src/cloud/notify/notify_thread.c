@@ -1,0 +1,57 @@
+#include "cloud/notify/notify_room.h"
+
+#include <errno.h>
+#include <time.h>
+
+porch_err porch_notify_thread_init(porch_notify_thread *t) {
+    pthread_condattr_t monotonic;
+    if (pthread_condattr_init(&monotonic) != 0) return PORCH_ERR_BUSY;
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return PORCH_OK;
+}
+
+porch_err porch_notify_thread_start(porch_notify_thread *t, void *(*fn)(void *), void *ctx) {
+    if (pthread_create(&t->thread, NULL, fn, ctx) != 0) return PORCH_ERR_BUSY;
+    t->started = true;
+    return PORCH_OK;
+}
+
+bool porch_notify_thread_wait(porch_notify_thread *t, uint64_t wait_ms) {
+    enum { LONGEST_MS = 3600000 };
+    struct timespec until;
+    uint64_t ms = wait_ms < LONGEST_MS ? wait_ms : LONGEST_MS;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(ms / 1000);
+    until.tv_nsec += (long)(ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    pthread_mutex_lock(&t->lock);
+    while (!t->woken && !t->stop)
+        if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT) break;
+    t->woken = false;
+    bool go_on = !t->stop;
+    pthread_mutex_unlock(&t->lock);
+    return go_on;
+}
+
+void porch_notify_thread_wake(porch_notify_thread *t) {
+    pthread_mutex_lock(&t->lock);
+    t->woken = true;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+}
+
+void porch_notify_thread_end(porch_notify_thread *t) {
+    pthread_mutex_lock(&t->lock);
+    t->stop = true;
+    pthread_cond_signal(&t->wake);
+    pthread_mutex_unlock(&t->lock);
+    if (t->started) pthread_join(t->thread, NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->lock);
+}

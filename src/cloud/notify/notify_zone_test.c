@@ -1,0 +1,126 @@
+#include "cloud/notify/notify_zone.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "os/file.h"
+
+static int32_t by_rule(const char *rule, int64_t at) {
+    int32_t offset = 1;
+    assert_int_equal(porch_zone_rule_offset(porch_bytes_of(rule), at, &offset), PORCH_OK);
+    return offset;
+}
+
+static void rules_of_both_hemispheres_change_on_their_second(void **state) {
+    (void)state;
+    const char *berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
+    assert_int_equal(by_rule(berlin, 1774745999), 3600); /* 2026-03-29 00:59:59 UTC */
+    assert_int_equal(by_rule(berlin, 1774746000), 7200);
+    assert_int_equal(by_rule(berlin, 1792889999), 7200); /* 2026-10-25 00:59:59 UTC */
+    assert_int_equal(by_rule(berlin, 1792890000), 3600);
+    const char *sydney = "AEST-10AEDT,M10.1.0,M4.1.0/3";
+    assert_int_equal(by_rule(sydney, 1767225600), 11 * 3600); /* January is summer */
+    assert_int_equal(by_rule(sydney, 1782864000), 10 * 3600);
+    assert_int_equal(by_rule("<+0545>-5:45", 0), 20700);
+    /* J60 is the first of March in every year. */
+    assert_int_equal(by_rule("XXX3YYY,J60,300", 5115599), -3 * 3600);
+    assert_int_equal(by_rule("XXX3YYY,J60,300", 5115600), -2 * 3600);
+}
+
+static void rules_that_break_the_grammar_are_refused(void **state) {
+    static const char *const bad[] = {"",
+                                      "CE-1",
+                                      "CET",
+                                      "CET-1CEST",
+                                      "CET-1CEST,",
+                                      "CET-1CEST,M13.1.0,M1.1.0",
+                                      "CET-1CEST,M1.6.0,M1.1.0",
+                                      "CET-1CEST,M3.5.0,M10.5.0/3x",
+                                      "<CET-1",
+                                      "CET-99",
+                                      "CET-1CEST,J0,J1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int32_t offset = 0;
+        assert_int_equal(porch_zone_rule_offset(porch_bytes_of(bad[i]), 0, &offset), PORCH_ERR_MALFORMED);
+    }
+}
+
+/* The C library reads the same files: every zone here must agree with it over the years. */
+static void offsets_agree_with_the_c_library(void **state) {
+    static const char *const zones[] = {
+        "Europe/Berlin",     "America/New_York",  "Asia/Kolkata", "Australia/Lord_Howe", "UTC",
+        "America/Sao_Paulo", "Africa/Casablanca", "Pacific/Apia", "Asia/Kathmandu"};
+    (void)state;
+    for (size_t i = 0; i < sizeof zones / sizeof *zones; i++) {
+        char path[128];
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        assert_int_equal(porch_path_join("/usr/share/zoneinfo", zones[i], path, sizeof path), PORCH_OK);
+        if (porch_file_read(path, PORCH_ZONE_FILE_MAX, &bytes, &len, NULL) != PORCH_OK) continue;
+        setenv("TZ", zones[i], 1);
+        tzset();
+        for (int64_t at = -1000000000; at < 4000000000; at += 3600 * 24 * 9 + 17) {
+            time_t t = (time_t)at;
+            struct tm local;
+            int32_t offset = 0;
+            assert_non_null(localtime_r(&t, &local));
+            assert_int_equal(porch_zone_offset((porch_bytes){bytes, len}, at, &offset), PORCH_OK);
+            assert_int_equal(offset, local.tm_gmtoff);
+        }
+        free(bytes);
+    }
+    unsetenv("TZ");
+}
+
+static void a_file_cut_short_is_refused_at_every_length(void **state) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    (void)state;
+    if (porch_file_read("/usr/share/zoneinfo/Europe/Berlin", PORCH_ZONE_FILE_MAX, &bytes, &len, NULL) !=
+        PORCH_OK)
+        skip();
+    for (size_t n = 0; n < len; n++) {
+        int32_t offset = 0;
+        assert_int_not_equal(porch_zone_offset((porch_bytes){bytes, n}, 0, &offset), PORCH_OK);
+    }
+    free(bytes);
+}
+
+static void a_name_that_could_be_a_path_elsewhere_is_no_zone(void **state) {
+    static const char *const bad[] = {"",        "../../etc/passwd", "/etc/passwd", "Europe//Berlin",
+                                      "Europe/", "Europe/.hidden",   "a b",         "-x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(porch_zone_name_valid(bad[i]));
+    assert_true(porch_zone_name_valid("Etc/GMT+5"));
+    assert_true(porch_zone_name_valid("America/Argentina/Buenos_Aires"));
+}
+
+static void an_unknown_zone_shows_utc(void **state) {
+    char out[PORCH_ZONE_TIME_BYTES];
+    (void)state;
+    assert_false(porch_zone_local("Nowhere/Else", 1767225600000, out));
+    assert_string_equal(out, "2026-01-01T00:00:00Z");
+    assert_false(porch_zone_local(NULL, UINT64_MAX, out));
+    if (porch_zone_local("Europe/Berlin", 1767225600000, out))
+        assert_string_equal(out, "2026-01-01T01:00:00+01:00");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_of_both_hemispheres_change_on_their_second),
+        cmocka_unit_test(rules_that_break_the_grammar_are_refused),
+        cmocka_unit_test(offsets_agree_with_the_c_library),
+        cmocka_unit_test(a_file_cut_short_is_refused_at_every_length),
+        cmocka_unit_test(a_name_that_could_be_a_path_elsewhere_is_no_zone),
+        cmocka_unit_test(an_unknown_zone_shows_utc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
