@@ -21,7 +21,7 @@ porch_err porch_channel_pair(int fds[2], porch_why *why) {
         return porch_fail(why, PORCH_ERR_IO, "socketpair: %s", strerror(errno));
     for (int i = 0; i < 2; i++) {
         /* One message of the full length must fit, whatever the machine's default is. */
-        int bytes = (int)(2 * PORCH_CHANNEL_MESSAGE_BYTES);
+        int bytes = 2 * (int)PORCH_CHANNEL_MESSAGE_BYTES;
         (void)setsockopt(got[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
     }
     fds[0] = got[0];
@@ -42,14 +42,14 @@ porch_err porch_channel_send(int fd, porch_bytes bytes, const int *fds, size_t n
     if (bytes.len > PORCH_CHANNEL_MESSAGE_BYTES || nfds > PORCH_CHANNEL_MAX_FDS)
         return porch_fail(why, PORCH_ERR_LIMIT, "a message has at most %u bytes and %u descriptors",
                           PORCH_CHANNEL_MESSAGE_BYTES, PORCH_CHANNEL_MAX_FDS);
-    struct iovec part = {(void *)(uintptr_t)bytes.at, bytes.len};
+    struct iovec part = {(void *)bytes.at, bytes.len};
     struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
     control_block control;
     if (nfds > 0) {
         memset(&control, 0, sizeof control);
         m.msg_control = control.space;
         m.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct cmsghdr *c = &control.align; /* what CMSG_FIRSTHDR gives for a block that holds one */
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
         c->cmsg_len = CMSG_LEN(nfds * sizeof(int));

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#define PORCH_CHANNEL_MESSAGE_BYTES (128u * 1024u)
+#define PORCH_CHANNEL_MESSAGE_BYTES 131072u
 #define PORCH_CHANNEL_MAX_FDS       8u
 
 /* Two connected ends, close-on-exec. */

@@ -32,7 +32,7 @@ static void known_moments_are_written_as_rfc_3339_says(void **state) {
 
 static void every_day_of_eight_centuries_agrees_with_the_c_library(void **state) {
     (void)state;
-    for (time_t day = 0; day < 800 * 365; day++) {
+    for (time_t day = 0; day < 292000; day++) {
         time_t at = day * 86400 + 3661;
         struct tm parts;
         assert_non_null(gmtime_r(&at, &parts));

@@ -125,7 +125,6 @@ porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes b
     made = true;
     e = write_all(fd, bytes, name, why);
     if (e != PORCH_OK) goto out;
-    e = PORCH_ERR_IO;
     if (fchmod(fd, mode) < 0) {
         e = fail_errno(why, "chmod", name);
     } else if (fsync(fd) < 0) {
@@ -156,8 +155,8 @@ static porch_err open_parent(const char *path, int *dir_fd, const char **name, p
 }
 
 porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mode, porch_why *why) {
-    int dir_fd;
-    const char *name;
+    int dir_fd = -1;
+    const char *name = path;
     porch_err e = open_parent(path, &dir_fd, &name, why);
     if (e != PORCH_OK) return e;
     e = porch_file_write_atomic_at(dir_fd, name, bytes, mode, why);

@@ -130,6 +130,7 @@ void porch_log(porch_log_level level, const char *event, ...) {
     put_text(&l, event);
     va_list args;
     va_start(args, event);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start stands above */
     for (const char *key = va_arg(args, const char *); key != NULL; key = va_arg(args, const char *)) {
         put(&l, " ", 1);
         put_text(&l, key);
@@ -158,7 +159,7 @@ porch_log_view porch_log_bytes(porch_bytes b) {
     const size_t most = sizeof v.text - LINE_TAIL;
     size_t len = b.len < most ? b.len : most;
     for (size_t i = 0; i < len; i++)
-        v.text[i] = b.at[i] == 0 ? '?' : (char)b.at[i];
+        v.text[i] = (char)(b.at[i] == 0 ? '?' : b.at[i]);
     memcpy(v.text + len, "...", 4);
     if (b.len <= most) v.text[len] = '\0';
     return v;

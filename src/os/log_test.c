@@ -81,7 +81,7 @@ static void a_line_below_the_level_is_not_written(void **state) {
 
 static void a_line_too_long_is_cut_and_says_so(void **state) {
     (void)state;
-    char *value = test_malloc(PORCH_LOG_LINE_BYTES * 2);
+    char *value = test_malloc((size_t)PORCH_LOG_LINE_BYTES * 2);
     for (size_t len = PORCH_LOG_LINE_BYTES - 80; len < PORCH_LOG_LINE_BYTES + 80; len++) {
         memset(value, 'v', len);
         value[len / 2] = '\n';

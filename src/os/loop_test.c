@@ -117,9 +117,8 @@ static void timers_fire_once_in_time_and_never_early_whatever_the_distance(void 
     }
     for (size_t i = 0; i < COUNT; i += 5)
         porch_loop_timer_clear(loop, &rows[i].timer);
-    uint64_t before = begin;
     while (loop->now_ms <= last) {
-        before = loop->now_ms;
+        uint64_t before = loop->now_ms;
         uint32_t slot = 0;
         uint64_t next = wheel_next(loop, &slot), step = 1 + some(&seed) % 40;
         if (next != UINT64_MAX && next > before + step)

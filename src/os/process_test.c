@@ -20,7 +20,7 @@ static int run_script(const char *script, porch_process_start s, char *out, size
     s.fds = fds;
     s.fd_count = 2;
     if (extra != NULL) fds[s.fd_count++] = *extra;
-    char *argv[] = {"sh", "-c", (char *)(uintptr_t)script, NULL};
+    char *argv[] = {"sh", "-c", (char *)script, NULL};
     s.path = "/bin/sh";
     s.argv = argv;
     int pidfd = -1;

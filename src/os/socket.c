@@ -28,7 +28,7 @@ static void set_flag(int fd, int level, int option, int value) {
 }
 
 static porch_err port_of(int fd, uint16_t *port) {
-    address a;
+    address a = {.any = {.sa_family = AF_UNSPEC}};
     socklen_t len = sizeof a;
     if (getsockname(fd, &a.any, &len) < 0) return PORCH_ERR_IO;
     *port = ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);

@@ -21,8 +21,7 @@ static EVP_CIPHER_CTX *context(const uint8_t *key, int sealing) {
 
 porch_aead *porch_aead_new(const uint8_t key[PORCH_AEAD_KEY_BYTES]) {
     porch_crypto_init();
-    porch_aead *a = malloc(sizeof *a);
-    if (a == NULL) porch_openssl_abort("AES-256-GCM");
+    porch_aead *a = porch_openssl_memory(sizeof *a);
     a->seal = context(key, 1);
     a->open = context(key, 0);
     return a;
@@ -66,7 +65,7 @@ porch_err porch_aead_open_with(porch_aead *a, const uint8_t nonce[PORCH_AEAD_NON
     if (plain > out->cap - out->len) return PORCH_ERR_NO_SPACE;
     uint8_t *to = out->at + out->len, end[16];
     int n = 0;
-    void *tag = (void *)(uintptr_t)(sealed.at + plain);
+    void *tag = (void *)(sealed.at + plain);
     if (!run(a->open, nonce, aad, (porch_bytes){sealed.at, plain}, to) ||
         EVP_CIPHER_CTX_ctrl(a->open, EVP_CTRL_AEAD_SET_TAG, PORCH_AEAD_TAG_BYTES, tag) != 1)
         porch_openssl_abort("AES-256-GCM");

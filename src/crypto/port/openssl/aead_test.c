@@ -25,7 +25,7 @@ static void a_vector_of_the_gcm_specification_holds(void **state) {
 static void what_was_sealed_opens_and_one_object_serves_many_pieces(void **state) {
     (void)state;
     porch_aead *a = porch_aead_new(key);
-    uint8_t plain[100], sealed_block[200], open_block[200];
+    uint8_t plain[100], sealed_block[200] = {0}, open_block[200] = {0};
     memset(plain, 'p', sizeof plain);
     for (size_t len = 0; len <= sizeof plain; len++) {
         uint8_t own_nonce[12] = {(uint8_t)len};

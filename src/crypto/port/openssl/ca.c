@@ -248,7 +248,7 @@ static bool fill(X509 *cert, X509 *issuer, const porch_key *key, const porch_pub
     EVP_PKEY_free(public_key);
     X509_ALGOR *algorithm = porch_openssl_algorithm(key->kind);
     if (good && algorithm != NULL)
-        good = X509_ALGOR_copy((X509_ALGOR *)(uintptr_t)X509_get0_tbs_sigalg(cert), algorithm) == 1;
+        good = X509_ALGOR_copy((X509_ALGOR *)X509_get0_tbs_sigalg(cert), algorithm) == 1;
     else
         good = false;
     X509_ALGOR_free(algorithm);

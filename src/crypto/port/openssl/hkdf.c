@@ -11,14 +11,14 @@
 
 porch_err porch_hkdf_sha256(porch_bytes secret, porch_bytes salt, porch_bytes info, uint8_t *out,
                             size_t len) {
-    if (len > 255u * PORCH_SHA256_BYTES || info.len > 1024) return PORCH_ERR_LIMIT;
+    if (len > (size_t)255 * PORCH_SHA256_BYTES || info.len > 1024) return PORCH_ERR_LIMIT;
     static const uint8_t no_salt[PORCH_SHA256_BYTES];
     uint8_t key[PORCH_SHA256_BYTES];
     if (salt.len == 0) salt = (porch_bytes){no_salt, sizeof no_salt};
     porch_hmac_sha256(salt, secret, key); /* 2.2: extract */
 
     /* 2.3: expand. T(n) = HMAC(key, T(n-1) | info | n) */
-    uint8_t block[PORCH_SHA256_BYTES + 1024 + 1], t[PORCH_SHA256_BYTES];
+    uint8_t block[PORCH_SHA256_BYTES + 1024 + 1], t[PORCH_SHA256_BYTES] = {0};
     size_t before = 0;
     for (uint8_t n = 1; len > 0; n++) {
         memcpy(block, t, before);

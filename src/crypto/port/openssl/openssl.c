@@ -21,6 +21,12 @@ void porch_openssl_abort(const char *doing) {
     abort();
 }
 
+void *porch_openssl_memory(size_t bytes) {
+    void *made = calloc(1, bytes);
+    if (made == NULL) porch_openssl_abort("memory");
+    return made;
+}
+
 BIO *porch_openssl_view(porch_bytes b) {
     if (b.len > PORCH_X509_INPUT_BYTES) return NULL;
     return BIO_new_mem_buf(b.len > 0 ? (const void *)b.at : "", (int)b.len);

@@ -13,6 +13,9 @@ porch_err porch_openssl_fail(porch_why *why, porch_err e, const char *doing);
 /* Ends the process: a primitive that cannot fail has failed (no memory, or a broken library). */
 _Noreturn void porch_openssl_abort(const char *doing);
 
+/* Zeroed memory; ends the process when there is none. Never NULL. */
+void *porch_openssl_memory(size_t bytes);
+
 /* A read-only BIO over a view; NULL when out of memory or longer than PORCH_X509_INPUT_BYTES. */
 BIO *porch_openssl_view(porch_bytes b);
 /* Appends all that a memory BIO holds. */

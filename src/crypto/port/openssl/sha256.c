@@ -31,8 +31,7 @@ void porch_hmac_sha256(porch_bytes key, porch_bytes data, uint8_t out[PORCH_SHA2
 }
 
 porch_sha256_state *porch_sha256_new(void) {
-    porch_sha256_state *s = malloc(sizeof *s);
-    if (s == NULL) porch_openssl_abort("SHA-256");
+    porch_sha256_state *s = porch_openssl_memory(sizeof *s);
     s->ctx = EVP_MD_CTX_new();
     if (s->ctx == NULL || EVP_DigestInit_ex(s->ctx, digest(), NULL) != 1) porch_openssl_abort("SHA-256");
     return s;

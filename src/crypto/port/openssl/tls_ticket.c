@@ -59,9 +59,8 @@ void porch_tickets_wipe(porch_tickets *t) {
 static bool key_contexts(const porch_ticket_key *key, const uint8_t *iv, EVP_CIPHER_CTX *cipher,
                          EVP_MAC_CTX *mac, int sealing) {
     OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac_key,
-                                          sizeof key->mac_key),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->mac_key, sizeof key->mac_key),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
         OSSL_PARAM_construct_end(),
     };
     return EVP_MAC_CTX_set_params(mac, params) == 1 &&

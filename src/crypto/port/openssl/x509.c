@@ -1,6 +1,5 @@
 #include "crypto/x509.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -8,6 +7,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "base/text.h"
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
@@ -58,12 +58,10 @@ static void name_text(const X509_NAME *name, char *out, size_t cap) {
 
 static bool serial_text(const X509 *cert, char out[65]) {
     const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
-    int len = ASN1_STRING_length(serial);
-    const uint8_t *at = ASN1_STRING_get0_data(serial);
-    if (len > 32) return false; /* RFC 5280 allows 20 */
-    for (int i = 0; i < len; i++)
-        (void)snprintf(out + i * 2, 3, "%02x", at[i]);
-    out[len * 2] = '\0';
+    porch_buf text = {(uint8_t *)out, 0, 64}; /* RFC 5280 allows 20 bytes */
+    porch_bytes raw = {ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial)};
+    if (porch_hex_write(&text, raw) != PORCH_OK) return false;
+    out[text.len] = '\0';
     return true;
 }
 
