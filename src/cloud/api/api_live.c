@@ -132,7 +132,7 @@ static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *hou
 
 void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household, const char *name,
                      uint64_t seq, json_t *data) {
-    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(data);
     if (text == NULL) return;
     (void)pthread_mutex_lock(&l->lock);
@@ -184,7 +184,7 @@ static void collect_motion(const porch_media_event *event, void *ctx) {
 /* Sends under the lock, so that the stream cannot go away meanwhile. */
 static void tell_one(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
                      const json_t *data) {
-    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
     if (text == NULL) return;
     (void)pthread_mutex_lock(&s->live->lock);
     send_message(s, kind, seq, name, text);

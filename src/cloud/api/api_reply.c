@@ -81,7 +81,7 @@ void porch_api_cookie(porch_http_exchange *x, const char *token) {
 }
 
 void porch_api_json(porch_http_exchange *x, int status, json_t *value) {
-    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT);
+    char *text = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(value);
     if (text == NULL) {
         porch_api_refuse(x, PORCH_ERR_NO_SPACE, NULL);

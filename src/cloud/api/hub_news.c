@@ -91,8 +91,6 @@ static void notification_made(const porch_notify_item *item, void *ctx) {
     porch_buf out = PORCH_BUF_OF(payload);
     porch_live_tell(h->live, PORCH_LIVE_PERSON, item->household, "person", item->seq,
                     porch_live_person_json(&h->api, item));
-    porch_log(PORCH_LOG_INFO, "notification", "id", item->id, "device", item->device, "event", item->event,
-              NULL);
     if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return;
     (void)snprintf(topic, sizeof topic, "$porchlight/device/%s/event/person", item->device);
     porch_err e = porch_broker_publish(h->broker, porch_bytes_of(topic), porch_buf_bytes(&out), 1);
