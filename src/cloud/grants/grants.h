@@ -1,6 +1,6 @@
 /* Who may say and hear what: groups with members and statements, as stored; compiled for the shards.
  *
- *   group "devices"        members: every device    allow publish,subscribe,receive d/${device.id}/#
+ *   group "devices"        members: every device    allow publish d/${device.id}/+/#, ...
  *   group "service-lights" members: service lights  allow publish,subscribe d/+/event/#   (service add
  * --allow)
  *

@@ -106,6 +106,8 @@ static void a_device_speaks_and_hears_below_its_own_prefix_and_nowhere_else(void
         assert_false(can(b, device("cam-1"), action, "$porchlight/device/cam-1/event/person"));
     }
     assert_true(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "d/cam-1/#"));
+    assert_true(can(b, device("cam-1"), PORCH_ACCESS_PUBLISH, "d/cam-1/log"));
+    assert_false(can(b, device("cam-1"), PORCH_ACCESS_PUBLISH, "d/cam-1"));
     assert_false(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/motion"));
     assert_false(can(b, device("cam-1"), PORCH_ACCESS_SUBSCRIBE, "#"));
 }

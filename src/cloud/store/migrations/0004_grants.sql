@@ -25,5 +25,7 @@ create table access_statement (
 
 insert into access_group (name, added_ms) values ('devices', 0);
 insert into access_member (group_name, kind, value) values ('devices', 'devices', '');
-insert into access_statement (group_name, position, effect, actions, filter)
-    values ('devices', 0, 'allow', 'publish,subscribe,receive', 'd/${device.id}/#');
+-- A device publishes below its own name, not at it ('d/ID' is no topic of its own); it may listen to all of it.
+insert into access_statement (group_name, position, effect, actions, filter) values
+    ('devices', 0, 'allow', 'publish', 'd/${device.id}/+/#'),
+    ('devices', 1, 'allow', 'subscribe,receive', 'd/${device.id}/#');
