@@ -116,6 +116,7 @@ typedef struct {
     porch_tls_conn *conn;
     uint8_t in[1 << 20];
     size_t in_len;
+    size_t taken; /* of `in`, by the packet read last: for users of views */
 } bed_client;
 
 static inline void bed_wait(const bed_client *c) {
