@@ -168,9 +168,15 @@ porch_err porch_notify_start(porch_notify *n, porch_why *why) {
     return PORCH_OK;
 }
 
-void porch_notify_close(porch_notify *n) {
-    if (!n) return;
+void porch_notify_stop(porch_notify *n) {
     porch_notify_thread_end(&n->live);
     porch_notify_thread_end(&n->delivery);
+}
+
+void porch_notify_close(porch_notify *n) {
+    if (!n) return;
+    porch_notify_stop(n);
+    porch_notify_thread_free(&n->live);
+    porch_notify_thread_free(&n->delivery);
     free(n);
 }

@@ -76,7 +76,10 @@ typedef struct {
 /* Makes it; observers are added before porch_notify_start starts the notify thread. */
 porch_err porch_notify_open(const porch_notify_config *config, porch_notify **ret, porch_why *why);
 porch_err porch_notify_start(porch_notify *n, porch_why *why);
-/* Ends the thread (a request under way is waited for, at most courier.timeout_ms) and frees. */
+/* Ends the threads (a request under way is waited for, at most courier.timeout_ms): nobody is told of
+ * anything any more. Before the store is closed. */
+void porch_notify_stop(porch_notify *n);
+/* Frees. The store calls into this room until it is closed: after porch_store_close. NULL is fine. */
 void porch_notify_close(porch_notify *n);
 
 /* Inside the write that stores the analysis result: makes the notification row and one delivery row for

@@ -43,7 +43,9 @@ porch_err porch_notify_thread_start(porch_notify_thread *t, void *(*fn)(void *),
 /* Waits until woken, stopped or `wait_ms` later (UINT64_MAX: no time). False when it must stop. */
 bool porch_notify_thread_wait(porch_notify_thread *t, uint64_t wait_ms);
 void porch_notify_thread_wake(porch_notify_thread *t);
+/* May be called twice; wake stays harmless until free. */
 void porch_notify_thread_end(porch_notify_thread *t);
+void porch_notify_thread_free(porch_notify_thread *t);
 
 /* ---- notify_row.c: the row and its forms ---- */
 #define PORCH_NOTIFY_COLUMNS                                                                        \

@@ -52,6 +52,10 @@ void porch_notify_thread_end(porch_notify_thread *t) {
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
     if (t->started) pthread_join(t->thread, NULL);
+    t->started = false;
+}
+
+void porch_notify_thread_free(porch_notify_thread *t) {
     pthread_cond_destroy(&t->wake);
     pthread_mutex_destroy(&t->lock);
 }

@@ -78,7 +78,7 @@
     X(courier, allow,          courier_allow,        TEXT, "",          0, 1000, "HOST:PORT by space: receivers that may be at private addresses") \
     X(courier, ca_file,        courier_ca_file,      TEXT, "",          0, 1000, "PEM file of authorities that webhook receivers may have, beside the system's") \
     X(courier, timeout_ms,     courier_timeout_ms,   U32,  10000,       100, 120000, "how long one outgoing request may take") \
-    X(courier, answer_bytes,   courier_answer_bytes, U32,  65536,       0, 16777216, "longest answer of a receiver that is read before the request is given up") \
+    X(courier, answer_bytes,   courier_answer_bytes, U32,  65536,       0, 16777216, "bytes of a receiver's answer that are read; its status is what counts") \
     X(notify, webhooks,        notify_webhooks,      U32,  16,          0, 1000, "most webhooks") \
     X(notify, retry_first_ms,  notify_retry_first_ms, U32, 5000,        10, 3600000, "wait before a webhook that did not take a notification is asked again; doubles") \
     X(notify, retry_most_ms,   notify_retry_most_ms, U32,  3600000,     10, 86400000, "longest wait between two attempts of one delivery") \
