@@ -31,9 +31,11 @@ static porch_err move_key(const char *from, const char *to, porch_why *why) {
 static int export_root(porch_cli *c) {
     porch_why why = {""};
     json_t *answer = NULL;
+    char from[PORCH_CLI_PATH_BYTES];
     const char *to = porch_cli_text(c, "--out");
     porch_err e = porch_cli_ask(c, "ca.export-root", NULL, &answer, &why);
-    if (e == PORCH_OK) e = move_key(porch_cli_member(answer, "path"), to, &why);
+    if (e == PORCH_OK) e = porch_path_join(c->dir, "OFFLINE/root.key", from, sizeof from);
+    if (e == PORCH_OK) e = move_key(from, to, &why);
     json_decref(answer);
     if (e != PORCH_OK) return porch_cli_fail(e, &why);
     json_t *result = json_pack("{s:s}", "out", to);

@@ -99,6 +99,10 @@ typedef bool (*porch_notify_each_fn)(const porch_notify_item *item, void *ctx);
 porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after, uint32_t limit,
                              porch_notify_each_fn fn, void *ctx, porch_why *why);
 
+/* The newest `limit`, of all households, oldest of them first. */
+porch_err porch_notify_latest(porch_db *db, uint32_t limit, porch_notify_each_fn fn, void *ctx,
+                              porch_why *why);
+
 /* The notification as a JSON object:
  * {id,kind,device,product,event,clip,at_ms,at,timezone,score,box,picture, why,trace}; `picture` is a path
  * unless `public_url` is given. PORCH_ERR_NO_SPACE: 4 KiB always suffice. */

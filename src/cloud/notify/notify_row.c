@@ -134,10 +134,19 @@ void porch_notify_item_read(porch_db_query *q, porch_notify_item *ret) {
         *hops[i] = number_at(q, 17 + (int)i);
 }
 
-porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after, uint32_t limit,
-                             porch_notify_each_fn fn, void *ctx, porch_why *why) {
+static porch_err visit(porch_db_query *q, porch_notify_each_fn fn, void *ctx, porch_why *why) {
     porch_notify_item item;
     porch_err e = PORCH_OK;
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        porch_notify_item_read(q, &item);
+        if (!fn(&item, ctx)) break;
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after, uint32_t limit,
+                             porch_notify_each_fn fn, void *ctx, porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
                          "select " PORCH_NOTIFY_COLUMNS " from notification n where n.seq > ?1 and "
@@ -146,12 +155,18 @@ porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after
     porch_db_bind_i64(q, 1, after < INT64_MAX ? (int64_t)after : INT64_MAX);
     porch_db_bind_str(q, 2, household);
     porch_db_bind_i64(q, 3, limit);
-    while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        porch_notify_item_read(q, &item);
-        if (!fn(&item, ctx)) break;
-    }
-    porch_db_finish(q);
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+    return visit(q, fn, ctx, why);
+}
+
+porch_err porch_notify_latest(porch_db *db, uint32_t limit, porch_notify_each_fn fn, void *ctx,
+                              porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select " PORCH_NOTIFY_COLUMNS " from notification n where n.seq in (select seq "
+                         "from notification order by seq desc limit ?1) order by n.seq",
+                         why);
+    porch_db_bind_i64(q, 1, limit);
+    return visit(q, fn, ctx, why);
 }
 
 /* ---- JSON ---- */
