@@ -1,0 +1,274 @@
+#include "cloud/media/media_upload.h"
+
+#include "cloud/media/media_testing.h"
+
+enum { LENGTH = 150000, NOW = 1790000000 };
+static uint8_t clip_bytes[LENGTH];
+static uint8_t digest[32];
+
+static int setup(void **state) {
+    if (media_lab_setup(state) != 0) return -1;
+    media_lab *m = *state;
+    media_lab_pattern(clip_bytes, LENGTH, 3);
+    porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
+    media_lab_open(m);
+    return 0;
+}
+
+static void reopen(media_lab *m) {
+    media_lab_close(m);
+    media_lab_open(m);
+}
+
+static void begin(media_lab *m, const char *device, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_owner owner = media_lab_device(device);
+    bool made;
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, event, NOW, clip, &made, &m->why),
+                     PORCH_OK);
+}
+
+static porch_media_upload *open_at(media_lab *m, const char *clip, uint64_t offset) {
+    porch_media_upload *u = NULL;
+    uint64_t at = 0;
+    porch_err e = porch_media_upload_open(m->media, "front", clip, offset, &u, &at, &m->why);
+    if (e != PORCH_OK) fail_msg("%s", m->why.text);
+    return u;
+}
+
+static void append(porch_media_upload *u, size_t from, size_t to) {
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes + from, to - from}, NULL),
+                     PORCH_OK);
+}
+
+static uint64_t offset_of(media_lab *m, const char *clip) {
+    porch_media_upload_info info;
+    assert_int_equal(porch_media_upload_status(m->media, "front", clip, &info, NULL), PORCH_OK);
+    return info.offset;
+}
+
+static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    begin(m, "front", event, clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, LENGTH);
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, &m->why), PORCH_OK);
+    porch_media_upload_close(u);
+}
+
+static void beginning_twice_gives_the_same_clip(void **state) {
+    media_lab *m = *state;
+    char a[PORCH_MEDIA_UID], b[PORCH_MEDIA_UID], c[PORCH_MEDIA_UID];
+    bool made;
+    porch_media_owner owner = media_lab_device("front");
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e1", NOW, a, &made, NULL), PORCH_OK);
+    assert_true(made);
+    reopen(m);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e1", NOW, b, &made, NULL), PORCH_OK);
+    assert_false(made);
+    assert_string_equal(a, b);
+    begin(m, "back", "e1", c); /* another device's event of the same name is another event */
+    assert_string_not_equal(a, c);
+}
+
+static void a_clip_in_pieces_over_restarts_is_whole_in_the_end(void **state) {
+    media_lab *m = *state;
+    static const size_t stops[] = {1, 65535, 65536, 65537, 131072, 140000, LENGTH};
+    char clip[PORCH_MEDIA_UID];
+    size_t at = 0;
+    begin(m, "front", "e1", clip);
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++) {
+        porch_media_upload *u = open_at(m, clip, at);
+        append(u, at, stops[i]);
+        at = stops[i];
+        if (at == LENGTH) assert_int_equal(porch_media_upload_finish(u, digest, NOW, &m->why), PORCH_OK);
+        porch_media_upload_close(u);
+        reopen(m);
+        assert_int_equal(offset_of(m, clip), at);
+    }
+    porch_media_clip *c;
+    static uint8_t back[LENGTH];
+    size_t got;
+    assert_int_equal(porch_media_clip_open(m->media, clip, true, &c, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_clip_bytes(c), LENGTH);
+    assert_int_equal(porch_media_clip_read(c, 65000, back, 2000, &got, NULL), PORCH_OK);
+    assert_int_equal(got, 2000);
+    assert_memory_equal(back, clip_bytes + 65000, 2000);
+    porch_media_clip_close(c);
+    porch_media_clip_info info;
+    assert_int_equal(porch_media_clip_get(m->media, clip, &info, NULL), PORCH_OK);
+    assert_int_equal(info.state, PORCH_MEDIA_CLIP_COMPLETE);
+    assert_memory_equal(info.sha256, digest, 32);
+}
+
+static void a_wrong_offset_is_told_the_right_one(void **state) {
+    media_lab *m = *state;
+    static const uint64_t wrong[] = {0, 999, 1001, UINT64_MAX};
+    char clip[PORCH_MEDIA_UID];
+    begin(m, "front", "e1", clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, 1000);
+    porch_media_upload_close(u);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint64_t at = 0;
+        assert_int_equal(porch_media_upload_open(m->media, "front", clip, wrong[i], &u, &at, NULL),
+                         PORCH_ERR_STATE);
+        assert_int_equal(at, 1000);
+    }
+}
+
+static void another_devices_clip_and_an_unknown_one_are_refused(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    porch_media_upload *u;
+    porch_media_upload_info info;
+    uint64_t at;
+    begin(m, "front", "e1", clip);
+    assert_int_equal(porch_media_upload_open(m->media, "back", clip, 0, &u, &at, NULL), PORCH_ERR_DENIED);
+    assert_int_equal(porch_media_upload_status(m->media, "back", clip, &info, NULL), PORCH_ERR_DENIED);
+    static const char *const unknown[] = {"", "x", "../../../../etc/passwd",
+                                          "00000000000000000000000000000000"};
+    for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        assert_int_equal(porch_media_upload_status(m->media, "front", unknown[i], &info, NULL),
+                         PORCH_ERR_NOT_FOUND);
+    }
+}
+
+static void a_wrong_hash_is_refused_and_the_clip_can_be_sent_again(void **state) {
+    media_lab *m = *state;
+    uint8_t wrong[32] = {9};
+    char clip[PORCH_MEDIA_UID];
+    begin(m, "front", "e1", clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, LENGTH);
+    assert_int_equal(porch_media_upload_finish(u, wrong, NOW, &m->why), PORCH_ERR_HASH);
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes, 1}, NULL), PORCH_ERR_CLOSED);
+    porch_media_upload_close(u);
+    assert_int_equal(offset_of(m, clip), 0);
+    reopen(m);
+    assert_int_equal(offset_of(m, clip), 0);
+    u = open_at(m, clip, 0);
+    append(u, 0, LENGTH);
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, &m->why), PORCH_OK);
+    porch_media_upload_close(u);
+}
+
+static void a_newer_request_takes_the_clip_over(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    begin(m, "front", "e1", clip);
+    porch_media_upload *old = open_at(m, clip, 0), *new;
+    append(old, 0, 70000);
+    uint64_t at = 0;
+    /* What the old one took is not lost: the new one is told to go on behind it. */
+    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &new, &at, NULL), PORCH_ERR_STATE);
+    assert_int_equal(at, 70000);
+    new = open_at(m, clip, at);
+    assert_int_equal(porch_media_upload_append(old, (porch_bytes){clip_bytes, 5}, NULL), PORCH_ERR_CLOSED);
+    append(new, 70000, LENGTH);
+    assert_int_equal(porch_media_upload_finish(old, digest, NOW, NULL), PORCH_ERR_CLOSED);
+    assert_int_equal(porch_media_upload_finish(new, digest, NOW, NULL), PORCH_OK);
+    porch_media_upload_close(old);
+    porch_media_upload_close(new);
+}
+
+static void a_clip_past_its_limit_is_refused_and_its_beginning_stays(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    m->lab.settings.media_clip_bytes = 100000;
+    begin(m, "front", "e1", clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, 100000);
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes, 1}, &m->why), PORCH_ERR_LIMIT);
+    assert_non_null(strstr(m->why.text, "media.clip_bytes"));
+    porch_media_upload_close(u);
+    assert_int_equal(offset_of(m, clip), 100000);
+}
+
+static void a_households_quota_counts_all_its_clips_and_nobody_elses(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], more[PORCH_MEDIA_UID];
+    bool made;
+    m->lab.settings.media_household_bytes = 2 * LENGTH;
+    send_whole(m, "e1", clip);
+    reopen(m); /* the sums survive */
+    begin(m, "front", "e2", clip);
+    begin(m, "front", "e3", more);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, LENGTH);
+    porch_media_upload *v = open_at(m, more, 0);
+    assert_int_equal(porch_media_upload_append(v, (porch_bytes){clip_bytes, 1}, &m->why), PORCH_ERR_FULL);
+    assert_non_null(strstr(m->why.text, "quota"));
+    porch_media_upload_close(v);
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, NULL), PORCH_OK);
+    porch_media_upload_close(u);
+    porch_media_owner home = media_lab_device("back"), next_door = media_lab_device("gate");
+    assert_int_equal(porch_media_upload_begin(m->media, &home, "e4", NOW, clip, &made, NULL),
+                     PORCH_ERR_FULL);
+    assert_int_equal(porch_media_upload_begin(m->media, &next_door, "e4", NOW, clip, &made, NULL),
+                     PORCH_OK);
+}
+
+static void a_device_with_too_many_unfinished_clips_finishes_one_first(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], first[PORCH_MEDIA_UID];
+    bool made;
+    porch_media_owner owner = media_lab_device("front");
+    m->lab.settings.media_uploads_per_device = 2;
+    begin(m, "front", "e1", first);
+    begin(m, "front", "e2", clip);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e3", NOW, clip, &made, NULL),
+                     PORCH_ERR_BUSY);
+    porch_media_upload *u = open_at(m, first, 0);
+    append(u, 0, LENGTH);
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, NULL), PORCH_OK);
+    porch_media_upload_close(u);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e3", NOW, clip, &made, NULL), PORCH_OK);
+}
+
+static void another_clips_file_in_its_place_is_refused(void **state) {
+    media_lab *m = *state;
+    char a[PORCH_MEDIA_UID], b[PORCH_MEDIA_UID], from[200], to[200];
+    porch_media_clip *c;
+    send_whole(m, "e1", a);
+    send_whole(m, "e2", b);
+    (void)snprintf(from, sizeof from, "%s/clips/%s.clip", m->lab.dir, a);
+    (void)snprintf(to, sizeof to, "%s/clips/%s.clip", m->lab.dir, b);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(porch_media_clip_open(m->media, b, false, &c, NULL), PORCH_ERR_SIGNATURE);
+    assert_int_equal(porch_media_clip_open(m->media, a, false, &c, NULL), PORCH_ERR_NOT_FOUND);
+}
+
+static void old_clips_and_forgotten_uploads_are_swept(void **state) {
+    media_lab *m = *state;
+    char old[PORCH_MEDIA_UID], unfinished[PORCH_MEDIA_UID];
+    porch_media_clip_info info;
+    m->lab.settings.media_keep_days = 1;
+    m->lab.settings.media_household_bytes = LENGTH;
+    send_whole(m, "e1", old);
+    uint64_t life_ms = (uint64_t)m->lab.settings.media_upload_life_s * 1000;
+    assert_int_equal(porch_media_sweep(m->media, NOW + 86400000 - 1, NULL), PORCH_OK);
+    assert_int_equal(porch_media_clip_get(m->media, old, &info, NULL), PORCH_OK);
+    assert_int_equal(porch_media_sweep(m->media, NOW + 86400000 + 1, NULL), PORCH_OK);
+    assert_int_equal(porch_media_clip_get(m->media, old, &info, NULL), PORCH_ERR_NOT_FOUND);
+    begin(m, "front", "e2", unfinished); /* there is room again */
+    assert_int_equal(porch_media_sweep(m->media, NOW + life_ms + 1, NULL), PORCH_OK);
+    assert_int_equal(porch_media_clip_get(m->media, unfinished, &info, NULL), PORCH_ERR_NOT_FOUND);
+}
+
+#define UPLOAD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, media_lab_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        UPLOAD_TEST(beginning_twice_gives_the_same_clip),
+        UPLOAD_TEST(a_clip_in_pieces_over_restarts_is_whole_in_the_end),
+        UPLOAD_TEST(a_wrong_offset_is_told_the_right_one),
+        UPLOAD_TEST(another_devices_clip_and_an_unknown_one_are_refused),
+        UPLOAD_TEST(a_wrong_hash_is_refused_and_the_clip_can_be_sent_again),
+        UPLOAD_TEST(a_newer_request_takes_the_clip_over),
+        UPLOAD_TEST(a_clip_past_its_limit_is_refused_and_its_beginning_stays),
+        UPLOAD_TEST(a_households_quota_counts_all_its_clips_and_nobody_elses),
+        UPLOAD_TEST(a_device_with_too_many_unfinished_clips_finishes_one_first),
+        UPLOAD_TEST(another_clips_file_in_its_place_is_refused),
+        UPLOAD_TEST(old_clips_and_forgotten_uploads_are_swept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
