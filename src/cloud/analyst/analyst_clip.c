@@ -43,7 +43,7 @@ static porch_err say(clip_work *c, const porch_analyst_message *m) {
 }
 
 static uint16_t part(uint32_t at, uint32_t whole) {
-    return at >= whole ? 10000 : (uint16_t)((uint64_t)at * 10000u / whole);
+    return (uint16_t)(at >= whole ? 10000u : (uint64_t)at * 10000u / whole);
 }
 
 static porch_analyst_box in_parts(porch_analyst_region r, const porch_analyst_grey *p) {

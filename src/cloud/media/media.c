@@ -27,6 +27,10 @@ porch_err porch_media_start(porch_media *m, porch_why *why) {
     return m->analysis == NULL ? PORCH_OK : media_analysis_start(m->analysis, why);
 }
 
+void porch_media_stop(porch_media *m) {
+    if (m != NULL && m->analysis != NULL) media_analysis_stop(m->analysis);
+}
+
 void porch_media_close(porch_media *m) {
     if (m == NULL) return;
     media_analysis_close(m->analysis);

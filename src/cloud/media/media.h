@@ -45,7 +45,10 @@ typedef struct {
 /* Makes dir/clips where missing, registers the event materialiser with the store (so: before the first
  * shard runs), and reads what is unfinished. */
 porch_err porch_media_open(const porch_media_config *config, porch_media **ret, porch_why *why);
-/* Stops the analysis thread, makes every open upload durable, frees. NULL is allowed. */
+/* Ends the analysis thread: after this nothing of media uses the store by itself. NULL is allowed. */
+void porch_media_stop(porch_media *m);
+/* Stops and frees. After porch_store_close, whose thread calls media until then, and after the last upload
+ * handle was closed. NULL is allowed. */
 void porch_media_close(porch_media *m);
 
 /* Starts the thread that feeds the analyst and sweeps old clips. After the observers are set. */

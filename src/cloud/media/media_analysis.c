@@ -457,16 +457,20 @@ porch_err media_analysis_start(media_analysis *a, porch_why *why) {
     return PORCH_OK;
 }
 
+void media_analysis_stop(media_analysis *a) {
+    if (!a->running) return;
+    a->running = false;
+    porch_analyst_client_on_attach(a->media->config.analyst, NULL, NULL);
+    (void)pthread_mutex_lock(&a->lock);
+    a->stop = true;
+    (void)pthread_mutex_unlock(&a->lock);
+    media_analysis_poke(a);
+    (void)pthread_join(a->thread, NULL);
+}
+
 void media_analysis_close(media_analysis *a) {
     if (a == NULL) return;
-    if (a->running) {
-        porch_analyst_client_on_attach(a->media->config.analyst, NULL, NULL);
-        (void)pthread_mutex_lock(&a->lock);
-        a->stop = true;
-        (void)pthread_mutex_unlock(&a->lock);
-        media_analysis_poke(a);
-        (void)pthread_join(a->thread, NULL);
-    }
+    media_analysis_stop(a);
     while (a->jobs != NULL)
         media_job_remove(a, a->jobs);
     if (a->wake_fd >= 0) (void)close(a->wake_fd);

@@ -56,6 +56,7 @@ porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why
 /* ---- media_analysis.c: the uploads' end of it. All quick; a NULL feed may be passed everywhere. ---- */
 porch_err media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);
 porch_err media_analysis_start(media_analysis *a, porch_why *why);
+void media_analysis_stop(media_analysis *a);
 void media_analysis_close(media_analysis *a);
 /* A live clip whose bytes will follow from offset 0; takes over what an interrupted upload of the same
  * clip has fed. NULL when there is no room: the clip is analysed when it is complete. */

@@ -79,9 +79,10 @@ static inline void media_lab_open(media_lab *m) {
 }
 
 static inline void media_lab_close(media_lab *m) {
+    porch_media_stop(m->media);
+    store_lab_close(&m->lab);
     porch_media_close(m->media);
     m->media = NULL;
-    store_lab_close(&m->lab);
 }
 
 static inline int media_lab_setup(void **state) {
