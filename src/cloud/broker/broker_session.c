@@ -88,7 +88,7 @@ static porch_party *join_party(porch_broker *broker, porch_identity_kind kind, c
         p = calloc(1, sizeof *p);
         if (p != NULL) {
             p->kind = kind;
-            strncpy(p->name, name, sizeof p->name - 1);
+            (void)porch_bytes_to_text(porch_bytes_of(name), p->name, sizeof p->name);
             p->next = broker->parties[bucket];
             broker->parties[bucket] = p;
         }
