@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -56,6 +59,24 @@ static bool unix_socket(void) {
 static bool packet_socket(void) {
     return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0;
 }
+static void leave_by_abort(int number) {
+    (void)number;
+    _exit(DID);
+}
+static bool raw_socket(void) {
+    return socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP) >= 0;
+}
+static bool resolve_and_connect(void) {
+    struct addrinfo *found = NULL, hints = {.ai_socktype = SOCK_STREAM};
+    if (getaddrinfo("localhost", "9", &hints, &found) != 0) return false;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool refused = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) != 0 && errno == ECONNREFUSED;
+    freeaddrinfo(found);
+    return refused; /* nobody listens there: the attempt itself is what counts */
+}
+static bool type_into_a_terminal(void) {
+    return ioctl(STDERR_FILENO, TIOCSTI, "x") == 0;
+}
 static bool execute(void) {
     char *const words[] = {"true", NULL};
     (void)execv("/bin/true", words);
@@ -93,6 +114,13 @@ static bool compute(void) {
     free(block);
     return true;
 }
+static bool ask_for_a_terminal(void) {
+    return isatty(STDERR_FILENO) == 0 && errno == ENOTTY;
+}
+static bool abort_as_itself(void) {
+    (void)signal(SIGABRT, leave_by_abort);
+    abort();
+}
 static bool new_namespace(void) {
     return syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */) == 0;
 }
@@ -125,6 +153,8 @@ typedef struct {
 static const attempt_row rows[] = {
     /*                                              hub      signer   analyst  courier  */
     {"compute", compute, DID, DID, DID, DID, true},
+    {"ask whether there is a terminal", ask_for_a_terminal, DID, DID, DID, DID, true},
+    {"abort", abort_as_itself, DID, DID, DID, DID, false},
     {"start a thread", start_thread, DID, KILLED, DID, DID, false},
     {"fork", fork_child, KILLED, KILLED, DID, KILLED, false},
     {"execute a program", execute, KILLED, KILLED, KILLED, KILLED, true},
@@ -136,6 +166,9 @@ static const attempt_row rows[] = {
     {"write elsewhere", write_elsewhere, REFUSED, REFUSED, REFUSED, REFUSED, false},
     {"make an internet socket", internet_socket, KILLED, KILLED, KILLED, DID, true},
     {"make a Unix socket", unix_socket, KILLED, KILLED, KILLED, REFUSED, true},
+    {"make a raw socket", raw_socket, KILLED, KILLED, KILLED, KILLED, true},
+    {"resolve a name and connect", resolve_and_connect, KILLED, KILLED, KILLED, DID, false},
+    {"type into a terminal", type_into_a_terminal, KILLED, KILLED, KILLED, KILLED, false},
     {"make a packet socket", packet_socket, KILLED, KILLED, KILLED, KILLED, true},
     {"map executable memory", executable_memory, REFUSED, REFUSED, REFUSED, REFUSED, false},
     {"enter a namespace", new_namespace, KILLED, KILLED, KILLED, KILLED, true},
