@@ -164,11 +164,13 @@ int64_t porch_db_last_id(const porch_db *db) {
 /* ---- queries
  * ----------------------------------------------------------------------------------------------- */
 
-static size_t bucket_of(const char *sql) {
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (; *sql != '\0'; sql++)
-        h = (h ^ (uint8_t)*sql) * 16777619u;
-    return h % BUCKETS;
+/* Statements differ in length or somewhere: a few places tell most of them apart, the comparison decides.
+ */
+static size_t bucket_of(const char *sql, size_t len) {
+    uint32_t h = (uint32_t)len;
+    for (size_t i = 0; i < 16 && len > 0; i++)
+        h = h * 31u + (uint8_t)sql[i * (len - 1) / 15];
+    return (h ^ h >> 13) % BUCKETS;
 }
 
 static void mark_busy(porch_db *db, porch_db_query *q) {
@@ -198,12 +200,12 @@ static porch_db_query *compile(porch_db *db, const char *sql, size_t len, porch_
 }
 
 porch_db_query *porch_db_prepare(porch_db *db, const char *sql, porch_why *why) {
-    size_t bucket = bucket_of(sql);
+    size_t len = strlen(sql);
+    size_t bucket = bucket_of(sql, len);
     porch_db_query *q = db->buckets[bucket];
     while (q != NULL && (q->busy_link != NULL || strcmp(q->sql, sql) != 0))
         q = q->next_in_bucket;
     if (q == NULL) {
-        size_t len = strlen(sql);
         if (len >= 1000000) {
             (void)porch_fail(why, PORCH_ERR_DATABASE, "a query of %zu bytes is too long", len);
             return NULL;
@@ -246,6 +248,13 @@ void porch_db_finish_all(porch_db *db) {
 
 static void bound(porch_db_query *q, int code) {
     if (code != SQLITE_OK && q->bind_code == SQLITE_OK) q->bind_code = code;
+}
+
+void porch_db_bind_view(porch_db_query *q, int index, porch_bytes view, bool text) {
+    if (q == NULL) return;
+    const char *at = view.len > 0 ? (const char *)view.at : "";
+    bound(q, text ? sqlite3_bind_text64(q->statement, index, at, view.len, SQLITE_STATIC, SQLITE_UTF8)
+                  : sqlite3_bind_blob64(q->statement, index, at, view.len, SQLITE_STATIC));
 }
 
 void porch_db_bind_text(porch_db_query *q, int index, porch_bytes text) {

@@ -21,6 +21,8 @@ void porch_db_finish_all(porch_db *db);
 bool porch_db_in_transaction(porch_db *db);
 /* What a SQLite result code is to us; `why` gets the connection's sentence. PORCH_OK for success codes. */
 porch_err porch_db_error(porch_db *db, int code, porch_why *why);
+/* Binds bytes where they are: they must stay until the query is finished. */
+void porch_db_bind_view(porch_db_query *q, int index, porch_bytes view, bool text);
 /* A text without parameters that may hold many statements: a migration. */
 porch_err porch_db_script(porch_db *db, const char *sql, porch_why *why);
 

@@ -142,10 +142,10 @@ static porch_err insert_message(batch *b, const porch_store_message *m) {
         &b->why);
     porch_db_bind_i64(q, 1, (int64_t)b->next_seq);
     porch_db_bind_i64(q, 2, (int64_t)m->at_ms);
-    porch_db_bind_text(q, 3, m->device);
-    porch_db_bind_text(q, 4, m->topic);
+    porch_db_bind_view(q, 3, m->device, true);
+    porch_db_bind_view(q, 4, m->topic, true);
     porch_db_bind_i64(q, 5, m->qos);
-    porch_db_bind_blob(q, 6, m->payload);
+    porch_db_bind_view(q, 6, m->payload, false);
     return porch_db_execute(q, &b->why);
 }
 
