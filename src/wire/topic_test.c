@@ -34,6 +34,31 @@ static void a_name_has_no_wildcard_no_zero_and_is_utf8(void **state) {
         assert_int_equal(porch_topic_name_parse(porch_bytes_of(good[i]), NULL, &n), PORCH_OK);
 }
 
+static void a_bad_byte_is_seen_wherever_it_stands(void **state) {
+    (void)state;
+    const uint8_t bad[] = {0, '+', '#', 0x80, 0xff, 0xc3};
+    for (size_t len = 1; len <= 40; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (size_t i = 0; i < COUNT(bad); i++) {
+                uint8_t text[40];
+                porch_topic_name n;
+                memset(text, 'a' + (int)(i % 3), sizeof text);
+                assert_int_equal(porch_topic_name_parse((porch_bytes){text, len}, NULL, &n), PORCH_OK);
+                text[at] = bad[i];
+                assert_int_equal(porch_topic_name_parse((porch_bytes){text, len}, NULL, &n),
+                                 PORCH_ERR_MALFORMED);
+            }
+        }
+    }
+    for (int c = 1; c < 0x80; c++) { /* and no good one is taken for bad */
+        uint8_t text[9];
+        porch_topic_name n;
+        memset(text, c, sizeof text);
+        assert_int_equal(porch_topic_name_parse((porch_bytes){text, sizeof text}, NULL, &n) == PORCH_OK,
+                         c != '+' && c != '#');
+    }
+}
+
 static void a_filter_keeps_wildcards_alone_in_their_level(void **state) {
     (void)state;
     porch_topic_filter f;
@@ -257,6 +282,7 @@ static void a_walk_gives_every_level_and_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_has_no_wildcard_no_zero_and_is_utf8),
+        cmocka_unit_test(a_bad_byte_is_seen_wherever_it_stands),
         cmocka_unit_test(a_filter_keeps_wildcards_alone_in_their_level),
         cmocka_unit_test(limits_of_length_and_depth_are_kept_to_the_byte),
         cmocka_unit_test(matching_follows_the_standards_own_examples),
