@@ -90,7 +90,7 @@ static porch_err on_stored(porch_db *db, const porch_store_message *m, uint64_t 
 static int set_up(void **state) {
     (void)state;
     porch_why why = {""};
-    porch_log_init("broker_test", PORCH_LOG_ERROR);
+    porch_log_init("broker_test", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
     bed_ca_make(&ca, "test");
     bed_issue(&ca, PORCH_PROFILE_HUB_SERVER, NULL, -1, 90, &server);
     bed_issue(&ca, PORCH_PROFILE_DEVICE, "cam", -1, 90, &cam);
@@ -101,7 +101,7 @@ static int set_up(void **state) {
     static porch_settings settings;
     porch_settings_default(&settings);
     settings.broker_packet_bytes = 65536;
-    settings.broker_queue_messages = 200;
+    settings.broker_queue_messages = 8192;
     settings.broker_queue_bytes = 262144;
     settings.broker_receive_maximum = 64;
     settings.broker_subscriptions = 20;

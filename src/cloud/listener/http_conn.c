@@ -235,10 +235,12 @@ static void reply(porch_conn *c, porch_http_exchange *x) {
         porch_count_add(&c->shard->counts.streams, 1);
         x->counted = true;
         porch_conn_resume(c); /* so that a peer that leaves is noticed */
-    } else {
-        h->state = STATE_REPLY;
-        porch_conn_pause(c);
+        if (h->draining) porch_http_stream_close(x->stream);
+        porch_http_stream_moved(x);
+        return;
     }
+    h->state = STATE_REPLY;
+    porch_conn_pause(c);
     porch_conn_want_write(c);
 }
 
@@ -288,7 +290,7 @@ void porch_http_stream_moved(porch_http_exchange *x) {
         return;
     }
     pthread_mutex_lock(&x->stream->lock);
-    bool too_slow = x->stream->too_slow;
+    bool too_slow = x->stream->too_slow && !x->busy; /* reply() looks again when the handler is done */
     pthread_mutex_unlock(&x->stream->lock);
     if (!too_slow) {
         porch_conn_want_write(c);
