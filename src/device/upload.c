@@ -9,17 +9,21 @@
 enum { HEADERS_MOST = 32, CHUNK_FRAME = PORCH_HTTP1_CHUNK_HEAD_MOST + 2, CHUNK_END = 5, RESTARTS_MOST = 4 };
 static const char collection[] = "/api/v1/device/clips";
 
-/* A path of this hub: what it names is asked for on this connection, so no scheme and no host. */
+/* A path of this hub: what it names is asked for on this connection, so no scheme and no host; plain
+ * segments only. */
 static bool is_path(porch_bytes text) {
-    if (text.len == 0 || text.len > PORCH_UPLOAD_LOCATION_MOST || text.at[0] != '/') return false;
-    if (text.len > 1 && text.at[1] == '/') return false;
-    for (size_t i = 0; i < text.len; i++) {
+    if (text.len < 2 || text.len > PORCH_UPLOAD_LOCATION_MOST || text.at[0] != '/') return false;
+    bool segment_begins = true;
+    for (size_t i = 1; i < text.len; i++) {
         uint8_t c = text.at[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
         bool digit = c >= '0' && c <= '9';
-        if (!letter && !digit && c != '/' && c != '-' && c != '_' && c != '.') return false;
+        bool inside = c == '-' || c == '_' || c == '.' || c == '/';
+        if (!letter && !digit && (segment_begins || !inside))
+            return false; /* no empty segment, no "." or ".." */
+        segment_begins = c == '/';
     }
-    return true;
+    return !segment_begins;
 }
 
 porch_err porch_upload_init(porch_upload *u, const porch_upload_config *config, porch_bytes location,
@@ -147,7 +151,10 @@ static void request(porch_upload *u, porch_upload_phase phase, uint64_t now_ms) 
     if (phase == PORCH_UPLOAD_ASK) e = write_ask(u);
     if (phase == PORCH_UPLOAD_STREAM) e = write_patch(u, false);
     if (phase == PORCH_UPLOAD_FINAL) e = write_patch(u, true);
-    if (e != PORCH_OK) settle(u, PORCH_UPLOAD_LATER, 0, PORCH_LIT("a request did not fit its block"));
+    if (e != PORCH_OK) {
+        u->location[0] = 0;
+        settle(u, PORCH_UPLOAD_LATER, 0, PORCH_LIT("a request could not be written"));
+    }
     watch(u, now_ms);
 }
 

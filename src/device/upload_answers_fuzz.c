@@ -40,10 +40,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
         at += n;
         len -= n;
         porch_upload_event e;
+        bool later = false;
         while (porch_upload_next(&u, &e)) {
             if (e.kind == PORCH_UPLOAD_COMPLETE || e.kind == PORCH_UPLOAD_REFUSED) settled++;
-            if (e.kind == PORCH_UPLOAD_LATER) porch_upload_connected(&u, 1);
+            if (e.kind == PORCH_UPLOAD_LATER) later = true;
         }
+        if (later) porch_upload_connected(&u, 1);
         give(&u);
         porch_upload_sent(&u, porch_upload_output(&u).len, 1);
         if (breaks && (len & 7) == 0) {

@@ -300,8 +300,17 @@ static void a_refusal_in_the_middle_of_the_stream_ends_the_connection(void **sta
 
 static void locations_outside_this_hub_are_not_followed(void **state) {
     (void)state;
-    static const char *const bad[] = {
-        "https://elsewhere.example/c", "//elsewhere/c", "c/1", "/c?x=1", "/c d", ""};
+    static const char *const bad[] = {"https://elsewhere.example/c",
+                                      "//elsewhere/c",
+                                      "c/1",
+                                      "/c?x=1",
+                                      "/c d",
+                                      "/",
+                                      "/./c",
+                                      "/c/../d",
+                                      "/c//d",
+                                      "/c/",
+                                      ""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         pair p;
         char text[160];
