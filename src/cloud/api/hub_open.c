@@ -267,8 +267,11 @@ void porch_hub_close(porch_hub *h) {
         porch_listener_drain(h->listener, h->settings.supervisor_drain_ms / 2);
         porch_listener_stop(h->listener);
     }
-    if (h->media != NULL) porch_media_close(h->media);
-    if (h->notify != NULL) porch_notify_close(h->notify);
+    if (h->media != NULL) porch_media_stop(h->media);
+    if (h->notify != NULL) {
+        porch_store_forget(h->store, h->notify);
+        porch_notify_close(h->notify);
+    }
     if (h->listener != NULL) porch_listener_free(h->listener);
     if (h->broker != NULL) porch_broker_free(h->broker);
     porch_live_free(h->live);
@@ -276,6 +279,8 @@ void porch_hub_close(porch_hub *h) {
     if (h->grants != NULL) porch_grants_close(h->grants);
     if (h->registry != NULL) porch_registry_close(h->registry);
     if (h->store != NULL) porch_store_close(h->store);
+    /* The store called it to its end. */
+    if (h->media != NULL) porch_media_close(h->media);
     porch_app_free(h->app);
     free(h->web_ca);
     if (h->stop_fd >= 0) (void)close(h->stop_fd);
