@@ -159,7 +159,7 @@ void porch_listener_stop(porch_listener *l) {
         porch_shard_order_stop(&l->shards[i], &l->shards[i].stop_note);
     }
     pthread_mutex_lock(&l->lock);
-    while (l->ended < running)
+    while (l->ended < running || atomic_load(&l->total) > 0) /* some may be between two shards */
         pthread_cond_wait(&l->moved, &l->lock);
     pthread_mutex_unlock(&l->lock);
     porch_workers_stop(l->workers);

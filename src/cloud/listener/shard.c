@@ -175,21 +175,20 @@ static void take_notes(porch_shard *s) {
 
 static void send_parked(porch_shard *s) {
     while (s->parked != NULL) {
-        porch_conn *c = s->parked;
-        porch_parcel p = {PARCEL_CONN, 0, c};
+        porch_conn *c = s->parked, *next = c->next;
+        porch_parcel p = {PARCEL_CONN, 0, c}; /* once it is sent it is not ours to look at */
         if (!porch_shard_send(s, (unsigned)c->move_to, &p)) {
             porch_shard_again(s, 1);
             return;
         }
-        s->parked = c->next;
+        s->parked = next;
     }
 }
 
 void porch_conn_send_away(porch_conn *c) {
     porch_shard *s = c->shard;
-    c->next = s->parked;
+    c->next = s->parked; /* it leaves at the end of the turn, when nobody here holds it any more */
     s->parked = c;
-    send_parked(s);
 }
 
 static void end_turn(porch_shard *s) {
