@@ -34,7 +34,9 @@ static porch_err find_programs(porch_supervisor *s, porch_why *why) {
     s->own_path[n] = '\0';
     if (s->config->helper_folder) return path_in(s->config->helper_folder, ".", s->helper_folder, why);
     PORCH_TRY(porch_process_own_folder(folder, sizeof folder, why));
-    return path_in(folder, "../libexec", s->helper_folder, why);
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = '\0';
+    return path_in(folder, "libexec", s->helper_folder, why);
 }
 
 static porch_err open_listeners(porch_supervisor *s, porch_why *why) {
