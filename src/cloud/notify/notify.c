@@ -169,6 +169,9 @@ porch_err porch_notify_start(porch_notify *n, porch_why *why) {
 }
 
 void porch_notify_stop(porch_notify *n) {
+    if (n->stopped) return;
+    n->stopped = true;
+    porch_store_forget(n->config.store, n);
     porch_notify_thread_end(&n->live);
     porch_notify_thread_end(&n->delivery);
 }

@@ -79,7 +79,7 @@ porch_err porch_notify_start(porch_notify *n, porch_why *why);
 /* Ends the threads (a request under way is waited for, at most courier.timeout_ms): nobody is told of
  * anything any more. Before the store is closed. */
 void porch_notify_stop(porch_notify *n);
-/* Frees. The store calls into this room until it is closed: after porch_store_close. NULL is fine. */
+/* Stops, unless that has been done, and frees. NULL is fine. */
 void porch_notify_close(porch_notify *n);
 
 /* Inside the write that stores the analysis result: makes the notification row and one delivery row for

@@ -35,6 +35,7 @@ struct porch_notify {
         void *ctx;
     } observers[PORCH_NOTIFY_OBSERVERS_MAX];
     size_t observers_count;
+    bool stopped;
 };
 
 /* ---- notify_thread.c ---- */

@@ -70,9 +70,9 @@ static void let_helpers_follow(porch_supervisor *s) {
     }
 }
 
-static void restart_hub_later(porch_supervisor *s) {
+static void restart_hub_later(porch_supervisor *s, uint64_t lived_ms) {
     porch_child *hub = &s->children[PORCH_CHILD_HUB];
-    uint32_t wait_ms = porch_backoff_next(&hub->backoff, porch_clock_mono_ms() - hub->started_ms);
+    uint32_t wait_ms = porch_backoff_next(&hub->backoff, lived_ms);
     s->phase = PORCH_SUPERVISOR_RUNNING;
     porch_loop_timer_set(s->loop, &hub->timer, wait_ms, start_hub, s);
 }
@@ -80,7 +80,8 @@ static void restart_hub_later(porch_supervisor *s) {
 static void after_an_end(porch_supervisor *s) {
     if (!all_ended(s)) return;
     if (s->phase == PORCH_SUPERVISOR_STOPPING) porch_loop_stop(s->loop);
-    if (s->phase == PORCH_SUPERVISOR_COLLAPSING) restart_hub_later(s);
+    if (s->phase == PORCH_SUPERVISOR_COLLAPSING)
+        restart_hub_later(s, porch_clock_mono_ms() - s->children[PORCH_CHILD_HUB].started_ms);
 }
 
 static void hub_ended(porch_supervisor *s, const porch_process_end *end) {
@@ -103,9 +104,10 @@ static void hub_ended(porch_supervisor *s, const porch_process_end *end) {
     s->phase = PORCH_SUPERVISOR_COLLAPSING;
 }
 
-static void helper_ended(porch_supervisor *s, porch_child *c) {
+/* `lived_ms` is 0 for one that could not even be started. */
+static void restart_helper_later(porch_supervisor *s, porch_child *c, uint64_t lived_ms) {
     if (s->phase != PORCH_SUPERVISOR_RUNNING) return;
-    uint32_t wait_ms = porch_backoff_next(&c->backoff, porch_clock_mono_ms() - c->started_ms);
+    uint32_t wait_ms = porch_backoff_next(&c->backoff, lived_ms);
     porch_loop_timer_set(s->loop, &c->timer, wait_ms, start_helper, c);
 }
 
@@ -127,7 +129,7 @@ static void child_ended(void *ctx, uint32_t events) {
     if (c->role == PORCH_CHILD_HUB)
         hub_ended(s, &end);
     else
-        helper_ended(s, c);
+        restart_helper_later(s, c, porch_clock_mono_ms() - c->started_ms);
     after_an_end(s);
 }
 
@@ -164,7 +166,7 @@ static void start_helper(void *ctx) {
         return;
     }
     log_trouble("helper.start-failed", c, e, &why);
-    helper_ended(s, c);
+    restart_helper_later(s, c, 0);
 }
 
 static void hub_is_late(void *ctx) {
@@ -226,7 +228,7 @@ static void start_hub(void *ctx) {
     if (e == PORCH_OK) return;
     log_trouble("helper.start-failed", &s->children[PORCH_CHILD_HUB], e, &why);
     if (s->ever_ready)
-        restart_hub_later(s);
+        restart_hub_later(s, 0);
     else
         begin_stop(s, 1);
 }
