@@ -92,7 +92,8 @@ porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got
 /* Takes a prefix, *taken > 0 on OK. After AGAIN the next call must offer the same bytes again (elsewhere in
  * memory is fine, and more may follow them). */
 porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size_t *taken);
-/* Decrypted or undecrypted bytes wait inside: porch_tls_read may give something without the socket. */
+/* Bytes wait inside, decrypted or not yet tried: porch_tls_read may give something without the socket.
+ * False once a read has said AGAIN, even if part of a record is held. */
 bool porch_tls_pending(const porch_tls_conn *c);
 /* Gives back record buffers of an idle connection (about 34 KiB); harmless when they are in use. */
 void porch_tls_idle(porch_tls_conn *c);

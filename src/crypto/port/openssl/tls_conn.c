@@ -21,6 +21,7 @@ struct porch_tls_conn {
     porch_tls_client *client;
     int fd;
     bool wants_write;
+    bool drained;  /* what waits inside is less than a record: only the socket can help */
     bool gone;     /* the socket said end or error */
     bool broken;   /* TLS is over: nothing more may be asked of the library */
     bool finished; /* close_notify is sent */
@@ -38,6 +39,7 @@ static int bio_read(BIO *bio, char *at, size_t cap, size_t *got) {
     } while (n < 0 && errno == EINTR);
     if (n > 0) {
         *got = (size_t)n;
+        c->drained = false;
         return 1;
     }
     *got = 0;
@@ -240,7 +242,9 @@ porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got
         return PORCH_OK;
     }
     *got = 0;
-    return outcome(c, rc);
+    porch_err e = outcome(c, rc);
+    c->drained = e == PORCH_ERR_AGAIN;
+    return e;
 }
 
 porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size_t *taken) {
@@ -258,7 +262,7 @@ porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size
 }
 
 bool porch_tls_pending(const porch_tls_conn *c) {
-    return !c->broken && SSL_has_pending(c->ssl) == 1;
+    return !c->broken && (SSL_pending(c->ssl) > 0 || (!c->drained && SSL_has_pending(c->ssl) == 1));
 }
 
 void porch_tls_idle(porch_tls_conn *c) {

@@ -247,6 +247,29 @@ static void a_record_larger_than_one_read_is_pending(void **state) {
     close_meeting(&m);
 }
 
+/* Part of a record inside must not make a caller spin: nothing can be read until the socket brings the
+ * rest. */
+static void half_a_record_is_not_pending(void **state) {
+    (void)state;
+    meeting m;
+    meet_once(&m, server_config(), client_config(&cam));
+    uint8_t block[1000] = {1}, wire[4096], part[1000];
+    size_t n = 0;
+    assert_int_equal(porch_tls_read(m.client, part, sizeof part, &n),
+                     PORCH_ERR_AGAIN); /* takes the ticket */
+    assert_int_equal(porch_tls_write(m.server, block, sizeof block, &n), PORCH_OK);
+    ssize_t len =
+        recv(m.fds[1], wire, sizeof wire, MSG_DONTWAIT); /* the record, before the client sees it */
+    assert_true(len > 1000);
+    assert_int_equal(send(m.fds[0], wire, 500, 0), 500);
+    assert_int_equal(porch_tls_read(m.client, part, sizeof part, &n), PORCH_ERR_AGAIN);
+    assert_false(porch_tls_pending(m.client));
+    assert_int_equal(send(m.fds[0], wire + 500, (size_t)len - 500, 0), len - 500);
+    assert_int_equal(porch_tls_read(m.client, part, 10, &n), PORCH_OK);
+    assert_true(porch_tls_pending(m.client));
+    close_meeting(&m);
+}
+
 static void the_end_is_told_announced_or_not(void **state) {
     (void)state;
     uint8_t byte;
@@ -654,6 +677,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_prove_themselves_and_talk),
         cmocka_unit_test(a_record_larger_than_one_read_is_pending),
+        cmocka_unit_test(half_a_record_is_not_pending),
         cmocka_unit_test(the_end_is_told_announced_or_not),
         cmocka_unit_test(a_certificate_out_of_its_time_passes_and_is_flagged),
         cmocka_unit_test(a_certificate_of_another_authority_is_refused_with_an_alert),
