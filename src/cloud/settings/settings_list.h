@@ -92,7 +92,7 @@
     X(listener, per_address,   listener_per_address, U32, 2048, 1, 10000000, "most connections at once from one address") \
     X(listener, handshake_ms,  listener_handshake_ms, U32, 10000, 100, 600000, "a TLS handshake that takes longer is ended") \
     X(listener, linger_ms,     listener_linger_ms, U32, 2000, 0, 60000, "after a refusal: time for the peer to read its reason before the connection is cut") \
-    X(listener, log_lines_s,   listener_log_lines_s, U32, 100, 1, 1000000, "most log lines a second and shard about refused peers; what is over is summed up in one line") \
+    X(listener, log_lines_s,  listener_log_lines_s, U32, 1000, 1, 1000000, "most log lines a second and shard about refused peers; what is over is summed up in one line") \
     X(http, head_bytes,        http_head_bytes, U32, 16384, 1024, 1048576, "longest request head") \
     X(http, target_bytes,      http_target_bytes, U32, 4096, 64, 65536, "longest request target") \
     X(http, headers,           http_headers, U32, 64, 8, 256, "most header lines of a request") \
