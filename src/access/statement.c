@@ -103,7 +103,7 @@ static porch_err expand(porch_bytes text, const porch_access_variable *variables
     porch_reader r = porch_reader_of(text);
     bool has_name = true;
     while (has_name) {
-        porch_bytes literal, name;
+        porch_bytes literal = {NULL, 0}, name = {NULL, 0};
         PORCH_TRY(take_piece(&r, &literal, &name, &has_name, why));
         PORCH_TRY(porch_write_bytes(out, literal));
         if (has_name) PORCH_TRY(put_value(out, name, find(name, variables, count), why));
@@ -140,7 +140,7 @@ porch_err porch_access_template_check(porch_bytes text, const porch_access_varia
                                       size_t known_count, const porch_topic_limits *limits,
                                       porch_why *why) {
     unsigned bits;
-    porch_bytes filter, literal, name;
+    porch_bytes filter = {NULL, 0}, literal = {NULL, 0}, name = {NULL, 0};
     uint8_t sample[1024];
     porch_buf out = PORCH_BUF_OF(sample);
     porch_topic_filter parsed;
@@ -167,7 +167,7 @@ porch_err porch_access_statement_parse(porch_bytes text, porch_access_effect eff
                                        const porch_topic_limits *limits, porch_buf *out,
                                        porch_access_statement *ret, porch_why *why) {
     porch_access_statement s = {.effect = effect};
-    porch_bytes filter;
+    porch_bytes filter = {NULL, 0};
     PORCH_TRY(split(text, &s.actions, &filter, why));
     PORCH_TRY(porch_access_filter_expand(filter, variables, count, limits, out, &s.filter, why));
     *ret = s;

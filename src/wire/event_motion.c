@@ -44,9 +44,13 @@ static const struct {
     [MEMBER_THUMBNAIL] = {"thumbnail", read_thumbnail, false, "is base64 of a JPEG of at most 32768 bytes"},
 };
 
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static void skip_blanks(porch_reader *r) {
     porch_bytes taken;
-    while (r->rest.len > 0 && memchr(" \t\r\n", r->rest.at[0], 4) != NULL)
+    while (r->rest.len > 0 && is_blank(r->rest.at[0]))
         porch_read_bytes(r, 1, &taken);
 }
 

@@ -47,9 +47,8 @@ porch_err porch_event_motion_write(porch_buf *b, const porch_event_motion *event
 
 /* Nearest ten-thousandths of a number between 0 and 1; what lies outside is moved to the border. */
 static inline uint16_t porch_event_e4(double part) {
-    return part >= 1  ? (uint16_t)PORCH_EVENT_ONE
-           : part > 0 ? (uint16_t)(part * PORCH_EVENT_ONE + 0.5)
-                      : (uint16_t)0;
+    if (part >= 1) return (uint16_t)PORCH_EVENT_ONE;
+    return part > 0 ? (uint16_t)(((uint32_t)(part * 2 * PORCH_EVENT_ONE) + 1) / 2) : (uint16_t)0;
 }
 
 #endif

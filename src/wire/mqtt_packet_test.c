@@ -90,10 +90,10 @@ static porch_err read_raw(porch_bytes raw, const sample *s, porch_mqtt_fault *fa
 
 static void every_sample_is_read_and_written_back_as_it_was(void **state) {
     (void)state;
-    bool seen[PORCH_MQTT_TYPE_COUNT] = {false};
+    bool seen[PORCH_MQTT_TYPE_COUNT + 1] = {false};
     for (size_t i = 0; i < COUNT(samples); i++) {
         const sample *s = &samples[i];
-        porch_mqtt_packet p;
+        porch_mqtt_packet p = {.type = PORCH_MQTT_TYPE_COUNT};
         porch_mqtt_fault fault;
         uint8_t out[256];
         porch_buf b = PORCH_BUF_OF(out);

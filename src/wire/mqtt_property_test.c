@@ -38,6 +38,8 @@ static const struct {
     {'-', PORCH_MQTT_PINGRESP},
 };
 
+static const uint8_t auth_method[] = {0x15, 0, 1, 'm'};
+
 /* Encodes a good value without help of the code under test. */
 static size_t encode(uint32_t id, char kind, uint8_t *out) {
     static const char *const values[] = {"b\1",    "2\0\1",  "4\0\0\0\1",  "v\1",
@@ -74,8 +76,8 @@ static void every_property_is_allowed_exactly_where_the_standard_says(void **sta
             bool often = row < COUNT(standard) && (strchr(standard[row].packets, upper) != NULL);
             size_t method = 0;
             if (id == 0x16) { /* data needs its method */
-                memcpy(raw + n, "\x15\0\1m", 4);
-                method = 4;
+                memcpy(raw + n, auth_method, sizeof auth_method);
+                method = sizeof auth_method;
             }
             porch_err e = judge((porch_bytes){raw, n + method}, letters[k].packet, &reason);
             if ((e == PORCH_OK) != (once || often))

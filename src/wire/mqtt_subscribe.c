@@ -115,7 +115,7 @@ bool porch_mqtt_subscription_next(porch_bytes *rest, porch_mqtt_version version,
 
 porch_err porch_mqtt_subscription_put(porch_buf *b, porch_mqtt_version version,
                                       const porch_mqtt_subscription *one) {
-    porch_bytes group;
+    porch_bytes group = {NULL, 0};
     porch_topic_filter filter;
     if (one->qos > 2 || one->retain_handling > 2) return PORCH_ERR_MALFORMED;
     PORCH_TRY(judge_filter(one->text, NULL, &group, &filter));
@@ -196,7 +196,7 @@ bool porch_mqtt_unsubscription_next(porch_bytes *rest, porch_bytes *ret) {
 }
 
 porch_err porch_mqtt_unsubscription_put(porch_buf *b, porch_bytes text) {
-    porch_bytes group;
+    porch_bytes group = {NULL, 0};
     porch_topic_filter filter;
     PORCH_TRY(judge_filter(text, NULL, &group, &filter));
     return porch_write_block16(b, text);
