@@ -198,8 +198,8 @@ failed:
 void porch_clip_store_end(porch_clip_store *s, porch_stored_clip *clip) {
     (void)s;
     if (clip->ended) return;
-    /* Bytes past `visible` are of a write that failed: they are cut off, and the hash has not seen them. Should the cut
-     * fail as well, nobody reads them: the uploader stops at `visible`. */
+    /* Bytes past `visible` are of a write that failed: they are cut off, and the hash has not seen them.
+     * Should the cut fail as well, nobody reads them: the uploader stops at `visible`. */
     if (ftruncate(clip->fd, (off_t)clip->visible) != 0) errno = 0;
     porch_sha256_finish(clip->hash, clip->sha256);
     clip->ended = true;

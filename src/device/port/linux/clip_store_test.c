@@ -1,0 +1,206 @@
+/* Clips on disk: recorded, left behind, dropped when there is no room. */
+#include "device/port/linux/clip_store.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/cursor.h"
+
+static char folder[] = "/tmp/porchlight-clips-XXXXXX";
+
+static porch_id id(const char *text) {
+    porch_id ret;
+    assert_int_equal(porch_id_parse(porch_bytes_of(text), &ret), PORCH_OK);
+    return ret;
+}
+
+static void box(porch_buf *b, const char *type, uint32_t body) {
+    assert_int_equal(porch_write_u32(b, body + 8), PORCH_OK);
+    assert_int_equal(porch_write_text(b, type), PORCH_OK);
+    for (uint32_t i = 0; i < body; i++)
+        assert_int_equal(porch_write_u8(b, (uint8_t)i), PORCH_OK);
+}
+
+/* A header and two fragments; *first is where the first fragment ends. */
+static porch_buf film(uint8_t block[512], size_t *first) {
+    porch_buf b = {block, 0, 512};
+    box(&b, "ftyp", 8);
+    box(&b, "moov", 30);
+    box(&b, "moof", 16);
+    box(&b, "mdat", 60);
+    *first = b.len;
+    box(&b, "moof", 16);
+    box(&b, "mdat", 70);
+    return b;
+}
+
+static void count_dropped(void *ctx, const porch_stored_clip *clip) {
+    assert_true(clip->ended);
+    (*(int *)ctx)++;
+}
+
+static void open_store(porch_clip_store *s, uint64_t limit) {
+    porch_why why = {{0}};
+    assert_int_equal(porch_clip_store_open(s, folder, limit, &why), PORCH_OK);
+}
+
+static porch_stored_clip *record(porch_clip_store *s, const char *event, porch_bytes bytes) {
+    porch_stored_clip *clip = NULL;
+    porch_why why = {{0}};
+    porch_id event_id = id(event);
+    int dropped = 0;
+    assert_int_equal(porch_clip_store_begin(s, &event_id, &clip, &why), PORCH_OK);
+    assert_int_equal(porch_clip_store_reserve(s, bytes.len, count_dropped, &dropped), PORCH_OK);
+    assert_int_equal(porch_stored_clip_write(clip, bytes, &why), PORCH_OK);
+    clip->visible += bytes.len;
+    return clip;
+}
+
+static void end(porch_clip_store *s, porch_stored_clip *clip) {
+    porch_clip_store_end(s, clip);
+    clip->recording = false;
+}
+
+static void remove_all(porch_clip_store *s) {
+    while (s->first) {
+        s->first->recording = s->first->uploading = false;
+        porch_clip_store_remove(s, s->first);
+    }
+    assert_int_equal(s->count, 0);
+    porch_clip_store_close(s);
+}
+
+static void a_clip_left_by_a_dead_process_ends_at_its_last_whole_fragment(void **state) {
+    (void)state;
+    uint8_t block[512], expect[32];
+    size_t first = 0;
+    porch_buf b = film(block, &first);
+    for (size_t cut = first; cut <= b.len; cut++) {
+        porch_clip_store s;
+        open_store(&s, 1 << 20);
+        (void)record(&s, "event-1", (porch_bytes){block, cut});
+        porch_clip_store_close(&s); /* as a killed process leaves it */
+        open_store(&s, 1 << 20);
+        assert_int_equal(s.count, 1);
+        size_t whole = cut == b.len ? b.len : first;
+        porch_sha256((porch_bytes){block, whole}, expect);
+        assert_true(s.first->ended);
+        assert_int_equal(s.first->visible, whole);
+        assert_memory_equal(s.first->sha256, expect, sizeof expect);
+        assert_string_equal(s.first->event.text, "event-1");
+        assert_int_equal(s.total_bytes, whole);
+        remove_all(&s);
+    }
+}
+
+static void a_clip_without_a_whole_fragment_is_removed(void **state) {
+    (void)state;
+    porch_clip_store s;
+    open_store(&s, 1 << 20);
+    (void)record(&s, "event-1", PORCH_LIT("ft"));
+    porch_clip_store_close(&s);
+    open_store(&s, 1 << 20);
+    assert_int_equal(s.count, 0);
+    porch_clip_store_close(&s);
+    open_store(&s, 1 << 20);
+    assert_int_equal(s.count, 0);
+    porch_clip_store_close(&s);
+}
+
+static void clips_come_back_oldest_first_and_new_ones_after_them(void **state) {
+    (void)state;
+    uint8_t block[512];
+    size_t first = 0;
+    porch_buf b = film(block, &first);
+    porch_clip_store s;
+    open_store(&s, 1 << 20);
+    end(&s, record(&s, "zebra", porch_buf_bytes(&b)));
+    end(&s, record(&s, "apple", porch_buf_bytes(&b)));
+    porch_clip_store_close(&s);
+    open_store(&s, 1 << 20);
+    end(&s, record(&s, "mango", porch_buf_bytes(&b)));
+    assert_string_equal(s.first->event.text, "zebra");
+    assert_string_equal(s.first->next->event.text, "apple");
+    assert_string_equal(s.first->next->next->event.text, "mango");
+    remove_all(&s);
+}
+
+static void the_oldest_ended_clip_goes_when_there_is_no_room(void **state) {
+    (void)state;
+    porch_clip_store s;
+    int dropped = 0;
+    open_store(&s, 300);
+    porch_stored_clip *growing = record(&s, "growing", PORCH_LIT("0123456789"));
+    end(&s, record(&s, "old", PORCH_LIT("0123456789")));
+    end(&s, record(&s, "young", PORCH_LIT("0123456789")));
+    assert_int_equal(porch_clip_store_reserve(&s, 275, count_dropped, &dropped), PORCH_OK);
+    assert_int_equal(dropped, 1);
+    assert_int_equal(s.count, 2);
+    assert_ptr_equal(s.first, growing);
+    assert_string_equal(s.first->next->event.text, "young");
+    assert_int_equal(porch_clip_store_reserve(&s, 20, count_dropped, &dropped), PORCH_ERR_FULL);
+    assert_int_equal(dropped, 2);
+    assert_int_equal(s.count, 1);
+    remove_all(&s);
+}
+
+static void a_dropped_clip_lives_until_its_upload_lets_go(void **state) {
+    (void)state;
+    porch_clip_store s;
+    uint8_t byte = 0;
+    open_store(&s, 1 << 20);
+    porch_stored_clip *clip = record(&s, "event-1", PORCH_LIT("x"));
+    end(&s, clip);
+    clip->uploading = true;
+    porch_clip_store_remove(&s, clip);
+    assert_true(clip->dropped);
+    assert_int_equal(porch_stored_clip_read(clip, 0, &byte, 1), PORCH_OK);
+    assert_int_equal(byte, 'x');
+    clip->uploading = false;
+    porch_clip_store_let_go(&s, clip);
+    assert_int_equal(s.count, 0);
+    porch_clip_store_close(&s);
+}
+
+static void an_event_has_one_clip(void **state) {
+    (void)state;
+    porch_clip_store s;
+    porch_stored_clip *again = NULL;
+    porch_why why = {{0}};
+    porch_id event = id("event-1");
+    open_store(&s, 1 << 20);
+    (void)record(&s, "event-1", PORCH_LIT("x"));
+    assert_int_equal(porch_clip_store_begin(&s, &event, &again, &why), PORCH_ERR_EXISTS);
+    assert_null(again);
+    remove_all(&s);
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    return rmdir(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_clip_left_by_a_dead_process_ends_at_its_last_whole_fragment),
+        cmocka_unit_test(a_clip_without_a_whole_fragment_is_removed),
+        cmocka_unit_test(clips_come_back_oldest_first_and_new_ones_after_them),
+        cmocka_unit_test(the_oldest_ended_clip_goes_when_there_is_no_room),
+        cmocka_unit_test(a_dropped_clip_lives_until_its_upload_lets_go),
+        cmocka_unit_test(an_event_has_one_clip),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
