@@ -454,6 +454,7 @@ porch_err media_analysis_start(media_analysis *a, porch_why *why) {
     if (failed != 0)
         return porch_fail(why, PORCH_ERR_IO, "cannot start the analysis thread: %s", strerror(failed));
     a->running = true;
+    media_analysis_poke(a); /* what is unfinished is looked for at once */
     return PORCH_OK;
 }
 

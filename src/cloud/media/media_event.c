@@ -9,7 +9,6 @@
 #include "cloud/media/media_room.h"
 #include "crypto/sha256.h"
 #include "os/clock.h"
-#include "os/log.h"
 #include "wire/event_motion.h"
 
 enum { WAITING_MOST = 256, REMEMBERED = 256, LIST_MOST = 200 };
@@ -126,12 +125,7 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
     (void)seq;
     porch_event_motion motion;
     if (!is_motion_topic(m)) return PORCH_OK;
-    porch_err e = porch_event_motion_read(m->payload, &motion, why);
-    if (e != PORCH_OK) {
-        porch_log(PORCH_LOG_WARN, "event.refused", "device", porch_log_bytes(m->device).text, "reason",
-                  porch_why_text(why, e), NULL);
-        return PORCH_ERR_MALFORMED;
-    }
+    PORCH_TRY(porch_event_motion_read(m->payload, &motion, why)); /* the store logs it */
     return take_event(ctx, db, m, &motion, why);
 }
 

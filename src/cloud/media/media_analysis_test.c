@@ -1,0 +1,437 @@
+/* The scheduler against an analyst that the test plays itself, word by word. */
+#include "cloud/media/media_analysis.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "cloud/media/media_testing.h"
+#include "os/clock.h"
+
+enum { LENGTH = 200000 };
+#define NOW porch_clock_ms()
+static uint8_t clip_bytes[LENGTH];
+static uint8_t digest[32];
+static const uint8_t JPEG[] = {0xff, 0xd8, 1, 2, 3, 0xff, 0xd9};
+
+/* ---- the played analyst ---- */
+
+typedef struct {
+    int main;  /* our end of the analyst's socket */
+    int memfd; /* of the clip under way */
+    int clip;
+    porch_analyst_start start;
+} played;
+
+static atomic_int persons_told;
+static porch_media_person last_person;
+
+static porch_err on_person(porch_db *db, const porch_media_person *p, void *ctx, porch_why *why) {
+    (void)db;
+    (void)ctx;
+    (void)why;
+    last_person = *p;
+    last_person.picture = (porch_bytes){NULL, p->picture.len};
+    (void)atomic_fetch_add(&persons_told, 1);
+    return PORCH_OK;
+}
+
+static void attach(media_lab *m, played *a) {
+    int pair[2];
+    assert_int_equal(porch_channel_pair(pair, NULL), PORCH_OK);
+    a->main = pair[1];
+    porch_analyst_client_attach(m->analyst, pair[0]);
+}
+
+/* Waits for the hub to hand over a clip. */
+static void await_start(played *a) {
+    uint8_t block[256];
+    porch_buf in = PORCH_BUF_OF(block);
+    porch_analyst_message m;
+    int fds[2];
+    size_t n = 0;
+    assert_int_equal(porch_channel_receive(a->main, &in, fds, 2, &n, -1, NULL), PORCH_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(porch_analyst_read(porch_buf_bytes(&in), &m), PORCH_OK);
+    assert_int_equal(m.type, PORCH_ANALYST_START);
+    a->start = m.as.start;
+    a->memfd = fds[0];
+    a->clip = fds[1];
+}
+
+/* Waits until at least `bytes` are announced; true when the clip is complete. */
+static bool await_bytes(played *a, uint64_t bytes, bool complete) {
+    for (;;) {
+        uint8_t block[64];
+        porch_buf in = PORCH_BUF_OF(block);
+        porch_analyst_message m;
+        assert_int_equal(porch_channel_receive(a->clip, &in, NULL, 0, NULL, -1, NULL), PORCH_OK);
+        assert_int_equal(porch_analyst_read(porch_buf_bytes(&in), &m), PORCH_OK);
+        assert_int_equal(m.type, PORCH_ANALYST_HAVE);
+        if (m.as.have.bytes >= bytes && (!complete || m.as.have.complete)) return m.as.have.complete;
+    }
+}
+
+static void say(played *a, porch_analyst_message m) {
+    static uint8_t block[PORCH_ANALYST_MESSAGE_MAX];
+    porch_buf out = PORCH_BUF_OF(block);
+    assert_int_equal(porch_analyst_write(&out, &m), PORCH_OK);
+    assert_int_equal(porch_channel_send(a->clip, porch_buf_bytes(&out), NULL, 0, -1, NULL), PORCH_OK);
+}
+
+static void say_person(played *a, uint32_t score_milli) {
+    say(a, (porch_analyst_message){.type = PORCH_ANALYST_PERSON,
+                                   .as.person = {.at_ms = 400,
+                                                 .seen = {{1000, 2000, 500, 3000}, score_milli},
+                                                 .agreeing = 2,
+                                                 .picture = {JPEG, sizeof JPEG}}});
+}
+
+static void say_end(played *a, porch_err result, uint64_t indexed) {
+    say(a, (porch_analyst_message){.type = PORCH_ANALYST_END,
+                                   .as.end = {.result = result, .indexed_bytes = indexed}});
+}
+
+static void part(played *a) {
+    (void)close(a->clip);
+    (void)close(a->memfd);
+}
+
+/* ---- the hub's side ---- */
+
+static void open_hub(media_lab *m) {
+    media_lab_open(m);
+    porch_media_on_person(m->media, on_person, NULL);
+    assert_int_equal(porch_media_start(m->media, &m->why), PORCH_OK);
+}
+
+static int setup(void **state) {
+    if (media_lab_setup(state) != 0) return -1;
+    media_lab *m = *state;
+    media_lab_pattern(clip_bytes, LENGTH, 3);
+    porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
+    atomic_store(&persons_told, 0);
+    m->lab.settings.media_clip_bytes = 1 << 20;
+    if (porch_analyst_client_new(&m->analyst, NULL) != PORCH_OK) return -1;
+    open_hub(m);
+    return 0;
+}
+
+static int teardown(void **state) {
+    media_lab *m = *state;
+    media_lab_close(m);
+    porch_analyst_client_free(m->analyst);
+    return media_lab_teardown(state);
+}
+
+static porch_media_upload *begin(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_owner owner = media_lab_device("front");
+    porch_media_upload *u = NULL;
+    uint64_t at;
+    bool made;
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, event, NOW, clip, &made, &m->why),
+                     PORCH_OK);
+    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &u, &at, &m->why), PORCH_OK);
+    return u;
+}
+
+static void append(porch_media_upload *u, size_t from, size_t to) {
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes + from, to - from}, NULL),
+                     PORCH_OK);
+}
+
+static void finish(media_lab *m, porch_media_upload *u) {
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, &m->why), PORCH_OK);
+    porch_media_upload_close(u);
+}
+
+static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_upload *u = begin(m, event, clip);
+    append(u, 0, LENGTH);
+    finish(m, u);
+}
+
+/* Looks at the row until it is what the scheduler's thread is about to make it. */
+static porch_media_clip_info await_analysis(media_lab *m, const char *clip,
+                                            porch_media_analysis_state state) {
+    porch_media_clip_info info;
+    for (;;) {
+        assert_int_equal(porch_media_clip_get(m->media, clip, &info, NULL), PORCH_OK);
+        if (info.analysis == state) return info;
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+static void await_count(media_lab *m, uint64_t failed) {
+    porch_media_analysis_counts c = {0};
+    while (c.failed < failed) {
+        porch_media_analysis_count(m->media, &c);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+/* ---- what it promises ---- */
+
+static void a_live_clip_is_seen_before_it_is_complete(void **state) {
+    media_lab *m = *state;
+    static uint8_t seen[1000];
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    porch_media_upload *u = begin(m, "e1", clip);
+    append(u, 0, 1000);
+    await_start(&a);
+    assert_false(await_bytes(&a, 1000, false));
+    assert_int_equal(pread(a.memfd, seen, sizeof seen, 0), sizeof seen);
+    assert_memory_equal(seen, clip_bytes, sizeof seen);
+    append(u, 1000, LENGTH);
+    finish(m, u);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void the_analyst_cannot_change_what_it_is_given(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    assert_int_equal(pwrite(a.memfd, "x", 1, 0), -1);
+    assert_int_equal(ftruncate(a.memfd, 0), -1);
+    assert_int_equal(ftruncate(a.memfd, 1 << 30), -1);
+    assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, a.memfd, 0), MAP_FAILED);
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void a_person_is_told_once_also_after_a_restart(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    uint8_t *picture;
+    size_t len;
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    say(&a, (porch_analyst_message){.type = PORCH_ANALYST_FIRST_FRAME, .as.first_frame = {768, 576}});
+    say_person(&a, 1500);
+    while (atomic_load(&persons_told) == 0)
+        (void)poll(NULL, 0, 1);
+    porch_media_event_uid("front", PORCH_LIT("e1"), uid);
+    assert_string_equal(last_person.event, uid);
+    assert_string_equal(last_person.clip, clip);
+    assert_string_equal(last_person.owner.household, "home");
+    assert_int_equal(last_person.picture.len, sizeof JPEG);
+    assert_true(last_person.trace.clip_first_byte_ms > 0 && last_person.trace.analysis_first_frame_ms > 0 &&
+                last_person.trace.person_found_ms > 0);
+    /* The hub stops before the end was said: the clip is looked at again, and the person is known. */
+    media_lab_close(m);
+    part(&a);
+    (void)close(a.main);
+    attach(m, &a);
+    open_hub(m);
+    await_start(&a);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_person(&a, 2500);
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    assert_int_equal(atomic_load(&persons_told), 1);
+    assert_int_equal(porch_media_picture(m->media, uid, "home", &picture, &len, NULL), PORCH_OK);
+    free(picture);
+    assert_int_equal(porch_media_picture(m->media, uid, "next-door", &picture, &len, NULL),
+                     PORCH_ERR_NOT_FOUND);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void a_clip_that_breaks_its_analysis_is_tried_once_more_and_then_left(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], next[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    for (int i = 0; i < 2; i++) {
+        await_start(&a);
+        assert_true(await_bytes(&a, LENGTH, true));
+        part(&a);
+    }
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_FAILED);
+    /* The next clip is none the worse. */
+    send_whole(m, "e2", next);
+    await_start(&a);
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, next, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void an_analyst_that_was_killed_is_not_the_clips_fault(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    send_whole(m, "e1", clip);
+    for (int i = 0; i < 5; i++) {
+        attach(m, &a);
+        await_start(&a);
+        (void)close(a.main);
+        part(&a);
+    }
+    attach(m, &a);
+    await_start(&a);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void what_cannot_be_decoded_is_not_tried_again(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    say_end(&a, PORCH_ERR_MEDIA, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_FAILED);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void nonsense_from_the_analyst_counts_as_broken(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    for (int i = 0; i < 2; i++) {
+        await_start(&a);
+        assert_int_equal(porch_channel_send(a.clip, PORCH_LIT("nonsense"), NULL, 0, -1, NULL), PORCH_OK);
+        part(&a);
+    }
+    await_count(m, 1);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_FAILED);
+    (void)close(a.main);
+}
+
+static void the_copy_for_seeking_is_kept_and_read(void **state) {
+    media_lab *m = *state;
+    static uint8_t copy[100000], back[sizeof copy];
+    char clip[PORCH_MEDIA_UID];
+    porch_media_clip *c;
+    size_t got;
+    played a;
+    media_lab_pattern(copy, sizeof copy, 99);
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    assert_true(a.start.make_index);
+    say(&a, (porch_analyst_message){.type = PORCH_ANALYST_INDEXED, .as.indexed = {0, {copy, 60000}}});
+    say(&a, (porch_analyst_message){.type = PORCH_ANALYST_INDEXED,
+                                    .as.indexed = {60000, {copy + 60000, 40000}}});
+    say_end(&a, PORCH_OK, sizeof copy);
+    porch_media_clip_info info = await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    assert_int_equal(info.indexed_bytes, sizeof copy);
+    assert_memory_equal(info.sha256, digest, 32);
+    assert_int_equal(porch_media_clip_open(m->media, clip, true, &c, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_clip_read(c, 0, back, sizeof back, &got, NULL), PORCH_OK);
+    assert_int_equal(got, sizeof copy);
+    assert_memory_equal(back, copy, sizeof copy);
+    porch_media_clip_close(c);
+    assert_int_equal(porch_media_clip_open(m->media, clip, false, &c, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_clip_bytes(c), LENGTH);
+    porch_media_clip_close(c);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void a_copy_that_does_not_add_up_is_dropped(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    say(&a, (porch_analyst_message){.type = PORCH_ANALYST_INDEXED, .as.indexed = {0, {clip_bytes, 1000}}});
+    say(&a,
+        (porch_analyst_message){.type = PORCH_ANALYST_INDEXED, .as.indexed = {900, {clip_bytes, 1000}}});
+    say_end(&a, PORCH_OK, 2000);
+    assert_int_equal(await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE).indexed_bytes, 0);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void a_wrong_hash_ends_the_analysis_and_the_clip_sent_again_gets_its_own(void **state) {
+    media_lab *m = *state;
+    uint8_t wrong[32] = {1};
+    char clip[PORCH_MEDIA_UID];
+    uint64_t at;
+    played a;
+    attach(m, &a);
+    porch_media_upload *u = begin(m, "e1", clip);
+    append(u, 0, 5000);
+    await_start(&a);
+    assert_int_equal(porch_media_upload_finish(u, wrong, NOW, NULL), PORCH_ERR_HASH);
+    porch_media_upload_close(u);
+    part(&a);
+    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &u, &at, &m->why), PORCH_OK);
+    append(u, 0, LENGTH);
+    finish(m, u);
+    await_start(&a);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void without_room_a_clip_waits_for_the_backlog(void **state) {
+    media_lab *m = *state;
+    char a_clip[PORCH_MEDIA_UID], b_clip[PORCH_MEDIA_UID];
+    played a;
+    m->lab.settings.media_analysis_memory_bytes = (1 << 20) + 1000; /* one live clip */
+    m->lab.settings.media_analyses = 1;
+    attach(m, &a);
+    porch_media_upload *u = begin(m, "e1", a_clip);
+    append(u, 0, 1000);
+    await_start(&a);
+    send_whole(m, "e2", b_clip);
+    append(u, 1000, LENGTH);
+    finish(m, u);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, a_clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    await_start(&a);
+    assert_int_equal(a.start.clip_bytes, LENGTH);
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, b_clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+#define ANALYSIS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        ANALYSIS_TEST(a_live_clip_is_seen_before_it_is_complete),
+        ANALYSIS_TEST(the_analyst_cannot_change_what_it_is_given),
+        ANALYSIS_TEST(a_person_is_told_once_also_after_a_restart),
+        ANALYSIS_TEST(a_clip_that_breaks_its_analysis_is_tried_once_more_and_then_left),
+        ANALYSIS_TEST(an_analyst_that_was_killed_is_not_the_clips_fault),
+        ANALYSIS_TEST(what_cannot_be_decoded_is_not_tried_again),
+        ANALYSIS_TEST(nonsense_from_the_analyst_counts_as_broken),
+        ANALYSIS_TEST(the_copy_for_seeking_is_kept_and_read),
+        ANALYSIS_TEST(a_copy_that_does_not_add_up_is_dropped),
+        ANALYSIS_TEST(a_wrong_hash_ends_the_analysis_and_the_clip_sent_again_gets_its_own),
+        ANALYSIS_TEST(without_room_a_clip_waits_for_the_backlog),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
