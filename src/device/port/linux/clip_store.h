@@ -58,7 +58,7 @@ porch_err porch_stored_clip_write(porch_stored_clip *clip, porch_bytes bytes, po
 void porch_clip_store_end(porch_clip_store *s, porch_stored_clip *clip);
 /* Exactly `len` visible bytes. */
 porch_err porch_stored_clip_read(const porch_stored_clip *clip, uint64_t offset, uint8_t *at, size_t len);
-/* Removes the file and, when nobody holds it, the clip. Under the lock. */
+/* Removes the file and, when nobody holds it, frees the clip. Under the lock. */
 void porch_clip_store_remove(porch_clip_store *s, porch_stored_clip *clip);
 /* The recorder or the upload lets go of it: a dropped one that nobody holds is freed. Under the lock. */
 void porch_clip_store_let_go(porch_clip_store *s, porch_stored_clip *clip);

@@ -233,7 +233,7 @@ static hub_clip *clip_of(test_hub *h, porch_bytes event) {
 static void add_to_clip(test_hub *h, hub_clip *c, porch_bytes bytes) {
     (void)pthread_mutex_lock(&h->lock);
     size_t n = bytes.len < sizeof c->bytes - c->len ? bytes.len : sizeof c->bytes - c->len;
-    memcpy(c->bytes + c->len, bytes.at, n);
+    if (n > 0) memcpy(c->bytes + c->len, bytes.at, n);
     c->len += n;
     changed(h);
     (void)pthread_mutex_unlock(&h->lock);

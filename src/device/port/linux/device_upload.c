@@ -137,8 +137,10 @@ static void release_clip(porch_device *d, upload_side *u, bool remove) {
     porch_stored_clip *clip = u->clip;
     u->clip = NULL;
     clip->uploading = false;
-    if (remove) porch_clip_store_remove(&d->clips, clip);
-    porch_clip_store_let_go(&d->clips, clip);
+    if (remove)
+        porch_clip_store_remove(&d->clips, clip);
+    else
+        porch_clip_store_let_go(&d->clips, clip);
 }
 
 /* Takes a clip when there is none, and tells the engine how far the clip has come. False: nothing to do. */
