@@ -16,6 +16,7 @@ static const porch_cli_command *const tables[] = {
     porch_cli_webhook_commands,
     porch_cli_notification_commands,
     porch_cli_ca_commands,
+    porch_cli_backup_commands,
     NULL,
 };
 

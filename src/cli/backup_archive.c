@@ -1,0 +1,247 @@
+#include "cli/backup_archive.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "os/file.h"
+
+enum { PATH_BYTES = 255, FULL_PATH_BYTES = 4096, HEAD_BYTES = 300 };
+
+static const char *const single_files[] = {"hub.conf", "recovery.pub", "hub.db"};
+static const char *const folders[] = {"tls", "signer", "clips"};
+
+enum {
+    SINGLE_FILES = sizeof single_files / sizeof single_files[0],
+    FOLDERS = sizeof folders / sizeof folders[0]
+};
+
+static porch_err io_error(porch_why *why, const char *path, const char *call) {
+    return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", path, call,
+                      strerror(errno));
+}
+
+/* ---- paths ---------------------------------------------------------------------------------------------
+ */
+
+static bool name_fits(porch_bytes name) {
+    if (name.len == 0 || name.at[0] == '.') return false; /* neither "." nor ".." nor anything hidden */
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.at[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && c != '.' && c != '-' && c != '_') return false;
+    }
+    return true;
+}
+
+static bool is_one_of(porch_bytes name, const char *const *list, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (porch_bytes_eq_text(name, list[i])) return true;
+    return false;
+}
+
+bool porch_backup_path_fits(porch_bytes path, bool folder) {
+    if (path.len == 0 || path.len > PATH_BYTES) return false;
+    if (folder) return is_one_of(path, folders, FOLDERS);
+    const uint8_t *slash = memchr(path.at, '/', path.len);
+    if (slash == NULL) return is_one_of(path, single_files, SINGLE_FILES);
+    size_t before = (size_t)(slash - path.at);
+    return is_one_of((porch_bytes){path.at, before}, folders, FOLDERS) &&
+           name_fits((porch_bytes){slash + 1, path.len - before - 1});
+}
+
+/* ---- packing
+ * ---------------------------------------------------------------------------------------------- */
+
+static porch_err put_head(porch_backup_writer *w, char kind, const char *path, porch_why *why) {
+    uint8_t block[HEAD_BYTES];
+    porch_buf head = PORCH_BUF_OF(block);
+    PORCH_TRY(porch_write_u8(&head, (uint8_t)kind));
+    PORCH_TRY(porch_write_block16(&head, porch_bytes_of(path)));
+    return porch_backup_write(w, porch_buf_bytes(&head), why);
+}
+
+static porch_err put_piece(porch_backup_writer *w, porch_bytes piece, porch_why *why) {
+    uint8_t block[4];
+    porch_buf len = PORCH_BUF_OF(block);
+    PORCH_TRY(porch_write_u32(&len, (uint32_t)piece.len));
+    PORCH_TRY(porch_backup_write(w, porch_buf_bytes(&len), why));
+    return porch_backup_write(w, piece, why);
+}
+
+static porch_err put_content(porch_backup_writer *w, int fd, const char *from, porch_backup_sums *sums,
+                             porch_why *why) {
+    uint8_t block[32768];
+    for (;;) {
+        ssize_t n = read(fd, block, sizeof block);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_error(why, from, "read");
+        PORCH_TRY(put_piece(w, (porch_bytes){block, (size_t)n}, why));
+        sums->bytes += (uint64_t)n;
+        if (n == 0) return PORCH_OK; /* the empty piece was the end mark */
+    }
+}
+
+/* A file that is not there (any more) is left out. */
+static porch_err pack_file(porch_backup_writer *w, const char *from, const char *path,
+                           porch_backup_sums *sums, porch_why *why) {
+    struct stat st;
+    int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT ? PORCH_OK : io_error(why, from, "open");
+    porch_err e = fstat(fd, &st) == 0 ? PORCH_OK : io_error(why, from, "fstat");
+    if (e == PORCH_OK && S_ISREG(st.st_mode)) {
+        e = put_head(w, 'f', path, why);
+        if (e == PORCH_OK) e = put_content(w, fd, from, sums, why);
+        sums->files++;
+    }
+    close(fd);
+    return e;
+}
+
+static porch_err pack_entry(porch_backup_writer *w, const char *folder, const char *name,
+                            const char *from_folder, porch_backup_sums *sums, porch_why *why) {
+    char path[FULL_PATH_BYTES], from[FULL_PATH_BYTES];
+    PORCH_TRY(porch_path_join(folder, name, path, sizeof path));
+    if (!porch_backup_path_fits(porch_bytes_of(path), false)) return PORCH_OK; /* a temporary file, say */
+    PORCH_TRY(porch_path_join(from_folder, name, from, sizeof from));
+    return pack_file(w, from, path, sums, why);
+}
+
+static porch_err pack_folder(porch_backup_writer *w, const char *dir, const char *folder,
+                             porch_backup_sums *sums, porch_why *why) {
+    char from[FULL_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, folder, from, sizeof from));
+    PORCH_TRY(put_head(w, 'd', folder, why));
+    DIR *d = opendir(from);
+    if (d == NULL) return io_error(why, from, "opendir");
+    porch_err e = PORCH_OK;
+    for (struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;)
+        if (entry->d_name[0] != '.') e = pack_entry(w, folder, entry->d_name, from, sums, why);
+    closedir(d);
+    return e;
+}
+
+static porch_err pack_bytes(porch_backup_writer *w, const char *path, porch_bytes content,
+                            porch_backup_sums *sums, porch_why *why) {
+    PORCH_TRY(put_head(w, 'f', path, why));
+    PORCH_TRY(put_piece(w, content, why));
+    sums->files++;
+    sums->bytes += content.len;
+    return put_piece(w, (porch_bytes){NULL, 0}, why);
+}
+
+porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char *db_path,
+                            porch_bytes recovery, porch_backup_sums *ret, porch_why *why) {
+    porch_backup_sums sums = {0};
+    char conf[FULL_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, "hub.conf", conf, sizeof conf));
+    PORCH_TRY(pack_file(w, conf, "hub.conf", &sums, why));
+    PORCH_TRY(pack_bytes(w, "recovery.pub", recovery, &sums, why));
+    PORCH_TRY(pack_file(w, db_path, "hub.db", &sums, why));
+    for (size_t i = 0; i < FOLDERS; i++)
+        PORCH_TRY(pack_folder(w, dir, folders[i], &sums, why));
+    PORCH_TRY(porch_backup_write(w, PORCH_LIT("e"), why));
+    *ret = sums;
+    return PORCH_OK;
+}
+
+/* ---- unpacking
+ * ------------------------------------------------------------------------------------------------ */
+
+static porch_err get_u32(porch_backup_reader *r, uint32_t *ret, porch_why *why) {
+    uint8_t raw[4];
+    PORCH_TRY(porch_backup_read(r, raw, sizeof raw, why));
+    porch_reader words = porch_reader_of((porch_bytes){raw, sizeof raw});
+    return porch_read_u32(&words, ret);
+}
+
+/* The entry's path in full; only paths that fit come out of here. */
+static porch_err get_path(porch_backup_reader *r, const char *dir, bool folder, char out[FULL_PATH_BYTES],
+                          porch_why *why) {
+    uint8_t raw[2];
+    char path[PATH_BYTES + 1] = "";
+    PORCH_TRY(porch_backup_read(r, raw, sizeof raw, why));
+    size_t len = (size_t)raw[0] << 8 | raw[1];
+    if (len > PATH_BYTES)
+        return porch_fail(why, PORCH_ERR_MALFORMED, "the backup holds a name that is too long");
+    PORCH_TRY(porch_backup_read(r, path, len, why));
+    if (!porch_backup_path_fits((porch_bytes){(const uint8_t *)path, len}, folder))
+        return porch_fail(why, PORCH_ERR_MALFORMED,
+                          "the backup holds a file that has no place in a hub's directory");
+    return porch_path_join(dir, path, out, FULL_PATH_BYTES);
+}
+
+static porch_err write_all(int fd, const uint8_t *at, size_t len, const char *path, porch_why *why) {
+    while (len > 0) {
+        ssize_t n = write(fd, at, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return io_error(why, path, "write");
+        at += n;
+        len -= (size_t)n;
+    }
+    return PORCH_OK;
+}
+
+static porch_err get_content(porch_backup_reader *r, int fd, const char *path, porch_backup_sums *sums,
+                             porch_why *why) {
+    uint8_t block[32768];
+    for (;;) {
+        uint32_t len = 0;
+        PORCH_TRY(get_u32(r, &len, why));
+        if (len == 0) break;
+        if (len > sizeof block)
+            return porch_fail(why, PORCH_ERR_MALFORMED, "the backup holds a piece that is too long");
+        PORCH_TRY(porch_backup_read(r, block, len, why));
+        PORCH_TRY(write_all(fd, block, len, path, why));
+        sums->bytes += len;
+    }
+    return fsync(fd) == 0 ? PORCH_OK : io_error(why, path, "fsync");
+}
+
+static porch_err unpack_file(porch_backup_reader *r, const char *dir, porch_backup_sums *sums,
+                             porch_why *why) {
+    char path[FULL_PATH_BYTES];
+    PORCH_TRY(get_path(r, dir, false, path, why));
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) return io_error(why, path, "open");
+    porch_err e = get_content(r, fd, path, sums, why);
+    if (close(fd) != 0 && e == PORCH_OK) e = io_error(why, path, "close");
+    sums->files++;
+    return e;
+}
+
+static porch_err unpack_folder(porch_backup_reader *r, const char *dir, porch_why *why) {
+    char path[FULL_PATH_BYTES];
+    PORCH_TRY(get_path(r, dir, true, path, why));
+    return porch_dir_make(path, 0700, why);
+}
+
+porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *ret,
+                              porch_why *why) {
+    porch_backup_sums sums = {0};
+    for (;;) {
+        uint8_t kind = 0;
+        PORCH_TRY(porch_backup_read(r, &kind, 1, why));
+        if (kind == 'e') break;
+        if (kind == 'f') {
+            PORCH_TRY(unpack_file(r, dir, &sums, why));
+        } else if (kind == 'd') {
+            PORCH_TRY(unpack_folder(r, dir, why));
+        } else {
+            return porch_fail(why, PORCH_ERR_MALFORMED, "the backup holds an entry of an unknown kind");
+        }
+    }
+    PORCH_TRY(porch_backup_at_end(r, why));
+    for (size_t i = 0; i < FOLDERS; i++) {
+        char path[FULL_PATH_BYTES];
+        PORCH_TRY(porch_path_join(dir, folders[i], path, sizeof path));
+        PORCH_TRY(porch_dir_sync(path, why));
+    }
+    PORCH_TRY(porch_dir_sync(dir, why));
+    *ret = sums;
+    return PORCH_OK;
+}
