@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #include "cloud/settings/settings.h"
-#include "cloud/supervisor/backoff.h"
 #include "cloud/supervisor/supervisor.h"
-#include "cloud/supervisor/tree.h"
+#include "cloud/supervisor/supervisor_backoff.h"
+#include "cloud/supervisor/supervisor_tree.h"
 #include "os/loop.h"
 
 typedef enum {

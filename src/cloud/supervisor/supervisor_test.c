@@ -18,9 +18,9 @@
 #include <cmocka.h>
 
 #include "base/text.h"
-#include "cloud/supervisor/backoff.h"
-#include "cloud/supervisor/init.h"
-#include "cloud/supervisor/tree.h"
+#include "cloud/supervisor/supervisor_backoff.h"
+#include "cloud/supervisor/supervisor_init.h"
+#include "cloud/supervisor/supervisor_tree.h"
 #include "crypto/x509.h"
 #include "os/channel.h"
 #include "os/clock.h"

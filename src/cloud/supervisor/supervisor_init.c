@@ -1,11 +1,11 @@
-#include "cloud/supervisor/init.h"
+#include "cloud/supervisor/supervisor_init.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cloud/supervisor/tree.h"
+#include "cloud/supervisor/supervisor_tree.h"
 #include "crypto/keystore.h"
 #include "crypto/random.h"
 #include "crypto/x509.h"

@@ -1,4 +1,4 @@
-#include "cloud/supervisor/backoff.h"
+#include "cloud/supervisor/supervisor_backoff.h"
 
 uint32_t porch_backoff_next(porch_backoff *b, uint64_t lived_ms) {
     if (lived_ms >= b->healthy_ms) b->in_a_row = 0;

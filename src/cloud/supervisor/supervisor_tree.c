@@ -1,4 +1,4 @@
-#include "cloud/supervisor/tree.h"
+#include "cloud/supervisor/supervisor_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
