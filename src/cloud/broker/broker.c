@@ -72,9 +72,17 @@ static void shard_stop(void *ctx, porch_shard *shard) {
 static void parcel(void *ctx, porch_shard *shard, const porch_parcel *p) {
     porch_broker_shard *b = porch_shard_user(shard);
     (void)ctx;
-    if (p->kind != PORCH_PARCEL_MESSAGE) return;
-    porch_broker_route_here(b, p->at, NULL);
-    porch_message_release(b->pool, p->at);
+    if (p->kind == PORCH_PARCEL_HOLD) {
+        porch_broker_hold(b, (uint64_t)(uintptr_t)p->at);
+    } else if (p->kind == PORCH_PARCEL_MESSAGE) {
+        porch_message *m = p->at;
+        porch_broker_route_here(b, m, NULL);
+        if (b->pressed && m->publisher != 0) {
+            porch_parcel hold = {PORCH_PARCEL_HOLD, 0, (void *)(uintptr_t)m->publisher};
+            (void)porch_shard_send(shard, (unsigned)(m->publisher % porch_shard_count(shard)), &hold);
+        }
+        porch_message_release(b->pool, m);
+    }
 }
 
 static void turn(void *ctx, porch_shard *shard) {
@@ -85,7 +93,7 @@ static void turn(void *ctx, porch_shard *shard) {
         porch_session *s = b->stalled;
         b->stalled = s->next_stalled;
         s->stalled = false;
-        if (s->conn != NULL && s->paused_until_ms == 0) porch_conn_resume(s->conn);
+        porch_session_listen(s);
     }
     bury(b);
 }

@@ -9,7 +9,16 @@
 #include "cloud/broker/room.h"
 #include "os/log.h"
 
-enum { QUEUE_LEAST = 16, SLOW_LOG_MS = 10000 };
+enum {
+    QUEUE_LEAST = 16,
+    SLOW_LOG_MS = 10000,
+    HOLD_MS = 2,
+    /* A subscriber that takes this much in PACE_MS keeps pace: its publishers are slowed down to it. One
+     * that takes less is slow and pays with its own quota. */
+    PACE_MS = 100,
+    PACE_MESSAGES = 500,
+    PACE_BYTES = 1 << 19
+};
 
 /* ---- the queue ---- */
 
@@ -32,7 +41,10 @@ static bool widen_queue(porch_session *s) {
 
 static void pop_queue(porch_session *s) {
     porch_queued *q = queue_at(s, 0);
-    s->queue_bytes -= porch_message_bytes(q->message, s->version, q->qos);
+    size_t bytes = porch_message_bytes(q->message, s->version, q->qos);
+    s->queue_bytes -= bytes;
+    s->sent_bytes += bytes;
+    s->sent_messages++;
     porch_message_release(s->home->pool, q->message);
     s->queue_first = (s->queue_first + 1) & (s->queue_cap - 1);
     s->queue_count--;
@@ -83,6 +95,44 @@ static void too_slow(porch_session *s, const porch_message *m, uint8_t qos) {
                              "the subscriber reads too slowly (broker.queue_messages, broker.queue_bytes)");
 }
 
+/* ---- the pace of publishers ---- */
+
+static bool keeps_pace(porch_session *s) {
+    uint64_t now = porch_shard_now(s->home->shard);
+    if (now - s->mark_ms < PACE_MS) return s->keeps_pace;
+    /* Long after the last look it is given the benefit of the doubt, once. */
+    s->keeps_pace = now - s->mark_ms > 10 * PACE_MS ||
+                    s->sent_messages - s->mark_messages >= PACE_MESSAGES ||
+                    s->sent_bytes - s->mark_bytes >= PACE_BYTES;
+    s->mark_ms = now;
+    s->mark_messages = s->sent_messages;
+    s->mark_bytes = s->sent_bytes;
+    return s->keeps_pace;
+}
+
+static bool presses(porch_session *s) {
+    const porch_settings *set = &s->home->broker->settings;
+    if (s->queue_count < set->broker_queue_messages / 4 && s->queue_bytes < set->broker_queue_bytes / 4)
+        return false;
+    return keeps_pace(s);
+}
+
+void porch_session_hold(porch_session *s) {
+    uint64_t until = porch_shard_now(s->home->shard) + HOLD_MS;
+    if (s->conn == NULL || s->ending || s->paused_until_ms >= until) return;
+    s->paused_until_ms = until;
+    porch_conn_pause(s->conn);
+    porch_session_arm(s);
+}
+
+void porch_broker_hold(porch_broker_shard *b, uint64_t publisher) {
+    if (b->buckets == NULL) return;
+    porch_session *s = b->buckets[publisher & (b->bucket_count - 1)];
+    while (s != NULL && s->hash != publisher)
+        s = s->chain;
+    if (s != NULL) porch_session_hold(s);
+}
+
 static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
     size_t bytes = porch_message_bytes(m, s->version, qos);
     if (s->conn == NULL || s->ending) return;
@@ -104,6 +154,7 @@ static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
     *queue_at(s, s->queue_count - 1) = (porch_queued){m, qos};
     s->queue_bytes += bytes;
     porch_conn_want_write(s->conn);
+    if (presses(s)) s->home->pressed = true;
 }
 
 /* ---- who hears it ---- */
@@ -143,6 +194,7 @@ static bool may_receive(porch_session *s, const porch_message *m) {
 
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
     size_t n = choose(b, m, publisher);
+    b->pressed = false;
     for (size_t i = 0; i < n; i++) {
         porch_session *s = b->targets[i];
         if (s->round_judge && !may_receive(s, m)) continue;
@@ -229,6 +281,6 @@ void porch_session_fill(porch_session *s, porch_buf *out) {
     rest_queue(s);
     if (s->choked) {
         s->choked = false;
-        porch_conn_resume(s->conn);
+        porch_session_listen(s);
     }
 }

@@ -212,6 +212,7 @@ static void commit_one(porch_broker_shard *b, const porch_pending *p) {
     if (b->commit_result == PORCH_OK) {
         porch_broker_count(&b->counts.stored, 1);
         porch_broker_route(b, p->message, s);
+        if (b->pressed) porch_session_hold(s);
         if (s->conn != NULL && !s->ending) acknowledge(s, p->place, PORCH_MQTT_RC_SUCCESS);
     } else {
         not_stored(s, p->place, b->commit_result);
@@ -259,6 +260,7 @@ static porch_taken route_now(porch_session *s, const porch_mqtt_publish *p, porc
                              uint32_t place) {
     porch_broker_route(s->home, m, s);
     porch_message_release(s->home->pool, m);
+    if (s->home->pressed) porch_session_hold(s);
     if (p->qos > 0 && s->conn != NULL && !s->ending) acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
     return PORCH_TAKEN;
 }
@@ -270,6 +272,7 @@ static porch_taken pass_on(porch_session *s, const porch_mqtt_publish *p, bool s
     uint32_t place = 0;
     porch_message *m = porch_message_new(b->pool, p->topic.text, &p->properties, p->payload, p->qos,
                                          porch_shard_now(b->shard));
+    if (m != NULL) m->publisher = s->hash;
     if (m == NULL) {
         const char *why = "no memory for messages (broker.memory_bytes)";
         if (s->version != PORCH_MQTT_V5 && p->qos > 0) {

@@ -236,13 +236,17 @@ void porch_session_arm(porch_session *s) {
     porch_conn_timer(s->conn, due == 0 ? 0 : due > now ? due - now : 1);
 }
 
+void porch_session_listen(porch_session *s) {
+    if (s->conn != NULL && !s->stalled && !s->choked && s->paused_until_ms == 0) porch_conn_resume(s->conn);
+}
+
 void porch_session_on_timer(porch_session *s) {
     uint64_t now = porch_shard_now(s->home->shard);
     if (s->paused_until_ms > 0) {
         if (now >= s->paused_until_ms) {
             s->paused_until_ms = 0;
             s->last_in_ms = now; /* it was not listened to */
-            porch_conn_resume(s->conn);
+            porch_session_listen(s);
         }
     } else if (!s->stalled && !s->choked && s->keep_alive_ms > 0 &&
                now - s->last_in_ms >= s->keep_alive_ms) {

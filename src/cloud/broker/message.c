@@ -14,6 +14,7 @@ porch_message *porch_message_new(porch_pool *pool, porch_bytes topic,
     m->payload_len = (uint32_t)payload.len;
     m->expiry_at = m->expiry_s = 0;
     m->taken_ms = now_ms;
+    m->publisher = 0;
     m->qos = qos;
     memcpy(m->data, topic.at, topic.len);
     if (raw.len > 0) memcpy(m->data + topic.len, raw.at, raw.len);

@@ -20,6 +20,7 @@ typedef struct {
     uint32_t expiry_at; /* where in the properties the expiry's value stands, when expiry_s is not 0 */
     uint32_t expiry_s;  /* 0: never */
     uint64_t taken_ms;  /* monotonic */
+    uint64_t publisher; /* hash of its session's key; 0: the hub itself */
     uint8_t qos;
     uint8_t data[]; /* topic, properties, payload */
 } porch_message;

@@ -86,6 +86,9 @@ struct porch_session {
     porch_queued *queue; /* a ring in a pool block; grows up to broker.queue_messages */
     uint32_t queue_first, queue_count, queue_cap;
     size_t queue_bytes;
+    uint64_t sent_messages, sent_bytes;          /* out of the queue so far */
+    uint64_t mark_ms, mark_messages, mark_bytes; /* the same when its pace was last looked at */
+    bool keeps_pace;
     porch_window window;
     uint16_t window_most;
     uint8_t *big; /* a packet larger than one record, being sent */
@@ -130,6 +133,7 @@ struct porch_broker_shard {
     porch_session **targets; /* scratch of deliver.c, one for each session */
     size_t target_cap;
     uint64_t round;
+    bool pressed; /* the last route_here met a subscriber that is behind but keeps pace */
     porch_store_lane *lane;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
@@ -153,7 +157,10 @@ struct porch_broker {
 };
 
 /* Parcels between shards. */
-enum { PORCH_PARCEL_MESSAGE = 1 };
+enum {
+    PORCH_PARCEL_MESSAGE = 1,
+    PORCH_PARCEL_HOLD = 2 /* `at` is the hash of a publisher's session: it is to pause for a moment */
+};
 
 /* What a handler did with its packet. STALL: not now, offer it again. */
 typedef enum { PORCH_TAKEN, PORCH_STALL } porch_taken;
@@ -177,6 +184,8 @@ void porch_session_fault(porch_session *s, const porch_mqtt_frame *frame, const 
 void porch_session_regrant(porch_session *s);
 void porch_session_arm(porch_session *s);
 void porch_session_on_timer(porch_session *s);
+/* Reads on, unless something else still holds it back. */
+void porch_session_listen(porch_session *s);
 /* One line for the operator; detail is a topic, a filter or NULL. */
 void porch_session_log(porch_session *s, const char *event, const char *packet, const char *detail_key,
                        porch_bytes detail, const char *reason);
@@ -198,6 +207,9 @@ porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame
 bool porch_broker_can_route(const porch_broker_shard *b);
 /* To this shard's subscribers and to the other shards. */
 void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
+/* A publisher whose messages pile up at a subscriber that keeps pace is read a moment later. */
+void porch_session_hold(porch_session *s);
+void porch_broker_hold(porch_broker_shard *b, uint64_t publisher);
 /* To this shard's subscribers only. */
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
 void porch_session_fill(porch_session *s, porch_buf *out);

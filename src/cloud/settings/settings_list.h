@@ -108,8 +108,8 @@
     X(broker, keep_alive_s,    broker_keep_alive_s, U32, 1200, 1, 65535, "longest keep-alive; MQTT 5.0 clients that want none or more are told this one") \
     X(broker, receive_maximum, broker_receive_maximum, U32, 512, 1, 65535, "unacknowledged QoS 1 publications taken from one client at once") \
     X(broker, inflight,        broker_inflight, U32, 512, 1, 16384, "unacknowledged QoS 1 deliveries to one client at once") \
-    X(broker, queue_messages,  broker_queue_messages, U32, 8192, 16, 1048576, "messages that wait for one slow subscriber") \
-    X(broker, queue_bytes,     broker_queue_bytes, U32, 8388608, 65536, 1073741824, "bytes that wait for one slow subscriber") \
+    X(broker, queue_messages,  broker_queue_messages, U32, 65536, 16, 1048576, "messages that wait for one slow subscriber") \
+    X(broker, queue_bytes,     broker_queue_bytes, U32, 16777216, 65536, 1073741824, "bytes that wait for one slow subscriber") \
     X(broker, subscriptions,   broker_subscriptions, U32, 1000, 1, 1000000, "most subscriptions of one session") \
     X(broker, sessions,        broker_sessions, U32, 64, 1, 1000000, "most sessions of one service at once") \
     X(broker, topic_bytes,     broker_topic_bytes, U32, 1024, 16, 65535, "longest topic name or filter") \
