@@ -12,7 +12,6 @@
 enum {
     QUEUE_LEAST = 16,
     SLOW_LOG_MS = 10000,
-    HOLD_MS = 2,
     /* A subscriber that takes this much in PACE_MS keeps pace: its publishers are slowed down to it. One
      * that takes less is slow and pays with its own quota. */
     PACE_MS = 100,
@@ -110,27 +109,30 @@ static bool keeps_pace(porch_session *s) {
     return s->keeps_pace;
 }
 
-static bool presses(porch_session *s) {
+/* How long publishers should pause for this subscriber: the fuller its queue, the longer. */
+static uint32_t presses(porch_session *s) {
     const porch_settings *set = &s->home->broker->settings;
-    if (s->queue_count < set->broker_queue_messages / 4 && s->queue_bytes < set->broker_queue_bytes / 4)
-        return false;
-    return keeps_pace(s);
+    uint64_t a = (uint64_t)s->queue_count * 8 / set->broker_queue_messages;
+    uint64_t b = (uint64_t)s->queue_bytes * 8 / set->broker_queue_bytes;
+    static const uint8_t hold_ms[] = {0, 0, 2, 10, 50, 50, 200, 200, 200};
+    uint32_t hold = hold_ms[a > b ? (a > 8 ? 8 : a) : (b > 8 ? 8 : b)];
+    return hold > 0 && keeps_pace(s) ? hold : 0;
 }
 
-void porch_session_hold(porch_session *s) {
-    uint64_t until = porch_shard_now(s->home->shard) + HOLD_MS;
+void porch_session_hold(porch_session *s, uint32_t hold_ms) {
+    uint64_t until = porch_shard_now(s->home->shard) + hold_ms;
     if (s->conn == NULL || s->ending || s->paused_until_ms >= until) return;
     s->paused_until_ms = until;
     porch_conn_pause(s->conn);
     porch_session_arm(s);
 }
 
-void porch_broker_hold(porch_broker_shard *b, uint64_t publisher) {
+void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms) {
     if (b->buckets == NULL) return;
     porch_session *s = b->buckets[publisher & (b->bucket_count - 1)];
     while (s != NULL && s->hash != publisher)
         s = s->chain;
-    if (s != NULL) porch_session_hold(s);
+    if (s != NULL) porch_session_hold(s, hold_ms);
 }
 
 static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
@@ -154,7 +156,8 @@ static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
     *queue_at(s, s->queue_count - 1) = (porch_queued){m, qos};
     s->queue_bytes += bytes;
     porch_conn_want_write(s->conn);
-    if (presses(s)) s->home->pressed = true;
+    uint32_t hold = presses(s);
+    if (hold > s->home->hold_ms) s->home->hold_ms = hold;
 }
 
 /* ---- who hears it ---- */
@@ -194,7 +197,7 @@ static bool may_receive(porch_session *s, const porch_message *m) {
 
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
     size_t n = choose(b, m, publisher);
-    b->pressed = false;
+    b->hold_ms = 0;
     for (size_t i = 0; i < n; i++) {
         porch_session *s = b->targets[i];
         if (s->round_judge && !may_receive(s, m)) continue;

@@ -212,7 +212,7 @@ static void commit_one(porch_broker_shard *b, const porch_pending *p) {
     if (b->commit_result == PORCH_OK) {
         porch_broker_count(&b->counts.stored, 1);
         porch_broker_route(b, p->message, s);
-        if (b->pressed) porch_session_hold(s);
+        if (b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
         if (s->conn != NULL && !s->ending) acknowledge(s, p->place, PORCH_MQTT_RC_SUCCESS);
     } else {
         not_stored(s, p->place, b->commit_result);
@@ -260,7 +260,7 @@ static porch_taken route_now(porch_session *s, const porch_mqtt_publish *p, porc
                              uint32_t place) {
     porch_broker_route(s->home, m, s);
     porch_message_release(s->home->pool, m);
-    if (s->home->pressed) porch_session_hold(s);
+    if (s->home->hold_ms > 0) porch_session_hold(s, s->home->hold_ms);
     if (p->qos > 0 && s->conn != NULL && !s->ending) acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
     return PORCH_TAKEN;
 }

@@ -133,7 +133,7 @@ struct porch_broker_shard {
     porch_session **targets; /* scratch of deliver.c, one for each session */
     size_t target_cap;
     uint64_t round;
-    bool pressed; /* the last route_here met a subscriber that is behind but keeps pace */
+    uint32_t hold_ms; /* the last route_here met a subscriber that is behind but keeps pace */
     porch_store_lane *lane;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
@@ -159,7 +159,7 @@ struct porch_broker {
 /* Parcels between shards. */
 enum {
     PORCH_PARCEL_MESSAGE = 1,
-    PORCH_PARCEL_HOLD = 2 /* `at` is the hash of a publisher's session: it is to pause for a moment */
+    PORCH_PARCEL_HOLD = 2 /* `at`: hash of a publisher's session that is to pause for `number` ms */
 };
 
 /* What a handler did with its packet. STALL: not now, offer it again. */
@@ -208,8 +208,8 @@ bool porch_broker_can_route(const porch_broker_shard *b);
 /* To this shard's subscribers and to the other shards. */
 void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
 /* A publisher whose messages pile up at a subscriber that keeps pace is read a moment later. */
-void porch_session_hold(porch_session *s);
-void porch_broker_hold(porch_broker_shard *b, uint64_t publisher);
+void porch_session_hold(porch_session *s, uint32_t hold_ms);
+void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms);
 /* To this shard's subscribers only. */
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
 void porch_session_fill(porch_session *s, porch_buf *out);
