@@ -187,7 +187,6 @@ static uint64_t changed_ms(const char *path) {
 
 static porch_err public_cert(porch_hub *h, porch_key **key, file_bytes *chain, porch_why *why) {
     file_bytes pem = {0};
-    h->https_changed_ms = changed_ms(h->settings.hub_https_cert);
     PORCH_TRY(
         porch_file_read(h->settings.hub_https_cert, PORCH_HUB_PEM_MOST, &chain->at, &chain->len, why));
     PORCH_TRY(porch_file_read(h->settings.hub_https_key, PORCH_HUB_PEM_MOST, &pem.at, &pem.len, why));
@@ -200,6 +199,7 @@ static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renew
     file_bytes chain = {0};
     porch_key *key = NULL;
     porch_err e;
+    uint64_t seen_ms = changed_ms(h->settings.hub_https_cert);
     if (h->settings.hub_https_cert[0] != '\0') {
         e = public_cert(h, &key, &chain, why);
     } else {
@@ -217,6 +217,9 @@ static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renew
         .session_context = PORCH_LIT("porchlight-people"),
     };
     if (e == PORCH_OK) e = porch_tls_server_new(&config, ret, why);
+    /* Certificate and key are two files: caught between two writes they do not fit, and are looked at
+     * again. */
+    if (e == PORCH_OK) h->https_changed_ms = seen_ms;
     drop(&chain, false);
     porch_key_free(key);
     return e;
