@@ -13,10 +13,11 @@
 
 #include "base/text.h"
 #include "cli/backup_archive.h"
+#include "cli/backup_key.h"
 #include "cli/cli_room.h"
 #include "os/file.h"
 
-enum { KEY_GROUPS = 8, KEY_TEXT_BYTES = 2 * PORCH_BOX_SECRET_BYTES + KEY_GROUPS, KEY_FILE_BYTES = 1024 };
+enum { KEY_FILE_BYTES = 1024 };
 
 static porch_err io_error(porch_why *why, const char *path, const char *call) {
     return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", path, call,
@@ -26,42 +27,13 @@ static porch_err io_error(porch_why *why, const char *path, const char *call) {
 /* ---- the recovery key
  * ------------------------------------------------------------------------------------ */
 
-/* Eight groups of eight hex digits with '-' between. */
-static void key_text(const uint8_t secret[PORCH_BOX_SECRET_BYTES], char out[KEY_TEXT_BYTES]) {
-    uint8_t *at = (uint8_t *)out;
-    for (size_t i = 0; i < KEY_GROUPS; i++) {
-        porch_buf group = {at, 0, 8};
-        (void)porch_hex_write(&group, (porch_bytes){secret + i * 4, 4});
-        at += 8;
-        *at++ = i + 1 < KEY_GROUPS ? '-' : '\0';
-    }
-}
-
-/* Forgives '-', blanks, line ends and capitals: people type it from paper. */
-static porch_err parse_key(porch_bytes text, uint8_t secret[PORCH_BOX_SECRET_BYTES], porch_why *why) {
-    uint8_t hex[2 * PORCH_BOX_SECRET_BYTES];
-    porch_buf digits = PORCH_BUF_OF(hex), out = {secret, 0, PORCH_BOX_SECRET_BYTES};
-    bool fits = true;
-    for (size_t i = 0; i < text.len && fits; i++) {
-        uint8_t c = text.at[i];
-        if (c == '-' || c == ' ' || c == '\n' || c == '\r' || c == '\t') continue;
-        if (c >= 'A' && c <= 'F') c = (uint8_t)(c - 'A' + 'a');
-        fits = digits.len < digits.cap;
-        if (fits) hex[digits.len++] = c;
-    }
-    fits = fits && digits.len == digits.cap && porch_hex_read(&out, porch_buf_bytes(&digits)) == PORCH_OK;
-    porch_wipe(hex, sizeof hex);
-    return fits ? PORCH_OK
-                : porch_fail(why, PORCH_ERR_MALFORMED, "a recovery key is 8 groups of 8 hex digits");
-}
-
 /* The file's text, or a line of standard input. */
 static porch_err read_key(const char *file, uint8_t secret[PORCH_BOX_SECRET_BYTES], porch_why *why) {
     if (file != NULL && strcmp(file, "-") != 0) {
         uint8_t *text = NULL;
         size_t len = 0;
         PORCH_TRY(porch_file_read(file, KEY_FILE_BYTES, &text, &len, why));
-        porch_err e = parse_key((porch_bytes){text, len}, secret, why);
+        porch_err e = porch_backup_key_parse((porch_bytes){text, len}, secret, why);
         porch_wipe(text, len);
         free(text);
         return e;
@@ -71,7 +43,7 @@ static porch_err read_key(const char *file, uint8_t secret[PORCH_BOX_SECRET_BYTE
     if (fgets(line, sizeof line, stdin) == NULL)
         return porch_fail(why, PORCH_ERR_USAGE,
                           "the recovery key is read from standard input or --key FILE");
-    porch_err e = parse_key(porch_bytes_of(line), secret, why);
+    porch_err e = porch_backup_key_parse(porch_bytes_of(line), secret, why);
     porch_wipe(line, sizeof line);
     return e;
 }
@@ -159,8 +131,8 @@ static porch_err write_archive(const char *dir, const char *db, const char *out,
 
 static void show_backup(const porch_cli *c, const char *out, const porch_backup_sums *sums,
                         const recovery *r) {
-    char key[KEY_TEXT_BYTES] = "";
-    if (r->fresh) key_text(r->secret, key);
+    char key[PORCH_BACKUP_KEY_TEXT] = "";
+    if (r->fresh) porch_backup_key_text(r->secret, key);
     json_t *result = json_pack("{s:s, s:I, s:I}", "out", out, "files", (json_int_t)sums->files, "bytes",
                                (json_int_t)sums->bytes);
     if (r->fresh) (void)json_object_set_new(result, "recovery_key", json_string(key));
