@@ -1,5 +1,6 @@
 #include "cli/backup_key.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,7 +25,7 @@ static void a_key_is_read_back_from_its_text_and_from_how_people_type_it(void **
     for (size_t i = 0; text[i] != '\0'; i++) {
         char c = text[i];
         if (c == '-') c = i % 2 == 0 ? ' ' : '\t';
-        typed[len++] = c >= 'a' && c <= 'f' ? (char)(c - 'a' + 'A') : c;
+        typed[len++] = (char)toupper((unsigned char)c);
         if (i % 10 == 9) typed[len++] = ' ';
     }
     memcpy(typed + len, "\r\n", 3);
