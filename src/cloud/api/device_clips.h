@@ -5,8 +5,8 @@
 #include "cloud/listener/http.h"
 #include "cloud/media/media.h"
 
-/* Fills at most `cap` rows whose ctx is `m`, and returns how many there are. `m` may be NULL where the table
- * is only looked at. */
+/* Fills at most `cap` rows whose ctx is `m`, and returns how many there are. `m` may be NULL where the
+ * table is only looked at. */
 size_t porch_device_clips_routes(porch_media *m, porch_http_route *out, size_t cap);
 
 #endif
