@@ -13,7 +13,8 @@ enum { START_WAIT_MS = 200 };
 
 struct porch_analyst_client {
     pthread_mutex_t lock;
-    int fd; /* -1: none */
+    int fd;              /* -1: none */
+    uint64_t generation; /* counts the analysts attached */
     void (*on_attach)(void *ctx);
     void *on_attach_ctx;
 };
@@ -49,6 +50,7 @@ static void set_fd(porch_analyst_client *c, int fd) {
 void porch_analyst_client_attach(porch_analyst_client *c, int socket_fd) {
     (void)pthread_mutex_lock(&c->lock);
     set_fd(c, socket_fd);
+    c->generation++;
     void (*fn)(void *ctx) = c->on_attach;
     void *ctx = c->on_attach_ctx;
     (void)pthread_mutex_unlock(&c->lock);
@@ -62,7 +64,7 @@ bool porch_analyst_client_attached(porch_analyst_client *c) {
     return attached;
 }
 
-bool porch_analyst_client_alive(porch_analyst_client *c) {
+bool porch_analyst_client_alive(porch_analyst_client *c, uint64_t generation) {
     uint8_t byte;
     (void)pthread_mutex_lock(&c->lock);
     if (c->fd >= 0) {
@@ -70,7 +72,7 @@ bool porch_analyst_client_alive(porch_analyst_client *c) {
         ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) set_fd(c, -1);
     }
-    bool alive = c->fd >= 0;
+    bool alive = c->fd >= 0 && c->generation == generation;
     (void)pthread_mutex_unlock(&c->lock);
     return alive;
 }
@@ -82,7 +84,7 @@ void porch_analyst_client_drop(porch_analyst_client *c) {
 }
 
 porch_err porch_analyst_client_start(porch_analyst_client *c, const porch_analyst_start *start, int memfd,
-                                     int *clip_socket, porch_why *why) {
+                                     int *clip_socket, uint64_t *generation, porch_why *why) {
     uint8_t block[128];
     porch_buf out = PORCH_BUF_OF(block);
     porch_analyst_message m = {.type = PORCH_ANALYST_START, .as.start = *start};
@@ -96,6 +98,7 @@ porch_err porch_analyst_client_start(porch_analyst_client *c, const porch_analys
         e = porch_fail(why, PORCH_ERR_CHILD, "no analyst is running; the supervisor starts it");
     } else {
         const int fds[2] = {memfd, pair[1]};
+        *generation = c->generation;
         e = porch_channel_send(c->fd, porch_buf_bytes(&out), fds, 2, START_WAIT_MS, why);
         if (e != PORCH_OK) {
             set_fd(c, -1);

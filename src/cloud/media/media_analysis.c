@@ -167,7 +167,7 @@ static void hear(media_analysis *a, media_feed *job) {
             } else {
                 broke(a, job, "the analyst's answer is not in its language");
             }
-        } else if (porch_analyst_client_alive(a->media->config.analyst)) {
+        } else if (porch_analyst_client_alive(a->media->config.analyst, job->generation)) {
             broke(a, job, "the analysis of the clip broke off");
         } else {
             analyst_went(a, job);
@@ -226,8 +226,8 @@ static void launch(media_analysis *a, media_feed *job, uint64_t now) {
                                  .agree = s->media_person_agree,
                                  .make_index = s->media_make_index};
     porch_why why = {""};
-    if (porch_analyst_client_start(a->media->config.analyst, &start, job->memfd, &job->socket, &why) !=
-        PORCH_OK) {
+    if (porch_analyst_client_start(a->media->config.analyst, &start, job->memfd, &job->socket,
+                                   &job->generation, &why) != PORCH_OK) {
         job->socket = -1;
         job->not_before_mono_ms = now + AGAIN_MS;
         return;

@@ -25,8 +25,9 @@ struct media_feed {
     uint64_t first_byte_ms;
 
     /* the scheduler's thread only */
-    int socket; /* -1: not with the analyst */
-    bool done;  /* nothing more is wanted from the analyst */
+    int socket;          /* -1: not with the analyst */
+    uint64_t generation; /* of the analyst that has it */
+    bool done;           /* nothing more is wanted from the analyst */
     uint64_t told;
     bool told_complete;
     uint64_t started_mono_ms, not_before_mono_ms;
