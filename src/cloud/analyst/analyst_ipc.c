@@ -203,8 +203,9 @@ porch_err porch_analyst_read(porch_bytes in, porch_analyst_message *ret) {
     porch_analyst_message m;
     uint8_t type;
     memset(&m, 0, sizeof m);
-    PORCH_TRY(porch_read_u8(&r, &type));
-    if (type >= MESSAGES || messages[type].read == NULL) return PORCH_ERR_MALFORMED;
+    if (porch_read_u8(&r, &type) != PORCH_OK || type >= MESSAGES || messages[type].read == NULL) {
+        return PORCH_ERR_MALFORMED;
+    }
     m.type = (porch_analyst_type)type;
     if (messages[type].read(&r, &m) != PORCH_OK || !porch_reader_done(&r)) return PORCH_ERR_MALFORMED;
     *ret = m;
