@@ -25,8 +25,7 @@ static porch_err io_error(porch_why *why, const char *path, const char *call) {
                       strerror(errno));
 }
 
-/* ---- paths ---------------------------------------------------------------------------------------------
- */
+/* ---- paths -------------------------------------------------------------------------------------- */
 
 static bool name_fits(porch_bytes name) {
     if (name.len == 0 || name.at[0] == '.') return false; /* neither "." nor ".." nor anything hidden */
@@ -54,8 +53,7 @@ bool porch_backup_path_fits(porch_bytes path, bool folder) {
            name_fits((porch_bytes){slash + 1, path.len - before - 1});
 }
 
-/* ---- packing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- packing ------------------------------------------------------------------------------------ */
 
 static porch_err put_head(porch_backup_writer *w, char kind, const char *path, porch_why *why) {
     uint8_t block[HEAD_BYTES];
@@ -149,8 +147,7 @@ porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char 
     return PORCH_OK;
 }
 
-/* ---- unpacking
- * ------------------------------------------------------------------------------------------------ */
+/* ---- unpacking ---------------------------------------------------------------------------------- */
 
 static porch_err get_u32(porch_backup_reader *r, uint32_t *ret, porch_why *why) {
     uint8_t raw[4];

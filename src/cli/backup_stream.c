@@ -45,8 +45,7 @@ struct porch_backup_reader {
     uint8_t sealed[SEALED_BYTES];
 };
 
-/* ---- the file ------------------------------------------------------------------------------------------
- */
+/* ---- the file ----------------------------------------------------------------------------------- */
 
 static porch_err write_all(int fd, const uint8_t *at, size_t len, porch_why *why) {
     while (len > 0) {
@@ -84,8 +83,7 @@ static void chunk_words(const stream *s, uint32_t word, uint8_t nonce[PORCH_AEAD
     (void)porch_write_u32(&a, word);
 }
 
-/* ---- writing
- * ----------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------ */
 
 porch_err porch_backup_writer_new(int fd, const uint8_t recovery[PORCH_BOX_PUBLIC_BYTES],
                                   porch_backup_writer **ret, porch_why *why) {
@@ -147,8 +145,7 @@ void porch_backup_writer_free(porch_backup_writer *w) {
     free(w);
 }
 
-/* ---- reading
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------ */
 
 static porch_err open_head(porch_bytes head, const uint8_t secret[PORCH_BOX_SECRET_BYTES],
                            uint8_t key[PORCH_AEAD_KEY_BYTES], porch_why *why) {

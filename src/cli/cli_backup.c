@@ -24,8 +24,7 @@ static porch_err io_error(porch_why *why, const char *path, const char *call) {
                       strerror(errno));
 }
 
-/* ---- the recovery key
- * ------------------------------------------------------------------------------------ */
+/* ---- the recovery key --------------------------------------------------------------------------- */
 
 /* The file's text, or a line of standard input. */
 static porch_err read_key(const char *file, uint8_t secret[PORCH_BOX_SECRET_BYTES], porch_why *why) {
@@ -87,8 +86,7 @@ static porch_err load_recovery(const char *dir, recovery *r, porch_why *why) {
     return e;
 }
 
-/* ---- backup
- * ------------------------------------------------------------------------------------------------ */
+/* ---- backup ------------------------------------------------------------------------------------- */
 
 static porch_err pack_into(int fd, const char *dir, const char *db, const recovery *r,
                            porch_backup_sums *sums, porch_why *why) {
@@ -180,8 +178,7 @@ static int backup(porch_cli *c) {
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
-/* ---- restore
- * ------------------------------------------------------------------------------------------------- */
+/* ---- restore ------------------------------------------------------------------------------------ */
 
 static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
     (void)st;

@@ -35,8 +35,7 @@ struct porch_admin {
     unsigned active;
 };
 
-/* ---- answers ------------------------------------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------------------------------ */
 
 static bool send_all(int fd, const char *at, size_t len) {
     while (len > 0) {
@@ -77,8 +76,7 @@ void porch_admin_progress(porch_admin_call *call, double done, const char *text)
     (void)answer(call->client->fd, json_pack("{s:f, s:s}", "progress", done, "text", text));
 }
 
-/* ---- arguments ------------------------------------------------------------------------------------------
- */
+/* ---- arguments ---------------------------------------------------------------------------------- */
 
 porch_err porch_admin_text_optional(porch_admin_call *call, const char *name, const char **ret) {
     const json_t *value = json_object_get(call->args, name);
@@ -112,8 +110,7 @@ porch_err porch_admin_only(porch_admin_call *call, const char *const *names) {
     return PORCH_OK;
 }
 
-/* ---- one request
- * ------------------------------------------------------------------------------------------- */
+/* ---- one request -------------------------------------------------------------------------------- */
 
 static porch_admin_fn find_command(const porch_admin *a, const char *name) {
     for (const porch_admin_command *const *table = a->config.tables; *table != NULL; table++)
@@ -178,8 +175,7 @@ static bool serve_line(porch_admin_client *c, porch_bytes line) {
     return sent;
 }
 
-/* ---- one client
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one client --------------------------------------------------------------------------------- */
 
 /* Reads lines until the client goes, says too much or nothing for too long. */
 static void serve_lines(porch_admin_client *c, uint8_t *block, size_t cap) {
@@ -227,8 +223,7 @@ static void *client_main(void *arg) {
     return NULL;
 }
 
-/* ---- accepting
- * --------------------------------------------------------------------------------------------------- */
+/* ---- accepting ---------------------------------------------------------------------------------- */
 
 static bool may_enter(const porch_admin *a, int fd) {
     uid_t uid = (uid_t)-1;
@@ -298,8 +293,7 @@ static void *accept_main(void *arg) {
     return NULL;
 }
 
-/* ---- start and stop
- * --------------------------------------------------------------------------------------------------- */
+/* ---- start and stop ----------------------------------------------------------------------------- */
 
 porch_err porch_admin_start(const porch_admin_config *config, porch_admin **ret, porch_why *why) {
     porch_admin *a = calloc(1, sizeof *a);

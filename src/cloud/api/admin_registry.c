@@ -9,8 +9,7 @@ static porch_err need_registry(const porch_admin_call *call) {
     return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its registry");
 }
 
-/* ---- devices -------------------------------------------------------------------------------------------
- */
+/* ---- devices ------------------------------------------------------------------------------------ */
 
 static porch_err device_add(porch_admin_call *call) {
     static const char *const names[] = {"id", "product", "household", "csr", "renew", NULL};
@@ -94,8 +93,7 @@ static porch_err device_remove(porch_admin_call *call) {
     return change_device(call, porch_registry_device_remove);
 }
 
-/* ---- households
- * ------------------------------------------------------------------------------------------ */
+/* ---- households --------------------------------------------------------------------------------- */
 
 static json_t *household_json(const porch_registry_household *h) {
     return json_pack("{s:s, s:s, s:s, s:I}", "id", h->id, "name", h->name, "timezone", h->timezone,

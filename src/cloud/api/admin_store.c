@@ -9,8 +9,7 @@
 #include "os/clock.h"
 #include "os/file.h"
 
-/* ---- status -------------------------------------------------------------------------------------------
- */
+/* ---- status ------------------------------------------------------------------------------------- */
 
 static json_t *store_json(porch_store *store) {
     porch_store_counts c;
@@ -49,8 +48,7 @@ static porch_err status(porch_admin_call *call) {
     return bad == 0 ? PORCH_OK : porch_fail(call->why, PORCH_ERR_INTERNAL, "no memory for the answer");
 }
 
-/* ---- drain
- * ------------------------------------------------------------------------------------------------ */
+/* ---- drain -------------------------------------------------------------------------------------- */
 
 static porch_err drain(porch_admin_call *call) {
     static const char *const names[] = {NULL};
@@ -61,8 +59,7 @@ static porch_err drain(porch_admin_call *call) {
     return PORCH_OK;
 }
 
-/* ---- ca.export-root
- * ----------------------------------------------------------------------------------------- */
+/* ---- ca.export-root ----------------------------------------------------------------------------- */
 
 static porch_err note_export(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
@@ -88,8 +85,7 @@ static porch_err export_root(porch_admin_call *call) {
                                                                              : PORCH_ERR_INTERNAL;
 }
 
-/* ---- backup
- * ---------------------------------------------------------------------------------------------- */
+/* ---- backup ------------------------------------------------------------------------------------- */
 
 static void tell_progress(double done, void *ctx) {
     porch_admin_progress(ctx, done, "copying the database");
@@ -113,8 +109,7 @@ static porch_err backup(porch_admin_call *call) {
     return json_object_set_new(call->result, "db", json_string(path)) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
-/* ---- trust.verify
- * ---------------------------------------------------------------------------------------------- */
+/* ---- trust.verify ------------------------------------------------------------------------------- */
 
 static porch_err verify_log(porch_db *db, void *ctx, porch_why *why) {
     return porch_trust_verify(db, NULL, ctx, why);

@@ -124,8 +124,7 @@ static int drop_bench(void **state) {
     return 0;
 }
 
-/* ---- a client ------------------------------------------------------------------------------------------
- */
+/* ---- a client ----------------------------------------------------------------------------------- */
 
 static int connect_client(bench *b) {
     int fd = -1;
@@ -200,8 +199,7 @@ static json_t *expect_result(bench *b, json_t *request) {
     return result;
 }
 
-/* ---- the protocol
- * ----------------------------------------------------------------------------------------- */
+/* ---- the protocol ------------------------------------------------------------------------------- */
 
 static void many_requests_go_over_one_connection_in_order(void **state) {
     int fd = connect_client(*state);
@@ -311,8 +309,7 @@ static void stopping_ends_clients_that_wait(void **state) {
     close(fd);
 }
 
-/* ---- the commands
- * -------------------------------------------------------------------------------------------- */
+/* ---- the commands ------------------------------------------------------------------------------- */
 
 static void a_device_is_added_shown_revoked_and_removed(void **state) {
     bench *b = *state;

@@ -37,7 +37,7 @@ static shared_policy *shared_of(const porch_access_policy *p) {
     return (shared_policy *)(void *)((uint8_t *)p - offsetof(shared_policy, block));
 }
 
-/* ---- opening and reloading ------------------------------------------------------------------------- */
+/* ---- opening and reloading ---------------------------------------------------------------------- */
 
 static porch_err read_model(porch_db *db, void *ctx, porch_why *why) {
     return porch_grants_model_read(db, ctx, why);
@@ -92,8 +92,7 @@ porch_err porch_grants_reload(porch_grants *g, porch_why *why) {
     return PORCH_OK;
 }
 
-/* ---- from groups to a policy ----------------------------------------------------------------------------
- */
+/* ---- from groups to a policy -------------------------------------------------------------------- */
 
 static size_t variables_of(const porch_registry_entry *entry, porch_access_variable out[VARIABLES]) {
     if (entry->kind == PORCH_PRINCIPAL_SERVICE) {

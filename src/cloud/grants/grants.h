@@ -27,8 +27,7 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
 const porch_access_policy *porch_grants_policy_retain(const porch_access_policy *p);
 void porch_grants_policy_release(const porch_access_policy *p);
 
-/* ---- groups ---------------------------------------------------------------------------------------------
- */
+/* ---- groups ------------------------------------------------------------------------------------- */
 
 typedef struct {
     bool deny;

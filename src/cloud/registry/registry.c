@@ -13,7 +13,7 @@ registry_table *porch_registry_principals(porch_registry *r, porch_principal_kin
     return kind == PORCH_PRINCIPAL_DEVICE ? &r->devices : &r->services;
 }
 
-/* ---- last-seen times go to the database with the store's ticks --------------------------------------- */
+/* ---- last-seen times go to the database with the store's ticks ---------------------------------- */
 
 static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, "update device set last_seen_ms = ?2 where id = ?1", why);
@@ -39,8 +39,7 @@ static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *wh
     return e;
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------ */
 
 porch_err porch_registry_open(porch_store *store, const porch_settings *settings, porch_registry **ret,
                               porch_why *why) {
@@ -89,8 +88,7 @@ void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const cha
         r->observers[i].fn(kind, name, what, r->observers[i].ctx);
 }
 
-/* ---- the door
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the door ----------------------------------------------------------------------------------- */
 
 /* The judgement, in this order: what was withdrawn stays withdrawn whatever else holds. */
 static porch_err judge(const registry_principal *p, const registry_certificate *c,
@@ -152,8 +150,7 @@ void porch_registry_seen(porch_registry *r, const char *device, bool online, uin
                             online ? PORCH_REGISTRY_ONLINE : PORCH_REGISTRY_OFFLINE);
 }
 
-/* ---- looking
- * --------------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------------ */
 
 static void show_device(const registry_principal *p, porch_registry_device *ret) {
     memset(ret, 0, sizeof *ret);

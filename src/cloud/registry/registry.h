@@ -46,8 +46,7 @@ porch_err porch_registry_open(porch_store *store, const porch_settings *settings
                               porch_why *why);
 void porch_registry_close(porch_registry *r);
 
-/* ---- at the door (any thread, shards too) --------------------------------------------------------------
- */
+/* ---- at the door (any thread, shards too) ------------------------------------------------------- */
 
 /* PORCH_OK, or PORCH_ERR_AUTH: no such device/service, or the certificate is not one issued to it;
  * PORCH_ERR_REVOKED: the certificate or the device was withdrawn; PORCH_ERR_EXPIRED: its time is over;
@@ -59,8 +58,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
  * `online` reaches the observers on the calling thread. */
 void porch_registry_seen(porch_registry *r, const char *device, bool online, uint64_t at_ms);
 
-/* ---- changes (block; any thread but shards) -------------------------------------------------------------
- */
+/* ---- changes (block; any thread but shards) ----------------------------------------------------- */
 
 typedef struct {
     const char *cert_pem; /* leaf, then the issuing certificate */
@@ -112,8 +110,7 @@ porch_err porch_registry_household_add(porch_registry *r, const char *id, const 
 porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *zone,
                                                 const char *who, porch_why *why);
 
-/* ---- looking (memory; any thread)
- * ------------------------------------------------------------------------ */
+/* ---- looking (memory; any thread) --------------------------------------------------------------- */
 
 typedef struct porch_registry_device {
     char id[PORCH_REGISTRY_NAME_BYTES];
@@ -160,8 +157,7 @@ typedef struct {
 } porch_registry_counts;
 void porch_registry_count(porch_registry *r, porch_registry_counts *ret);
 
-/* ---- observers
- * --------------------------------------------------------------------------------------------- */
+/* ---- observers ---------------------------------------------------------------------------------- */
 
 typedef enum {
     PORCH_REGISTRY_ADDED,

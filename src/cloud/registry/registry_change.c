@@ -41,8 +41,7 @@ static porch_err check_id(const char *what, const char *text, porch_why *why) {
                       what);
 }
 
-/* ---- the certificate -----------------------------------------------------------------------------------
- */
+/* ---- the certificate ---------------------------------------------------------------------------- */
 
 static porch_err check_issued(const enrolment *n, const porch_public_key *key, porch_why *why) {
     uint8_t hash[32];
@@ -74,8 +73,7 @@ static porch_err issue(enrolment *n, porch_signer_client *signer, const char *cs
     return check_issued(n, &key, why);
 }
 
-/* ---- the transaction
- * -------------------------------------------------------------------------------------- */
+/* ---- the transaction ---------------------------------------------------------------------------- */
 
 /* A key belongs to one principal, and a revoked key to none. */
 static porch_err check_key_is_free(porch_db *db, const enrolment *n, porch_why *why) {
@@ -174,8 +172,7 @@ static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
     return log_enrolment(db, n, why);
 }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------- */
 
 static registry_principal *new_principal(const enrolment *n) {
     registry_principal *p = calloc(1, sizeof *p);
@@ -228,8 +225,7 @@ static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
                          : porch_fail(why, e, "no memory for the registry; it is stored, restart the hub");
 }
 
-/* ---- enrolment
- * --------------------------------------------------------------------------------------------------- */
+/* ---- enrolment ---------------------------------------------------------------------------------- */
 
 /* With `change` held: issue, store, remember. */
 static porch_err enrol(enrolment *n, porch_signer_client *signer, const char *csr_pem,
@@ -331,8 +327,7 @@ porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *sig
     return e;
 }
 
-/* ---- revoke and remove
- * ----------------------------------------------------------------------------------------------- */
+/* ---- revoke and remove -------------------------------------------------------------------------- */
 
 typedef struct {
     porch_principal_kind kind;

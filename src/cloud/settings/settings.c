@@ -55,7 +55,7 @@ static const setting_row *row_of(porch_bytes name) {
     return NULL;
 }
 
-/* ---- the nearest known name ------------------------------------------------------------------------ */
+/* ---- the nearest known name --------------------------------------------------------------------- */
 
 /* Levenshtein distance; both texts are at most NAME_BYTES long. */
 static size_t distance(const char *a, size_t alen, const char *b, size_t blen) {
@@ -96,8 +96,7 @@ static const char *nearest(porch_bytes name) {
     return found;
 }
 
-/* ---- one value -----------------------------------------------------------------------------------------
- */
+/* ---- one value ---------------------------------------------------------------------------------- */
 
 static porch_err set_number(const setting_row *row, porch_bytes value, porch_settings *s, porch_why *why) {
     uint64_t n = 0;
@@ -184,8 +183,7 @@ void porch_settings_default(porch_settings *ret) {
         (void)set_row(&rows[i], porch_bytes_of(rows[i].default_text), ret, NULL);
 }
 
-/* ---- the file
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the file ----------------------------------------------------------------------------------- */
 
 /* One line, without its end. `seen` marks rows that were given before. */
 static porch_err take_line(porch_bytes line, porch_settings *s, bool *seen, porch_why *why) {

@@ -29,7 +29,7 @@ struct porch_db {
     unsigned kept;
 };
 
-/* ---- opening --------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------------ */
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 
@@ -111,8 +111,7 @@ bool porch_db_in_transaction(porch_db *db) {
     return sqlite3_get_autocommit(db->handle) == 0;
 }
 
-/* ---- errors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------- */
 
 porch_err porch_db_error(porch_db *db, int code, porch_why *why) {
     porch_err e;
@@ -161,8 +160,7 @@ int64_t porch_db_last_id(const porch_db *db) {
     return sqlite3_last_insert_rowid(db->handle);
 }
 
-/* ---- queries
- * ----------------------------------------------------------------------------------------------- */
+/* ---- queries ------------------------------------------------------------------------------------ */
 
 /* Statements differ in length or somewhere: a few places tell most of them apart, the comparison decides.
  */
@@ -307,8 +305,7 @@ porch_err porch_db_execute(porch_db_query *q, porch_why *why) {
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-/* ---- columns
- * -------------------------------------------------------------------------------------------------- */
+/* ---- columns ------------------------------------------------------------------------------------ */
 
 porch_bytes porch_db_text(porch_db_query *q, int column) {
     if (q == NULL) return (porch_bytes){NULL, 0};

@@ -11,7 +11,7 @@
 #include "cloud/store/store_room.h"
 #include "os/file.h"
 
-/* ---- opening and closing ---------------------------------------------------------------------------- */
+/* ---- opening and closing ------------------------------------------------------------------------ */
 
 static porch_err open_database(porch_store *s, const char *dir, porch_why *why) {
     if (porch_path_join(dir, "hub.db", s->path, sizeof s->path) != PORCH_OK)
@@ -57,8 +57,7 @@ void porch_store_close(porch_store *s) {
     free(s);
 }
 
-/* ---- observers and lanes
- * --------------------------------------------------------------------------------- */
+/* ---- observers and lanes ------------------------------------------------------------------------ */
 
 void porch_store_on_message(porch_store *s, porch_store_message_fn fn, void *ctx) {
     pthread_mutex_lock(&s->lock);
@@ -131,8 +130,7 @@ void porch_store_count(const porch_store *s, porch_store_counts *ret) {
     ret->state = (porch_err)atomic_load(&s->state);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------ */
 
 porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why) {
     if (pthread_equal(pthread_self(), s->thread))
@@ -153,8 +151,7 @@ porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_
     return job.result;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------ */
 
 static porch_err reader_take(porch_store *s, porch_db **ret, porch_why *why) {
     pthread_mutex_lock(&s->read_lock);
@@ -195,8 +192,7 @@ porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_w
     return e;
 }
 
-/* ---- a copy
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- a copy ------------------------------------------------------------------------------------- */
 
 typedef struct {
     const char *path;

@@ -27,7 +27,7 @@ porch_err porch_store_open(const char *dir, const porch_settings *settings, porc
 /* Writes what waits, stops the writer, closes. Lanes are freed with it. No other call may be under way. */
 void porch_store_close(porch_store *s);
 
-/* ---- statements of any room ------------------------------------------------------------------------ */
+/* ---- statements of any room --------------------------------------------------------------------- */
 
 typedef porch_err (*porch_store_fn)(porch_db *db, void *ctx, porch_why *why);
 
@@ -40,7 +40,7 @@ porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_
  * but a shard. */
 porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why);
 
-/* ---- messages -------------------------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------------------------------- */
 
 typedef struct porch_store_message {
     uint64_t at_ms; /* when the hub took it */
@@ -61,8 +61,7 @@ bool porch_store_lane_poll(porch_store_lane *lane, uint64_t *upto, porch_err *re
 /* The greatest message number that is durable. Any thread. */
 uint64_t porch_store_durable_seq(const porch_store *s);
 
-/* ---- observers: register all before the first message and write; they run on the writer thread ---------
- */
+/* ---- observers: register all before the first message and write; they run on the writer thread ---- */
 
 /* Called for each message in the transaction that stores it, so what it writes is there exactly when the
  * message is. An error of class PEER drops what it wrote, is logged, and the message stays; any other
@@ -79,7 +78,7 @@ void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx);
  * but the writer. For a room that closes before its store. */
 void porch_store_forget(porch_store *s, void *ctx);
 
-/* ---- the rest --------------------------------------------------------------------------------------- */
+/* ---- the rest ----------------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t messages;     /* stored since start */

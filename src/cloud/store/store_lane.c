@@ -46,8 +46,7 @@ void porch_lane_free(porch_store_lane *l) {
     free(l);
 }
 
-/* ---- the shard's side ----------------------------------------------------------------------------------
- */
+/* ---- the shard's side --------------------------------------------------------------------------- */
 
 static uint8_t *put(uint8_t *at, porch_bytes b) {
     if (b.len > 0) memcpy(at, b.at, b.len);
@@ -104,8 +103,7 @@ bool porch_store_lane_poll(porch_store_lane *l, uint64_t *upto, porch_err *resul
     return true;
 }
 
-/* ---- the writer's side
- * ------------------------------------------------------------------------------------ */
+/* ---- the writer's side -------------------------------------------------------------------------- */
 
 bool porch_lane_ready(porch_store_lane *l) {
     return atomic_load(&l->tail) != l->reading &&

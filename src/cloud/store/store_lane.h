@@ -43,8 +43,7 @@ struct porch_store_lane {
 porch_store_lane *porch_lane_new(size_t bytes, porch_store *s, void (*wake_writer)(porch_store *));
 void porch_lane_free(porch_store_lane *l);
 
-/* ---- the writer's side --------------------------------------------------------------------------------
- */
+/* ---- the writer's side -------------------------------------------------------------------------- */
 
 /* Something to read, and room for a batch's answers? */
 bool porch_lane_ready(porch_store_lane *l);

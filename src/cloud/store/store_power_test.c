@@ -25,8 +25,7 @@
 
 enum { CUTS = 40, SECTOR = 512 };
 
-/* ---- the disk ------------------------------------------------------------------------------------------
- */
+/* ---- the disk ----------------------------------------------------------------------------------- */
 
 /* A write (or, with no data, a truncation) that has not been synced. */
 typedef struct pending {
@@ -144,8 +143,7 @@ static disk_file *file_of(const char *path) {
     return f;
 }
 
-/* ---- the layer below SQLite
- * -------------------------------------------------------------------------------- */
+/* ---- the layer below SQLite --------------------------------------------------------------------- */
 
 /* Ours stands in front of the real file, which lives in the same block behind it. */
 typedef struct {
@@ -273,8 +271,7 @@ static void lay_below(void) {
     if (sqlite3_vfs_register(&layer_vfs, 1) != SQLITE_OK) abort();
 }
 
-/* ---- one life
- * ------------------------------------------------------------------------------------------------ */
+/* ---- one life ----------------------------------------------------------------------------------- */
 
 static void ring(void *ctx) {
     uint64_t one = 1;

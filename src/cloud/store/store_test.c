@@ -27,7 +27,7 @@ static int drop_lab(void **state) {
     return 0;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------- */
+/* ---- statements --------------------------------------------------------------------------------- */
 
 static porch_err make_table(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
@@ -181,8 +181,7 @@ static void many_threads_write_and_each_reads_its_own_writes(void **state) {
     assert_int_equal(rows(lab), 400);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------
- */
+/* ---- messages ----------------------------------------------------------------------------------- */
 
 typedef struct {
     pthread_mutex_t lock;
@@ -415,8 +414,7 @@ static void observers_hear_of_a_commit_before_its_sender_does(void **state) {
     assert_int_equal(atomic_load(&watch.seen), 1);
 }
 
-/* ---- retention
- * -------------------------------------------------------------------------------------------- */
+/* ---- retention ---------------------------------------------------------------------------------- */
 
 typedef struct {
     bell b;
@@ -486,8 +484,7 @@ static void old_rows_go_but_the_newest_stays_so_that_numbers_never_repeat(void *
     retain(lab, 12000, 1000, 1);
 }
 
-/* ---- files
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------------------------------- */
 
 static void the_database_is_readable_by_its_owner_only(void **state) {
     store_lab *lab = *state;

@@ -63,7 +63,7 @@ static void wait_for_work(porch_store *s) {
     }
 }
 
-/* ---- savepoints ------------------------------------------------------------------------------------- */
+/* ---- savepoints --------------------------------------------------------------------------------- */
 
 /* Keeps or undoes what was done since `savepoint mark`. False when the transaction is gone altogether: a
  * full disk makes SQLite roll all of it back. */
@@ -81,8 +81,7 @@ static porch_err lost(batch *b, porch_err e) {
     return e;
 }
 
-/* ---- jobs and ticks
- * -------------------------------------------------------------------------------------- */
+/* ---- jobs and ticks ----------------------------------------------------------------------------- */
 
 static porch_err run_jobs(batch *b) {
     porch_db *db = b->s->db;
@@ -132,8 +131,7 @@ static porch_err run_ticks(batch *b) {
     return PORCH_OK;
 }
 
-/* ---- messages
- * ----------------------------------------------------------------------------------------------- */
+/* ---- messages ----------------------------------------------------------------------------------- */
 
 static porch_err insert_message(batch *b, const porch_store_message *m) {
     porch_db_query *q = porch_db_prepare(
@@ -232,8 +230,7 @@ static porch_err store_messages(batch *b, size_t lanes) {
     return porch_db_run(s->db, "release messages", &b->why);
 }
 
-/* ---- the batch
- * ----------------------------------------------------------------------------------------------- */
+/* ---- the batch ---------------------------------------------------------------------------------- */
 
 static porch_err write_batch(batch *b, size_t lanes) {
     porch_store *s = b->s;

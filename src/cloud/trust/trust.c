@@ -87,8 +87,7 @@ porch_err porch_trust_append(porch_db *db, const char *kind, const char *who, co
     return porch_db_execute(q, why);
 }
 
-/* ---- verification --------------------------------------------------------------------------------------
- */
+/* ---- verification ------------------------------------------------------------------------------- */
 
 static porch_err check_row(porch_db_query *q, const porch_trust_head *known, porch_trust_head *head,
                            porch_why *why) {
