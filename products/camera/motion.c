@@ -71,8 +71,8 @@ static void halve(porch_camera_motion *m, const uint8_t *luma, size_t stride) {
     for (int y = 0; y < m->height; y++) {
         const uint8_t *a = luma + (size_t)(2 * y) * stride, *b = a + stride;
         uint8_t *out = m->now + (size_t)y * (size_t)m->width;
-        for (int x = 0; x < m->width; x++)
-            out[x] = (uint8_t)((a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1] + 2) / 4);
+        for (int x = 0; x < m->width; x++, a += 2, b += 2)
+            out[x] = (uint8_t)((a[0] + a[1] + b[0] + b[1] + 2) / 4);
     }
 }
 

@@ -80,7 +80,7 @@ static porch_err remove_segment(void *ctx, uint32_t number) {
 
 static void open_outbox(world *w) {
     const porch_spool_storage storage = {list, size, read_at, append, sync_segment, remove_segment, w};
-    const porch_spool_config config = {SEGMENT * (SEGMENTS - 1), SEGMENT};
+    const porch_spool_config config = {(uint64_t)SEGMENT * (SEGMENTS - 1), SEGMENT};
     porch_why why = {{0}};
     assert_int_equal(porch_spool_open(&w->spool, &storage, &config, &why), PORCH_OK);
     porch_outbox_init(&w->outbox, &w->spool, PORCH_BUF_OF(w->block));

@@ -124,9 +124,11 @@ porch_err porch_session_publish(porch_session *s, porch_topic_name topic, porch_
     if (qos > 0 && porch_session_room(s) == 0) return PORCH_ERR_BUSY;
     compact(&s->out, &s->out_read);
     if (bytes > s->out.cap - s->out.len) return PORCH_ERR_BUSY;
-    if (qos > 0) p.packet_id = free_packet_id(s);
+    porch_session_waiting *w = qos > 0 ? waiting_of(s, 0) : NULL;
+    if (qos > 0 && !w) return PORCH_ERR_BUSY;
+    if (w) p.packet_id = free_packet_id(s);
     PORCH_TRY(porch_mqtt_publish_write(&s->out, PORCH_MQTT_V5, &p));
-    if (qos > 0) *waiting_of(s, 0) = (porch_session_waiting){p.packet_id, false, ticket, now_ms};
+    if (w) *w = (porch_session_waiting){p.packet_id, false, ticket, now_ms};
     s->last_sent_ms = now_ms;
     return PORCH_OK;
 }
@@ -134,7 +136,8 @@ porch_err porch_session_publish(porch_session *s, porch_topic_name topic, porch_
 porch_err porch_session_subscribe(porch_session *s, porch_topic_filter filter, uint64_t ticket,
                                   uint64_t now_ms) {
     if (s->state != PORCH_SESSION_ONLINE) return PORCH_ERR_STATE;
-    if (porch_session_room(s) == 0) return PORCH_ERR_BUSY;
+    porch_session_waiting *w = waiting_of(s, 0);
+    if (porch_session_room(s) == 0 || !w) return PORCH_ERR_BUSY;
     compact(&s->out, &s->out_read);
     /* The list of filters is put where the packet's end will be, then moved by the writer into its place.
      */
@@ -148,7 +151,7 @@ porch_err porch_session_subscribe(porch_session *s, porch_topic_filter filter, u
     porch_mqtt_subscribe p = {
         .packet_id = free_packet_id(s), .count = 1, .filters = porch_buf_bytes(&list)};
     PORCH_TRY(porch_mqtt_subscribe_write(&s->out, PORCH_MQTT_V5, &p));
-    *waiting_of(s, 0) = (porch_session_waiting){p.packet_id, true, ticket, now_ms};
+    *w = (porch_session_waiting){p.packet_id, true, ticket, now_ms};
     s->last_sent_ms = now_ms;
     return PORCH_OK;
 }

@@ -77,7 +77,7 @@ static porch_err remove_segment(void *ctx, uint32_t number) {
 }
 
 static uint64_t read_all(porch_spool *s) {
-    uint8_t block[SEGMENT * 2];
+    uint8_t block[SEGMENT * 2] = {0};
     porch_spool_cursor c = porch_spool_start(s);
     porch_spool_record r;
     uint64_t last = 0;

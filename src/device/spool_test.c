@@ -155,7 +155,7 @@ typedef struct {
 static void read_all(porch_spool *s, contents *c) {
     memset(c, 0, sizeof *c);
     porch_spool_cursor cursor = porch_spool_start(s);
-    uint8_t block[256];
+    uint8_t block[256] = {0};
     porch_spool_record r;
     while (porch_spool_next(s, &cursor, PORCH_BUF_OF(block), &r) == PORCH_OK) {
         assert_true(c->count < 64);
@@ -299,7 +299,7 @@ static void a_reader_follows_what_is_appended_and_passes_what_was_dropped(void *
     f.budget = -1;
     open_spool(&s, &f, 256, 128);
     porch_spool_cursor cursor = porch_spool_start(&s);
-    uint8_t block[128];
+    uint8_t block[128] = {0};
     porch_spool_record r;
     assert_int_equal(porch_spool_next(&s, &cursor, PORCH_BUF_OF(block), &r), PORCH_ERR_NOT_FOUND);
     uint64_t seq = 0;
@@ -337,11 +337,11 @@ static void a_record_longer_than_a_segment_is_refused(void **state) {
     assert_int_equal(porch_spool_append(&s, &over, 1, &seq, &loss), PORCH_ERR_LIMIT);
     assert_int_equal(seq, 77);
     assert_int_equal(porch_spool_append(&s, &most, 1, &seq, &loss), PORCH_OK);
-    uint8_t small[16];
+    uint8_t small[16] = {0};
     porch_spool_cursor cursor = porch_spool_start(&s);
     porch_spool_record r;
     assert_int_equal(porch_spool_next(&s, &cursor, PORCH_BUF_OF(small), &r), PORCH_ERR_NO_SPACE);
-    uint8_t block[128];
+    uint8_t block[128] = {0};
     assert_int_equal(porch_spool_next(&s, &cursor, PORCH_BUF_OF(block), &r), PORCH_OK);
     assert_int_equal(r.body.len, most.len);
 }

@@ -332,12 +332,11 @@ static void answered(porch_upload *u, uint64_t now_ms) {
     if (again && u->restarts++ >= RESTARTS_MOST) v = TRY_LATER;
     if (v == HASH_AGAIN && ++u->hash_failures > 2) v = GIVE_UP;
     if (v == BEGIN_AGAIN) u->location[0] = 0;
-    if (v == GO_ON &&
-        (u->phase == PORCH_UPLOAD_FINAL || (u->phase == PORCH_UPLOAD_ASK && u->told_complete)))
-        go_on(u, now_ms); /* settled: how the connection fares does not matter */
-    else if (v == GIVE_UP)
+    /* Where the answer completes the clip it does not matter how the connection fares. */
+    bool last = u->phase == PORCH_UPLOAD_FINAL || (u->phase == PORCH_UPLOAD_ASK && u->told_complete);
+    if (v == GIVE_UP)
         settle(u, PORCH_UPLOAD_REFUSED, u->status, detail_of(u));
-    else if (v == TRY_LATER || !u->reusable)
+    else if (v == TRY_LATER || (!u->reusable && !(v == GO_ON && last)))
         settle(u, PORCH_UPLOAD_LATER, u->status, detail_of(u));
     else if (v == GO_ON)
         go_on(u, now_ms);
@@ -402,7 +401,8 @@ static bool take_head(porch_upload *u) {
 static void keep_detail(porch_upload *u, porch_bytes data) {
     for (size_t i = 0; i < data.len && u->detail_len < sizeof u->detail; i++) {
         uint8_t c = data.at[i];
-        u->detail[u->detail_len++] = c >= 0x20 && c < 0x7f ? (char)c : ' ';
+        if (c < 0x20 || c > 0x7e) c = ' ';
+        u->detail[u->detail_len++] = (char)c;
     }
 }
 

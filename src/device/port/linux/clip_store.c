@@ -30,11 +30,14 @@ static bool parse_name(const char *name, uint32_t *number, porch_id *event) {
 }
 
 static void insert(porch_clip_store *s, porch_stored_clip *clip) {
-    porch_stored_clip **at = &s->first;
-    while (*at && (*at)->number < clip->number)
-        at = &(*at)->next;
-    clip->next = *at;
-    *at = clip;
+    porch_stored_clip *before = NULL;
+    for (porch_stored_clip *c = s->first; c && c->number < clip->number; c = c->next)
+        before = c;
+    clip->next = before ? before->next : s->first;
+    if (before)
+        before->next = clip;
+    else
+        s->first = clip;
     s->count++;
 }
 

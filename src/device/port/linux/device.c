@@ -202,7 +202,8 @@ static porch_err open_state(porch_device *d, const char *folder, porch_why *why)
 
 static void set_defaults(porch_device_options *o) {
     if (o->spool_bytes == 0) o->spool_bytes = 8u << 20;
-    if (o->spool_bytes < 2 * SEGMENT_BYTES) o->spool_bytes = 2 * SEGMENT_BYTES;
+    const uint64_t least = (uint64_t)SEGMENT_BYTES * 2;
+    if (o->spool_bytes < least) o->spool_bytes = least;
     /* More segments than the spool can number are no use. */
     uint64_t most = (uint64_t)SEGMENT_BYTES * PORCH_SPOOL_SEGMENTS_MOST;
     if (o->spool_bytes > most) o->spool_bytes = most;
@@ -271,8 +272,6 @@ void porch_device_close(porch_device *d) {
     porch_clip_store_close(&d->clips);
     porch_spool_files_close(&d->files);
     free(d->outbox_block);
-    for (size_t i = 0; i < d->subscription_count; i++)
-        free(d->subscriptions[i].filter);
     porch_tls_client_unref(d->tls);
     if (d->wake_fd >= 0) (void)close(d->wake_fd);
     if (d->lock_fd >= 0) (void)close(d->lock_fd);

@@ -112,7 +112,7 @@ static void sentence(const porch_session_event *e, char out[TEXT_BYTES]) {
     if (text.len == 0 && e->reason >= 0x80) text = porch_bytes_of(porch_mqtt_reason_text(e->reason));
     size_t n = text.len < TEXT_BYTES - 1 ? text.len : TEXT_BYTES - 1;
     for (size_t i = 0; i < n; i++)
-        out[i] = text.at[i] < 0x20 || text.at[i] == 0x7f ? ' ' : (char)text.at[i];
+        out[i] = (char)(text.at[i] < 0x20 || text.at[i] == 0x7f ? (uint8_t)' ' : text.at[i]);
     while (n > 0 && !porch_utf8_valid((porch_bytes){(const uint8_t *)out, n}))
         n--;
     out[n] = 0;

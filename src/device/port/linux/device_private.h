@@ -34,7 +34,8 @@ enum {
     PATIENCE_MS = 15000, /* for a connection and its handshake */
     LASTED_MS = 5000,    /* a connection that held so long ends the back-off */
     BACK_OFF_FIRST_MS = 250,
-    TEXT_BYTES = 256
+    TEXT_BYTES = 256,
+    FILTER_BYTES = 512
 };
 
 typedef struct now_message {
@@ -53,7 +54,7 @@ typedef struct news_item {
 } news_item;
 
 typedef struct {
-    char *filter;
+    char filter[FILTER_BYTES];
     porch_device_message_fn fn;
     void *ctx;
     bool asked; /* in this session */

@@ -60,6 +60,13 @@ void porch_device_now_clear(porch_device *d) {
     d->now_count = d->now_bytes = 0;
 }
 
+static void queue_now(porch_device *d, now_message *m) {
+    *d->now_last = m;
+    d->now_last = &m->next;
+    d->now_count++;
+    d->now_bytes += m->topic_bytes + m->payload_bytes;
+}
+
 porch_device_result porch_device_publish_now(porch_device *d, const char *topic, const void *payload,
                                              size_t payload_bytes, porch_device_why *why) {
     porch_topic_name name;
@@ -75,12 +82,7 @@ porch_device_result porch_device_publish_now(porch_device *d, const char *topic,
     (void)pthread_mutex_lock(&d->lock);
     bool fits = d->connected && d->now_count < NOW_MESSAGES_MOST && d->now_bytes + bytes <= NOW_BYTES_MOST;
     bool connected = d->connected;
-    if (fits) {
-        *d->now_last = m;
-        d->now_last = &m->next;
-        d->now_count++;
-        d->now_bytes += bytes;
-    }
+    if (fits) queue_now(d, m);
     (void)pthread_mutex_unlock(&d->lock);
     if (!fits) {
         free(m);
@@ -94,22 +96,22 @@ porch_device_result porch_device_publish_now(porch_device *d, const char *topic,
 
 porch_device_result porch_device_subscribe(porch_device *d, const char *filter, porch_device_message_fn fn,
                                            void *ctx, porch_device_why *why) {
+    porch_bytes text = porch_bytes_of(filter);
     porch_topic_filter parsed;
-    if (!fn || porch_topic_filter_parse(porch_bytes_of(filter), NULL, &parsed) != PORCH_OK)
+    if (!fn || porch_topic_filter_parse(text, NULL, &parsed) != PORCH_OK)
         return porch_device_say(why, PORCH_ERR_USAGE,
                                 "'%.100s' is no topic filter; '+' stands for one level, '#' for the rest",
                                 filter ? filter : "");
-    char *copy = strdup(filter);
-    if (!copy) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
+    subscription s = {.fn = fn, .ctx = ctx};
+    if (!porch_bytes_to_text(text, s.filter, sizeof s.filter))
+        return porch_device_say(why, PORCH_ERR_LIMIT, "a topic filter may have %d bytes", FILTER_BYTES - 1);
     (void)pthread_mutex_lock(&d->lock);
     bool fits = d->subscription_count < SUBSCRIPTIONS_MOST;
-    if (fits) d->subscriptions[d->subscription_count++] = (subscription){copy, fn, ctx, false};
+    if (fits) d->subscriptions[d->subscription_count++] = s;
     (void)pthread_mutex_unlock(&d->lock);
-    if (!fits) {
-        free(copy);
+    if (!fits)
         return porch_device_say(why, PORCH_ERR_LIMIT, "a device has at most %d subscriptions",
                                 SUBSCRIPTIONS_MOST);
-    }
     porch_device_wake(d);
     return PORCH_DEVICE_OK;
 }

@@ -32,7 +32,7 @@
 #include "wire/upload.h"
 
 #define DAY_MS UINT64_C(86400000)
-enum { WAIT_SECONDS = 20, CLIPS = 8, PEM = 3 * PORCH_X509_PEM_BYTES };
+enum { WAIT_SECONDS = 20, WAIT_MS = 20000, CLIPS = 8, PEM = 3 * PORCH_X509_PEM_BYTES };
 
 /* --- certificates --- */
 
@@ -277,7 +277,7 @@ static bool finish_clip(test_hub *h, hub_clip *c, const porch_http1_request *q) 
 static bool on_request(stream *s, porch_bytes head) {
     static const porch_http1_limits limits = {8192, 1024, 32};
     test_hub *h = s->c->hub;
-    porch_http1_header room[32];
+    porch_http1_header room[32] = {0};
     porch_http1_request q;
     char text[256], event[65] = "";
     if (porch_http1_request_read(head, &limits, (porch_http1_headers){room, 0, 32}, NULL, &q) != PORCH_OK)
@@ -525,7 +525,7 @@ static void a_message_is_acknowledged_and_commands_arrive(void **state) {
     assert_int_equal(porch_device_subscribe(d, "d/front-door/command/+/request", on_message, NULL, NULL),
                      PORCH_DEVICE_OK);
     assert_int_equal(say(d, "21.5"), PORCH_DEVICE_OK);
-    assert_int_equal(porch_device_flush(d, WAIT_SECONDS * 1000, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
     assert_true(hears(PORCH_DEVICE_ACKNOWLEDGED));
     assert_true(hears(PORCH_DEVICE_SUBSCRIBED));
     assert_true(hears(PORCH_DEVICE_WARNING));
@@ -562,7 +562,7 @@ static void what_was_said_while_the_hub_was_away_arrives_after_a_restart_of_both
     assert_non_null(d);
     assert_true(hears(PORCH_DEVICE_DISCONNECTED));
     hub_start(&later, &hub_cert, ports);
-    assert_int_equal(porch_device_flush(d, WAIT_SECONDS * 1000, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
     porch_device_close(d);
     assert_string_equal(later.last_payload, "kept");
     hub_stop(&later);
@@ -695,7 +695,7 @@ static void a_clip_is_at_the_hub_while_it_is_still_recorded(void **state) {
     assert_true(hub_gets(&h, a.len + b.len, true));
     assert_string_equal(h.clips[0].event, event.text);
     assert_string_equal(heard.sha256, sha256);
-    assert_int_equal(porch_device_flush(d, WAIT_SECONDS * 1000, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
     porch_device_close(d);
     hub_stop(&h);
     char path[128];
@@ -718,7 +718,8 @@ static void a_clip_that_a_killed_process_left_is_ended_and_completed(void **stat
     assert_int_equal(mkdir(path, 0700), 0);
     uint8_t torn[600];
     memcpy(torn, whole.at, whole.len);
-    memcpy(torn + whole.len, "\x00\x00\x00\x40moof\x01\x02", 10);
+    static const uint8_t begun[] = {0, 0, 0, 0x40, 'm', 'o', 'o', 'f', 1, 2};
+    memcpy(torn + whole.len, begun, sizeof begun);
     put("state/clips/00000003-event-9.mp4", (porch_bytes){torn, whole.len + 10}, 0600);
     listen_anew();
     porch_device *d = open_device();

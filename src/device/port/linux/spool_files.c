@@ -109,7 +109,12 @@ static porch_err append(void *ctx, uint32_t segment, const porch_bytes *parts, s
     struct iovec iov[PARTS_MOST];
     size_t at = 0, left = 0;
     for (size_t i = 0; i < count; i++) {
-        iov[i] = (struct iovec){(void *)(uintptr_t)parts[i].at, parts[i].len};
+        /* writev(2) only reads, but its structure knows no const */
+        union {
+            const uint8_t *from;
+            void *base;
+        } part = {parts[i].at};
+        iov[i] = (struct iovec){part.base, parts[i].len};
         left += parts[i].len;
     }
     while (left > 0) {
