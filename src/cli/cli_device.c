@@ -3,10 +3,12 @@
 #include <string.h>
 
 static const porch_cli_option add_options[] = {
-    {"--product", "NAME", true, false, "what it is, e.g. camera"},
+    {"--product", "NAME", false, false, "what it is, e.g. camera; needed unless --renew is given"},
     {"--out", "FOLDER", true, false, "where its certificate, key and device.conf go"},
     {"--household", "H", false, false, "the household it belongs to (default: home)"},
     {"--csr", "FILE", false, false, "the device's own certificate request: its key then never leaves it"},
+    {"--renew", NULL, false, false,
+     "a new key and certificate for a device that exists; the old one holds until its end"},
     {0},
 };
 
@@ -14,38 +16,64 @@ static void show_added(const porch_cli *c, const json_t *answer) {
     const char *folder = porch_cli_text(c, "--out");
     printf(
         "%s is enrolled; its folder is %s.\n"
-        "Its certificate ends %s. To renew it by hand before that:\n"
-        "  porchlight -C %s device remove %s, then device add it again, and copy the new folder to it.\n",
+        "Its certificate ends %s. To renew it by hand before that, copy the folder that this makes to it:\n"
+        "  porchlight -C %s device add %s --renew --out NEW-FOLDER\n",
         c->argument, folder, porch_cli_time(porch_cli_number(answer, "ends_ms")).text, c->dir, c->argument);
     if (porch_cli_number(json_object_get(answer, "hub"), "mqtt_port") == 0)
         printf("The hub chooses its ports when it starts: run it, and put them into %s/device.conf.\n",
                folder);
 }
 
-static json_t *add_arguments(const porch_cli *c, const char *csr) {
-    const char *household = porch_cli_text(c, "--household");
-    return json_pack("{s:s, s:s, s:s*, s:s}", "id", c->argument, "product", porch_cli_text(c, "--product"),
-                     "household", household, "csr", csr);
+/* The product of a device that exists, for its new device.conf; new reference in *shown. */
+static porch_err product_of(const porch_cli *c, porch_cli_hub *hub, json_t **shown, const char **product,
+                            porch_why *why) {
+    *product = porch_cli_text(c, "--product");
+    if (!porch_cli_flag(c, "--renew")) return PORCH_OK;
+    PORCH_TRY(porch_cli_hub_ask(hub, "device.show", json_pack("{s:s}", "id", c->argument), shown, why));
+    *product = porch_cli_member(*shown, "product");
+    return PORCH_OK;
+}
+
+static json_t *add_arguments(const porch_cli *c, const char *product, const char *csr) {
+    json_t *args = json_pack("{s:s, s:s, s:s*, s:s}", "id", c->argument, "product", product, "household",
+                             porch_cli_text(c, "--household"), "csr", csr);
+    if (args && porch_cli_flag(c, "--renew")) (void)json_object_set_new(args, "renew", json_true());
+    return args;
+}
+
+static porch_err enrol(const porch_cli *c, porch_cli_hub *hub, porch_cli_folder *folder, json_t **answer,
+                       porch_why *why) {
+    const char *product = NULL;
+    json_t *shown = NULL;
+    porch_err e = product_of(c, hub, &shown, &product, why);
+    if (e == PORCH_OK)
+        e = porch_cli_folder_begin(porch_cli_text(c, "--out"), porch_cli_text(c, "--csr"), folder, why);
+    if (e == PORCH_OK)
+        e = porch_cli_hub_ask(hub, "device.add", add_arguments(c, product, folder->csr_pem), answer, why);
+    /* From here on the certificate is out; its key must not be lost. */
+    if (e == PORCH_OK)
+        e = porch_cli_folder_finish(folder, "device", c->argument, product, *answer, why);
+    else
+        porch_cli_folder_undo(folder);
+    json_decref(shown);
+    return e;
 }
 
 static int add(porch_cli *c) {
     porch_why why = {""};
-    porch_cli_folder folder;
+    porch_cli_folder folder = {0};
+    porch_cli_hub *hub = NULL;
     json_t *answer = NULL;
-    porch_err e =
-        porch_cli_folder_begin(porch_cli_text(c, "--out"), porch_cli_text(c, "--csr"), &folder, &why);
-    if (e == PORCH_OK) e = porch_cli_ask(c, "device.add", add_arguments(c, folder.csr_pem), &answer, &why);
-    /* From here on the device exists; its key must not be lost. */
-    if (e != PORCH_OK)
-        porch_cli_folder_undo(&folder);
-    else
-        e = porch_cli_folder_finish(&folder, "device", c->argument, porch_cli_text(c, "--product"), answer,
-                                    &why);
+    if (!porch_cli_flag(c, "--renew") && !porch_cli_flag(c, "--product"))
+        return porch_cli_fail(
+            porch_fail(&why, PORCH_ERR_USAGE, "'device add' needs --product NAME, or --renew"), &why);
+    porch_err e = porch_cli_hub_open(c->dir, &hub, &why);
+    if (e == PORCH_OK) e = enrol(c, hub, &folder, &answer, &why);
+    porch_cli_hub_close(hub);
     porch_cli_folder_free(&folder);
-    if (e != PORCH_OK) return porch_cli_fail(e, &why);
-    if (!porch_cli_json(c, answer)) show_added(c, answer);
+    if (e == PORCH_OK && !porch_cli_json(c, answer)) show_added(c, answer);
     json_decref(answer);
-    return PORCH_CLI_DONE;
+    return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
 static const char *state_of(const json_t *device) {

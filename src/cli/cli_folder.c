@@ -122,6 +122,7 @@ porch_err porch_cli_folder_finish(const porch_cli_folder *f, const char *kind, c
 
 void porch_cli_folder_undo(const porch_cli_folder *f) {
     char path[PORCH_CLI_PATH_BYTES];
+    if (!f->path) return;
     if (f->made_key && path_in(f, "key.pem", path, NULL) == PORCH_OK) (void)unlink(path);
     if (f->made_folder) (void)rmdir(f->path);
 }

@@ -8,21 +8,26 @@ static const porch_cli_option add_options[] = {
     {"--deny", "'ACTIONS:FILTER'", false, true, "what it must never do, whatever is allowed"},
     {"--client-ids", "any", false, false, "let it connect with any MQTT client identifier"},
     {"--csr", "FILE", false, false, "the service's own certificate request"},
+    {"--renew", NULL, false, false,
+     "a new key and certificate for a service that exists; what it may do is kept"},
     {0},
 };
 
 static json_t *add_arguments(const porch_cli *c, const char *csr) {
-    return json_pack("{s:s, s:s, s:o, s:o, s:s*}", "name", c->argument, "csr", csr, "allow",
-                     porch_cli_list(c, "--allow"), "deny", porch_cli_list(c, "--deny"), "client_ids",
-                     porch_cli_text(c, "--client-ids"));
+    json_t *args = json_pack("{s:s, s:s, s:o, s:o, s:s*}", "name", c->argument, "csr", csr, "allow",
+                             porch_cli_list(c, "--allow"), "deny", porch_cli_list(c, "--deny"),
+                             "client_ids", porch_cli_text(c, "--client-ids"));
+    if (args && porch_cli_flag(c, "--renew")) (void)json_object_set_new(args, "renew", json_true());
+    return args;
 }
 
 static void show_added(const porch_cli *c, const json_t *answer) {
-    printf(
-        "%s is enrolled; its folder is %s, its permissions are the group service-%s.\n"
-        "Its certificate ends %s. To renew it by hand before that: service remove it, then add it again.\n",
-        c->argument, porch_cli_text(c, "--out"), c->argument,
-        porch_cli_time(porch_cli_number(answer, "ends_ms")).text);
+    printf("%s is enrolled; its folder is %s, its permissions are the group service-%s.\n"
+           "Its certificate ends %s. To renew it by hand before that:\n"
+           "  porchlight -C %s service add %s --renew --out NEW-FOLDER\n",
+           c->argument, porch_cli_text(c, "--out"), c->argument,
+           porch_cli_time(porch_cli_number(answer, "ends_ms")).text, c->dir, c->argument);
+    if (porch_cli_flag(c, "--renew")) return;
     if (!porch_cli_flag(c, "--allow")) printf("Nothing is allowed to it yet: add it with --allow.\n");
 }
 

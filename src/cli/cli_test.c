@@ -35,6 +35,7 @@ typedef struct {
     int listen_fd;
     pthread_t thread;
     const char *answer;
+    int answers; /* how many a connection gets; 0 counts as one */
     char asked[LINE_BYTES];
     char out[OUTPUT_BYTES], err[OUTPUT_BYTES];
 } house;
@@ -60,9 +61,12 @@ static void *hub_of_straw(void *ctx) {
         porch_err e = porch_socket_accept(h->listen_fd, &fd);
         if (e == PORCH_ERR_AGAIN) continue;
         if (e != PORCH_OK) return NULL;
-        bool asked_something = read_line(fd, h->asked);
-        bool stop = asked_something && strcmp(h->asked, "stop\n") == 0;
-        if (asked_something && !stop) (void)!send(fd, h->answer, strlen(h->answer), MSG_NOSIGNAL);
+        bool stop = false;
+        do {
+            if (!read_line(fd, h->asked)) break;
+            stop = strcmp(h->asked, "stop\n") == 0;
+            if (!stop) (void)!send(fd, h->answer, strlen(h->answer), MSG_NOSIGNAL);
+        } while (--h->answers > 0);
         close(fd);
         if (stop) return NULL;
     }
@@ -207,6 +211,24 @@ static void device_add_makes_the_key_here_and_sends_only_the_request(void **stat
                 "device.product = camera\n");
     assert_non_null(strstr(h->out, "ends 2026-04-01"));
     assert_non_null(strstr(h->out, "renew"));
+}
+
+static void a_renewal_keeps_what_the_hub_knows_and_says_so(void **state) {
+    house *h = *state;
+    /* One line answers both questions: device.show and then device.add. */
+    const char *answer =
+        "{\"ok\":true,\"result\":{\"product\":\"camera\",\"cert\":\"CERT\\n\",\"ca\":\"CA\\n\",\"ends_ms\":"
+        "1775001600000,"
+        "\"hub\":{\"id\":\"hub-1\",\"host\":\"localhost\",\"mqtt_port\":8883,\"device_port\":8444}}}\n";
+    h->answers = 2;
+    assert_int_equal(RUN(h, answer, "device", "add", "cam", "--renew", "--out", h->folder), 0);
+    json_t *args = asked(h, "device.add");
+    assert_true(json_is_true(json_object_get(args, "renew")));
+    assert_string_equal(porch_cli_member(args, "product"), "camera");
+    json_decref(args);
+    assert_file(h, "out/key.pem", 0600, NULL);
+    assert_int_equal(RUN(h, ENROLLED, "device", "add", "cam", "--out", h->folder), 2);
+    assert_non_null(strstr(h->err, "--product"));
 }
 
 static void a_refused_device_leaves_nothing_behind(void **state) {
@@ -402,6 +424,7 @@ static void an_answer_of_strangers_cannot_move_the_cursor(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_HOUSE(device_add_makes_the_key_here_and_sends_only_the_request),
+        IN_HOUSE(a_renewal_keeps_what_the_hub_knows_and_says_so),
         IN_HOUSE(a_refused_device_leaves_nothing_behind),
         IN_HOUSE(a_folder_with_a_key_is_never_written_over),
         IN_HOUSE(with_a_request_of_its_own_no_key_is_made),

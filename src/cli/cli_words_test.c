@@ -64,7 +64,7 @@ static void what_does_not_fit_is_refused_with_what_would(void **state) {
                 {"", "porchlight help"},
                 {"device", "device"},
                 {"device add", "needs an ID"},
-                {"device add cam --out f", "needs --product"},
+                {"device add cam --product p", "needs --out"},
                 {"device add cam --prodct camera --out f", "did you mean --product"},
                 {"device add cam --product", "needs its NAME"},
                 {"device add cam dog --product p --out f", "second"},

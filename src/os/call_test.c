@@ -23,7 +23,7 @@ typedef struct {
 
 static void *serve(void *ctx) {
     straw *s = ctx;
-    uint8_t block[64];
+    uint8_t block[64] = {0};
     for (int served = 0; served != s->dies_after; served++) {
         porch_buf b = PORCH_BUF_OF(block);
         if (porch_channel_receive(s->fd, &b, NULL, 0, NULL, -1, NULL) != PORCH_OK) break;
