@@ -66,6 +66,8 @@ static void shard_stop(void *ctx, porch_shard *shard) {
         b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
         b->pending_count--;
     }
+    porch_pool_give(b->pool, b->pending);
+    b->pending = NULL;
     bury(b);
 }
 
@@ -73,12 +75,12 @@ static void parcel(void *ctx, porch_shard *shard, const porch_parcel *p) {
     porch_broker_shard *b = porch_shard_user(shard);
     (void)ctx;
     if (p->kind == PORCH_PARCEL_HOLD) {
-        porch_broker_hold(b, (uint64_t)(uintptr_t)p->at, p->number);
+        porch_broker_hold(b, p->word, p->number);
     } else if (p->kind == PORCH_PARCEL_MESSAGE) {
         porch_message *m = p->at;
         porch_broker_route_here(b, m, NULL);
         if (b->hold_ms > 0 && m->publisher != 0) {
-            porch_parcel hold = {PORCH_PARCEL_HOLD, b->hold_ms, (void *)(uintptr_t)m->publisher};
+            porch_parcel hold = {PORCH_PARCEL_HOLD, b->hold_ms, {.word = m->publisher}};
             (void)porch_shard_send(shard, (unsigned)(m->publisher % porch_shard_count(shard)), &hold);
         }
         porch_message_release(b->pool, m);

@@ -200,9 +200,9 @@ static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porc
 
 porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const porch_mqtt_frame *frame) {
     const porch_peer *peer = porch_conn_peer(c);
-    porch_mqtt_connect in;
+    porch_mqtt_connect in = {.version = PORCH_MQTT_V311};
     porch_mqtt_fault fault = {PORCH_MQTT_RC_MALFORMED_PACKET, NULL};
-    porch_registry_entry entry;
+    porch_registry_entry entry = {.kind = PORCH_IDENTITY_NONE};
     char why[sizeof(porch_why) + 32], client_id[PORCH_BROKER_CLIENT_ID_BYTES];
     porch_why reason = {""};
     if (frame->type != PORCH_MQTT_CONNECT)

@@ -100,7 +100,7 @@ static bool keeps_pace(porch_session *s) {
     uint64_t now = porch_shard_now(s->home->shard);
     if (now - s->mark_ms < PACE_MS) return s->keeps_pace;
     /* Long after the last look it is given the benefit of the doubt, once. */
-    s->keeps_pace = now - s->mark_ms > 10 * PACE_MS ||
+    s->keeps_pace = now - s->mark_ms > 10ull * PACE_MS ||
                     s->sent_messages - s->mark_messages >= PACE_MESSAGES ||
                     s->sent_bytes - s->mark_bytes >= PACE_BYTES;
     s->mark_ms = now;
@@ -221,7 +221,7 @@ void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_ses
     for (unsigned i = 0; i < shards; i++) {
         if (i == b->index || !listens(&b->broker->shards[i])) continue;
         porch_message_retain(m);
-        porch_parcel p = {PORCH_PARCEL_MESSAGE, 0, m};
+        porch_parcel p = {PORCH_PARCEL_MESSAGE, 0, {.at = m}};
         if (!porch_shard_send(b->shard, i, &p)) porch_message_release(b->pool, m);
     }
     porch_broker_route_here(b, m, publisher);

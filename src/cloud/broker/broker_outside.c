@@ -57,7 +57,6 @@ void porch_broker_free(porch_broker *b) {
         porch_trie_free(s->trie);
         free(s->buckets);
         free(s->targets);
-        free(s->pending);
         pthread_mutex_destroy(&s->lock);
     }
     pthread_mutex_destroy(&b->lock);
@@ -201,7 +200,7 @@ static void order_all(porch_broker *b, porch_identity_kind kind, const char *nam
         o->kind = kind;
         o->everybody = name == NULL;
         o->reason = reason;
-        if (name != NULL) strncpy(o->name, name, sizeof o->name - 1);
+        if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o->name, sizeof o->name);
         if (!post(&b->shards[i], &o->note)) free(o);
     }
 }

@@ -169,11 +169,11 @@ static porch_bytes owner_of(const porch_session *s, porch_bytes topic) {
 static bool room_for_pending(porch_broker_shard *b) {
     if (b->pending_count < b->pending_cap) return true;
     uint32_t cap = b->pending_cap == 0 ? PENDING_LEAST : b->pending_cap * 2;
-    porch_pending *wider = malloc(cap * sizeof *wider); /* only until the lane itself is full */
+    porch_pending *wider = porch_pool_take(b->pool, cap * sizeof *wider);
     if (wider == NULL) return false;
     for (uint32_t i = 0; i < b->pending_count; i++)
         wider[i] = b->pending[(b->pending_first + i) & (b->pending_cap - 1)];
-    free(b->pending);
+    porch_pool_give(b->pool, b->pending);
     b->pending = wider;
     b->pending_first = 0;
     b->pending_cap = cap;

@@ -78,8 +78,7 @@ static void unmap(porch_session *s) {
 /* ---- parties ---- */
 
 static porch_party *join_party(porch_broker *broker, porch_identity_kind kind, const char *name) {
-    size_t bucket =
-        porch_session_hash(broker, kind, name, "") % (sizeof broker->parties / sizeof *broker->parties);
+    size_t bucket = porch_session_hash(broker, kind, name, "") % PORCH_BROKER_PARTY_BUCKETS;
     porch_party *p;
     pthread_mutex_lock(&broker->lock);
     for (p = broker->parties[bucket]; p != NULL; p = p->next)
@@ -103,8 +102,7 @@ static porch_party *join_party(porch_broker *broker, porch_identity_kind kind, c
 }
 
 static void leave_party(porch_broker *broker, porch_party *p) {
-    size_t bucket = porch_session_hash(broker, p->kind, p->name, "") %
-                    (sizeof broker->parties / sizeof *broker->parties);
+    size_t bucket = porch_session_hash(broker, p->kind, p->name, "") % PORCH_BROKER_PARTY_BUCKETS;
     pthread_mutex_lock(&broker->lock);
     if (--p->sessions == 0) {
         porch_party **at = &broker->parties[bucket];
@@ -129,7 +127,7 @@ porch_session *porch_session_new(porch_broker_shard *b, porch_conn *c, const por
     s->home = b;
     s->conn = c;
     s->entry = *entry;
-    strncpy(s->client_id, client_id, sizeof s->client_id - 1);
+    (void)porch_bytes_to_text(porch_bytes_of(client_id), s->client_id, sizeof s->client_id);
     memcpy(s->address, porch_conn_peer(c)->address, sizeof s->address);
     s->hash = porch_session_hash(b->broker, entry->kind, entry->name, client_id);
     s->chain = b->buckets[s->hash & (b->bucket_count - 1)];

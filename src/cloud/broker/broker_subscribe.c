@@ -25,12 +25,12 @@ static porch_subscribed *add(porch_session *s, porch_bytes filter) {
         s->subscriptions = wider;
         s->subscription_cap = cap;
     }
-    char *text = malloc(filter.len + 1);
-    if (text == NULL) return NULL;
-    memcpy(text, filter.at, filter.len);
-    text[filter.len] = 0;
-    porch_subscribed *one = &s->subscriptions[s->subscription_count++];
-    *one = (porch_subscribed){text, filter.len, 0, false};
+    porch_subscribed *one = &s->subscriptions[s->subscription_count];
+    *one = (porch_subscribed){malloc(filter.len + 1), filter.len, 0, false};
+    if (one->filter == NULL) return NULL;
+    memcpy(one->filter, filter.at, filter.len);
+    one->filter[filter.len] = 0;
+    s->subscription_count++;
     return one;
 }
 

@@ -34,6 +34,12 @@ static const char *const first_grants[] = {"publish,subscribe:d/+/telemetry/#", 
 static const char *const later_grants[] = {"publish,subscribe:t/only/#", NULL};
 static const char *const *_Atomic grants = first_grants;
 
+/* A policy that can be freed through the pointer that others hold. */
+typedef union {
+    const porch_access_policy *policy;
+    void *block;
+} made;
+
 static const porch_access_policy *build(const char *const *texts, const char *device) {
     porch_access_statement statements[8];
     uint8_t scratch[2048];
@@ -60,7 +66,8 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
 }
 
 void porch_grants_policy_release(const porch_access_policy *p) {
-    free((void *)(uintptr_t)p);
+    made m = {.policy = p};
+    free(m.block);
 }
 
 static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms, porch_principal *ret,
@@ -75,6 +82,7 @@ static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_m
 }
 
 static atomic_uint stored;
+static atomic_bool disk_full;
 
 static porch_err on_stored(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
                            porch_why *why) {
@@ -82,7 +90,7 @@ static porch_err on_stored(porch_db *db, const porch_store_message *m, uint64_t 
     (void)m;
     (void)seq;
     (void)ctx;
-    (void)why;
+    if (atomic_load(&disk_full)) return porch_fail(why, PORCH_ERR_FULL, "the disk is full");
     atomic_fetch_add(&stored, 1);
     return PORCH_OK;
 }
@@ -154,9 +162,9 @@ static int tear_down(void **state) {
     porch_broker_free(broker);
     close(listen_fd);
     remove_folder();
-    bed_identity *all[] = {&server, &cam, &bell, &monitor, &late, &early};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        porch_key_free(all[i]->key);
+    porch_key *keys[6] = {server.key, cam.key, bell.key, monitor.key, late.key, early.key};
+    for (size_t i = 0; i < 6; i++)
+        porch_key_free(keys[i]);
     bed_ca_free(&ca);
     return 0;
 }
@@ -183,7 +191,7 @@ static bool receive(bed_client *c, porch_mqtt_version v, porch_mqtt_packet *ret)
 }
 
 static porch_mqtt_packet expect(bed_client *c, porch_mqtt_version v, porch_mqtt_type type) {
-    porch_mqtt_packet p;
+    porch_mqtt_packet p = {.type = PORCH_MQTT_AUTH};
     if (!receive(c, v, &p)) fail_msg("the connection ended before %s", porch_mqtt_type_name(type));
     if (p.type != type)
         fail_msg("%s instead of %s", porch_mqtt_type_name(p.type), porch_mqtt_type_name(type));
@@ -566,11 +574,99 @@ static void a_subscriber_that_does_not_read_loses_only_its_own(void **state) {
     bed_close(p);
 }
 
+static void what_the_store_refuses_is_not_acknowledged_as_kept(void **state) {
+    (void)state;
+    porch_mqtt_packet p;
+    bed_client *c = online(&cam, V5, "cam"), *o = online(&bell, V311, "bell");
+    atomic_store(&disk_full, true);
+    assert_int_equal(publish1(c, V5, "d/cam/event/motion", "{}", 1), PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    send_publish(o, V311, "d/bell/event/ring", PORCH_LIT("{}"), 1, 1);
+    assert_false(receive(o, V311, &p)); /* 3.1.1 has no word for it: the end, and no PUBACK */
+    bed_close(o);
+    atomic_store(&disk_full, false);
+    assert_int_equal(publish1(c, V5, "d/cam/event/motion", "{}", 2), 0);
+    bed_close(c);
+}
+
+static void a_silent_client_is_told_and_cut(void **state) {
+    (void)state;
+    uint8_t text[128];
+    porch_buf b = PORCH_BUF_OF(text);
+    porch_mqtt_connect in = {
+        .version = V5, .clean_start = true, .keep_alive_s = 1, .client_id = PORCH_LIT("cam")};
+    bed_client *c = bed_connect(&ca, &cam, port);
+    bed_ok(porch_mqtt_connect_write(&b, &in), NULL);
+    send_buf(c, &b);
+    assert_int_equal(expect(c, V5, PORCH_MQTT_CONNACK).connack.reason, 0);
+    expect_end(c, V5, PORCH_MQTT_RC_KEEP_ALIVE_TIMEOUT);
+}
+
+static void more_subscriptions_than_the_limit_are_refused(void **state) {
+    (void)state;
+    bed_client *c = online(&monitor, V5, "monitor");
+    char filter[32];
+    for (int i = 0; i < 20; i++) {
+        snprintf(filter, sizeof filter, "t/%d", i);
+        assert_int_equal(subscribe(c, V5, filter, 0), 0);
+    }
+    assert_int_equal(subscribe(c, V5, "t/20", 0), PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    assert_int_equal(subscribe(c, V5, "t/19", 1), 1); /* known ones may change */
+    bed_close(c);
+}
+
+static void a_packet_of_any_wrong_kind_ends_the_session_with_its_code(void **state) {
+    (void)state;
+    static const uint8_t wrong[][4] = {
+        {0x20, 2, 0, 0}, {0x40, 1, 0, 0}, {0x62, 2, 0, 1}, {0x70, 2, 0, 1}, {0x50, 2, 0, 1},
+        {0x82, 2, 0, 1}, {0xa2, 2, 0, 1}, {0xd0, 0, 0, 0}, {0xf0, 0, 0, 0}, {0x00, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        bed_client *c = online(&cam, V5, "cam");
+        assert_true(bed_send(c, (porch_bytes){wrong[i], 4}));
+        porch_mqtt_packet p = expect(c, V5, PORCH_MQTT_DISCONNECT);
+        assert_true(p.disconnect.reason == PORCH_MQTT_RC_MALFORMED_PACKET ||
+                    p.disconnect.reason == PORCH_MQTT_RC_PROTOCOL_ERROR);
+        bed_close(c);
+    }
+}
+
+static void a_connection_between_two_shards_survives_the_move(void **state) {
+    (void)state;
+    /* Either shard may accept; with this many names each direction is taken. CONNECT and what follows are
+     * sent at once, so that unread bytes move along. */
+    for (int i = 0; i < 40; i++) {
+        uint8_t text[512], list[64];
+        char id[32];
+        porch_buf b = PORCH_BUF_OF(text), l = PORCH_BUF_OF(list);
+        snprintf(id, sizeof id, "monitor/m%d", i);
+        porch_mqtt_connect in = {.version = V5, .clean_start = true, .client_id = porch_bytes_of(id)};
+        porch_mqtt_subscription one = {.text = PORCH_LIT("t/#"), .qos = 1};
+        bed_ok(porch_mqtt_subscription_put(&l, V5, &one), NULL);
+        porch_mqtt_subscribe sub = {7, 1, porch_buf_bytes(&l), none};
+        porch_mqtt_publish pub = {{PORCH_LIT("t/x")}, PORCH_LIT("moved"), 8, 1, false, false, none};
+        bed_ok(porch_mqtt_connect_write(&b, &in), NULL);
+        bed_ok(porch_mqtt_subscribe_write(&b, V5, &sub), NULL);
+        bed_ok(porch_mqtt_publish_write(&b, V5, &pub), NULL);
+        bed_client *c = bed_connect(&ca, &monitor, port);
+        send_buf(c, &b);
+        assert_int_equal(expect(c, V5, PORCH_MQTT_CONNACK).connack.reason, 0);
+        assert_int_equal(expect(c, V5, PORCH_MQTT_SUBACK).suback.packet_id, 7);
+        bool acked = false, heard = false;
+        while (!acked || !heard) {
+            porch_mqtt_packet p;
+            assert_true(receive(c, V5, &p));
+            acked = acked || p.type == PORCH_MQTT_PUBACK;
+            heard = heard || p.type == PORCH_MQTT_PUBLISH;
+        }
+        bed_close(c);
+    }
+}
+
 /* Many clients at once, coming and going, on both shards. */
 enum { CROWD = 6, CROWD_MESSAGES = 150 };
 
 static void *one_of_the_crowd(void *arg) {
-    int me = (int)(intptr_t)arg;
+    int me = *(int *)arg;
     char id[32], topic[48];
     snprintf(id, sizeof id, "monitor/c%d", me);
     snprintf(topic, sizeof topic, "t/crowd/%d", me);
@@ -629,13 +725,24 @@ static void *one_of_the_crowd(void *arg) {
 static void a_crowd_on_two_shards_hears_itself(void **state) {
     (void)state;
     pthread_t threads[CROWD];
-    for (int i = 0; i < CROWD; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, one_of_the_crowd, (void *)(intptr_t)i), 0);
+    int numbers[CROWD];
+    for (int i = 0; i < CROWD; i++) {
+        numbers[i] = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, one_of_the_crowd, &numbers[i]), 0);
+    }
     for (int i = 0; i < CROWD; i++) {
         void *result;
         pthread_join(threads[i], &result);
         if (result != NULL) fail_msg("client %d: %s", i, (char *)result);
     }
+}
+
+/* The last one: tear_down finds everything ended. */
+static void a_hub_that_goes_down_says_so(void **state) {
+    (void)state;
+    bed_client *c = online(&cam, V5, "cam");
+    porch_listener_drain(listener, 1);
+    expect_end(c, V5, PORCH_MQTT_RC_SERVER_SHUTTING_DOWN);
 }
 
 int main(void) {
@@ -656,7 +763,13 @@ int main(void) {
         cmocka_unit_test(a_large_message_arrives_whole),
         cmocka_unit_test(what_is_not_offered_has_its_own_code),
         cmocka_unit_test(a_subscriber_that_does_not_read_loses_only_its_own),
+        cmocka_unit_test(what_the_store_refuses_is_not_acknowledged_as_kept),
+        cmocka_unit_test(a_silent_client_is_told_and_cut),
+        cmocka_unit_test(more_subscriptions_than_the_limit_are_refused),
+        cmocka_unit_test(a_packet_of_any_wrong_kind_ends_the_session_with_its_code),
+        cmocka_unit_test(a_connection_between_two_shards_survives_the_move),
         cmocka_unit_test(a_crowd_on_two_shards_hears_itself),
+        cmocka_unit_test(a_hub_that_goes_down_says_so),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -85,7 +85,9 @@ static void a_spent_pool_is_an_answer(void **state) {
            (held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0)) != NULL)
         n++;
     assert_in_range(n, 1, 1999);
-    porch_message_release(small, held[--n]);
+    n--;
+    assert_non_null(held[n]);
+    porch_message_release(small, held[n]);
     held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0);
     assert_non_null(held[n]);
     porch_pool_free(small);

@@ -28,6 +28,7 @@
 enum {
     PORCH_BROKER_SHARDS_MOST = 256,
     PORCH_BROKER_STORED_MOST = 32,
+    PORCH_BROKER_PARTY_BUCKETS = 1024,
     PORCH_BROKER_CLIENT_ID_BYTES = 256,
     PORCH_BROKER_CHOKE_BYTES = 65536 /* unread answers after which a client is not read from */
 };
@@ -149,7 +150,7 @@ struct porch_broker {
     porch_settings settings;
     uint64_t seed;
     pthread_mutex_t lock; /* parties */
-    porch_party *parties[1024];
+    porch_party *parties[PORCH_BROKER_PARTY_BUCKETS];
     porch_topic_filter stored[PORCH_BROKER_STORED_MOST];
     size_t stored_count;
     unsigned shard_count; /* as started so far */
@@ -159,7 +160,7 @@ struct porch_broker {
 /* Parcels between shards. */
 enum {
     PORCH_PARCEL_MESSAGE = 1,
-    PORCH_PARCEL_HOLD = 2 /* `at`: hash of a publisher's session that is to pause for `number` ms */
+    PORCH_PARCEL_HOLD = 2 /* `word`: hash of a publisher's session that is to pause for `number` ms */
 };
 
 /* What a handler did with its packet. STALL: not now, offer it again. */

@@ -51,7 +51,7 @@ porch_trie *porch_trie_new(uint64_t seed) {
     t->seed = seed | 1;
     t->bucket_count = 64;
     t->root = calloc(1, sizeof *t->root);
-    t->buckets = calloc(t->bucket_count, sizeof *t->buckets);
+    t->buckets = calloc(t->bucket_count, sizeof(node *));
     if (t->root == NULL || t->buckets == NULL) {
         porch_trie_free(t);
         return NULL;

@@ -61,7 +61,7 @@ bool porch_addresses_enter(porch_addresses *a, const char *address) {
     if (*at == NULL) {
         entry *e = calloc(1, sizeof *e);
         if (e == NULL) goto out;
-        strncpy(e->address, address, TEXT_BYTES - 1);
+        (void)porch_bytes_to_text(porch_bytes_of(address), e->address, sizeof e->address);
         *at = e;
     }
     if ((*at)->count < a->most) {

@@ -224,7 +224,7 @@ bool porch_conn_put(porch_conn *c, porch_bytes bytes) {
             porch_conn_cut(c);
             return false;
         }
-        if (c->pend_len > 0) memcpy(wider, c->pend + c->pend_at, c->pend_len);
+        if (c->pend != NULL && c->pend_len > 0) memcpy(wider, c->pend + c->pend_at, c->pend_len);
         porch_pool_give(c->shard->pool, c->pend);
         c->pend = wider;
         c->pend_at = 0;
@@ -584,10 +584,14 @@ static porch_err start_tls(porch_conn *c) {
 void porch_conn_accept(porch_shard *s, porch_listen_role role, int fd) {
     porch_listener *l = s->listener;
     const char *limit = NULL;
-    bool counted = false, entered = false;
+    bool entered = false;
     porch_count_add(&s->counts.accepted[role], 1);
     porch_conn *c = calloc(1, sizeof *c);
-    if (c == NULL) goto refuse;
+    if (c == NULL) {
+        porch_log(PORCH_LOG_ERROR, "connection.refused", "reason", "no memory", NULL);
+        close(fd);
+        return;
+    }
     c->fd = fd;
     c->shard = s;
     c->move_to = -1;
@@ -595,7 +599,6 @@ void porch_conn_accept(porch_shard *s, porch_listen_role role, int fd) {
     c->peer.role = role;
     c->hooks = role == PORCH_LISTEN_MQTT ? l->config.mqtt : &porch_http_hooks;
     porch_socket_address_text(fd, c->peer.address);
-    counted = true;
     if (atomic_fetch_add(&l->total, 1) >= l->settings.listener_connections) {
         limit = "too many connections (listener.connections)";
         goto refuse;
@@ -619,8 +622,8 @@ refuse:
         porch_conn_log_refused(c, "connection.refused", limit);
     }
     if (entered) porch_addresses_leave(l->addresses, c->peer.address);
-    if (counted) atomic_fetch_sub(&l->total, 1);
-    if (c != NULL) porch_tls_free(c->tls);
+    atomic_fetch_sub(&l->total, 1);
+    porch_tls_free(c->tls);
     free(c);
     close(fd);
 }

@@ -22,7 +22,10 @@ typedef struct porch_shard porch_shard;
 typedef struct {
     uint32_t kind;
     uint32_t number;
-    void *at;
+    union {
+        void *at;
+        uint64_t word;
+    };
 } porch_parcel;
 
 /* From any thread to a shard; lives in the sender's memory until run was called. */

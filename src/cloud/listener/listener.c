@@ -120,9 +120,9 @@ void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char
         order *o = calloc(1, sizeof *o);
         if (o == NULL) return; /* each request is judged anew anyway */
         o->kind = kind;
-        strncpy(o->name, name, sizeof o->name - 1);
+        (void)porch_bytes_to_text(porch_bytes_of(name), o->name, sizeof o->name);
         o->note.run = drop_on_shard;
-        porch_shard_post(&l->shards[i], &o->note);
+        porch_shard_post(&l->shards[i], (porch_note *)(void *)o); /* which frees it */
     }
 }
 

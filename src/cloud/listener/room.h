@@ -83,7 +83,7 @@ struct porch_shard {
     porch_conn *dead;
     porch_conn *parked; /* to be moved, ring was full */
     porch_ring *rings;  /* inbound, one for each sending shard */
-    void **ring_slots;
+    porch_parcel *ring_slots;
     bool *wake; /* by receiving shard */
     _Alignas(64) _Atomic(porch_note *) inbox;
     porch_note drain_note, stop_note;

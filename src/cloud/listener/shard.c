@@ -176,7 +176,7 @@ static void take_notes(porch_shard *s) {
 static void send_parked(porch_shard *s) {
     while (s->parked != NULL) {
         porch_conn *c = s->parked, *next = c->next;
-        porch_parcel p = {PARCEL_CONN, 0, c}; /* once it is sent it is not ours to look at */
+        porch_parcel p = {PARCEL_CONN, 0, {.at = c}}; /* once it is sent it is not ours to look at */
         if (!porch_shard_send(s, (unsigned)c->move_to, &p)) {
             porch_shard_again(s, 1);
             return;
@@ -302,18 +302,15 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     s->in = malloc(s->in_cap);
     s->out = malloc(PORCH_TLS_RECORD_BYTES);
     s->rings = aligned_alloc(64, l->shard_count * sizeof *s->rings);
-    s->ring_slots = calloc(l->shard_count, sizeof *s->ring_slots);
     s->wake = calloc(l->shard_count, sizeof *s->wake);
-    bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->rings != NULL &&
-              s->ring_slots != NULL && s->wake != NULL;
+    bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->rings != NULL && s->wake != NULL;
     size_t slots = 64;
     while (slots < set->broker_ring_slots)
         slots *= 2;
-    for (unsigned i = 0; ok && i < l->shard_count; i++) {
-        s->ring_slots[i] = calloc(slots, sizeof(porch_parcel));
-        ok = s->ring_slots[i] != NULL &&
-             porch_ring_init(&s->rings[i], s->ring_slots[i], sizeof(porch_parcel), slots);
-    }
+    if (ok) s->ring_slots = calloc(l->shard_count * slots, sizeof *s->ring_slots);
+    ok = ok && s->ring_slots != NULL;
+    for (unsigned i = 0; ok && i < l->shard_count; i++)
+        ok = porch_ring_init(&s->rings[i], s->ring_slots + i * slots, sizeof *s->ring_slots, slots);
     if (!ok) return porch_fail(why, PORCH_ERR_IO, "no memory for shard %u", index);
     return PORCH_OK;
 }
@@ -336,8 +333,6 @@ porch_err porch_shard_start(porch_shard *s, porch_why *why) {
 void porch_shard_free(porch_shard *s) {
     if (s->listener == NULL) return;
     if (s->loop != NULL) porch_loop_free(s->loop);
-    for (unsigned i = 0; s->ring_slots != NULL && i < s->listener->shard_count; i++)
-        free(s->ring_slots[i]);
     free(s->ring_slots);
     free(s->rings);
     free(s->wake);
