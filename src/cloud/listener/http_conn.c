@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
-#include "cloud/listener/exchange.h"
+#include "cloud/listener/http_exchange.h"
 #include "os/log.h"
 
 typedef enum { STATE_HEAD, STATE_BODY, STATE_WAIT, STATE_REPLY, STATE_STREAM } http_state;

@@ -1,4 +1,4 @@
-#include "cloud/listener/exchange.h"
+#include "cloud/listener/http_exchange.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
  *
  * Exactly one side holds it at a time (`busy`: the worker). The shard alone knows the connection; when that
  * goes while a worker is busy, the exchange ends when its note comes back. */
-#ifndef PORCH_CLOUD_LISTENER_EXCHANGE_H
-#define PORCH_CLOUD_LISTENER_EXCHANGE_H
+#ifndef PORCH_CLOUD_LISTENER_HTTP_EXCHANGE_H
+#define PORCH_CLOUD_LISTENER_HTTP_EXCHANGE_H
 
 #include "cloud/listener/room.h"
 #include "wire/http1_chunk.h"
@@ -98,7 +98,7 @@ struct porch_http_exchange {
     void *stream_ctx;
 };
 
-/* exchange.c */
+/* http_exchange.c */
 porch_http_exchange *porch_exchange_new(porch_conn *c);
 /* Parses a copy of the head. On an error *fault says what to answer; the exchange stays usable for that. */
 porch_err porch_exchange_parse(porch_http_exchange *x, porch_bytes head, const porch_http1_limits *limits,
