@@ -92,13 +92,14 @@ static void show_list(const json_t *answer) {
     }
     printf("%-24s %-16s %-16s %-8s %-7s %-20s %s\n", "ID", "PRODUCT", "HOUSEHOLD", "STATE", "ONLINE",
            "LAST SEEN", "CERTIFICATE ENDS");
-    json_array_foreach(devices, i, device) printf(
-        "%-24s %-16s %-16s %-8s %-7s %-20s %s\n", porch_cli_safe(porch_cli_member(device, "id")).text,
-        porch_cli_safe(porch_cli_member(device, "product")).text,
-        porch_cli_safe(porch_cli_member(device, "household")).text, state_of(device),
-        json_is_true(json_object_get(device, "online")) ? "yes" : "no",
-        porch_cli_time(porch_cli_number(device, "last_seen_ms")).text,
-        porch_cli_time(porch_cli_number(device, "certificate_ends_ms")).text);
+    for (i = 0; (device = json_array_get(devices, i)) != NULL; i++)
+        printf("%-24s %-16s %-16s %-8s %-7s %-20s %s\n",
+               porch_cli_safe(porch_cli_member(device, "id")).text,
+               porch_cli_safe(porch_cli_member(device, "product")).text,
+               porch_cli_safe(porch_cli_member(device, "household")).text, state_of(device),
+               json_is_true(json_object_get(device, "online")) ? "yes" : "no",
+               porch_cli_time(porch_cli_number(device, "last_seen_ms")).text,
+               porch_cli_time(porch_cli_number(device, "certificate_ends_ms")).text);
 }
 
 static int list(porch_cli *c) {

@@ -19,7 +19,7 @@ static void show_list(const json_t *answer) {
     const json_t *household;
     size_t i;
     printf("%-24s %-24s %s\n", "ID", "NAME", "TIME ZONE");
-    json_array_foreach(json_object_get(answer, "households"), i, household)
+    for (i = 0; (household = json_array_get(json_object_get(answer, "households"), i)) != NULL; i++)
         printf("%-24s %-24s %s\n", porch_cli_safe(porch_cli_member(household, "id")).text,
                porch_cli_safe(porch_cli_member(household, "name")).text,
                porch_cli_safe(porch_cli_member(household, "timezone")).text);

@@ -10,7 +10,7 @@ static void show_list(const json_t *answer) {
     size_t i;
     const json_t *rows = json_object_get(answer, "notifications");
     if (json_array_size(rows) == 0) printf("No notification yet.\n");
-    json_array_foreach(rows, i, row)
+    for (i = 0; (row = json_array_get(rows, i)) != NULL; i++)
         printf("%-34s %-20s %s\n", porch_cli_safe(porch_cli_member(row, "at")).text,
                porch_cli_safe(porch_cli_member(row, "device")).text,
                porch_cli_safe(porch_cli_member(row, "why")).text);

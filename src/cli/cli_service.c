@@ -59,7 +59,7 @@ static void show_list(const json_t *answer) {
         return;
     }
     printf("%-24s %-20s %s\n", "NAME", "ADDED", "CERTIFICATE ENDS");
-    json_array_foreach(services, i, service)
+    for (i = 0; (service = json_array_get(services, i)) != NULL; i++)
         printf("%-24s %-20s %s\n", porch_cli_safe(porch_cli_member(service, "name")).text,
                porch_cli_time(porch_cli_number(service, "added_ms")).text,
                porch_cli_time(porch_cli_number(service, "certificate_ends_ms")).text);

@@ -78,8 +78,9 @@ static void path_in(const house *h, const char *name, char out[256]) {
 
 static int arrive(void **state) {
     char path[256];
-    house *h = calloc(1, sizeof *h);
-    if (!h) return -1;
+    static house the_house;
+    house *h = &the_house;
+    memset(h, 0, sizeof *h);
     snprintf(h->top, sizeof h->top, "/tmp/porch-cli-XXXXXX");
     if (!mkdtemp(h->top)) return -1;
     snprintf(h->dir, sizeof h->dir, "%s/hub", h->top);
@@ -118,7 +119,6 @@ static int leave(void **state) {
         (void)remove(path);
     }
     int left = rmdir(h->top);
-    free(h);
     alarm(0);
     return left; /* a command that leaves more than it should is found here */
 }

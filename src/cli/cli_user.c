@@ -9,7 +9,7 @@ static void show_list(const json_t *answer) {
         return;
     }
     printf("%-24s %-10s %s\n", "NAME", "ROLE", "HOUSEHOLD");
-    json_array_foreach(users, i, user)
+    for (i = 0; (user = json_array_get(users, i)) != NULL; i++)
         printf("%-24s %-10s %s\n", porch_cli_safe(porch_cli_member(user, "name")).text,
                porch_cli_safe(porch_cli_member(user, "role")).text,
                porch_cli_safe(porch_cli_member(user, "household")).text);

@@ -21,7 +21,7 @@ static void show_list(const json_t *answer) {
         printf("No webhook yet. Add one: porchlight -C DIR webhook add https://HOST/PATH\n");
         return;
     }
-    json_array_foreach(webhooks, i, webhook) {
+    for (i = 0; (webhook = json_array_get(webhooks, i)) != NULL; i++) {
         const char *error = porch_cli_member(webhook, "last_error");
         printf(
             "%s  %s\n    delivered %llu, waiting %llu, given up %llu; last attempt %s, answer %llu%s%s\n",
