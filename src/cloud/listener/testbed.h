@@ -199,12 +199,66 @@ static inline void bed_used(bed_client *c, size_t n) {
     c->in_len -= n;
 }
 
+/* ---- a listener with one MQTT door and whatever protocol the test brings ---- */
+
+typedef struct {
+    bed_ca ca;
+    bed_identity server, device;
+    porch_settings settings;
+    porch_listener *listener;
+    uint16_t port;
+    int fd;
+} bed_hub;
+
+static inline porch_err bed_admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms,
+                                  porch_principal *ret, porch_why *why) {
+    (void)ctx;
+    (void)now_ms;
+    (void)why;
+    memset(ret, 0, sizeof *ret);
+    ret->kind = tls->x509.identity.kind;
+    memcpy(ret->name, tls->x509.identity.name, sizeof ret->name);
+    return PORCH_OK;
+}
+
 /* A listening socket on the loopback. */
 static inline int bed_listen(uint16_t *port) {
     porch_why why = {""};
     int fd;
     bed_ok(porch_socket_listen_tcp("127.0.0.1", 0, 512, &fd, port, &why), &why);
     return fd;
+}
+
+/* The settings are the caller's to change before. */
+static inline void bed_hub_start(bed_hub *h, const struct porch_conn_hooks *hooks, void *ctx) {
+    porch_why why = {""};
+    bed_ca_make(&h->ca, "test");
+    bed_issue(&h->ca, PORCH_PROFILE_HUB_SERVER, NULL, -1, 90, &h->server);
+    bed_issue(&h->ca, PORCH_PROFILE_DEVICE, "cam", -1, 90, &h->device);
+    h->fd = bed_listen(&h->port);
+    porch_tls_server *tls = bed_server(&h->ca, &h->server, PORCH_TLS_CLIENT_REQUIRE, NULL);
+    porch_listener_config config;
+    memset(&config, 0, sizeof config);
+    config.settings = &h->settings;
+    config.shards = 2;
+    config.listen_fd[PORCH_LISTEN_MQTT] = h->fd;
+    config.listen_fd[PORCH_LISTEN_DEVICE] = config.listen_fd[PORCH_LISTEN_PEOPLE] = -1;
+    config.tls[PORCH_LISTEN_MQTT] = tls;
+    config.admit = bed_admit;
+    config.mqtt = hooks;
+    config.mqtt_ctx = ctx;
+    bed_ok(porch_listener_new(&config, &h->listener, &why), &why);
+    bed_ok(porch_listener_start(h->listener, &why), &why);
+    porch_tls_server_unref(tls);
+}
+
+static inline void bed_hub_stop(bed_hub *h) {
+    porch_listener_stop(h->listener);
+    porch_listener_free(h->listener);
+    close(h->fd);
+    porch_key_free(h->server.key);
+    porch_key_free(h->device.key);
+    bed_ca_free(&h->ca);
 }
 
 #endif
