@@ -396,8 +396,10 @@ static void without_room_a_clip_waits_for_the_backlog(void **state) {
     media_lab *m = *state;
     char a_clip[PORCH_MEDIA_UID], b_clip[PORCH_MEDIA_UID];
     played a;
+    media_lab_close(m);
     m->lab.settings.media_analysis_memory_bytes = (1 << 20) + 1000; /* one live clip */
     m->lab.settings.media_analyses = 1;
+    open_hub(m);
     attach(m, &a);
     porch_media_upload *u = begin(m, "e1", a_clip);
     append(u, 0, 1000);

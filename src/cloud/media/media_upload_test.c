@@ -237,23 +237,6 @@ static void another_clips_file_in_its_place_is_refused(void **state) {
     assert_int_equal(porch_media_clip_open(m->media, a, false, &c, NULL), PORCH_ERR_NOT_FOUND);
 }
 
-static void old_clips_and_forgotten_uploads_are_swept(void **state) {
-    media_lab *m = *state;
-    char old[PORCH_MEDIA_UID], unfinished[PORCH_MEDIA_UID];
-    porch_media_clip_info info;
-    m->lab.settings.media_keep_days = 1;
-    m->lab.settings.media_household_bytes = LENGTH;
-    send_whole(m, "e1", old);
-    uint64_t life_ms = (uint64_t)m->lab.settings.media_upload_life_s * 1000;
-    assert_int_equal(porch_media_sweep(m->media, NOW + 86400000 - 1, NULL), PORCH_OK);
-    assert_int_equal(porch_media_clip_get(m->media, old, &info, NULL), PORCH_OK);
-    assert_int_equal(porch_media_sweep(m->media, NOW + 86400000 + 1, NULL), PORCH_OK);
-    assert_int_equal(porch_media_clip_get(m->media, old, &info, NULL), PORCH_ERR_NOT_FOUND);
-    begin(m, "front", "e2", unfinished); /* there is room again */
-    assert_int_equal(porch_media_sweep(m->media, NOW + life_ms + 1, NULL), PORCH_OK);
-    assert_int_equal(porch_media_clip_get(m->media, unfinished, &info, NULL), PORCH_ERR_NOT_FOUND);
-}
-
 #define UPLOAD_TEST(name) cmocka_unit_test_setup_teardown(name, setup, media_lab_teardown)
 
 int main(void) {
@@ -268,7 +251,6 @@ int main(void) {
         UPLOAD_TEST(a_households_quota_counts_all_its_clips_and_nobody_elses),
         UPLOAD_TEST(a_device_with_too_many_unfinished_clips_finishes_one_first),
         UPLOAD_TEST(another_clips_file_in_its_place_is_refused),
-        UPLOAD_TEST(old_clips_and_forgotten_uploads_are_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
