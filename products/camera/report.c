@@ -77,6 +77,10 @@ static const char *event_of(uint64_t ticket) {
 
 static void tell_status(const porch_device_status *s) {
     char text[512];
+    if (s->news == PORCH_DEVICE_WARNING) {
+        porch_camera_report_note("warning", s->text);
+        return;
+    }
     (void)snprintf(text, sizeof text, "%s%s%s%s%s", porch_device_news_name(s->news), s->name[0] ? " " : "",
                    s->name, s->text[0] ? ": " : "", s->text);
     bool good = s->news == PORCH_DEVICE_CONNECTED || s->news == PORCH_DEVICE_SUBSCRIBED;

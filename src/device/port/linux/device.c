@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,11 @@ static porch_err open_conf(porch_device *d, const char *folder, porch_why *why) 
     uint8_t *text = NULL;
     size_t len = 0;
     porch_err e = read_part(folder, "device.conf", &text, &len, why);
+    if (e == PORCH_ERR_NOT_FOUND)
+        (void)porch_fail(
+            why, e,
+            "%.120s holds no device.conf; `porchlight device add` and `service add` make such folders",
+            folder);
     if (e == PORCH_OK) e = porch_device_conf_parse((porch_bytes){text, len}, &d->conf, why);
     free(text);
     return e;
@@ -226,6 +232,18 @@ static porch_err open_locks(porch_device *d, porch_why *why) {
     return PORCH_OK;
 }
 
+/* Signals are the product's business: none is delivered on this thread, and a broken connection raises
+ * none. */
+static porch_err start_thread(porch_device *d, porch_why *why) {
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&d->thread, NULL, run, d);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    d->thread_runs = r == 0;
+    return r == 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "no thread can be started: %s", strerror(r));
+}
+
 porch_device *porch_device_open(const porch_device_options *options, porch_device_why *why) {
     porch_why inner = {{0}};
     porch_device *d = calloc(1, sizeof *d);
@@ -247,14 +265,12 @@ porch_device *porch_device_open(const porch_device_options *options, porch_devic
     if (e == PORCH_OK) e = open_state(d, options->folder, &inner);
     porch_device_mqtt_init(d);
     porch_device_upload_init(d);
-    if (e == PORCH_OK && pthread_create(&d->thread, NULL, run, d) != 0)
-        e = porch_fail(&inner, PORCH_ERR_IO, "no thread can be started");
+    if (e == PORCH_OK) e = start_thread(d, &inner);
     if (e != PORCH_OK) {
         (void)porch_device_fail(why, e, &inner);
         porch_device_close(d);
         return NULL;
     }
-    d->thread_runs = true;
     return d;
 }
 
