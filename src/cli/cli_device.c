@@ -110,7 +110,7 @@ static int list(porch_cli *c) {
 static void show_members(const json_t *answer) {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)answer, name, value) {
+    json_object_foreach((json_t *)answer, name, value) {
         if (json_is_string(value))
             printf("%-22s %s\n", name, porch_cli_safe(json_string_value(value)).text);
         else if (json_is_integer(value) && strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_ms") == 0)

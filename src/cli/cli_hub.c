@@ -76,7 +76,7 @@ static porch_err spawn_daemon(const char *const *words, int log_fd, int ready_fd
     for (size_t i = 0; words[i]; i++) {
         if (n + 1 >= sizeof argv / sizeof *argv)
             return porch_fail(why, PORCH_ERR_USAGE, "too many options");
-        argv[n++] = (char *)(uintptr_t)words[i]; /* execve does not write */
+        argv[n++] = (char *)words[i]; /* execve does not write */
     }
     porch_process_fd fds[2] = {{STDERR_FILENO, log_fd}, {READY_FD, ready_fd}};
     porch_process_start start = {
@@ -168,7 +168,10 @@ static porch_err reach(const char *dir, porch_cli_hub *hub, porch_why *why) {
 
 porch_err porch_cli_hub_open(const char *dir, porch_cli_hub **ret, porch_why *why) {
     porch_cli_hub *hub = calloc(1, sizeof *hub);
-    if (!hub) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
+    if (!hub) {
+        (void)porch_fail(why, PORCH_ERR_BUSY, "out of memory");
+        return PORCH_ERR_BUSY;
+    }
     hub->fd = hub->pidfd = -1;
     hub->in = (porch_buf){malloc(FIRST_LINE_BYTES), 0, FIRST_LINE_BYTES};
     porch_err e = hub->in.at ? reach(dir, hub, why) : porch_fail(why, PORCH_ERR_BUSY, "out of memory");
@@ -253,7 +256,7 @@ static void show_progress(const porch_cli_reply *reply) {
 
 static porch_err await_result(porch_cli_hub *hub, json_t **ret, porch_why *why) {
     for (;;) {
-        porch_bytes line;
+        porch_bytes line = {0};
         porch_cli_reply reply;
         size_t used = 0;
         PORCH_TRY(receive_line(hub, &line, &used, why));
@@ -272,11 +275,14 @@ porch_err porch_cli_hub_ask(porch_cli_hub *hub, const char *command, json_t *arg
                             porch_why *why) {
     json_t *request = json_pack("{s:s, s:o}", "do", command, "args", args ? args : json_object());
     char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-    porch_err e =
-        text ? PORCH_OK : porch_fail(why, PORCH_ERR_MALFORMED, "a word of the command is not UTF-8");
-    if (e == PORCH_OK) e = send_all(hub->fd, text, strlen(text), why);
-    if (e == PORCH_OK) e = send_all(hub->fd, "\n", 1, why);
-    if (e == PORCH_OK) e = await_result(hub, ret, why);
+    porch_err e = PORCH_ERR_MALFORMED;
+    if (text) {
+        e = send_all(hub->fd, text, strlen(text), why);
+        if (e == PORCH_OK) e = send_all(hub->fd, "\n", 1, why);
+        if (e == PORCH_OK) e = await_result(hub, ret, why);
+    } else {
+        (void)porch_fail(why, e, "a word of the command is not UTF-8");
+    }
     free(text);
     json_decref(request);
     return e;

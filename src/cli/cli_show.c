@@ -43,7 +43,7 @@ porch_cli_safe_text porch_cli_safe(const char *text) {
     size_t n = 0;
     for (; text[n] && n + 1 < sizeof out.text; n++) {
         unsigned char b = (unsigned char)text[n];
-        out.text[n] = b < 0x20 || b == 0x7f ? '?' : text[n];
+        out.text[n] = (char)(b < 0x20 || b == 0x7f ? '?' : b);
     }
     out.text[n] = '\0';
     return out;

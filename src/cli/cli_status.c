@@ -6,7 +6,7 @@
 static void show_object(const json_t *object, int depth) {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, name, value) {
+    json_object_foreach((json_t *)object, name, value) {
         if (json_is_object(value)) {
             printf("%*s%s\n", depth * 2, "", name);
             show_object(value, depth + 1);

@@ -147,7 +147,7 @@ static int run(house *h, const char *answer, const char *const *words) {
     char *argv[32] = {"porchlight", "-C", h->dir};
     int argc = 3;
     for (; words[argc - 3]; argc++)
-        argv[argc] = (char *)(uintptr_t)words[argc - 3];
+        argv[argc] = (char *)words[argc - 3];
     h->answer = answer;
     h->asked[0] = '\0';
     fflush(stdout);

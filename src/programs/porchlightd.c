@@ -67,7 +67,7 @@ static int print_settings(void) {
 
 /* Descriptor 5, 6, 7 bound by the supervisor: their ports, as the kernel knows them. */
 static uint16_t port_of(int fd) {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t len = sizeof address;
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) return 0;
     if (address.ss_family == AF_INET) return ntohs(((const struct sockaddr_in *)&address)->sin_port);

@@ -123,7 +123,7 @@ static int64_t day_of_rule(const rule_date *d, int64_t year) {
     if (d->kind == RULE_JULIAN) return new_year + d->day - 1 + (is_leap(year) && d->day >= 60);
     int64_t first = days_of(year, d->month, 1);
     int64_t weekday = (first % 7 + 11) % 7; /* 1970-01-01 was a Thursday */
-    int64_t day = 1 + (d->day - weekday + 7) % 7 + 7 * (d->week - 1);
+    int64_t day = 1 + (d->day - weekday + 7) % 7 + (int64_t)7 * (d->week - 1);
     while (day > days_in_month(year, d->month))
         day -= 7;
     return first + day - 1;

@@ -37,7 +37,7 @@ typedef struct {
 
 static void add_word(start_plan *p, const char *word) {
     /* execve's type lacks const; it does not write. */
-    if (p->words + 1 < MAX_WORDS) p->argv[p->words++] = (char *)(uintptr_t)word;
+    if (p->words + 1 < MAX_WORDS) p->argv[p->words++] = (char *)word;
 }
 
 static void add_fd(start_plan *p, int child_fd, int our_fd) {
