@@ -12,9 +12,9 @@ porch_err porch_media_open(const porch_media_config *config, porch_media **ret, 
     m->config = *config;
     porch_err e = porch_path_join(config->dir, "clips", m->clips, sizeof m->clips - 64);
     if (e == PORCH_OK) e = porch_dir_make(m->clips, 0700, why);
-    if (e == PORCH_OK) e = media_events_open(m, &m->events, why);
-    if (e == PORCH_OK) e = media_uploads_open(m, &m->uploads, why);
-    if (e == PORCH_OK && config->analyst != NULL) e = media_analysis_open(m, &m->analysis, why);
+    if (e == PORCH_OK) e = porch_media_events_open(m, &m->events, why);
+    if (e == PORCH_OK) e = porch_media_uploads_open(m, &m->uploads, why);
+    if (e == PORCH_OK && config->analyst != NULL) e = porch_media_analysis_open(m, &m->analysis, why);
     if (e != PORCH_OK) {
         porch_media_close(m);
         return e;
@@ -24,18 +24,18 @@ porch_err porch_media_open(const porch_media_config *config, porch_media **ret, 
 }
 
 porch_err porch_media_start(porch_media *m, porch_why *why) {
-    return m->analysis == NULL ? PORCH_OK : media_analysis_start(m->analysis, why);
+    return m->analysis == NULL ? PORCH_OK : porch_media_analysis_start(m->analysis, why);
 }
 
 void porch_media_stop(porch_media *m) {
-    if (m != NULL && m->analysis != NULL) media_analysis_stop(m->analysis);
+    if (m != NULL && m->analysis != NULL) porch_media_analysis_stop(m->analysis);
 }
 
 void porch_media_close(porch_media *m) {
     if (m == NULL) return;
-    media_analysis_close(m->analysis);
-    media_uploads_close(m->uploads);
-    media_events_close(m->events);
+    porch_media_analysis_close(m->analysis);
+    porch_media_uploads_close(m->uploads);
+    porch_media_events_close(m->events);
     free(m);
 }
 
@@ -116,7 +116,7 @@ static porch_err forget_rows(porch_db *db, void *ctx, porch_why *why) {
 porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
     const porch_settings *set = m->config.settings;
     uint64_t upload_ms = (uint64_t)set->media_upload_life_s * 1000;
-    PORCH_TRY(media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
+    PORCH_TRY(porch_media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
     uint64_t keep_ms = (uint64_t)set->media_keep_days * 86400000u;
     if (keep_ms == 0 || now_ms <= keep_ms) return PORCH_OK;
     sweep *s = calloc(1, sizeof *s);
@@ -127,8 +127,8 @@ porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
         e = porch_store_read(m->config.store, old_clips, s, why);
         if (e == PORCH_OK) e = porch_store_write(m->config.store, forget_rows, s, why);
         for (size_t i = 0; i < s->count && e == PORCH_OK; i++) {
-            media_clip_delete_files(m, s->clip[i]);
-            media_uploads_account(m, s->household[i], -s->bytes[i]);
+            porch_media_clip_delete_files(m, s->clip[i]);
+            porch_media_uploads_account(m, s->household[i], -s->bytes[i]);
         }
     } while (e == PORCH_OK && s->count == SWEEP_AT_ONCE);
     free(s);

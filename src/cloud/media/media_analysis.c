@@ -54,7 +54,7 @@ static void part_from_analyst(media_analysis *a, media_feed *job) {
     job->socket = -1;
     job->told = 0;
     job->told_complete = false;
-    if (job->index != NULL) media_result_index_drop(a->media, job);
+    if (job->index != NULL) porch_media_result_index_drop(a->media, job);
     job->index_bad = false;
     job->index_bytes = 0;
 }
@@ -72,7 +72,7 @@ static void give_up(media_analysis *a, media_feed *job, const char *reason) {
     job->attempts++;
     log_job(PORCH_LOG_WARN, "analysis.failed", job, reason);
     count(a, &a->counts.failed);
-    porch_err e = media_result_failed(a->media, job->clip, true, reason, &why);
+    porch_err e = porch_media_result_failed(a->media, job->clip, true, reason, &why);
     if (e != PORCH_OK) {
         log_job(PORCH_LOG_WARN, "analysis.not_stored", job, porch_why_text(&why, e));
         a->backlog_not_before_mono_ms = porch_clock_mono_ms() + BACKLOG_PAUSE_MS;
@@ -89,7 +89,7 @@ static void broke(media_analysis *a, media_feed *job, const char *reason) {
     part_from_analyst(a, job);
     job->attempts++;
     log_job(PORCH_LOG_WARN, "analysis.retried", job, reason);
-    (void)media_result_failed(a->media, job->clip, false, reason, &why);
+    (void)porch_media_result_failed(a->media, job->clip, false, reason, &why);
 }
 
 static void analyst_went(media_analysis *a, media_feed *job) {
@@ -112,8 +112,9 @@ static void hear_end(media_analysis *a, media_feed *job, const porch_analyst_end
         broke(a, job, end->why[0] != '\0' ? end->why : porch_err_text(end->result));
         return;
     }
-    uint64_t copy = media_result_index_finish(a->media, job, end->indexed_bytes) ? end->indexed_bytes : 0;
-    porch_err e = media_result_done(a->media, job, copy, &why);
+    uint64_t copy =
+        porch_media_result_index_finish(a->media, job, end->indexed_bytes) ? end->indexed_bytes : 0;
+    porch_err e = porch_media_result_done(a->media, job, copy, &why);
     if (e != PORCH_OK) {
         log_job(PORCH_LOG_WARN, "analysis.not_stored", job, porch_why_text(&why, e));
         a->backlog_not_before_mono_ms = porch_clock_mono_ms() + BACKLOG_PAUSE_MS;
@@ -136,10 +137,10 @@ static void hear_message(media_analysis *a, media_feed *job, const porch_analyst
     case PORCH_ANALYST_SAMPLE:
         return;
     case PORCH_ANALYST_PERSON:
-        e = media_result_person(a->media, job, &m->as.person, &why);
+        e = porch_media_result_person(a->media, job, &m->as.person, &why);
         break;
     case PORCH_ANALYST_INDEXED:
-        media_result_index_piece(a->media, job, &m->as.indexed);
+        porch_media_result_index_piece(a->media, job, &m->as.indexed);
         return;
     case PORCH_ANALYST_END:
         hear_end(a, job, &m->as.end);
@@ -266,7 +267,7 @@ static porch_err find_next(porch_db *db, void *ctx, porch_why *why) {
     }
     porch_db_finish(q);
     if (id[0] == '\0') return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
-    PORCH_TRY(media_clip_row(db, id, &n->info, why));
+    PORCH_TRY(porch_media_clip_row(db, id, &n->info, why));
     n->found = true;
     return PORCH_OK;
 }
@@ -295,10 +296,10 @@ static bool take_backlog(media_analysis *a) {
     if (n.info.bytes == 0 || n.info.bytes > settings(a)->media_analysis_memory_bytes) {
         const char *reason =
             n.info.bytes == 0 ? "the clip is empty" : "the clip passes media.analysis_memory_bytes";
-        return media_result_failed(a->media, n.info.id, true, reason, &why) == PORCH_OK;
+        return porch_media_result_failed(a->media, n.info.id, true, reason, &why) == PORCH_OK;
     }
     (void)pthread_mutex_lock(&a->lock);
-    media_feed *job = media_job_add(a, n.info.id, n.info.event, &n.info.owner, n.info.bytes, false);
+    media_feed *job = porch_media_job_add(a, n.info.id, n.info.event, &n.info.owner, n.info.bytes, false);
     if (job != NULL) {
         job->held = true; /* keeps it from being launched or removed until it is filled */
         job->first_byte_ms = n.info.first_byte_ms;
@@ -339,7 +340,7 @@ static void bury(media_analysis *a) {
         next = j->next;
         if (j->held || (!j->done && !j->cancelled)) continue;
         a->look_backlog = true; /* there may be room now, or this one is complete and unseen */
-        media_job_remove(a, j);
+        porch_media_job_remove(a, j);
     }
     (void)pthread_mutex_unlock(&a->lock);
 }
@@ -376,7 +377,7 @@ static void schedule(media_analysis *a, media_feed *jobs[], size_t count_jobs, u
         a->look_backlog && !waiting && running + 1 <= places && now >= a->backlog_not_before_mono_ms;
     if (look) a->look_backlog = false;
     (void)pthread_mutex_unlock(&a->lock);
-    if (look && take_backlog(a)) media_analysis_wake(a->media); /* launch it, and look for the next */
+    if (look && take_backlog(a)) porch_media_analysis_wake(a->media); /* launch it, and look for the next */
 }
 
 static void turn(media_analysis *a) {
@@ -433,10 +434,10 @@ static void *run(void *ctx) {
 
 static void on_attach(void *ctx) {
     media_analysis *a = ctx;
-    media_analysis_wake(a->media);
+    porch_media_analysis_wake(a->media);
 }
 
-porch_err media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why) {
+porch_err porch_media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why) {
     media_analysis *a = calloc(1, sizeof *a);
     if (a == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the analysis");
     a->media = m;
@@ -448,32 +449,32 @@ porch_err media_analysis_open(porch_media *m, media_analysis **ret, porch_why *w
     return PORCH_OK;
 }
 
-porch_err media_analysis_start(media_analysis *a, porch_why *why) {
+porch_err porch_media_analysis_start(media_analysis *a, porch_why *why) {
     porch_analyst_client_on_attach(a->media->config.analyst, on_attach, a);
     int failed = pthread_create(&a->thread, NULL, run, a);
     if (failed != 0)
         return porch_fail(why, PORCH_ERR_IO, "cannot start the analysis thread: %s", strerror(failed));
     a->running = true;
-    media_analysis_poke(a); /* what is unfinished is looked for at once */
+    porch_media_analysis_poke(a); /* what is unfinished is looked for at once */
     return PORCH_OK;
 }
 
-void media_analysis_stop(media_analysis *a) {
+void porch_media_analysis_stop(media_analysis *a) {
     if (!a->running) return;
     a->running = false;
     porch_analyst_client_on_attach(a->media->config.analyst, NULL, NULL);
     (void)pthread_mutex_lock(&a->lock);
     a->stop = true;
     (void)pthread_mutex_unlock(&a->lock);
-    media_analysis_poke(a);
+    porch_media_analysis_poke(a);
     (void)pthread_join(a->thread, NULL);
 }
 
-void media_analysis_close(media_analysis *a) {
+void porch_media_analysis_close(media_analysis *a) {
     if (a == NULL) return;
-    media_analysis_stop(a);
+    porch_media_analysis_stop(a);
     while (a->jobs != NULL)
-        media_job_remove(a, a->jobs);
+        porch_media_job_remove(a, a->jobs);
     if (a->wake_fd >= 0) (void)close(a->wake_fd);
     (void)pthread_mutex_destroy(&a->lock);
     free(a);

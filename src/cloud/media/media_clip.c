@@ -12,17 +12,17 @@ struct porch_media_clip {
     porch_media_file *file;
 };
 
-void media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]) {
+void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]) {
     int n = snprintf(ret, PATH_MAX, "%s/%s.%s", m->clips, clip, indexed ? "index" : "clip");
     if (n < 0 || n >= PATH_MAX) ret[0] = '\0';
 }
 
-void media_clip_delete_files(const porch_media *m, const char *clip) {
+void porch_media_clip_delete_files(const porch_media *m, const char *clip) {
     char path[PATH_MAX];
-    if (!media_uid_good(clip)) return;
-    media_clip_path(m, clip, true, path);
+    if (!porch_media_uid_good(clip)) return;
+    porch_media_clip_path(m, clip, true, path);
     (void)unlink(path);
-    media_clip_path(m, clip, false, path);
+    porch_media_clip_path(m, clip, false, path);
     porch_media_file_drop_tail(path);
     (void)unlink(path);
 }
@@ -43,7 +43,7 @@ porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, 
     if (c == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a clip");
     porch_err e = porch_signer_clip_key(m->config.signer, info.id, key, why);
     if (e == PORCH_OK) {
-        media_clip_path(m, info.id, indexed, path);
+        porch_media_clip_path(m, info.id, indexed, path);
         e = porch_media_file_open(path, indexed ? PORCH_MEDIA_FILE_INDEXED : PORCH_MEDIA_FILE_ORIGINAL,
                                   info.id, key, &c->file, why);
     }

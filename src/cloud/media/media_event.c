@@ -42,7 +42,7 @@ void porch_media_event_uid(const char *device, porch_bytes device_event, char re
     ret[PORCH_MEDIA_UID - 1] = '\0';
 }
 
-bool media_uid_good(const char *text) {
+bool porch_media_uid_good(const char *text) {
     for (size_t i = 0; i < PORCH_MEDIA_UID - 1; i++) {
         if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'a' && text[i] <= 'f'))) return false;
     }
@@ -146,7 +146,7 @@ static void on_commit(void *ctx) {
     es->waiting_count = 0;
 }
 
-uint64_t media_events_durable_ms(media_events *es, const char *uid) {
+uint64_t porch_media_events_durable_ms(media_events *es, const char *uid) {
     uint64_t ms = 0;
     (void)pthread_mutex_lock(&es->lock);
     for (size_t i = 0; i < REMEMBERED && ms == 0; i++) {
@@ -156,7 +156,7 @@ uint64_t media_events_durable_ms(media_events *es, const char *uid) {
     return ms;
 }
 
-porch_err media_events_open(porch_media *m, media_events **ret, porch_why *why) {
+porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why *why) {
     media_events *es = calloc(1, sizeof *es);
     if (es != NULL) es->waiting = calloc(WAITING_MOST, sizeof *es->waiting);
     if (es == NULL || es->waiting == NULL) {
@@ -171,7 +171,7 @@ porch_err media_events_open(porch_media *m, media_events **ret, porch_why *why) 
     return PORCH_OK;
 }
 
-void media_events_close(media_events *es) {
+void porch_media_events_close(media_events *es) {
     if (es == NULL) return;
     (void)pthread_mutex_destroy(&es->lock);
     free(es->waiting);
@@ -309,7 +309,7 @@ porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_eve
     return porch_store_read(m->config.store, one_event, &o, why);
 }
 
-porch_err media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why) {
+porch_err porch_media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, "select " CLIP_COLUMNS " from clip c where c.id = ?1", why);
     porch_db_bind_str(q, 1, clip);
     porch_err e = porch_db_step(q, why);
@@ -320,7 +320,7 @@ porch_err media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *
 
 static porch_err one_clip(porch_db *db, void *ctx, porch_why *why) {
     one_row *o = ctx;
-    return media_clip_row(db, o->id, o->clip, why);
+    return porch_media_clip_row(db, o->id, o->clip, why);
 }
 
 porch_err porch_media_clip_get(porch_media *m, const char *clip, porch_media_clip_info *ret,

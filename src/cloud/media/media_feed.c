@@ -11,7 +11,7 @@
 
 #include "os/clock.h"
 
-void media_analysis_poke(media_analysis *a) {
+void porch_media_analysis_poke(media_analysis *a) {
     uint64_t one = 1;
     ssize_t n = write(a->wake_fd, &one, sizeof one);
     (void)n; /* full means that it is awake anyway */
@@ -35,8 +35,8 @@ static void job_free(media_feed *job) {
     free(job);
 }
 
-media_feed *media_job_add(media_analysis *a, const char *clip, const char *event,
-                          const porch_media_owner *owner, uint64_t size, bool live) {
+media_feed *porch_media_job_add(media_analysis *a, const char *clip, const char *event,
+                                const porch_media_owner *owner, uint64_t size, bool live) {
     uint64_t used = 0, most = a->media->config.settings->media_analysis_memory_bytes;
     media_feed **end = &a->jobs;
     for (; *end != NULL; end = &(*end)->next)
@@ -60,7 +60,7 @@ media_feed *media_job_add(media_analysis *a, const char *clip, const char *event
     return job;
 }
 
-void media_job_remove(media_analysis *a, media_feed *job) {
+void porch_media_job_remove(media_analysis *a, media_feed *job) {
     media_feed **at = &a->jobs;
     while (*at != NULL && *at != job)
         at = &(*at)->next;
@@ -68,8 +68,8 @@ void media_job_remove(media_analysis *a, media_feed *job) {
     job_free(job);
 }
 
-media_feed *media_feed_open(porch_media *m, const char *clip, const char *event,
-                            const porch_media_owner *owner) {
+media_feed *porch_media_feed_open(porch_media *m, const char *clip, const char *event,
+                                  const porch_media_owner *owner) {
     media_analysis *a = m->analysis;
     if (a == NULL) return NULL;
     (void)pthread_mutex_lock(&a->lock);
@@ -77,7 +77,7 @@ media_feed *media_feed_open(porch_media *m, const char *clip, const char *event,
     while (job != NULL && (job->cancelled || strcmp(job->clip, clip) != 0))
         job = job->next;
     if (job == NULL) {
-        job = media_job_add(a, clip, event, owner, m->config.settings->media_clip_bytes, true);
+        job = porch_media_job_add(a, clip, event, owner, m->config.settings->media_clip_bytes, true);
     } else if (job->held || job->complete) {
         job = NULL;
     }
@@ -86,7 +86,7 @@ media_feed *media_feed_open(porch_media *m, const char *clip, const char *event,
     return job;
 }
 
-void media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes) {
+void porch_media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes) {
     if (f == NULL || f->cancelled) return; /* held: nobody else changes these */
     uint64_t have = f->have;
     if (offset > have || bytes.len > f->size || offset > f->size - bytes.len) return;
@@ -98,10 +98,10 @@ void media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes) {
     f->have = offset + bytes.len;
     f->last_byte_mono_ms = porch_clock_mono_ms();
     (void)pthread_mutex_unlock(&a->lock);
-    media_analysis_poke(a);
+    porch_media_analysis_poke(a);
 }
 
-void media_feed_first_byte(media_feed *f, uint64_t at_ms) {
+void porch_media_feed_first_byte(media_feed *f, uint64_t at_ms) {
     if (f == NULL) return;
     (void)pthread_mutex_lock(&f->analysis->lock);
     if (f->first_byte_ms == 0) f->first_byte_ms = at_ms;
@@ -117,26 +117,26 @@ static void give_back(media_feed *f, bool complete, bool cancelled) {
     f->cancelled = f->cancelled || cancelled;
     a->look_backlog = a->look_backlog || complete;
     (void)pthread_mutex_unlock(&a->lock);
-    media_analysis_poke(a);
+    porch_media_analysis_poke(a);
 }
 
-void media_feed_complete(media_feed *f, uint64_t bytes) {
+void porch_media_feed_complete(media_feed *f, uint64_t bytes) {
     if (f != NULL) give_back(f, f->have == bytes, f->have != bytes);
 }
 
-void media_feed_pause(media_feed *f) {
+void porch_media_feed_pause(media_feed *f) {
     if (f != NULL) give_back(f, false, false);
 }
 
-void media_feed_cancel(media_feed *f) {
+void porch_media_feed_cancel(media_feed *f) {
     if (f != NULL) give_back(f, false, true);
 }
 
-void media_analysis_wake(porch_media *m) {
+void porch_media_analysis_wake(porch_media *m) {
     media_analysis *a = m->analysis;
     if (a == NULL) return;
     (void)pthread_mutex_lock(&a->lock);
     a->look_backlog = true;
     (void)pthread_mutex_unlock(&a->lock);
-    media_analysis_poke(a);
+    porch_media_analysis_poke(a);
 }

@@ -57,22 +57,23 @@ struct media_analysis {
 
 /* A job of `size` bytes at the end of the list; NULL when it does not fit the memory budget. Called with
  * the lock held. */
-media_feed *media_job_add(media_analysis *a, const char *clip, const char *event,
-                          const porch_media_owner *owner, uint64_t size, bool live);
+media_feed *porch_media_job_add(media_analysis *a, const char *clip, const char *event,
+                                const porch_media_owner *owner, uint64_t size, bool live);
 /* Out of the list and away. The thread only, lock held. */
-void media_job_remove(media_analysis *a, media_feed *job);
-void media_analysis_poke(media_analysis *a);
+void porch_media_job_remove(media_analysis *a, media_feed *job);
+void porch_media_analysis_poke(media_analysis *a);
 
 /* ---- media_result.c: what the analyst says, into the database. The thread only; may block. ---- */
-porch_err media_result_person(porch_media *m, media_feed *job, const porch_analyst_person *person,
-                              porch_why *why);
-void media_result_index_piece(porch_media *m, media_feed *job, const porch_analyst_indexed *piece);
+porch_err porch_media_result_person(porch_media *m, media_feed *job, const porch_analyst_person *person,
+                                    porch_why *why);
+void porch_media_result_index_piece(porch_media *m, media_feed *job, const porch_analyst_indexed *piece);
 /* Closes the copy; true when it is whole and durable in its place. */
-bool media_result_index_finish(porch_media *m, media_feed *job, uint64_t announced);
-void media_result_index_drop(porch_media *m, media_feed *job);
-porch_err media_result_done(porch_media *m, const media_feed *job, uint64_t indexed_bytes, porch_why *why);
+bool porch_media_result_index_finish(porch_media *m, media_feed *job, uint64_t announced);
+void porch_media_result_index_drop(porch_media *m, media_feed *job);
+porch_err porch_media_result_done(porch_media *m, const media_feed *job, uint64_t indexed_bytes,
+                                  porch_why *why);
 /* Counts an attempt; with `final` the clip's analysis is given up. */
-porch_err media_result_failed(porch_media *m, const char *clip, bool final, const char *reason,
-                              porch_why *why);
+porch_err porch_media_result_failed(porch_media *m, const char *clip, bool final, const char *reason,
+                                    porch_why *why);
 
 #endif

@@ -77,8 +77,8 @@ static porch_err store_person(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err media_result_person(porch_media *m, media_feed *job, const porch_analyst_person *said,
-                              porch_why *why) {
+porch_err porch_media_result_person(porch_media *m, media_feed *job, const porch_analyst_person *said,
+                                    porch_why *why) {
     person_write w = {.media = m, .said = said};
     porch_media_person *p = &w.person;
     memcpy(p->event, job->event, sizeof p->event);
@@ -92,7 +92,7 @@ porch_err media_result_person(porch_media *m, media_feed *job, const porch_analy
     p->trace.clip_first_byte_ms = job->first_byte_ms;
     p->trace.analysis_first_frame_ms = job->first_frame_ms;
     p->trace.person_found_ms = porch_clock_ms();
-    p->trace.event_durable_ms = media_events_durable_ms(m->events, job->event);
+    p->trace.event_durable_ms = porch_media_events_durable_ms(m->events, job->event);
     p->at_ms = p->trace.person_found_ms;
     PORCH_TRY(porch_store_write(m->config.store, store_person, &w, why));
     if (!w.made) return PORCH_OK;
@@ -113,24 +113,24 @@ porch_err media_result_person(porch_media *m, media_feed *job, const porch_analy
 static porch_err index_begin(porch_media *m, media_feed *job, porch_why *why) {
     char path[PATH_MAX];
     uint8_t key[32];
-    media_clip_path(m, job->clip, true, path);
+    porch_media_clip_path(m, job->clip, true, path);
     PORCH_TRY(porch_signer_clip_key(m->config.signer, job->clip, key, why));
     porch_err e = porch_media_file_create(path, PORCH_MEDIA_FILE_INDEXED, job->clip, key, &job->index, why);
     porch_wipe(key, sizeof key);
     return e;
 }
 
-void media_result_index_drop(porch_media *m, media_feed *job) {
+void porch_media_result_index_drop(porch_media *m, media_feed *job) {
     char path[PATH_MAX];
     job->index_bad = true;
     if (job->index == NULL) return;
     porch_media_file_close(job->index);
     job->index = NULL;
-    media_clip_path(m, job->clip, true, path);
+    porch_media_clip_path(m, job->clip, true, path);
     (void)unlink(path);
 }
 
-void media_result_index_piece(porch_media *m, media_feed *job, const porch_analyst_indexed *piece) {
+void porch_media_result_index_piece(porch_media *m, media_feed *job, const porch_analyst_indexed *piece) {
     porch_why why = {""};
     porch_err e = PORCH_OK;
     if (job->index_bad) return;
@@ -147,10 +147,10 @@ void media_result_index_piece(porch_media *m, media_feed *job, const porch_analy
     }
     porch_log(PORCH_LOG_WARN, "analysis.no_copy", "clip", job->clip, "reason", porch_why_text(&why, e),
               NULL);
-    media_result_index_drop(m, job);
+    porch_media_result_index_drop(m, job);
 }
 
-bool media_result_index_finish(porch_media *m, media_feed *job, uint64_t announced) {
+bool porch_media_result_index_finish(porch_media *m, media_feed *job, uint64_t announced) {
     porch_why why = {""};
     if (job->index == NULL || announced == 0) return false;
     porch_err e =
@@ -158,7 +158,7 @@ bool media_result_index_finish(porch_media *m, media_feed *job, uint64_t announc
     if (e != PORCH_OK) {
         porch_log(PORCH_LOG_WARN, "analysis.no_copy", "clip", job->clip, "reason", porch_why_text(&why, e),
                   NULL);
-        media_result_index_drop(m, job);
+        porch_media_result_index_drop(m, job);
         return false;
     }
     porch_media_file_close(job->index);
@@ -187,10 +187,11 @@ static porch_err store_done(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err media_result_done(porch_media *m, const media_feed *job, uint64_t indexed_bytes, porch_why *why) {
+porch_err porch_media_result_done(porch_media *m, const media_feed *job, uint64_t indexed_bytes,
+                                  porch_why *why) {
     end_write w = {job->clip, NULL, job->first_frame_ms, indexed_bytes, true};
     PORCH_TRY(porch_store_write(m->config.store, store_done, &w, why));
-    if (indexed_bytes > 0) media_uploads_account(m, job->owner.household, (int64_t)indexed_bytes);
+    if (indexed_bytes > 0) porch_media_uploads_account(m, job->owner.household, (int64_t)indexed_bytes);
     return PORCH_OK;
 }
 
@@ -206,8 +207,8 @@ static porch_err store_failed(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err media_result_failed(porch_media *m, const char *clip, bool final, const char *reason,
-                              porch_why *why) {
+porch_err porch_media_result_failed(porch_media *m, const char *clip, bool final, const char *reason,
+                                    porch_why *why) {
     end_write w = {clip, reason, 0, 0, final};
     return porch_store_write(m->config.store, store_failed, &w, why);
 }

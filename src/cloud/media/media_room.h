@@ -31,47 +31,47 @@ struct porch_media {
 };
 
 /* ---- media_event.c ---- */
-porch_err media_events_open(porch_media *m, media_events **ret, porch_why *why);
-void media_events_close(media_events *e);
+porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why *why);
+void porch_media_events_close(media_events *e);
 /* When the event became durable, Unix ms; 0 when this run of the hub does not know. */
-uint64_t media_events_durable_ms(media_events *e, const char *uid);
+uint64_t porch_media_events_durable_ms(media_events *e, const char *uid);
 /* Reads one clip row. NOT_FOUND. */
-porch_err media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why);
+porch_err porch_media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why);
 /* A uid: 32 lower-case hex digits. Guards every path that is made of one. */
-bool media_uid_good(const char *text);
+bool porch_media_uid_good(const char *text);
 
 /* ---- media_clip.c ---- */
 /* dir/clips/<id>.clip or .index */
-void media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
-void media_clip_delete_files(const porch_media *m, const char *clip);
+void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
+void porch_media_clip_delete_files(const porch_media *m, const char *clip);
 
 /* ---- media_upload.c ---- */
-porch_err media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
-void media_uploads_close(media_uploads *u);
+porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
+void porch_media_uploads_close(media_uploads *u);
 /* Bytes that a household keeps changed outside of uploads: an indexed copy was made, a clip deleted. */
-void media_uploads_account(porch_media *m, const char *household, int64_t bytes);
+void porch_media_uploads_account(porch_media *m, const char *household, int64_t bytes);
 /* Gives up unfinished uploads begun before `before_ms`. */
-porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why);
+porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why);
 
 /* ---- media_analysis.c: the uploads' end of it. All quick; a NULL feed may be passed everywhere. ---- */
-porch_err media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);
-porch_err media_analysis_start(media_analysis *a, porch_why *why);
-void media_analysis_stop(media_analysis *a);
-void media_analysis_close(media_analysis *a);
+porch_err porch_media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);
+porch_err porch_media_analysis_start(media_analysis *a, porch_why *why);
+void porch_media_analysis_stop(media_analysis *a);
+void porch_media_analysis_close(media_analysis *a);
 /* A live clip whose bytes will follow from offset 0; takes over what an interrupted upload of the same
  * clip has fed. NULL when there is no room: the clip is analysed when it is complete. */
-media_feed *media_feed_open(porch_media *m, const char *clip, const char *event,
-                            const porch_media_owner *owner);
+media_feed *porch_media_feed_open(porch_media *m, const char *clip, const char *event,
+                                  const porch_media_owner *owner);
 /* Bytes at `offset`; what the feed has already is skipped. */
-void media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes);
-void media_feed_first_byte(media_feed *f, uint64_t at_ms);
+void porch_media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes);
+void porch_media_feed_first_byte(media_feed *f, uint64_t at_ms);
 /* Complete: `bytes` in all. Gives the feed back. */
-void media_feed_complete(media_feed *f, uint64_t bytes);
+void porch_media_feed_complete(media_feed *f, uint64_t bytes);
 /* The upload paused: the analysis waits for it a while. Gives the feed back. */
-void media_feed_pause(media_feed *f);
+void porch_media_feed_pause(media_feed *f);
 /* The clip starts again from nothing. Gives the feed back. */
-void media_feed_cancel(media_feed *f);
+void porch_media_feed_cancel(media_feed *f);
 /* A clip is complete that was not fed: look into the backlog. */
-void media_analysis_wake(porch_media *m);
+void porch_media_analysis_wake(porch_media *m);
 
 #endif

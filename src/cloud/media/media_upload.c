@@ -126,7 +126,7 @@ static void account(media_uploads *u, const char *name, int64_t bytes) {
     }
 }
 
-void media_uploads_account(porch_media *m, const char *name, int64_t bytes) {
+void porch_media_uploads_account(porch_media *m, const char *name, int64_t bytes) {
     lock(m->uploads);
     account(m->uploads, name, bytes);
     unlock(m->uploads);
@@ -219,7 +219,7 @@ porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owne
 
 static porch_err row_of(porch_media *m, const char *device, const char *clip, porch_media_clip_info *info,
                         porch_why *why) {
-    if (!media_uid_good(clip)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such clip");
+    if (!porch_media_uid_good(clip)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such clip");
     PORCH_TRY(porch_media_clip_get(m, clip, info, why));
     if (strcmp(info->owner.device, device) != 0) {
         return porch_fail(why, PORCH_ERR_DENIED, "the clip is not of device %s", device);
@@ -255,7 +255,7 @@ static porch_err sync_upload(porch_media_upload *u, porch_why *why) {
 /* Called with u->lock held: the handle answers CLOSED from now on, its file is shut. */
 static void retire(porch_media_upload *u) {
     u->dead = true;
-    media_feed_pause(u->feed);
+    porch_media_feed_pause(u->feed);
     u->feed = NULL;
     porch_media_file_close(u->file);
     u->file = NULL;
@@ -272,7 +272,7 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
     (void)pthread_mutex_init(&u->lock, NULL);
     (void)pthread_mutex_lock(&u->lock);
     memcpy(u->id, info->id, sizeof u->id);
-    media_clip_path(m, u->id, false, u->path);
+    porch_media_clip_path(m, u->id, false, u->path);
     lock(all);
     part *p = find_part(all, info->id);
     if (p != NULL) {
@@ -309,7 +309,7 @@ typedef struct {
 static void take_stored(porch_bytes plain, void *ctx) {
     refill *r = ctx;
     porch_sha256_update(r->upload->hash, plain);
-    media_feed_bytes(r->upload->feed, r->at, plain);
+    porch_media_feed_bytes(r->upload->feed, r->at, plain);
     r->at += plain.len;
 }
 
@@ -317,7 +317,7 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
     refill r = {u, 0};
     u->hash = porch_sha256_new();
     PORCH_TRY(porch_signer_clip_key(u->media->config.signer, u->id, u->key, why));
-    u->feed = media_feed_open(u->media, u->id, info->event, &info->owner);
+    u->feed = porch_media_feed_open(u->media, u->id, info->event, &info->owner);
     porch_err e = porch_media_file_resume(u->path, u->id, u->key, take_stored, &r, &u->file, why);
     /* Nothing durable yet: no file, or one whose header was torn by a power cut. */
     if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_SIGNATURE) {
@@ -431,8 +431,8 @@ static porch_err append(porch_media_upload *u, porch_bytes bytes, porch_why *why
     PORCH_TRY(check_room(u, bytes.len, why));
     PORCH_TRY(porch_media_file_append(u->file, bytes, why));
     porch_sha256_update(u->hash, bytes);
-    if (offset == 0) media_feed_first_byte(u->feed, porch_clock_ms());
-    media_feed_bytes(u->feed, offset, bytes);
+    if (offset == 0) porch_media_feed_first_byte(u->feed, porch_clock_ms());
+    porch_media_feed_bytes(u->feed, offset, bytes);
     return PORCH_OK;
 }
 
@@ -480,7 +480,7 @@ static porch_err store_complete(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_i64(q, 4, (int64_t)f->now_ms);
     porch_db_bind_i64(q, 5, (int64_t)f->first_byte_ms);
     PORCH_TRY(porch_db_execute(q, why));
-    return media_clip_row(db, f->clip, &f->info, why);
+    return porch_media_clip_row(db, f->clip, &f->info, why);
 }
 
 static porch_err forget_analysis(porch_db *db, void *ctx, porch_why *why) {
@@ -492,7 +492,7 @@ static porch_err forget_analysis(porch_db *db, void *ctx, porch_why *why) {
 
 /* Back to an empty clip with a new salt, so that no old chunk or tail fits any more. */
 static porch_err start_again(porch_media_upload *u, porch_why *why) {
-    media_feed_cancel(u->feed);
+    porch_media_feed_cancel(u->feed);
     u->feed = NULL;
     porch_media_file_close(u->file);
     u->file = NULL;
@@ -525,10 +525,10 @@ static porch_err complete(porch_media_upload *u, finish *f, porch_why *why) {
     u->part = NULL;
     unlock(all);
     if (u->feed != NULL) {
-        media_feed_complete(u->feed, f->bytes);
+        porch_media_feed_complete(u->feed, f->bytes);
         u->feed = NULL;
     }
-    media_analysis_wake(u->media);
+    porch_media_analysis_wake(u->media);
     return PORCH_OK;
 }
 
@@ -601,7 +601,7 @@ static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-porch_err media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why) {
+porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why) {
     media_uploads *u = calloc(1, sizeof *u);
     if (u == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for uploads");
     u->media = m;
@@ -610,13 +610,13 @@ porch_err media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why
     PORCH_TRY(porch_store_read(m->config.store, load_sums, u, why));
     for (part *p = u->parts; p != NULL; p = p->next) {
         char path[PATH_MAX];
-        media_clip_path(m, p->id, false, path);
+        porch_media_clip_path(m, p->id, false, path);
         p->bytes = porch_media_file_size(path);
     }
     return PORCH_OK;
 }
 
-void media_uploads_close(media_uploads *u) {
+void porch_media_uploads_close(media_uploads *u) {
     if (u == NULL) return;
     while (u->parts != NULL) {
         porch_media_upload *active = u->parts->active;
@@ -638,7 +638,7 @@ static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why) {
+porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why) {
     for (;;) {
         char id[PORCH_MEDIA_UID] = "";
         lock(m->uploads);
@@ -653,7 +653,7 @@ porch_err media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why
         if (p != NULL && p->active != NULL) p->active->part = NULL;
         if (p != NULL) drop_part(m->uploads, p);
         unlock(m->uploads);
-        media_clip_delete_files(m, id);
+        porch_media_clip_delete_files(m, id);
         porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", id, NULL);
     }
 }
