@@ -205,6 +205,26 @@ static void a_subscription_is_answered_by_its_ticket(void **state) {
     assert_int_equal(e.reason, refused);
 }
 
+static void an_answer_of_the_wrong_kind_is_no_answer(void **state) {
+    (void)state;
+    link_pair l;
+    porch_topic_filter f;
+    connect_with(&l, 8, (porch_bytes){0});
+    assert_int_equal(porch_topic_filter_parse(PORCH_LIT("d/a/#"), NULL, &f), PORCH_OK);
+    assert_int_equal(porch_session_subscribe(&l.s, f, 3, NOW), PORCH_OK);
+    say_puback(&l, sent(&l).subscribe.packet_id, 0);
+    assert_int_equal(hear(&l, NOW).error, PORCH_ERR_MALFORMED);
+    connect_with(&l, 8, (porch_bytes){0});
+    assert_int_equal(porch_session_publish(&l.s, topic("t"), PORCH_LIT("1"), 1, 1, NOW), PORCH_OK);
+    const uint8_t granted = 1;
+    porch_mqtt_packet a = {.type = PORCH_MQTT_SUBACK,
+                           .suback = {.type = PORCH_MQTT_SUBACK,
+                                      .packet_id = sent(&l).publish.packet_id,
+                                      .reasons = {&granted, 1}}};
+    say(&l, &a);
+    assert_int_equal(hear(&l, NOW).error, PORCH_ERR_MALFORMED);
+}
+
 static void a_message_is_acknowledged_only_after_it_was_handed_out(void **state) {
     (void)state;
     link_pair l;
@@ -359,6 +379,7 @@ int main(void) {
         cmocka_unit_test(the_window_is_never_passed_and_the_hub_may_narrow_it),
         cmocka_unit_test(a_message_larger_than_hub_or_block_take_is_refused_before_it_is_sent),
         cmocka_unit_test(a_subscription_is_answered_by_its_ticket),
+        cmocka_unit_test(an_answer_of_the_wrong_kind_is_no_answer),
         cmocka_unit_test(a_message_is_acknowledged_only_after_it_was_handed_out),
         cmocka_unit_test(bytes_that_come_one_by_one_give_the_same_events),
         cmocka_unit_test(silence_is_broken_by_a_ping_and_a_missing_answer_ends_the_session),

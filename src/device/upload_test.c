@@ -298,6 +298,23 @@ static void a_refusal_in_the_middle_of_the_stream_ends_the_connection(void **sta
     assert_int_equal(event(&p).kind, PORCH_UPLOAD_LATER);
 }
 
+static void a_friendly_answer_before_the_last_byte_is_not_believed(void **state) {
+    (void)state;
+    pair p;
+    make(&p, "/c/1");
+    porch_upload_grown(&p.u, 27, NOW);
+    porch_upload_ended(&p.u, hash, NOW);
+    porch_upload_connected(&p.u, NOW);
+    (void)run(&p);
+    answer(&p, STANDS(0));
+    porch_upload_sent(&p.u, porch_upload_output(&p.u).len, NOW);
+    porch_upload_give(&p.u, (porch_bytes){(const uint8_t *)film, 5}, NOW);
+    (void)event(&p);
+    answer(&p, DONE);
+    assert_int_equal(event(&p).kind, PORCH_UPLOAD_LATER);
+    assert_false(porch_upload_connection_reusable(&p.u));
+}
+
 static void locations_outside_this_hub_are_not_followed(void **state) {
     (void)state;
     static const char *const bad[] = {"https://elsewhere.example/c",
@@ -406,6 +423,7 @@ int main(void) {
         cmocka_unit_test(offsets_that_never_agree_wait_for_another_connection),
         cmocka_unit_test(a_hub_that_has_more_than_there_is_is_not_believed),
         cmocka_unit_test(a_refusal_in_the_middle_of_the_stream_ends_the_connection),
+        cmocka_unit_test(a_friendly_answer_before_the_last_byte_is_not_believed),
         cmocka_unit_test(locations_outside_this_hub_are_not_followed),
         cmocka_unit_test(what_is_not_http_ends_the_connection),
         cmocka_unit_test(a_late_answer_and_a_stuck_peer_end_the_connection),

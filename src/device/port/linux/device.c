@@ -128,8 +128,7 @@ static porch_err check_identity(porch_device *d, porch_bytes cert, const porch_k
             d,
             &(porch_device_status){
                 .news = PORCH_DEVICE_WARNING,
-                .text = "the certificate has ended; the hub will refuse it: `porchlight device add` with "
-                        "the same id after `device remove`"});
+                .text = "the certificate has ended; the hub will refuse it until its operator renews it"});
     return PORCH_OK;
 }
 
