@@ -23,7 +23,7 @@ static void the_first_attempts_are_free_and_then_the_delay_doubles_to_its_cap(vo
     uint32_t expected = 1;
     for (int i = 0; i < 12; i++) {
         assert_int_equal(porch_throttle_begin(t, &anna, 1, now), expected);
-        now += expected * 1000u - 1;
+        now += (uint64_t)expected * 1000 - 1;
         assert_int_equal(porch_throttle_begin(t, &anna, 1, now), 1);
         now += 1;
         assert_int_equal(porch_throttle_begin(t, &anna, 1, now), 0);
@@ -94,7 +94,7 @@ static void what_was_left_alone_is_forgotten(void **state) {
     for (int i = 0; i < FREE; i++)
         (void)porch_throttle_begin(t, &anna, 1, T0);
     for (int i = 0; i < FREE; i++)
-        assert_int_equal(porch_throttle_begin(t, &anna, 1, T0 + FORGET_S * 1000u), 0);
+        assert_int_equal(porch_throttle_begin(t, &anna, 1, T0 + (uint64_t)FORGET_S * 1000), 0);
     porch_throttle_free(t);
 }
 
@@ -105,7 +105,7 @@ static void a_flood_of_names_does_not_wash_out_one_that_is_being_guessed(void **
     uint64_t now = T0;
     for (int i = 0; i < 10; i++) {
         uint32_t wait = porch_throttle_begin(t, &anna, 1, now);
-        now += wait * 1000u;
+        now += (uint64_t)wait * 1000;
     }
     for (int i = 0; i < 100000; i++) {
         char text[16];

@@ -153,7 +153,7 @@ void porch_app_free(porch_app *app) {
     for (size_t i = 0; i < app->count; i++) {
         free(app->entries[i].path);
         for (int c = 0; c < PORCH_APP_CODINGS; c++)
-            free((void *)(uintptr_t)app->entries[i].file.bytes[c].at);
+            free((void *)app->entries[i].file.bytes[c].at);
     }
     free(app->entries);
     free(app);
@@ -237,7 +237,7 @@ static void send_file(porch_http_exchange *x, const porch_app_file *file) {
         return;
     }
     (void)porch_http_reply_source(x, 200, file->type, file->bytes[coding].len, read_memory, keep,
-                                  (void *)(uintptr_t)&file->bytes[coding]);
+                                  (void *)&file->bytes[coding]);
 }
 
 void porch_api_file(porch_http_exchange *x) {

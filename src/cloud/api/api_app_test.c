@@ -29,9 +29,9 @@ static int make_lab(void **state) {
     lab *l = calloc(1, sizeof *l);
     char path[256];
     (void)snprintf(l->dir, sizeof l->dir, "/tmp/porch-app-XXXXXX");
-    if (mkdtemp(l->dir) == NULL) return -1;
+    if (mkdtemp(l->dir) == NULL) goto fail;
     (void)snprintf(path, sizeof path, "%s/assets", l->dir);
-    if (mkdir(path, 0700) != 0) return -1;
+    if (mkdir(path, 0700) != 0) goto fail;
     put(l, "index.html", "<!doctype html>");
     put(l, "assets/x-1a2b.js", "plain script");
     put(l, "assets/x-1a2b.js.br", "BR");
@@ -39,6 +39,9 @@ static int make_lab(void **state) {
     put(l, ".hidden", "no");
     *state = l;
     return 0;
+fail:
+    free(l);
+    return -1;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {

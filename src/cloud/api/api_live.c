@@ -11,18 +11,10 @@
 
 enum {
     MISSED_MOST = 500, /* events of each kind that a returning page is told; it reloads for more */
-    QUEUE_MOST = 256,  /* messages that wait while those are read */
+    ROUNDS_MOST = 100, /* of catching up with a busy household */
     DEVICES_WAITING = 256,
     ID_BYTES = 48
 };
-
-typedef struct message {
-    struct message *next;
-    porch_live_kind kind;
-    uint64_t seq;
-    const char *name; /* a literal */
-    char *data;       /* one line of JSON */
-} message;
 
 typedef struct subscriber {
     struct subscriber *next;
@@ -32,8 +24,7 @@ typedef struct subscriber {
     char household[65];
     uint64_t motion, person; /* told so far */
     bool catching_up;
-    message *first, **last; /* waiting while catching up */
-    unsigned waiting;
+    bool behind; /* something happened since the database was asked */
 } subscriber;
 
 struct porch_live {
@@ -83,49 +74,17 @@ static void send_message(subscriber *s, porch_live_kind kind, uint64_t seq, cons
     char *text = NULL;
     int len = asprintf(&text, "id: %llu-%llu\nevent: %s\ndata: %s\n\n", (unsigned long long)s->motion,
                        (unsigned long long)s->person, name, data);
-    if (len > 0) send_text(s, text, (size_t)len);
-    if (len >= 0) free(text);
+    if (len < 0) return;
+    send_text(s, text, (size_t)len);
+    free(text);
 }
 
-static void drop_queue(subscriber *s) {
-    while (s->first != NULL) {
-        message *m = s->first;
-        s->first = m->next;
-        free(m->data);
-        free(m);
-    }
-    s->last = &s->first;
-    s->waiting = 0;
-}
-
-static void queue_message(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
-                          const char *data) {
-    message *m = s->waiting < QUEUE_MOST ? calloc(1, sizeof *m) : NULL;
-    char *copy = m == NULL ? NULL : strdup(data);
-    if (copy == NULL) {
-        /* It comes back with the id of what it was told, and is told the rest then. */
-        free(m);
-        if (s->stream != NULL) porch_http_stream_close(s->stream);
-        return;
-    }
-    *m = (message){NULL, kind, seq, name, copy};
-    *s->last = m;
-    s->last = &m->next;
-    s->waiting++;
-}
-
-static void go_live(subscriber *s) {
-    for (const message *m = s->first; m != NULL; m = m->next)
-        send_message(s, m->kind, m->seq, m->name, m->data);
-    drop_queue(s);
-    s->catching_up = false;
-}
-
+/* While it catches up, what has a number is read from the database: it is there already. */
 static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *household, const char *name,
                             uint64_t seq, const char *text) {
     if (s->stream == NULL || strcmp(s->household, household) != 0) return;
-    if (s->catching_up)
-        queue_message(s, kind, seq, name, text);
+    if (s->catching_up && kind != PORCH_LIVE_PASSING)
+        s->behind = true;
     else
         send_message(s, kind, seq, name, text);
 }
@@ -156,7 +115,6 @@ static void closed(void *ctx) {
         }
     s->stream = NULL;
     (void)pthread_mutex_unlock(&l->lock);
-    drop_queue(s);
     free(s);
 }
 
@@ -279,12 +237,11 @@ static porch_err newest_person(porch_db *db, void *ctx, porch_why *why) {
     return e;
 }
 
-/* A page without an id begins now. */
-static void begin_now(porch_api *api, subscriber *s) {
-    newest n = {s->household, 0};
-    porch_media_event_query q = {.household = s->household, .limit = 1};
-    (void)porch_media_events(api->media, &q, newest_motion, &s->motion, NULL);
-    if (porch_store_read(api->store, newest_person, &n, NULL) == PORCH_OK) s->person = n.seq;
+static void read_newest(porch_api *api, const char *household, uint64_t *motion, uint64_t *person) {
+    newest n = {household, 0};
+    porch_media_event_query q = {.household = household, .limit = 1};
+    (void)porch_media_events(api->media, &q, newest_motion, motion, NULL);
+    if (porch_store_read(api->store, newest_person, &n, NULL) == PORCH_OK) *person = n.seq;
 }
 
 /* The limits, and the place in the list; false: it has answered. Under the lock. */
@@ -301,11 +258,55 @@ static bool admit(porch_http_exchange *x, porch_live *l, const porch_user_sessio
     return false;
 }
 
-void porch_api_events_stream(porch_http_exchange *x) {
-    porch_api *api = porch_api_of(x);
-    porch_live *l = api->live;
-    porch_user_session session;
+/* Reads until nothing happened meanwhile, then the stream is live. */
+static porch_err catch_up(subscriber *s, porch_why *why) {
+    porch_live *l = s->live;
+    bool live = false;
+    for (int round = 0; !live; round++) {
+        if (round == ROUNDS_MOST)
+            return porch_fail(why, PORCH_ERR_BUSY, "too much happens; the page comes back for the rest");
+        PORCH_TRY(catch_up_motion(s, why));
+        PORCH_TRY(catch_up_person(s, why));
+        (void)pthread_mutex_lock(&l->lock);
+        live = !s->behind;
+        s->behind = false;
+        s->catching_up = !live;
+        (void)pthread_mutex_unlock(&l->lock);
+    }
+    return PORCH_OK;
+}
+
+/* A page without an id begins now. The first bytes give it the id to come back with. */
+static void say_hello(porch_live *l, subscriber *s, bool returning) {
     char hello[ID_BYTES + 32];
+    uint64_t motion = s->motion, person = s->person;
+    if (!returning) read_newest(l->api, s->household, &motion, &person);
+    (void)pthread_mutex_lock(&l->lock);
+    s->motion = motion;
+    s->person = person;
+    int len = snprintf(hello, sizeof hello, "retry: 2000\nid: %llu-%llu\n\n", (unsigned long long)motion,
+                       (unsigned long long)person);
+    if (len > 0) send_text(s, hello, (size_t)len);
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static bool join(porch_http_exchange *x, porch_live *l, const porch_user_session *session, subscriber *s) {
+    (void)pthread_mutex_lock(&l->lock);
+    bool admitted = admit(x, l, session);
+    if (admitted) s->stream = porch_http_reply_stream(x, "text/event-stream", closed, s);
+    if (s->stream != NULL) {
+        s->next = l->subscribers;
+        l->subscribers = s;
+        l->count++;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return s->stream != NULL;
+}
+
+void porch_api_events_stream(porch_http_exchange *x) {
+    porch_live *l = porch_api_of(x)->live;
+    porch_user_session session;
+    porch_why why = {{0}};
     if (!porch_api_session(x, &session)) return;
     if (strcmp(porch_http_method(x), "HEAD") == 0) {
         (void)porch_http_reply(x, 200, "text/event-stream", PORCH_LIT(""));
@@ -318,46 +319,21 @@ void porch_api_events_stream(porch_http_exchange *x) {
     }
     s->live = l;
     s->catching_up = true;
-    s->last = &s->first;
     memcpy(s->session, session.hash, sizeof s->session);
     memcpy(s->household, session.person.household, sizeof s->household);
     bool returning = porch_live_id_read(porch_http_header(x, "Last-Event-ID"), &s->motion, &s->person);
     (void)porch_http_reply_header(x, "Cache-Control", "no-store");
-    (void)porch_http_reply_header(x, "X-Accel-Buffering", "no");
-    (void)pthread_mutex_lock(&l->lock);
-    bool admitted = admit(x, l, &session);
-    if (admitted) {
-        s->stream = porch_http_reply_stream(x, "text/event-stream", closed, s);
-        if (s->stream != NULL) {
-            s->next = l->subscribers;
-            l->subscribers = s;
-            l->count++;
-        }
-    }
-    (void)pthread_mutex_unlock(&l->lock);
-    if (!admitted || s->stream == NULL) {
+    if (!join(x, l, &session, s)) {
         free(s);
         return;
     }
     /* on_close is not called before this handler returned: `s` stays. */
-    if (!returning) begin_now(api, s);
-    (void)pthread_mutex_lock(&l->lock);
-    int len = snprintf(hello, sizeof hello, "retry: 2000\nid: %llu-%llu\n\n", (unsigned long long)s->motion,
-                       (unsigned long long)s->person);
-    if (len > 0) send_text(s, hello, (size_t)len);
-    (void)pthread_mutex_unlock(&l->lock);
-    porch_why why = {{0}};
-    porch_err e = returning ? catch_up_motion(s, &why) : PORCH_OK;
-    if (e == PORCH_OK && returning) e = catch_up_person(s, &why);
-    (void)pthread_mutex_lock(&l->lock);
-    if (e == PORCH_OK)
-        go_live(s);
-    else if (s->stream != NULL)
-        porch_http_stream_close(s->stream);
-    (void)pthread_mutex_unlock(&l->lock);
-    if (e != PORCH_OK)
-        porch_log(PORCH_LOG_WARN, "stream.failed", "error", porch_err_name(e), "reason",
-                  porch_why_text(&why, e), NULL);
+    say_hello(l, s, returning);
+    porch_err e = catch_up(s, &why);
+    if (e == PORCH_OK) return;
+    porch_log(PORCH_LOG_WARN, "stream.failed", "error", porch_err_name(e), "reason",
+              porch_why_text(&why, e), NULL);
+    porch_http_stream_close(s->stream);
 }
 
 /* ---- the thread: devices, signs of life, sign-ins that are over ---- */

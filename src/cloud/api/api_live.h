@@ -5,9 +5,9 @@
  *   page comes back with Last-Event-ID ─► what it missed from the database ─► then live
  *
  * An event's id is "E-N": the newest motion event and notification that this stream has been told. A page
- * that reconnects with it misses nothing and hears nothing twice; what happens while the missed ones are
- * read waits in the stream's own queue. A thread gives signs of life and closes streams whose sign-in is
- * over. */
+ * that reconnects with it misses nothing and hears nothing twice: the database is read until nothing
+ * happened meanwhile, then the stream is live. A thread gives signs of life and closes streams whose
+ * sign-in is over. */
 #ifndef PORCH_CLOUD_API_LIVE_H
 #define PORCH_CLOUD_API_LIVE_H
 

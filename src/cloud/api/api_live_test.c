@@ -126,8 +126,11 @@ porch_err porch_media_events(porch_media *m, const porch_media_event_query *q,
         fn(&event, ctx);
     }
     if (tell_while_catching_up != NULL && q->limit > 1 && q->before_seq == 0) {
+        porch_live *live = tell_while_catching_up;
+        tell_while_catching_up = NULL;
         timeline_newest++;
-        porch_live_tell(tell_while_catching_up, PORCH_LIVE_MOTION, "home", "motion", timeline_newest,
+        porch_live_tell(live, PORCH_LIVE_PASSING, "home", "clip", 0, json_pack("{}"));
+        porch_live_tell(live, PORCH_LIVE_MOTION, "home", "motion", timeline_newest,
                         json_pack("{s:I}", "seq", (json_int_t)timeline_newest));
     }
     return PORCH_OK;
@@ -295,6 +298,7 @@ static void what_happens_while_the_missed_is_read_comes_after_it_and_once(void *
     tell_while_catching_up = l->live;
     struct porch_http_stream *s = open_stream(l, 1, "home", "0-0");
     expect_text(s, "retry: 2000\nid: 0-0\n\n"
+                   "id: 0-0\nevent: clip\ndata: {}\n\n"
                    "id: 1-0\nevent: motion\ndata: {\"seq\":1}\n\n"
                    "id: 2-0\nevent: motion\ndata: {\"seq\":2}\n\n"
                    "id: 3-0\nevent: motion\ndata: {\"seq\":3}\n\n");

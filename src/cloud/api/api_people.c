@@ -29,7 +29,7 @@ static bool body(porch_http_exchange *x, const porch_json_field *fields, size_t 
 
 /* The parsed body holds a password: overwrite it before it is freed. */
 static void forget(json_t *root, porch_bytes secret) {
-    if (secret.at != NULL) porch_wipe((void *)(uintptr_t)secret.at, secret.len);
+    if (secret.at != NULL) porch_wipe((void *)secret.at, secret.len);
     json_decref(root);
 }
 

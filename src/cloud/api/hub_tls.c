@@ -141,9 +141,9 @@ static porch_err client_authorities(const porch_hub *h, file_bytes *ret, porch_w
         ret->at = malloc(ret->len + 1);
         if (ret->at == NULL) e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for certificates");
     }
-    if (e == PORCH_OK) {
-        memcpy(ret->at, root.at, root.len);
-        memcpy(ret->at + root.len, issuing.at, issuing.len);
+    if (e == PORCH_OK && ret->at != NULL) {
+        if (root.len > 0) memcpy(ret->at, root.at, root.len);
+        if (issuing.len > 0) memcpy(ret->at + root.len, issuing.at, issuing.len);
         ret->at[ret->len] = 0;
     }
     drop(&root, false);

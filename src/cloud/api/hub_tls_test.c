@@ -77,9 +77,9 @@ static int make_lab(void **state) {
     lab *l = calloc(1, sizeof *l);
     char path[128];
     (void)snprintf(l->dir, sizeof l->dir, "/tmp/porch-tls-XXXXXX");
-    if (mkdtemp(l->dir) == NULL) return -1;
+    if (mkdtemp(l->dir) == NULL) goto fail;
     (void)snprintf(path, sizeof path, "%s/tls", l->dir);
-    if (mkdir(path, 0700) != 0) return -1;
+    if (mkdir(path, 0700) != 0) goto fail;
     l->start.dir = l->dir;
     l->hub.start = &l->start;
     porch_settings_default(&l->hub.settings);
@@ -87,7 +87,7 @@ static int make_lab(void **state) {
     root_pem = (porch_buf){root_block, 0, sizeof root_block};
     if (porch_key_generate_p256(&root_key, NULL) != PORCH_OK ||
         porch_ca_make_root("test", root_key, porch_clock_ms() - DAY_MS, 5, &root_pem, NULL) != PORCH_OK)
-        return -1;
+        goto fail;
     put(l, "tls/device-root.pem", porch_buf_bytes(&root_pem));
     put(l, "tls/issuing.pem", PORCH_LIT(""));
     put(l, "tls/web-ca.pem", porch_buf_bytes(&root_pem));
@@ -97,6 +97,9 @@ static int make_lab(void **state) {
     life_ms = 90ull * DAY_MS;
     *state = l;
     return 0;
+fail:
+    free(l);
+    return -1;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw) {
