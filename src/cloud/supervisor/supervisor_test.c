@@ -229,6 +229,19 @@ static void a_hub_that_is_killed_comes_back_with_all_its_helpers(void **state) {
     assert_int_equal(await_end(h), 0);
 }
 
+static void a_helper_that_is_not_there_is_tried_again_later_each_time_and_the_hub_serves(void **state) {
+    house *h = *state;
+    char line[1024], link[256];
+    snprintf(link, sizeof link, "%s/porchlight-analyst", h->bin);
+    assert_int_equal(unlink(link), 0);
+    start(h, false);
+    await_ready(h);
+    for (int i = 0; i < 4; i++)
+        await_log(h, "helper.start-failed", "role=analyst", line);
+    kill(h->pid, SIGTERM);
+    assert_int_equal(await_end(h), 0);
+}
+
 static void nothing_runs_after_the_supervisor_was_killed(void **state) {
     house *h = *state;
     char line[1024];
@@ -388,6 +401,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(each_helper_that_is_killed_comes_back_and_the_hub_stays, build,
                                         clear),
         cmocka_unit_test_setup_teardown(a_hub_that_is_killed_comes_back_with_all_its_helpers, build, clear),
+        cmocka_unit_test_setup_teardown(
+            a_helper_that_is_not_there_is_tried_again_later_each_time_and_the_hub_serves, build, clear),
         cmocka_unit_test_setup_teardown(nothing_runs_after_the_supervisor_was_killed, build, clear),
         cmocka_unit_test_setup_teardown(a_hub_that_does_not_drain_is_killed_in_bounded_time, build, clear),
         cmocka_unit_test_setup_teardown(a_hub_that_cannot_start_even_once_ends_the_supervisor, build,
