@@ -13,8 +13,7 @@ static atomic_int opened, closed, timers, parcels;
 /* Bytes to send back; commands are single bytes: see take. */
 typedef struct {
     uint8_t *at;
-    size_t len, sent;
-    bool moved;
+    size_t len, cap, sent;
 } echo;
 
 static void on_open(porch_conn *c) {
@@ -32,8 +31,11 @@ static echo *state_of(porch_conn *c) {
 }
 
 static void append(echo *e, const uint8_t *at, size_t len) {
-    e->at = realloc(e->at, e->len + len + 1);
-    if (e->at == NULL) abort();
+    if (e->cap - e->len < len) {
+        e->cap = 2 * e->cap + len + 1000;
+        e->at = realloc(e->at, e->cap);
+        if (e->at == NULL) abort();
+    }
     memcpy(e->at + e->len, at, len);
     e->len += len;
 }
