@@ -12,9 +12,9 @@
 #include "base/cursor.h"
 
 #define PORCH_ANALYST_IPC_VERSION     1
-#define PORCH_ANALYST_MESSAGE_MAX     (112u * 1024u)
-#define PORCH_ANALYST_PICTURE_MAX     (96u * 1024u)
-#define PORCH_ANALYST_INDEX_PIECE_MAX (64u * 1024u)
+#define PORCH_ANALYST_MESSAGE_MAX     114688u /* 112 KiB */
+#define PORCH_ANALYST_PICTURE_MAX     98304u  /* 96 KiB */
+#define PORCH_ANALYST_INDEX_PIECE_MAX 65536u
 #define PORCH_ANALYST_PEOPLE_MAX      16u
 
 typedef enum {

@@ -43,7 +43,9 @@ static const porch_analyst_start LIMITS = {.width_most = 1920,
 static int setup(void **state) {
     process *p = calloc(1, sizeof *p);
     int pair[2];
-    if (p == NULL || porch_channel_pair(pair, NULL) != PORCH_OK) return -1;
+    if (p == NULL) return -1;
+    *state = p;
+    if (porch_channel_pair(pair, NULL) != PORCH_OK) return -1;
     p->pid = fork();
     if (p->pid == 0) {
         (void)close(pair[0]);
@@ -52,7 +54,6 @@ static int setup(void **state) {
     (void)close(pair[1]);
     if (porch_analyst_client_new(&p->client, NULL) != PORCH_OK) return -1;
     porch_analyst_client_attach(p->client, pair[0]);
-    *state = p;
     return 0;
 }
 
@@ -178,6 +179,7 @@ static void a_clip_is_watched_while_it_arrives(void **state) {
         note(&h, &m);
     }
     have(clip, (uint64_t)c.len, true);
+    free(h.index);
     h = hear(clip);
     assert_int_equal(h.end.result, PORCH_OK);
     assert_int_equal(h.end.frames, 40);
@@ -194,6 +196,7 @@ static void garbage_is_refused_as_such_and_harms_nobody(void **state) {
     assert_false(h.died);
     assert_int_equal(h.end.result, PORCH_ERR_MEDIA);
     assert_true(strlen(h.end.why) > 0);
+    free(h.index);
     testing_clip c = good_clip();
     h = analyse(*state, LIMITS, c.at, (size_t)c.len);
     assert_int_equal(h.end.result, PORCH_OK);
@@ -241,6 +244,7 @@ static void a_picture_or_a_clip_too_large_is_refused(void **state) {
     limits.width_most = 319;
     heard h = analyse(*state, limits, c.at, (size_t)c.len);
     assert_int_equal(h.end.result, PORCH_ERR_LIMIT);
+    free(h.index);
     limits = LIMITS;
     limits.frames_most = 39;
     h = analyse(*state, limits, c.at, (size_t)c.len);
@@ -257,6 +261,7 @@ static void a_child_that_uses_up_its_time_ends_and_the_next_clip_is_watched(void
     have(clip, 100, false); /* and then nothing more: its own alarm ends it */
     heard h = hear(clip);
     assert_true(h.died);
+    free(h.index);
     h = analyse(*state, LIMITS, c.at, (size_t)c.len);
     assert_int_equal(h.end.result, PORCH_OK);
     free(h.index);
@@ -267,7 +272,7 @@ static void the_hub_may_cancel_at_any_time(void **state) {
     testing_clip c = good_clip();
     for (int n = 0; n < 20; n++) { /* more than may live at once: each must be gone for the next to start */
         int clip = begin(*state, LIMITS, c.at, (size_t)c.len);
-        have(clip, (uint64_t)(c.len / 20 * n), false);
+        have(clip, (uint64_t)c.len / 20 * (uint64_t)n, false);
         (void)close(clip);
     }
     heard h;

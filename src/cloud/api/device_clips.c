@@ -86,28 +86,28 @@ static porch_err wrong_header(porch_why *why, const char *name, const char *form
 }
 
 static porch_err read_complete(porch_http_exchange *x, bool *ret, porch_why *why) {
-    porch_bytes v;
+    porch_bytes v = {NULL, 0};
     PORCH_TRY(header(x, PORCH_UPLOAD_COMPLETE_HEADER, &v, why));
     if (porch_upload_complete_parse(v, ret) == PORCH_OK) return PORCH_OK;
     return wrong_header(why, PORCH_UPLOAD_COMPLETE_HEADER, "?0 or ?1");
 }
 
 static porch_err read_offset(porch_http_exchange *x, uint64_t *ret, porch_why *why) {
-    porch_bytes v;
+    porch_bytes v = {NULL, 0};
     PORCH_TRY(header(x, PORCH_UPLOAD_OFFSET_HEADER, &v, why));
     if (porch_upload_offset_parse(v, ret) == PORCH_OK) return PORCH_OK;
     return wrong_header(why, PORCH_UPLOAD_OFFSET_HEADER, "123");
 }
 
 static porch_err read_digest(porch_http_exchange *x, uint8_t ret[32], porch_why *why) {
-    porch_bytes v;
+    porch_bytes v = {NULL, 0};
     PORCH_TRY(header(x, PORCH_UPLOAD_DIGEST_HEADER, &v, why));
     if (porch_upload_digest_parse(v, ret) == PORCH_OK) return PORCH_OK;
     return wrong_header(why, PORCH_UPLOAD_DIGEST_HEADER, "sha-256=:BASE64:");
 }
 
 static porch_err read_event(porch_http_exchange *x, porch_id *ret, porch_why *why) {
-    porch_bytes v;
+    porch_bytes v = {NULL, 0};
     PORCH_TRY(header(x, PORCH_UPLOAD_EVENT_HEADER, &v, why));
     if (porch_upload_event_parse(v, ret) == PORCH_OK) return PORCH_OK;
     return wrong_header(why, PORCH_UPLOAD_EVENT_HEADER, "an id: a-z, 0-9 and -, at most 64");

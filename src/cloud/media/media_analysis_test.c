@@ -155,7 +155,7 @@ static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UI
 /* Looks at the row until it is what the scheduler's thread is about to make it. */
 static porch_media_clip_info await_analysis(media_lab *m, const char *clip,
                                             porch_media_analysis_state state) {
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     for (;;) {
         assert_int_equal(porch_media_clip_get(m->media, clip, &info, NULL), PORCH_OK);
         if (info.analysis == state) return info;

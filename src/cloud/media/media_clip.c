@@ -29,7 +29,7 @@ void porch_media_clip_delete_files(const porch_media *m, const char *clip) {
 
 porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, porch_media_clip **ret,
                                 porch_why *why) {
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     char path[PATH_MAX];
     uint8_t key[32];
     PORCH_TRY(porch_media_clip_get(m, clip, &info, why));

@@ -305,6 +305,7 @@ static porch_err one_event(porch_db *db, void *ctx, porch_why *why) {
 }
 
 porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_event *ret, porch_why *why) {
+    memset(ret, 0, sizeof *ret);
     one_row o = {uid, ret, NULL};
     return porch_store_read(m->config.store, one_event, &o, why);
 }
@@ -325,6 +326,7 @@ static porch_err one_clip(porch_db *db, void *ctx, porch_why *why) {
 
 porch_err porch_media_clip_get(porch_media *m, const char *clip, porch_media_clip_info *ret,
                                porch_why *why) {
+    memset(ret, 0, sizeof *ret);
     one_row o = {clip, NULL, ret};
     return porch_store_read(m->config.store, one_clip, &o, why);
 }

@@ -64,7 +64,7 @@ void porch_media_job_remove(media_analysis *a, media_feed *job) {
     media_feed **at = &a->jobs;
     while (*at != NULL && *at != job)
         at = &(*at)->next;
-    if (*at == job) *at = job->next;
+    if (*at != NULL) *at = (*at)->next;
     job_free(job);
 }
 

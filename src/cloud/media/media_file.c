@@ -81,12 +81,14 @@ porch_err porch_media_header_write(porch_buf *out, const porch_media_header *hea
 
 static porch_err disk(porch_why *why, const porch_media_file *f, const char *call) {
     porch_err e = errno == ENOSPC || errno == EDQUOT ? PORCH_ERR_FULL : PORCH_ERR_IO;
-    return porch_fail(why, e, "%s %.120s: %s", call, f->path, strerror(errno));
+    (void)porch_fail(why, e, "%s %.120s: %s", call, f->path, strerror(errno));
+    return e;
 }
 
 static porch_err changed(porch_why *why, const porch_media_file *f) {
-    return porch_fail(why, PORCH_ERR_SIGNATURE,
-                      "%.150s is not what was stored: it was changed, cut or renamed", f->path);
+    (void)porch_fail(why, PORCH_ERR_SIGNATURE,
+                     "%.150s is not what was stored: it was changed, cut or renamed", f->path);
+    return PORCH_ERR_SIGNATURE;
 }
 
 static porch_err write_at(porch_media_file *f, porch_bytes b, uint64_t offset, porch_why *why) {
@@ -162,13 +164,14 @@ static porch_err unseal(porch_media_file *f, uint64_t chunk, place where, porch_
 static porch_err file_new(const char *path, int flags, const uint8_t key[32], porch_media_file **ret,
                           porch_why *why) {
     porch_media_file *f = calloc(1, sizeof *f);
-    if (f == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a clip");
+    if (f == NULL) return PORCH_ERR_NO_SPACE;
     f->loaded = UINT64_MAX;
     (void)snprintf(f->path, sizeof f->path, "%s", path);
     f->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (f->fd < 0) {
-        porch_err e = errno == ENOENT ? porch_fail(why, PORCH_ERR_NOT_FOUND, "%.150s is not there", path)
-                                      : disk(why, f, "open");
+        porch_err e = errno == ENOENT ? PORCH_ERR_NOT_FOUND : PORCH_ERR_IO;
+        if (errno == ENOSPC || errno == EDQUOT) e = PORCH_ERR_FULL;
+        (void)porch_fail(why, e, "open %.150s: %s", path, strerror(errno));
         free(f);
         return e;
     }
@@ -253,7 +256,7 @@ static void load_tail(porch_media_file *f) {
 
 static porch_err resume(porch_media_file *f, const char *id, void (*fn)(porch_bytes plain, void *ctx),
                         void *ctx, porch_why *why) {
-    uint64_t body;
+    uint64_t body = 0;
     PORCH_TRY(load_header(f, PORCH_MEDIA_FILE_ORIGINAL, id, why));
     PORCH_TRY(body_bytes(f, &body, why));
     for (uint64_t whole = body / STRIDE; f->chunks < whole; f->chunks++) {
@@ -368,7 +371,7 @@ void porch_media_file_drop_tail(const char *path) {
 
 static porch_err open_finished(porch_media_file *f, porch_media_file_kind kind, const char *id,
                                porch_why *why) {
-    uint64_t body;
+    uint64_t body = 0;
     PORCH_TRY(load_header(f, kind, id, why));
     PORCH_TRY(body_bytes(f, &body, why));
     f->chunks = body / STRIDE;

@@ -65,7 +65,7 @@ static void a_finished_clip_leaves_no_tail_behind(void **state) {
 static void without_an_analyst_clips_are_kept_all_the_same(void **state) {
     media_lab *m = *state;
     char clip[PORCH_MEDIA_UID];
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     porch_media_analysis_counts counts;
     assert_int_equal(porch_media_start(m->media, &m->why), PORCH_OK);
     send_whole(m, "e1", clip);
@@ -79,7 +79,7 @@ static void without_an_analyst_clips_are_kept_all_the_same(void **state) {
 static void old_clips_and_forgotten_uploads_are_swept(void **state) {
     media_lab *m = *state;
     char old[PORCH_MEDIA_UID], unfinished[PORCH_MEDIA_UID];
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     m->lab.settings.media_keep_days = 1;
     m->lab.settings.media_household_bytes = LENGTH;
     send_whole(m, "e1", old);

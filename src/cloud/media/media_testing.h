@@ -88,13 +88,14 @@ static inline void media_lab_close(media_lab *m) {
 static inline int media_lab_setup(void **state) {
     media_lab *m = calloc(1, sizeof *m);
     int pair[2];
-    if (m == NULL || porch_channel_pair(pair, NULL) != PORCH_OK) return -1;
+    if (m == NULL) return -1;
+    *state = m;
+    if (porch_channel_pair(pair, NULL) != PORCH_OK) return -1;
     store_lab_make(&m->lab);
     m->signer_fd = pair[1];
     m->signer = porch_signer_client_new();
     porch_signer_client_attach(m->signer, pair[0]);
     if (pthread_create(&m->signer_thread, NULL, media_lab_signer, m) != 0) return -1;
-    *state = m;
     return 0;
 }
 

@@ -266,7 +266,7 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
                             porch_why *why) {
     media_uploads *all = m->uploads;
     porch_media_upload *u = calloc(1, sizeof *u), *old = NULL;
-    if (u == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
+    if (u == NULL) return PORCH_ERR_NO_SPACE;
     u->media = m;
     u->refs = 1;
     (void)pthread_mutex_init(&u->lock, NULL);
@@ -288,7 +288,8 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
     if (p == NULL) { /* it was completed or given up since the row was read */
         (void)pthread_mutex_unlock(&u->lock);
         free_upload(u);
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "the clip is no longer being uploaded");
+        (void)porch_fail(why, PORCH_ERR_NOT_FOUND, "the clip is no longer being uploaded");
+        return PORCH_ERR_NOT_FOUND;
     }
     if (old != NULL) {
         (void)pthread_mutex_lock(&old->lock);
@@ -337,7 +338,7 @@ static void set_bytes(porch_media_upload *u) {
 
 porch_err porch_media_upload_open(porch_media *m, const char *device, const char *clip, uint64_t offset,
                                   porch_media_upload **ret, uint64_t *at, porch_why *why) {
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     porch_media_upload *u = NULL;
     PORCH_TRY(row_of(m, device, clip, &info, why));
     if (info.state == PORCH_MEDIA_CLIP_COMPLETE) {
@@ -367,7 +368,7 @@ porch_err porch_media_upload_open(porch_media *m, const char *device, const char
 
 porch_err porch_media_upload_status(porch_media *m, const char *device, const char *clip,
                                     porch_media_upload_info *ret, porch_why *why) {
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     PORCH_TRY(row_of(m, device, clip, &info, why));
     ret->most_bytes = m->config.settings->media_clip_bytes;
     ret->complete = info.state == PORCH_MEDIA_CLIP_COMPLETE;

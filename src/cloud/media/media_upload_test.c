@@ -93,7 +93,7 @@ static void a_clip_in_pieces_over_restarts_is_whole_in_the_end(void **state) {
     assert_int_equal(got, 2000);
     assert_memory_equal(back, clip_bytes + 65000, 2000);
     porch_media_clip_close(c);
-    porch_media_clip_info info;
+    porch_media_clip_info info = {0};
     assert_int_equal(porch_media_clip_get(m->media, clip, &info, NULL), PORCH_OK);
     assert_int_equal(info.state, PORCH_MEDIA_CLIP_COMPLETE);
     assert_memory_equal(info.sha256, digest, 32);
@@ -187,7 +187,7 @@ static void a_households_quota_counts_all_its_clips_and_nobody_elses(void **stat
     media_lab *m = *state;
     char clip[PORCH_MEDIA_UID], more[PORCH_MEDIA_UID];
     bool made;
-    m->lab.settings.media_household_bytes = 2 * LENGTH;
+    m->lab.settings.media_household_bytes = 2ull * LENGTH;
     send_whole(m, "e1", clip);
     reopen(m); /* the sums survive */
     begin(m, "front", "e2", clip);
