@@ -1,0 +1,673 @@
+/* The people's handlers, with the exchange and the rooms below played here: which answer goes with which
+ * outcome, and that another household gets nothing. */
+#include "cloud/api/api_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cloud/accounts/accounts_login.h"
+#include "cloud/accounts/accounts_password.h"
+#include "cloud/accounts/accounts_setup.h"
+#include "cloud/media/media_clip.h"
+#include "os/clock.h"
+
+/* ---- the exchange ---- */
+
+struct porch_http_exchange {
+    porch_api *api;
+    const char *body, *id, *query_name, *query_value;
+    const char *header_name, *header_value;
+    const char *type;
+    int status;
+    char slug[32];
+    char headers[1024]; /* "Name: value\n" each */
+    char text[8192];
+    size_t len;
+};
+
+static porch_peer peer = {.address = "192.0.2.7"};
+
+void *porch_http_route_ctx(const porch_http_exchange *x) {
+    return x->api;
+}
+const porch_peer *porch_http_peer(const porch_http_exchange *x) {
+    (void)x;
+    return &peer;
+}
+const char *porch_http_path(const porch_http_exchange *x) {
+    (void)x;
+    return "/";
+}
+const char *porch_http_param(const porch_http_exchange *x, const char *name) {
+    return strcmp(name, "id") == 0 && x->id != NULL ? x->id : "";
+}
+porch_err porch_http_query(const porch_http_exchange *x, const char *name, char *out, size_t cap) {
+    if (x->query_name == NULL || strcmp(name, x->query_name) != 0) {
+        out[0] = '\0';
+        return PORCH_ERR_NOT_FOUND;
+    }
+    return snprintf(out, cap, "%s", x->query_value) < (int)cap ? PORCH_OK : PORCH_ERR_NO_SPACE;
+}
+const char *porch_http_header(const porch_http_exchange *x, const char *name) {
+    if (strcmp(name, "Content-Type") == 0) return x->type;
+    return x->header_name != NULL && strcmp(name, x->header_name) == 0 ? x->header_value : NULL;
+}
+porch_bytes porch_http_cookie(const porch_http_exchange *x, const char *name) {
+    (void)x;
+    assert_string_equal(name, "__Host-porchlight");
+    return PORCH_LIT("token");
+}
+porch_bytes porch_http_body(const porch_http_exchange *x) {
+    return porch_bytes_of(x->body);
+}
+porch_err porch_http_reply_header(porch_http_exchange *x, const char *name, const char *value) {
+    size_t len = strlen(x->headers);
+    (void)snprintf(x->headers + len, sizeof x->headers - len, "%s: %s\n", name, value);
+    return PORCH_OK;
+}
+porch_err porch_http_reply(porch_http_exchange *x, int status, const char *type, porch_bytes body) {
+    assert_int_equal(x->status, 0);
+    x->status = status;
+    x->type = type;
+    assert_true(body.len < sizeof x->text);
+    if (body.len > 0) memcpy(x->text, body.at, body.len);
+    x->len = body.len;
+    return PORCH_OK;
+}
+porch_err porch_http_problem(porch_http_exchange *x, int status, const char *slug, const char *detail) {
+    assert_int_equal(x->status, 0);
+    assert_true(detail[0] != '\0');
+    x->status = status;
+    (void)snprintf(x->slug, sizeof x->slug, "%s", slug);
+    return PORCH_OK;
+}
+porch_err porch_http_reply_source(porch_http_exchange *x, int status, const char *type, uint64_t length,
+                                  porch_http_read_fn read_fn, void (*free_fn)(void *ctx), void *ctx) {
+    assert_int_equal(x->status, 0);
+    x->status = status;
+    x->type = type;
+    while (x->len < length) {
+        size_t got = 0;
+        size_t want = length - x->len < 3 ? (size_t)(length - x->len) : 3;
+        assert_int_equal(read_fn(ctx, x->len, (uint8_t *)x->text + x->len, want, &got), PORCH_OK);
+        x->len += got;
+    }
+    free_fn(ctx);
+    return PORCH_OK;
+}
+
+/* ---- the rooms ---- */
+
+static porch_err outcome;
+static uint32_t outcome_retry_s;
+static bool signed_in;
+static unsigned ended, zones_set, events_there;
+static porch_media_event the_event;
+static porch_media_clip_info the_clip;
+static bool opened_indexed;
+static unsigned clips_open;
+static porch_media_event_query last_query;
+static const char CLIP_BYTES[] = "0123456789";
+
+static porch_person robin(void) {
+    return (porch_person){.name = "robin", .role = "owner", .household = "home"};
+}
+porch_err porch_user_session_find(porch_accounts *a, porch_bytes token, uint64_t now_ms,
+                                  porch_user_session *ret, porch_why *why) {
+    (void)a;
+    (void)token;
+    (void)now_ms;
+    if (!signed_in) return porch_fail(why, PORCH_ERR_AUTH, "nobody is signed in; sign in");
+    *ret = (porch_user_session){.person = robin()};
+    return PORCH_OK;
+}
+porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *s, uint64_t now_ms,
+                                 porch_why *why) {
+    (void)a;
+    (void)s;
+    (void)now_ms;
+    (void)why;
+    ended++;
+    return outcome;
+}
+porch_err porch_login(porch_accounts *a, const porch_login_request *request, uint64_t now_ms,
+                      porch_person *ret, char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
+                      porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_true(porch_bytes_eq_text(request->name, "robin"));
+    assert_string_equal(request->address, "192.0.2.7");
+    *retry_after_s = outcome_retry_s;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *ret = robin();
+    (void)snprintf(session, PORCH_SESSION_TOKEN_TEXT, "fresh-token");
+    return PORCH_OK;
+}
+porch_err porch_setup_begin(porch_accounts *a, const porch_setup_request *request, uint64_t now_ms,
+                            porch_setup_offer *ret, uint32_t *retry_after_s, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_true(request->token.len > 0);
+    *retry_after_s = outcome_retry_s;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *ret = (porch_setup_offer){
+        .totp_uri = strdup("otpauth://x"), .totp_secret = "SECRET", .qr_svg = strdup("<svg/>")};
+    return PORCH_OK;
+}
+void porch_setup_offer_free(porch_setup_offer *offer) {
+    free(offer->totp_uri);
+    free(offer->qr_svg);
+}
+porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *code, const char *address,
+                              uint64_t now_ms, porch_setup_done *ret, uint32_t *retry_after_s,
+                              porch_why *why) {
+    (void)a;
+    (void)token;
+    (void)code;
+    (void)address;
+    (void)now_ms;
+    *retry_after_s = outcome_retry_s;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *ret = (porch_setup_done){.person = robin(), .session = "fresh-token", .timezone = "Europe/Berlin"};
+    return PORCH_OK;
+}
+porch_err porch_accounts_password_check(porch_accounts *a, porch_bytes password, porch_bytes name,
+                                        porch_password_verdict *ret, porch_why *why) {
+    (void)a;
+    return outcome == PORCH_OK ? porch_password_judge(password, name, ret, why) : outcome;
+}
+porch_err porch_registry_household_get(porch_registry *r, const char *id, porch_registry_household *ret) {
+    (void)r;
+    if (strcmp(id, "home") != 0) return PORCH_ERR_NOT_FOUND;
+    *ret = (porch_registry_household){.id = "home", .name = "Home", .timezone = "Europe/Berlin"};
+    return PORCH_OK;
+}
+porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *timezone,
+                                                const char *who, porch_why *why) {
+    (void)r;
+    (void)why;
+    assert_string_equal(id, "home");
+    assert_string_equal(timezone, "Europe/Berlin");
+    assert_string_equal(who, "user:robin");
+    zones_set++;
+    return PORCH_OK;
+}
+void porch_registry_devices(porch_registry *r, const char *household,
+                            bool (*fn)(const porch_registry_device *, void *), void *ctx) {
+    (void)r;
+    assert_string_equal(household, "home");
+    const porch_registry_device devices[] = {
+        {.id = "a",
+         .product = "camera",
+         .household = "home",
+         .online = true,
+         .certificate_ends_ms = porch_clock_ms() + 60000},
+        {.id = "b", .product = "camera", .household = "home", .certificate_ends_ms = 1},
+        {.id = "c", .product = "camera", .household = "home", .revoked_ms = 5, .certificate_ends_ms = 1},
+    };
+    for (size_t i = 0; i < 3; i++)
+        if (!fn(&devices[i], ctx)) return;
+}
+porch_err porch_media_events(porch_media *m, const porch_media_event_query *q,
+                             void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
+                             porch_why *why) {
+    (void)m;
+    (void)why;
+    last_query = *q;
+    uint64_t seq = q->before_seq != 0 ? q->before_seq - 1 : events_there;
+    for (uint32_t i = 0; i < q->limit && seq > 0; i++, seq--) {
+        the_event.seq = seq;
+        fn(&the_event, ctx);
+    }
+    return PORCH_OK;
+}
+porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_event *ret, porch_why *why) {
+    (void)m;
+    (void)why;
+    if (strcmp(uid, the_event.uid) != 0) return PORCH_ERR_NOT_FOUND;
+    *ret = the_event;
+    return PORCH_OK;
+}
+porch_err porch_media_thumbnail(porch_media *m, const char *uid, const char *household, uint8_t **ret,
+                                size_t *len, porch_why *why) {
+    (void)m;
+    (void)uid;
+    (void)why;
+    assert_string_equal(household, "home");
+    if (outcome != PORCH_OK) return outcome;
+    *ret = (uint8_t *)strdup("JPEG");
+    *len = 4;
+    return PORCH_OK;
+}
+porch_err porch_media_picture(porch_media *m, const char *uid, const char *household, uint8_t **ret,
+                              size_t *len, porch_why *why) {
+    return porch_media_thumbnail(m, uid, household, ret, len, why);
+}
+porch_err porch_media_clip_get(porch_media *m, const char *clip, porch_media_clip_info *ret,
+                               porch_why *why) {
+    (void)m;
+    (void)why;
+    if (strcmp(clip, the_clip.id) != 0) return PORCH_ERR_NOT_FOUND;
+    *ret = the_clip;
+    return PORCH_OK;
+}
+porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, porch_media_clip **ret,
+                                porch_why *why) {
+    (void)m;
+    (void)clip;
+    (void)why;
+    opened_indexed = indexed;
+    if (outcome != PORCH_OK) return outcome;
+    clips_open++;
+    *ret = (porch_media_clip *)&clips_open;
+    return PORCH_OK;
+}
+uint64_t porch_media_clip_bytes(const porch_media_clip *c) {
+    (void)c;
+    return sizeof CLIP_BYTES - 1;
+}
+porch_err porch_media_clip_read(porch_media_clip *c, uint64_t offset, uint8_t *at, size_t cap, size_t *got,
+                                porch_why *why) {
+    (void)c;
+    (void)why;
+    *got = cap;
+    memcpy(at, CLIP_BYTES + offset, cap);
+    return PORCH_OK;
+}
+void porch_media_clip_close(porch_media_clip *c) {
+    (void)c;
+    clips_open--;
+}
+static porch_err store_state;
+void porch_store_count(const porch_store *s, porch_store_counts *ret) {
+    (void)s;
+    *ret = (porch_store_counts){.state = store_state};
+}
+
+/* ---- asking ---- */
+
+static porch_settings settings;
+static porch_api api = {.settings = &settings};
+static struct porch_http_exchange x;
+
+static int reset(void **state) {
+    (void)state;
+    porch_settings_default(&settings);
+    x = (struct porch_http_exchange){.api = &api, .type = "application/json", .body = ""};
+    outcome = PORCH_OK;
+    outcome_retry_s = 0;
+    signed_in = true;
+    ended = zones_set = events_there = clips_open = 0;
+    store_state = PORCH_OK;
+    the_event = (porch_media_event){
+        .uid = "e1", .owner = {"cam", "camera", "home"}, .kind = "motion", .at_ms = 5, .score = 0.25};
+    the_clip = (porch_media_clip_info){.id = "c1",
+                                       .event = "e1",
+                                       .owner = {"cam", "camera", "home"},
+                                       .state = PORCH_MEDIA_CLIP_COMPLETE,
+                                       .bytes = 10};
+    return 0;
+}
+
+static void ask(porch_http_handler handler) {
+    porch_api *keep = x.api;
+    x.status = 0;
+    x.slug[0] = x.headers[0] = '\0';
+    x.len = 0;
+    memset(x.text, 0, sizeof x.text);
+    x.api = keep;
+    handler(&x);
+    assert_int_not_equal(x.status, 0);
+}
+
+static void expect(porch_http_handler handler, int status, const char *slug) {
+    ask(handler);
+    assert_int_equal(x.status, status);
+    if (slug != NULL) assert_string_equal(x.slug, slug);
+}
+
+static void has_header(const char *line) {
+    if (strstr(x.headers, line) == NULL) fail_msg("no '%s' in:\n%s", line, x.headers);
+}
+
+/* ---- signing in ---- */
+
+#define LOGIN "{\"name\":\"robin\",\"password\":\"p\",\"code\":\"123456\"}"
+
+static void a_good_login_sets_the_cookie_and_tells_who_it_is(void **state) {
+    (void)state;
+    x.body = LOGIN;
+    expect(porch_api_login, 200, NULL);
+    has_header(
+        "Set-Cookie: __Host-porchlight=fresh-token; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=");
+    has_header("Cache-Control: no-store");
+    assert_null(strstr(x.headers, "Domain"));
+    assert_string_equal(
+        x.text,
+        "{\"user\":{\"name\":\"robin\",\"role\":\"owner\",\"household\":\"home\",\"household_name\":"
+        "\"Home\",\"timezone\":\"Europe/Berlin\"}}");
+}
+
+typedef struct {
+    porch_err e;
+    int status;
+    const char *slug;
+} row;
+
+static void every_outcome_of_a_login_has_its_answer_and_no_cookie(void **state) {
+    (void)state;
+    static const row rows[] = {
+        {PORCH_ERR_AUTH, 401, "login"}, {PORCH_ERR_LIMIT, 429, "throttled"},
+        {PORCH_ERR_BUSY, 503, "busy"},  {PORCH_ERR_CHILD, 503, "helper-away"},
+        {PORCH_ERR_FULL, 507, "full"},  {PORCH_ERR_DATABASE, 500, "internal"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json; charset=utf-8";
+        x.body = LOGIN;
+        outcome = rows[i].e;
+        outcome_retry_s = rows[i].status == 429 ? 17 : 0;
+        expect(porch_api_login, rows[i].status, rows[i].slug);
+        assert_null(strstr(x.headers, "Set-Cookie"));
+        if (rows[i].status == 429) has_header("Retry-After: 17");
+        if (rows[i].status == 503) has_header("Retry-After: 2");
+    }
+}
+
+static void a_body_that_is_no_json_object_of_the_route_is_refused(void **state) {
+    (void)state;
+    x.body = "{\"name\":\"robin\"}";
+    expect(porch_api_login, 400, "malformed");
+    x.body = LOGIN;
+    x.type = "text/plain";
+    expect(porch_api_login, 415, "content-type");
+    x.type = NULL;
+    expect(porch_api_login, 415, "content-type");
+    x.type = "application/jsonx";
+    expect(porch_api_login, 415, "content-type");
+}
+
+static void setting_up_offers_the_second_factor_and_names_what_is_wrong(void **state) {
+    (void)state;
+    static const row rows[] = {
+        {PORCH_ERR_AUTH, 401, "unauthenticated"}, {PORCH_ERR_EXPIRED, 410, "expired"},
+        {PORCH_ERR_USAGE, 422, "weak-password"},  {PORCH_ERR_MALFORMED, 400, "malformed"},
+        {PORCH_ERR_LIMIT, 429, "throttled"},      {PORCH_ERR_CHILD, 503, "helper-away"},
+    };
+    x.body = "{\"token\":\"t\",\"name\":\"robin\",\"password\":\"p\"}";
+    expect(porch_api_setup, 200, NULL);
+    assert_string_equal(x.text,
+                        "{\"totp_uri\":\"otpauth://x\",\"totp_secret\":\"SECRET\",\"qr_svg\":\"<svg/>\"}");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json";
+        outcome = rows[i].e;
+        expect(porch_api_setup, rows[i].status, rows[i].slug);
+    }
+}
+
+static void confirming_signs_in_and_keeps_the_time_zone(void **state) {
+    (void)state;
+    x.body = "{\"token\":\"t\",\"code\":\"123456\"}";
+    expect(porch_api_setup_confirm, 200, NULL);
+    has_header("Set-Cookie: __Host-porchlight=fresh-token;");
+    assert_int_equal(zones_set, 1);
+    static const row rows[] = {{PORCH_ERR_DENIED, 403, "wrong-code"},
+                               {PORCH_ERR_STATE, 409, "state"},
+                               {PORCH_ERR_AUTH, 401, "unauthenticated"},
+                               {PORCH_ERR_EXPIRED, 410, "expired"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json";
+        outcome = rows[i].e;
+        expect(porch_api_setup_confirm, rows[i].status, rows[i].slug);
+        assert_null(strstr(x.headers, "Set-Cookie"));
+    }
+    assert_int_equal(zones_set, 1);
+}
+
+static void signing_out_clears_the_cookie(void **state) {
+    (void)state;
+    expect(porch_api_logout, 204, NULL);
+    has_header("Set-Cookie: __Host-porchlight=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
+    assert_int_equal(ended, 1);
+}
+
+static void a_password_is_judged_with_tips(void **state) {
+    (void)state;
+    x.body = "{\"password\":\"short\",\"name\":\"robin\"}";
+    expect(porch_api_password_check, 200, NULL);
+    assert_non_null(strstr(x.text, "\"ok\":false"));
+    assert_non_null(strstr(x.text, "\"tips\":[\"Use at least 12 characters"));
+    x.type = "application/json";
+    outcome = PORCH_ERR_BUSY;
+    expect(porch_api_password_check, 503, "busy");
+}
+
+/* ---- reading ---- */
+
+static void nobody_reads_without_signing_in(void **state) {
+    (void)state;
+    static const porch_http_handler handlers[] = {porch_api_me,
+                                                  porch_api_events,
+                                                  porch_api_event_one,
+                                                  porch_api_event_thumbnail,
+                                                  porch_api_event_picture,
+                                                  porch_api_clip_bytes,
+                                                  porch_api_devices,
+                                                  porch_api_logout};
+    signed_in = false;
+    x.id = "e1";
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++)
+        expect(handlers[i], 401, "unauthenticated");
+    assert_int_equal(ended + clips_open, 0);
+}
+
+static void pages_follow_each_other_to_the_end(void **state) {
+    (void)state;
+    events_there = 5;
+    x.query_name = "limit";
+    x.query_value = "3";
+    expect(porch_api_events, 200, NULL);
+    assert_string_equal(last_query.household, "home");
+    assert_non_null(strstr(x.text, "\"next\":\"3\""));
+    x.query_name = "before";
+    x.query_value = "3";
+    expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.before_seq, 3);
+    assert_non_null(strstr(x.text, "\"next\":null"));
+    x.query_value = "0";
+    expect(porch_api_events, 200, NULL);
+    assert_non_null(strstr(x.text, "\"events\":[]"));
+    events_there = 0;
+    x.query_name = NULL;
+    expect(porch_api_events, 200, NULL);
+    assert_string_equal(x.text, "{\"events\":[],\"next\":null}");
+}
+
+static void queries_that_are_off_are_refused(void **state) {
+    (void)state;
+    static const char *const bad[][2] = {{"limit", "0"},
+                                         {"limit", "201"},
+                                         {"limit", "-1"},
+                                         {"limit", "x"},
+                                         {"limit", ""},
+                                         {"before", "x"},
+                                         {"before", "-1"},
+                                         {"device", "../x"},
+                                         {"device", "A"},
+                                         {"device", ""},
+                                         {"before", "9999999999999999999999"}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        x.query_name = bad[i][0];
+        x.query_value = bad[i][1];
+        expect(porch_api_events, 400, "malformed");
+    }
+}
+
+static void an_event_is_told_whole(void **state) {
+    (void)state;
+    x.id = "e1";
+    the_event.has_thumbnail = the_event.has_clip = the_event.has_person = the_event.has_picture = true;
+    the_event.clip = the_clip;
+    the_event.person_score = 1.5;
+    expect(porch_api_event_one, 200, NULL);
+    assert_string_equal(x.text, "{\"id\":\"e1\",\"device\":\"cam\",\"product\":\"camera\",\"kind\":"
+                                "\"motion\",\"at_ms\":5,\"received_at_ms\":0,"
+                                "\"score\":0.25,\"box\":[0.0,0.0,0.0,0.0],\"thumbnail\":\"/api/v1/events/"
+                                "e1/thumbnail\",\"clip\":{\"id\":"
+                                "\"c1\",\"state\":\"complete\",\"bytes\":10,\"sha256\":"
+                                "\"0000000000000000000000000000000000000000000000000000000000000000\","
+                                "\"url\":\"/api/v1/clips/c1\"},"
+                                "\"person\":{\"score\":1.5,\"box\":[0.0,0.0,0.0,0.0],\"at_ms\":0,"
+                                "\"picture\":\"/api/v1/events/e1/picture\"}}");
+    expect(porch_api_event_thumbnail, 200, NULL);
+    assert_string_equal(x.type, "image/jpeg");
+    assert_memory_equal(x.text, "JPEG", 4);
+    outcome = PORCH_ERR_NOT_FOUND;
+    expect(porch_api_event_picture, 404, "not-found");
+}
+
+static void another_households_things_are_refused(void **state) {
+    (void)state;
+    x.id = "e1";
+    (void)snprintf(the_event.owner.household, sizeof the_event.owner.household, "next-door");
+    expect(porch_api_event_one, 403, "household");
+    expect(porch_api_event_thumbnail, 403, "household");
+    expect(porch_api_event_picture, 403, "household");
+    x.id = "c1";
+    (void)snprintf(the_clip.owner.household, sizeof the_clip.owner.household, "next-door");
+    expect(porch_api_clip_bytes, 403, "household");
+    assert_int_equal(clips_open, 0);
+}
+
+static void what_is_not_there_is_not_found(void **state) {
+    (void)state;
+    static const char *const ids[] = {"e2", "", "../e1", "E1", "e1%00"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        x.id = ids[i];
+        expect(porch_api_event_one, 404, "not-found");
+        expect(porch_api_clip_bytes, 404, "not-found");
+    }
+    expect(porch_api_unknown, 404, "not-found");
+}
+
+/* ---- clips ---- */
+
+static void a_clip_is_given_whole_or_in_ranges_and_closed_again(void **state) {
+    (void)state;
+    x.id = "c1";
+    expect(porch_api_clip_bytes, 200, NULL);
+    assert_string_equal(x.text, CLIP_BYTES);
+    assert_string_equal(x.type, "video/mp4");
+    has_header("Accept-Ranges: bytes");
+    has_header("ETag: \"00000000");
+    x.header_name = "Range";
+    x.header_value = "bytes=2-5";
+    expect(porch_api_clip_bytes, 206, NULL);
+    assert_string_equal(x.text, "2345");
+    has_header("Content-Range: bytes 2-5/10");
+    x.header_value = "bytes=10-";
+    expect(porch_api_clip_bytes, 416, "range");
+    has_header("Content-Range: bytes */10");
+    assert_int_equal(clips_open, 0);
+}
+
+static void the_indexed_copy_is_given_unless_the_original_is_asked_for(void **state) {
+    (void)state;
+    x.id = "c1";
+    the_clip.indexed_bytes = 12;
+    expect(porch_api_clip_bytes, 200, NULL);
+    assert_true(opened_indexed);
+    has_header("-i\"");
+    x.query_name = "copy";
+    x.query_value = "original";
+    expect(porch_api_clip_bytes, 200, NULL);
+    assert_false(opened_indexed);
+    assert_null(strstr(x.headers, "-i\""));
+}
+
+static void a_player_that_has_it_is_told_so_and_a_stale_range_gets_the_whole(void **state) {
+    (void)state;
+    static const char etag[] = "\"0000000000000000000000000000000000000000000000000000000000000000\"";
+    x.id = "c1";
+    x.header_name = "If-None-Match";
+    x.header_value = etag;
+    expect(porch_api_clip_bytes, 304, NULL);
+    assert_int_equal(x.len, 0);
+    x.header_value = "\"other\"";
+    expect(porch_api_clip_bytes, 200, NULL);
+    assert_int_equal(clips_open, 0);
+}
+
+static void a_clip_that_is_recording_or_damaged_is_no_answer(void **state) {
+    (void)state;
+    x.id = "c1";
+    the_clip.state = PORCH_MEDIA_CLIP_RECORDING;
+    expect(porch_api_clip_bytes, 409, "recording");
+    the_clip.state = PORCH_MEDIA_CLIP_COMPLETE;
+    outcome = PORCH_ERR_SIGNATURE;
+    expect(porch_api_clip_bytes, 500, "internal");
+    assert_int_equal(clips_open, 0);
+}
+
+/* ---- the rest ---- */
+
+static void devices_are_active_expired_or_revoked(void **state) {
+    (void)state;
+    expect(porch_api_devices, 200, NULL);
+    assert_non_null(strstr(
+        x.text,
+        "\"id\":\"a\",\"product\":\"camera\",\"household\":\"home\",\"state\":\"active\",\"online\":true"));
+    assert_non_null(strstr(x.text, "\"id\":\"b\",\"product\":\"camera\",\"household\":\"home\",\"state\":"
+                                   "\"expired\",\"online\":false"));
+    assert_non_null(strstr(x.text, "\"state\":\"revoked\""));
+    assert_non_null(strstr(x.text, "\"last_seen_ms\":null"));
+}
+
+static void health_follows_the_store(void **state) {
+    (void)state;
+    expect(porch_api_health, 200, NULL);
+    assert_string_equal(x.text, "ok\n");
+    store_state = PORCH_ERR_FULL;
+    expect(porch_api_health, 503, NULL);
+}
+
+static void the_web_authority_is_offered_only_where_it_is_used(void **state) {
+    (void)state;
+    expect(porch_api_web_ca, 404, "not-found");
+    api.web_ca_pem = PORCH_LIT("PEM");
+    expect(porch_api_web_ca, 200, NULL);
+    assert_string_equal(x.text, "PEM");
+    api.web_ca_pem = (porch_bytes){NULL, 0};
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, reset)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(a_good_login_sets_the_cookie_and_tells_who_it_is),
+        TEST(every_outcome_of_a_login_has_its_answer_and_no_cookie),
+        TEST(a_body_that_is_no_json_object_of_the_route_is_refused),
+        TEST(setting_up_offers_the_second_factor_and_names_what_is_wrong),
+        TEST(confirming_signs_in_and_keeps_the_time_zone),
+        TEST(signing_out_clears_the_cookie),
+        TEST(a_password_is_judged_with_tips),
+        TEST(nobody_reads_without_signing_in),
+        TEST(pages_follow_each_other_to_the_end),
+        TEST(queries_that_are_off_are_refused),
+        TEST(an_event_is_told_whole),
+        TEST(another_households_things_are_refused),
+        TEST(what_is_not_there_is_not_found),
+        TEST(a_clip_is_given_whole_or_in_ranges_and_closed_again),
+        TEST(the_indexed_copy_is_given_unless_the_original_is_asked_for),
+        TEST(a_player_that_has_it_is_told_so_and_a_stale_range_gets_the_whole),
+        TEST(a_clip_that_is_recording_or_damaged_is_no_answer),
+        TEST(devices_are_active_expired_or_revoked),
+        TEST(health_follows_the_store),
+        TEST(the_web_authority_is_offered_only_where_it_is_used),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
