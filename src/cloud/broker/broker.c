@@ -169,7 +169,7 @@ static porch_taken on_disconnect(porch_session *s, const porch_mqtt_frame *frame
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
-    s->ending = true;
+    s->ending = s->said_goodbye = true;
     porch_conn_close(s->conn);
     return PORCH_TAKEN;
 }

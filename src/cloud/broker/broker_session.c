@@ -146,6 +146,7 @@ fail:
 void porch_session_end(porch_session *s) {
     porch_broker_shard *b = s->home;
     porch_topic_filter f;
+    bool by_hub = s->ending;
     s->conn = NULL;
     s->ending = true;
     unmap(s);
@@ -167,6 +168,13 @@ void porch_session_end(porch_session *s) {
     porch_broker_count(&b->counts.sessions, -1);
     if (s->entry.kind == PORCH_IDENTITY_DEVICE && !s->taken_over && b->broker->config.registry != NULL)
         porch_registry_seen(b->broker->config.registry, s->entry.name, false, porch_clock_ms());
+    if (porch_log_wants(PORCH_LOG_INFO) && porch_shard_may_log(b->shard))
+        porch_log(PORCH_LOG_INFO, "mqtt.closed", porch_identity_kind_text(s->entry.kind), s->entry.name,
+                  "client", s->client_id, "address", s->address, "by",
+                  s->said_goodbye ? "client"
+                  : by_hub        ? "hub"
+                                  : "network",
+                  NULL);
     s->next_dead = b->dead;
     b->dead = s;
 }

@@ -75,7 +75,7 @@ struct porch_session {
     const porch_access_policy *policy;
     porch_mqtt_version version;
     bool problem_info; /* reason strings are welcome */
-    bool ending, stalled, choked, taken_over;
+    bool ending, stalled, choked, taken_over, said_goodbye;
     char client_id[PORCH_BROKER_CLIENT_ID_BYTES];
     char address[64];
 
