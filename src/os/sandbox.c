@@ -222,8 +222,8 @@ static void allow_memory(filter *f) {
 static void allow_self_only(filter *f) {
     if (!SANITIZED)
         rule_if(f, SCMP_ACT_ALLOW, CALL(tgkill), when(0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
-    const int questions[] = {PR_SET_NAME,      PR_GET_NAME,     PR_GET_DUMPABLE, PR_SET_PDEATHSIG,
-                             PR_GET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_VMA};
+    const int questions[] = {PR_SET_NAME,      PR_GET_NAME,      PR_GET_DUMPABLE,
+                             PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_VMA};
     for (size_t i = 0; !SANITIZED && i < sizeof questions / sizeof questions[0]; i++)
         rule_if(f, SCMP_ACT_ALLOW, CALL(prctl), when(0, SCMP_CMP_EQ, (scmp_datum_t)questions[i], 0));
     if (!SANITIZED) rule_if(f, SCMP_ACT_ALLOW, CALL(prlimit64), when(0, SCMP_CMP_EQ, 0, 0));
