@@ -737,6 +737,73 @@ static void a_crowd_on_two_shards_hears_itself(void **state) {
     }
 }
 
+/* Valid packets with bytes changed, cut and doubled at random, as often as PORCH_TEST_STORM says. The hub
+ * may end such a connection as it likes; afterwards it serves as before. */
+static size_t some_packets(uint8_t *at, size_t cap, uint32_t *random) {
+    porch_buf b = {at, 0, cap};
+    uint8_t list[64];
+    porch_buf l = PORCH_BUF_OF(list);
+    porch_mqtt_subscription one = {.text = PORCH_LIT("d/cam/#"), .qos = 1};
+    bed_ok(porch_mqtt_subscription_put(&l, V5, &one), NULL);
+    for (int i = 0; i < 12; i++) {
+        *random = *random * 1664525u + 1013904223u;
+        uint16_t id = (uint16_t)(1 + (*random >> 24));
+        porch_mqtt_packet p;
+        memset(&p, 0, sizeof p);
+        switch ((*random >> 16) % 6) {
+        case 0:
+            p.type = PORCH_MQTT_PUBLISH;
+            p.publish = (porch_mqtt_publish){
+                {PORCH_LIT("d/cam/event/x")}, PORCH_LIT("{}"), id, 1, false, false, none};
+            break;
+        case 1:
+            p.type = PORCH_MQTT_PUBLISH;
+            p.publish = (porch_mqtt_publish){
+                {PORCH_LIT("d/cam/x")}, PORCH_LIT("payload"), 0, 0, false, false, none};
+            break;
+        case 2:
+            p.type = PORCH_MQTT_SUBSCRIBE;
+            p.subscribe = (porch_mqtt_subscribe){id, 1, porch_buf_bytes(&l), none};
+            break;
+        case 3:
+            p.type = PORCH_MQTT_PUBACK;
+            p.ack = (porch_mqtt_ack){PORCH_MQTT_PUBACK, id, 0, none};
+            break;
+        case 4:
+            p.type = PORCH_MQTT_PINGREQ;
+            break;
+        default:
+            p.type = PORCH_MQTT_PUBLISH;
+            p.publish = (porch_mqtt_publish){
+                {PORCH_LIT("d/bell/x")}, PORCH_LIT("refused"), id, 1, false, false, none};
+        }
+        bed_ok(porch_mqtt_packet_write(&b, V5, &p), NULL);
+    }
+    return b.len;
+}
+
+static void a_storm_of_broken_packets_leaves_the_hub_standing(void **state) {
+    (void)state;
+    const char *count = getenv("PORCH_TEST_STORM");
+    long rounds = count == NULL ? 60 : strtol(count, NULL, 10);
+    uint32_t random = 20;
+    for (long i = 0; i < rounds; i++) {
+        uint8_t text[2048];
+        bed_client *c = online(&cam, V5, "cam");
+        size_t len = some_packets(text, sizeof text, &random);
+        for (uint32_t k = 0; k <= random % 3; k++) {
+            random = random * 1664525u + 1013904223u;
+            text[(random >> 8) % len] ^= (uint8_t)(1u << (random >> 29));
+        }
+        if (random % 5 == 0) len = (random >> 8) % len;
+        (void)bed_send(c, (porch_bytes){text, len}); /* what is sent is taken before the end is seen */
+        bed_close(c);
+    }
+    bed_client *c = online(&cam, V5, "cam");
+    assert_int_equal(publish1(c, V5, "d/cam/event/x", "{}", 1), 0);
+    bed_close(c);
+}
+
 /* The last one: tear_down finds everything ended. */
 static void a_hub_that_goes_down_says_so(void **state) {
     (void)state;
@@ -768,6 +835,7 @@ int main(void) {
         cmocka_unit_test(more_subscriptions_than_the_limit_are_refused),
         cmocka_unit_test(a_packet_of_any_wrong_kind_ends_the_session_with_its_code),
         cmocka_unit_test(a_connection_between_two_shards_survives_the_move),
+        cmocka_unit_test(a_storm_of_broken_packets_leaves_the_hub_standing),
         cmocka_unit_test(a_crowd_on_two_shards_hears_itself),
         cmocka_unit_test(a_hub_that_goes_down_says_so),
     };

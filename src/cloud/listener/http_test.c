@@ -174,7 +174,8 @@ static int set_up(void **state) {
     porch_settings_default(&settings);
     settings.http_head_bytes = 4096;
     settings.http_stream_bytes = 100000;
-    settings.http_idle_ms = 60000;
+    settings.http_head_ms = 500;
+    settings.http_body_ms = 700;
     device_fd = bed_listen(&device_port);
     people_fd = bed_listen(&people_port);
     porch_tls_server *for_devices = bed_server(&ca, &server, PORCH_TLS_CLIENT_REQUEST, NULL);
@@ -478,6 +479,59 @@ static void a_stream_that_is_not_read_is_ended(void **state) {
     bed_close(c);
 }
 
+static void a_request_that_stops_coming_is_given_up(void **state) {
+    (void)state;
+    int before = atomic_load(&aborted);
+    size_t body, len;
+    bed_client *c = ON_PEOPLE();
+    assert_int_equal(ask(c, "GET /hello HTTP/1.1\r\nHost: lo", &body, &len), 408);
+    bed_close(c);
+    c = ON_PEOPLE();
+    assert_int_equal(ask(c, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nabc", &body, &len),
+                     408);
+    bed_close(c);
+    c = ON_PEOPLE();
+    send_text(c, "PATCH /sum HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\nabc");
+    assert_false(bed_more(c)); /* the handler has the body: it is told, the peer sees the end */
+    wait_for(&aborted, before + 1);
+    bed_close(c);
+}
+
+static void a_storm_of_broken_requests_leaves_the_hub_standing(void **state) {
+    (void)state;
+    static const char *const good[] = {
+        "GET /d/1?q=1 HTTP/1.1\r\n" HOST "Cookie: a=b\r\n\r\n",
+        "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "PATCH /sum HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nabcde",
+        "HEAD /pattern HTTP/1.1\r\n" HOST "\r\n",
+    };
+    const char *count = getenv("PORCH_TEST_STORM");
+    long rounds = count == NULL ? 60 : strtol(count, NULL, 10);
+    uint32_t random = 7;
+    size_t body, len;
+    for (long i = 0; i < rounds; i++) {
+        char text[1024] = "";
+        size_t used = 0;
+        for (int k = 0; k < 4; k++) {
+            random = random * 1664525u + 1013904223u;
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s", good[(random >> 16) % 4]);
+        }
+        for (uint32_t k = 0; k <= random % 3; k++) {
+            random = random * 1664525u + 1013904223u;
+            text[(random >> 8) % used] ^= (char)(1u << (random >> 29));
+        }
+        bed_client *c = ON_PEOPLE();
+        if (bed_send(c, (porch_bytes){(const uint8_t *)text, used}))
+            bed_send(c, PORCH_LIT("GET /hello HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"));
+        while (bed_more(c))
+            c->in_len = 0;
+        bed_close(c);
+    }
+    bed_client *c = ON_PEOPLE();
+    assert_int_equal(ask(c, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &body, &len), 200);
+    bed_close(c);
+}
+
 static void certificates_are_judged_with_a_reason(void **state) {
     (void)state;
     size_t body, len;
@@ -543,6 +597,8 @@ int main(void) {
         cmocka_unit_test(a_stream_carries_what_is_sent_until_it_is_closed),
         cmocka_unit_test(a_stream_whose_peer_leaves_is_closed),
         cmocka_unit_test(a_stream_that_is_not_read_is_ended),
+        cmocka_unit_test(a_request_that_stops_coming_is_given_up),
+        cmocka_unit_test(a_storm_of_broken_requests_leaves_the_hub_standing),
         cmocka_unit_test(certificates_are_judged_with_a_reason),
         cmocka_unit_test(a_foreign_authority_fails_the_handshake),
         cmocka_unit_test(plaintext_is_refused_with_an_alert_at_most),
