@@ -29,6 +29,7 @@ typedef struct {
     porch_analyst_agree agree;
     uint32_t frames, samples;
     uint32_t last_sample_ms;
+    uint32_t last_count;       /* how many the last look saw */
     bool told;                 /* PERSON went out */
     porch_analyst_person best; /* its picture looks into `picture` */
     bool best_is_new;          /* better than what was told */
@@ -118,12 +119,19 @@ static porch_err say_best(clip_work *c) {
     return say(c, &(porch_analyst_message){.type = PORCH_ANALYST_PERSON, .as.person = c->best});
 }
 
+/* The first look only teaches, and a sighting waits to be confirmed: in both cases the next look comes at
+ * half the time, for somebody waits for the news. */
+static uint32_t pause_ms(const clip_work *c) {
+    bool eager = !c->told && (c->samples <= 1 || c->last_count > 0);
+    return eager ? c->start->sample_ms / 2 : c->start->sample_ms;
+}
+
 static porch_err take_frame(clip_work *c, const AVFrame *frame, uint32_t at_ms) {
     if (c->frames++ == 0) {
         porch_analyst_message m = {.type = PORCH_ANALYST_FIRST_FRAME,
                                    .as.first_frame = {(uint32_t)frame->width, (uint32_t)frame->height}};
         PORCH_TRY(say(c, &m));
-    } else if (at_ms < c->last_sample_ms + c->start->sample_ms && at_ms >= c->last_sample_ms) {
+    } else if (at_ms < c->last_sample_ms + pause_ms(c) && at_ms >= c->last_sample_ms) {
         return PORCH_OK;
     }
     porch_analyst_grey grey;
@@ -134,6 +142,7 @@ static porch_err take_frame(clip_work *c, const AVFrame *frame, uint32_t at_ms) 
     PORCH_TRY(look(c, &grey, at_ms, &m.as.sample));
     c->samples++;
     c->last_sample_ms = at_ms;
+    c->last_count = m.as.sample.count;
     if (porch_analyst_agree_take(&c->agree, &m.as.sample, &seen, &agreeing)) {
         PORCH_TRY(keep_best(c, frame, &m.as.sample, seen, agreeing));
         if (!c->told) PORCH_TRY(say_best(c));
