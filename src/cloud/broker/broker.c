@@ -148,10 +148,8 @@ static porch_taken on_ping(porch_session *s, const porch_mqtt_frame *frame) {
     porch_buf b = PORCH_BUF_OF(text);
     if (porch_mqtt_ping_read(frame, &fault) != PORCH_OK) {
         porch_session_fault(s, frame, &fault);
-    } else if (porch_mqtt_pingresp_write(&b) == PORCH_OK && porch_conn_put(s->conn, porch_buf_bytes(&b)) &&
-               porch_conn_pending(s->conn) > PORCH_BROKER_CHOKE_BYTES) {
-        s->choked = true;
-        porch_conn_pause(s->conn);
+    } else if (porch_mqtt_pingresp_write(&b) == PORCH_OK) {
+        porch_session_put(s, porch_buf_bytes(&b));
     }
     return PORCH_TAKEN;
 }

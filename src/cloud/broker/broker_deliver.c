@@ -144,8 +144,8 @@ static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
         return;
     }
     if (over_quota(s, bytes)) {
-        porch_conn_flush(s->conn);
-        if (s->conn == NULL || s->ending) return;
+        porch_conn_flush(s->conn); /* which may find that the peer has gone: */
+        if (s->ending) return;
     }
     if (over_quota(s, bytes) || (s->queue_count == s->queue_cap && !widen_queue(s))) {
         too_slow(s, m, qos);
@@ -252,6 +252,25 @@ static bool make_window(porch_session *s) {
     uint16_t *slots = porch_pool_take(s->home->pool, porch_window_slots(s->window_most) * sizeof *slots);
     if (slots == NULL) return false;
     s->window = porch_window_of(slots, s->window_most);
+    return true;
+}
+
+/* The rest of a large message goes first: any other byte in between would be taken for a part of it. */
+static bool settle_big(porch_session *s) {
+    if (s->big == NULL) return true;
+    uint8_t *big = s->big;
+    s->big = NULL;
+    bool ok = porch_conn_put(s->conn, (porch_bytes){big + s->big_at, s->big_len - s->big_at});
+    porch_pool_give(s->home->pool, big);
+    return ok;
+}
+
+bool porch_session_put(porch_session *s, porch_bytes packet) {
+    if (!settle_big(s) || !porch_conn_put(s->conn, packet)) return false;
+    if (porch_conn_pending(s->conn) > PORCH_BROKER_CHOKE_BYTES) {
+        s->choked = true;
+        porch_conn_pause(s->conn);
+    }
     return true;
 }
 

@@ -45,14 +45,10 @@ void porch_session_send_acks(porch_session *s) {
     while (porch_acks_take(&s->acks, &ack)) {
         len += write_ack(s, &ack, text + len);
         if (len <= sizeof text - 5) continue;
-        if (!porch_conn_put(s->conn, (porch_bytes){text, len})) return;
+        if (!porch_session_put(s, (porch_bytes){text, len})) return;
         len = 0;
     }
-    if (len > 0 && !porch_conn_put(s->conn, (porch_bytes){text, len})) return;
-    if (porch_conn_pending(s->conn) > PORCH_BROKER_CHOKE_BYTES) {
-        s->choked = true;
-        porch_conn_pause(s->conn);
-    }
+    if (len > 0) porch_session_put(s, (porch_bytes){text, len});
 }
 
 static void acknowledge(porch_session *s, uint32_t place, uint8_t reason) {
@@ -131,7 +127,7 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
 /* Too fast: this message is taken, the next ones are read later. */
 static void hold_rate(porch_session *s, size_t bytes) {
     const porch_settings *set = &s->home->broker->settings;
-    if (set->broker_messages_s == 0 && set->broker_bytes_s == 0) return;
+    if (s->conn == NULL || s->ending || (set->broker_messages_s == 0 && set->broker_bytes_s == 0)) return;
     uint64_t now_us = porch_clock_mono_us();
     uint64_t a = porch_rate_take(&s->party->messages, 1, set->broker_messages_s, now_us);
     uint64_t b = porch_rate_take(&s->party->bytes, bytes, set->broker_bytes_s, now_us);
@@ -332,6 +328,6 @@ porch_taken porch_broker_on_publish(porch_session *s, const porch_mqtt_frame *fr
     if (taken == PORCH_STALL) return taken;
     porch_broker_count(&b->counts.messages_in, 1);
     porch_broker_count(&b->counts.bytes_in, (int64_t)frame->bytes);
-    if (s->conn != NULL && !s->ending) hold_rate(s, frame->bytes);
+    hold_rate(s, frame->bytes);
     return taken;
 }

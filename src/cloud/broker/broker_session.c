@@ -203,7 +203,7 @@ static void send_disconnect(porch_session *s, uint8_t reason, const char *what) 
         porch_mqtt_property_put_text(&r, PORCH_MQTT_PROP_REASON_STRING, porch_bytes_of(what)) == PORCH_OK)
         (void)porch_mqtt_properties_of(porch_buf_bytes(&r), PORCH_MQTT_DISCONNECT, NULL, &d.properties);
     if (porch_mqtt_disconnect_write(&b, s->version, &d) == PORCH_OK)
-        porch_conn_put(s->conn, porch_buf_bytes(&b));
+        porch_session_put(s, porch_buf_bytes(&b));
 }
 
 void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what) {

@@ -17,19 +17,21 @@ static porch_topic_filter filter_of(const porch_subscribed *one) {
     return (porch_topic_filter){{(const uint8_t *)one->filter, one->len}};
 }
 
+static bool room_for_one(porch_session *s) {
+    if (s->subscription_count < s->subscription_cap) return true;
+    size_t cap = s->subscription_cap == 0 ? 4 : s->subscription_cap * 2;
+    porch_subscribed *wider = realloc(s->subscriptions, cap * sizeof *wider);
+    if (wider == NULL) return false;
+    s->subscriptions = wider;
+    s->subscription_cap = cap;
+    return true;
+}
+
 static porch_subscribed *add(porch_session *s, porch_bytes filter) {
-    if (s->subscription_count == s->subscription_cap) {
-        size_t cap = s->subscription_cap == 0 ? 4 : s->subscription_cap * 2;
-        porch_subscribed *wider = realloc(s->subscriptions, cap * sizeof *wider);
-        if (wider == NULL) return NULL;
-        s->subscriptions = wider;
-        s->subscription_cap = cap;
-    }
+    if (!room_for_one(s)) return NULL;
     porch_subscribed *one = &s->subscriptions[s->subscription_count];
-    *one = (porch_subscribed){malloc(filter.len + 1), filter.len, 0, false};
+    *one = (porch_subscribed){strndup((const char *)filter.at, filter.len), filter.len, 0, false};
     if (one->filter == NULL) return NULL;
-    memcpy(one->filter, filter.at, filter.len);
-    one->filter[filter.len] = 0;
     s->subscription_count++;
     return one;
 }
@@ -98,7 +100,7 @@ static void answer(porch_session *s, porch_mqtt_type type, uint16_t packet_id, p
     porch_buf b = {at, 0, cap};
     porch_mqtt_suback ack = {type, packet_id, reasons, {{NULL, 0}, 0}};
     if (porch_mqtt_suback_write(&b, s->version, &ack) == PORCH_OK)
-        porch_conn_put(s->conn, porch_buf_bytes(&b));
+        porch_session_put(s, porch_buf_bytes(&b));
     porch_pool_give(s->home->pool, at);
 }
 

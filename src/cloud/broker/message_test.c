@@ -79,17 +79,17 @@ static void the_last_reference_gives_the_block_back(void **state) {
 static void a_spent_pool_is_an_answer(void **state) {
     (void)state;
     porch_pool *small = porch_pool_new(100000);
-    porch_message *held[2000];
+    porch_message *last = NULL, *m = NULL;
     int n = 0;
-    while (n < 2000 &&
-           (held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0)) != NULL)
-        n++;
+    for (; n < 2000; n++) {
+        m = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0);
+        if (m == NULL) break;
+        last = m;
+    }
     assert_in_range(n, 1, 1999);
-    n--;
-    assert_non_null(held[n]);
-    porch_message_release(small, held[n]);
-    held[n] = porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0);
-    assert_non_null(held[n]);
+    assert_non_null(last);
+    porch_message_release(small, last);
+    assert_non_null(porch_message_new(small, PORCH_LIT("a"), NULL, PORCH_LIT("b"), 0, 0));
     porch_pool_free(small);
 }
 

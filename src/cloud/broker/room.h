@@ -215,5 +215,8 @@ void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
 void porch_session_fill(porch_session *s, porch_buf *out);
 void porch_session_drop_queue(porch_session *s);
+/* One whole packet of another kind, behind a message that is on its way. A client that leaves too much
+ * unread is not read from either. False: the connection was cut. */
+bool porch_session_put(porch_session *s, porch_bytes packet);
 
 #endif
