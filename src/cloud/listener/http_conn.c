@@ -477,7 +477,7 @@ static size_t take_body(porch_conn *c, porch_bytes in) {
     porch_http_exchange *x = h->x;
     bool streamed = (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0;
     size_t used = 0;
-    h->progress_ms = porch_shard_now(c->shard);
+    if (streamed) h->progress_ms = porch_shard_now(c->shard); /* a small body has its time as a whole */
     while (used < in.len && !x->body_done && body_room(x) > 0) {
         size_t n = 0;
         porch_err e = take_run(x, (porch_bytes){in.at + used, in.len - used}, &n);

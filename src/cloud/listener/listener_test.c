@@ -81,15 +81,12 @@ static void more_connections_than_the_limit_are_refused_and_counted(void **state
     while (counts().open[PORCH_LISTEN_MQTT] > 0)
         continue;
     /* Places are free again once the hub has noticed. */
-    bed_client *again = NULL;
-    while (again == NULL) {
-        again = calloc(1, sizeof *again);
+    for (bool served = false; !served;) {
+        bed_client *again = calloc(1, sizeof *again);
         assert_non_null(again);
-        if (bed_try_connect(again, &hub.ca, &hub.device, hub.port) == PORCH_OK && greeted(again)) break;
+        served = bed_try_connect(again, &hub.ca, &hub.device, hub.port) == PORCH_OK && greeted(again);
         bed_close(again);
-        again = NULL;
     }
-    bed_close(again);
 }
 
 static void a_peer_that_never_finishes_its_handshake_is_cut(void **state) {

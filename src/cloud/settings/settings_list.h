@@ -97,7 +97,7 @@
     X(http, target_bytes,      http_target_bytes, U32, 4096, 64, 65536, "longest request target") \
     X(http, headers,           http_headers, U32, 64, 8, 256, "most header lines of a request") \
     X(http, head_ms,           http_head_ms, U32, 10000, 100, 600000, "time for a request's head from its first byte") \
-    X(http, body_ms,           http_body_ms, U32, 30000, 100, 3600000, "a request body that brings nothing for this time is given up") \
+    X(http, body_ms,           http_body_ms, U32, 30000, 100, 3600000, "a request body that is not whole after this time is given up; one of an upload, when it brings nothing for this time") \
     X(http, write_ms,          http_write_ms, U32, 30000, 100, 3600000, "an answer of which the peer takes nothing for this time is given up") \
     X(http, idle_ms,           http_idle_ms, U32, 60000, 100, 3600000, "a connection without a request is closed after this time") \
     X(http, workers,           http_workers, U32, 8, 1, 256, "threads that run request handlers") \
