@@ -153,7 +153,7 @@ void porch_session_end(porch_session *s) {
     for (size_t i = 0; i < s->subscription_count; i++) {
         f.text = (porch_bytes){(const uint8_t *)s->subscriptions[i].filter, s->subscriptions[i].len};
         if (porch_trie_remove(b->trie, f, s)) porch_broker_count(&b->counts.subscriptions, -1);
-        free(s->subscriptions[i].filter);
+        porch_pool_give(b->pool, s->subscriptions[i].filter);
     }
     free(s->subscriptions);
     s->subscriptions = NULL;

@@ -29,15 +29,17 @@ static bool room_for_one(porch_session *s) {
 
 static porch_subscribed *add(porch_session *s, porch_bytes filter) {
     if (!room_for_one(s)) return NULL;
-    porch_subscribed *one = &s->subscriptions[s->subscription_count];
-    *one = (porch_subscribed){strndup((const char *)filter.at, filter.len), filter.len, 0, false};
-    if (one->filter == NULL) return NULL;
-    s->subscription_count++;
+    char *text = porch_pool_take(s->home->pool, filter.len + 1);
+    if (text == NULL) return NULL;
+    memcpy(text, filter.at, filter.len);
+    text[filter.len] = 0;
+    porch_subscribed *one = &s->subscriptions[s->subscription_count++];
+    *one = (porch_subscribed){text, filter.len, 0, false};
     return one;
 }
 
 static void drop_last(porch_session *s) {
-    free(s->subscriptions[--s->subscription_count].filter);
+    porch_pool_give(s->home->pool, s->subscriptions[--s->subscription_count].filter);
 }
 
 static uint8_t refuse(porch_session *s, const porch_mqtt_subscription *one, uint8_t reason,
@@ -137,7 +139,7 @@ static uint8_t unsubscribe(porch_session *s, porch_bytes text) {
     if (one == NULL) return PORCH_MQTT_RC_NO_SUBSCRIPTION_EXISTED;
     if (porch_trie_remove(s->home->trie, filter_of(one), s))
         porch_broker_count(&s->home->counts.subscriptions, -1);
-    free(one->filter);
+    porch_pool_give(s->home->pool, one->filter);
     *one = s->subscriptions[--s->subscription_count];
     return PORCH_MQTT_RC_SUCCESS;
 }

@@ -59,7 +59,7 @@ typedef struct {
 } porch_pending;
 
 typedef struct {
-    char *filter; /* zero-terminated */
+    char *filter; /* zero-terminated, a pool block */
     size_t len;
     uint8_t qos;
     bool no_local;
