@@ -160,6 +160,7 @@ const porch_sandbox_profile porch_sandbox_hub = {
     .flags =
         PORCH_SANDBOX_THREADS | PORCH_SANDBOX_FILES_READ | PORCH_SANDBOX_FILES_WRITE | PORCH_SANDBOX_ACCEPT,
     .read_only = time_zones,
+    .open_files = 1u << 20, /* what the hard limit allows: shells hand on 1024, one per connection */
 };
 const porch_sandbox_profile porch_sandbox_signer = {
     .name = "signer",

@@ -1,5 +1,6 @@
 #include "cloud/listener/address.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,8 +55,21 @@ static entry **find(porch_addresses *a, const char *address) {
     return at;
 }
 
-bool porch_addresses_enter(porch_addresses *a, const char *address) {
+/* IPv6 customers get a /64 or more: all its addresses are one. */
+static void group_of(const char *address, char out[TEXT_BYTES]) {
+    struct in6_addr six;
+    if (inet_pton(AF_INET6, address, &six) == 1 && !IN6_IS_ADDR_V4MAPPED(&six)) {
+        memset(six.s6_addr + 8, 0, 8);
+        if (inet_ntop(AF_INET6, &six, out, TEXT_BYTES) != NULL) return;
+    }
+    memset(out, 0, TEXT_BYTES);
+    strncpy(out, address, TEXT_BYTES - 1);
+}
+
+bool porch_addresses_enter(porch_addresses *a, const char *full_address) {
+    char address[TEXT_BYTES];
     bool ok = false;
+    group_of(full_address, address);
     pthread_mutex_lock(&a->lock);
     entry **at = find(a, address);
     if (*at == NULL) {
@@ -73,7 +87,9 @@ out:
     return ok;
 }
 
-void porch_addresses_leave(porch_addresses *a, const char *address) {
+void porch_addresses_leave(porch_addresses *a, const char *full_address) {
+    char address[TEXT_BYTES];
+    group_of(full_address, address);
     pthread_mutex_lock(&a->lock);
     entry **at = find(a, address);
     entry *e = *at;

@@ -154,8 +154,7 @@ static void unread_bytes_move_with_the_connection(void **state) {
         expect(c, "x");
         bed_close(c);
     }
-    while (atomic_load(&parcels) < 20)
-        continue; /* the other shard takes them in its own time */
+    BED_UNTIL(atomic_load(&parcels) >= 20);
     assert_int_equal(atomic_load(&parcels), 20);
 }
 
@@ -204,12 +203,15 @@ static void the_last_word_arrives_although_more_was_being_sent(void **state) {
     bed_close(c);
 }
 
+static uint64_t open_now(void) {
+    porch_listener_counts n;
+    porch_listener_read_counts(hub.listener, &n);
+    return n.open[PORCH_LISTEN_MQTT];
+}
+
 static void every_opened_connection_is_closed_once(void **state) {
     (void)state;
-    porch_listener_counts n;
-    do {
-        porch_listener_read_counts(hub.listener, &n);
-    } while (n.open[PORCH_LISTEN_MQTT] > 0);
+    BED_UNTIL(open_now() == 0);
     /* Each move opens it anew on the other shard: 20 connections moved five times. */
     assert_int_equal(atomic_load(&opened), atomic_load(&closed) + 100);
 }

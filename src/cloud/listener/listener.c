@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,11 +11,28 @@
 #include "cloud/listener/shard.h"
 #include "os/log.h"
 
-enum { SHARDS_MOST = 256 };
+/* Descriptors that are not connections: the database, clips, helpers, loops. */
+enum { SHARDS_MOST = 256, FILES_KEPT = 256 };
 
 static unsigned cores(void) {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > SHARDS_MOST ? SHARDS_MOST : (unsigned)n;
+}
+
+/* No more connections than there are descriptors, else strangers who take them all would shut out devices
+ * and stop clips from being opened; and none of them by one address alone. */
+static void fit_connections(porch_settings *s) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return;
+    uint64_t most = files.rlim_cur > 2 * FILES_KEPT ? files.rlim_cur - FILES_KEPT : files.rlim_cur / 2;
+    if (s->listener_connections > most) {
+        porch_log(PORCH_LOG_WARN, "listener.few_descriptors", "connections", porch_log_number(most).text,
+                  "setting", "listener.connections", "reason",
+                  "the limit of open files (ulimit -n) is lower; raise it", NULL);
+        s->listener_connections = (uint32_t)most;
+    }
+    if (s->listener_per_address > s->listener_connections / 2)
+        s->listener_per_address = s->listener_connections / 2;
 }
 
 porch_err porch_listener_new(const porch_listener_config *config, porch_listener **ret, porch_why *why) {
@@ -30,6 +48,7 @@ porch_err porch_listener_new(const porch_listener_config *config, porch_listener
     l->config = *config;
     l->settings = *config->settings;
     l->config.settings = &l->settings;
+    fit_connections(&l->settings);
     for (int r = 0; r < PORCH_LISTEN_ROLES; r++) {
         bool served = config->listen_fd[r] >= 0;
         if (r == PORCH_LISTEN_MQTT && config->mqtt == NULL) served = false;

@@ -78,8 +78,7 @@ static void more_connections_than_the_limit_are_refused_and_counted(void **state
     assert_int_equal(counts().over_limit, before + 1);
     for (int i = 0; i < 3; i++)
         bed_close(c[i]);
-    while (counts().open[PORCH_LISTEN_MQTT] > 0)
-        continue;
+    BED_UNTIL(counts().open[PORCH_LISTEN_MQTT] == 0);
     /* Places are free again once the hub has noticed. */
     for (bool served = false; !served;) {
         bed_client *again = calloc(1, sizeof *again);

@@ -87,8 +87,7 @@ static void notes_are_run_once_each_and_in_order(void **state) {
         notes[i] = (numbered){{NULL, hear}, i};
         porch_shard_post(shards[0], &notes[i].note);
     }
-    while (atomic_load(&heard_count) < NOTES)
-        continue;
+    BED_UNTIL(atomic_load(&heard_count) >= NOTES);
     for (int i = 0; i < NOTES; i++)
         assert_int_equal(heard[i], i);
 }
@@ -97,16 +96,14 @@ static void waking_brings_a_turn(void **state) {
     (void)state;
     int before = atomic_load(&turns);
     porch_shard_wake(shards[1]);
-    while (atomic_load(&turns) == before)
-        continue;
+    BED_UNTIL(atomic_load(&turns) != before);
 }
 
 static void a_full_ring_is_an_answer_and_nothing_is_lost(void **state) {
     (void)state;
     atomic_store(&sent, 1);
     porch_shard_wake(shards[0]);
-    while (atomic_load(&received) < PARCELS)
-        continue;
+    BED_UNTIL(atomic_load(&received) >= PARCELS);
     assert_int_equal(atomic_load(&out_of_order), 0);
     assert_true(atomic_load(&was_full) > 0);
 }

@@ -4,6 +4,7 @@
 #define PORCH_CLOUD_LISTENER_TESTBED_H
 
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,6 +22,16 @@
 
 enum { BED_PEM = 8192, BED_WAIT_MS = 20000 };
 #define BED_DAY_MS ((uint64_t)86400000)
+
+/* Waits until another thread has made it so; a hub that never does fails the test. */
+#define BED_UNTIL(condition)                                                          \
+    do {                                                                              \
+        uint64_t bed_end = porch_clock_mono_ms() + BED_WAIT_MS;                       \
+        while (!(condition)) {                                                        \
+            if (porch_clock_mono_ms() > bed_end) fail_msg("never came: " #condition); \
+            sched_yield();                                                            \
+        }                                                                             \
+    } while (0)
 
 typedef struct {
     uint8_t text[BED_PEM];
