@@ -83,8 +83,8 @@ static int arrive(void **state) {
     memset(h, 0, sizeof *h);
     snprintf(h->top, sizeof h->top, "/tmp/porch-cli-XXXXXX");
     if (!mkdtemp(h->top)) return -1;
-    snprintf(h->dir, sizeof h->dir, "%s/hub", h->top);
-    snprintf(h->folder, sizeof h->folder, "%s/out", h->top);
+    snprintf(h->dir, sizeof h->dir, "%.63s/hub", h->top);
+    snprintf(h->folder, sizeof h->folder, "%.63s/out", h->top);
     if (mkdir(h->dir, 0700) != 0) return -1;
     path_in(h, "hub/run", path);
     if (mkdir(path, 0700) != 0) return -1;

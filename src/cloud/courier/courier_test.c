@@ -132,7 +132,7 @@ static int arrive(void **state) {
     memset(r, 0, sizeof *r);
     snprintf(r->dir, sizeof r->dir, "/tmp/porch-courier-XXXXXX");
     if (!mkdtemp(r->dir)) return -1;
-    snprintf(r->ca_file, sizeof r->ca_file, "%s/ca.pem", r->dir);
+    snprintf(r->ca_file, sizeof r->ca_file, "%.63s/ca.pem", r->dir);
     make_tls(r);
     if (porch_socket_listen_tcp("127.0.0.1", 0, 8, &r->listen_fd, &r->port, NULL) != PORCH_OK) return -1;
     snprintf(r->url, sizeof r->url, "https://localhost:%u/hook", r->port);

@@ -93,7 +93,7 @@ static int arrive(void **state) {
     snprintf(p->dir, sizeof p->dir, "/tmp/porch-signer-XXXXXX");
     if (!mkdtemp(p->dir)) return -1;
     for (int i = 1; i < 3; i++) {
-        snprintf(path, sizeof path, "%s%s", p->dir, folders[i]);
+        snprintf(path, sizeof path, "%.63s%s", p->dir, folders[i]);
         if (mkdir(path, 0700) != 0) return -1;
     }
     p->root = (porch_buf){p->root_block, 0, sizeof p->root_block};
@@ -106,7 +106,7 @@ static int arrive(void **state) {
         PORCH_LIT("hub.name = localhost 127.0.0.1\nsigner.device_issues_per_minute = "
                   "3\nsigner.totp_free_tries = 2\n"));
     make_authorities(p);
-    snprintf(path, sizeof path, "%s/signer", p->dir);
+    snprintf(path, sizeof path, "%.63s/signer", p->dir);
     p->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     load(p);
     *state = p;

@@ -101,8 +101,8 @@ static int build(void **state) {
     memset(h, 0, sizeof *h);
     snprintf(h->top, sizeof h->top, "/tmp/porch-supervisor-XXXXXX");
     if (!mkdtemp(h->top)) return -1;
-    snprintf(h->dir, sizeof h->dir, "%s/hub", h->top);
-    snprintf(h->bin, sizeof h->bin, "%s/libexec", h->top);
+    snprintf(h->dir, sizeof h->dir, "%.63s/hub", h->top);
+    snprintf(h->bin, sizeof h->bin, "%.63s/libexec", h->top);
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
     if (n <= 0 || mkdir(h->bin, 0700) != 0) return -1;
     own[n] = '\0';
