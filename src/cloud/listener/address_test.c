@@ -1,14 +1,12 @@
-/* Who counts as one address, and that places come back. */
 #include "cloud/listener/address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
-static void places_are_counted_and_come_back(void **state) {
+static void each_address_has_its_own_count(void **state) {
     (void)state;
     porch_addresses *a = porch_addresses_new(2);
     assert_true(porch_addresses_enter(a, "192.0.2.1"));
@@ -17,6 +15,25 @@ static void places_are_counted_and_come_back(void **state) {
     assert_true(porch_addresses_enter(a, "192.0.2.2"));
     porch_addresses_leave(a, "192.0.2.1");
     assert_true(porch_addresses_enter(a, "192.0.2.1"));
+    porch_addresses_free(a);
+}
+
+static void many_addresses_come_and_go(void **state) {
+    (void)state;
+    porch_addresses *a = porch_addresses_new(1);
+    char text[64];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 20000; i++) {
+            snprintf(text, sizeof text, "2001:db8:0:%x::1", i);
+            assert_true(porch_addresses_enter(a, text));
+            assert_false(porch_addresses_enter(a, text));
+        }
+        for (int i = 0; i < 20000; i++) {
+            snprintf(text, sizeof text, "2001:db8:0:%x::1", i);
+            porch_addresses_leave(a, text);
+        }
+    }
+    porch_addresses_leave(a, "never seen");
     porch_addresses_free(a);
 }
 
@@ -34,7 +51,8 @@ static void all_of_an_ipv6_network_is_one_address(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_are_counted_and_come_back),
+        cmocka_unit_test(each_address_has_its_own_count),
+        cmocka_unit_test(many_addresses_come_and_go),
         cmocka_unit_test(all_of_an_ipv6_network_is_one_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
