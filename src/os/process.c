@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,9 +52,12 @@ static bool arrange_fds(const porch_process_start *s, int *report_fd) {
     return close_range(PORCH_PROCESS_FD_TOP, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
+/* By the kernel's own call: the C library refuses its two internal signals, which a parent may have
+ * ignored. All zeroes is SIG_DFL without flags; KILL and STOP are refused and need nothing. */
 static void default_signals(void) {
+    const unsigned long nothing[8] = {0};
     for (int n = 1; n < NSIG; n++)
-        (void)signal(n, SIG_DFL); /* refused for KILL, STOP and glibc's own */
+        (void)syscall(SYS_rt_sigaction, n, nothing, NULL, (size_t)(NSIG - 1) / 8); /* 64 signals */
     sigset_t none;
     sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -21,7 +21,6 @@ typedef struct porch_admin_client {
     int fd; /* -1: the slot is free once its thread is joined */
     pthread_t thread;
     bool joinable;
-    atomic_bool ended;
 } porch_admin_client;
 
 struct porch_admin {
@@ -219,7 +218,6 @@ static void *client_main(void *arg) {
     pthread_mutex_unlock(&a->lock);
     if (last && a->config.on_idle != NULL && !atomic_load(&a->stopping))
         a->config.on_idle(a->config.on_idle_ctx);
-    atomic_store(&c->ended, true);
     return NULL;
 }
 
@@ -242,7 +240,7 @@ static porch_admin_client *free_slot(porch_admin *a) {
     unsigned most = a->config.world->settings->admin_clients;
     for (unsigned i = 0; i < most && i < CLIENTS_MOST; i++) {
         porch_admin_client *c = &a->clients[i];
-        if (c->joinable && !atomic_load(&c->ended)) continue;
+        if (c->joinable && c->fd >= 0) continue; /* one that is just ending is waited for */
         if (c->joinable) pthread_join(c->thread, NULL);
         c->joinable = false;
         return c;
@@ -256,7 +254,6 @@ static void take_client(porch_admin *a, int fd) {
     if (c != NULL) {
         c->admin = a;
         c->fd = fd;
-        atomic_store(&c->ended, false);
         a->active++;
         c->joinable = pthread_create(&c->thread, NULL, client_main, c) == 0;
         if (!c->joinable) {

@@ -174,6 +174,13 @@ static const char *text_of(const json_t *o, const char *name) {
     return text != NULL ? text : "";
 }
 
+/* Waits until the server has let the client go, so that the next one finds its place free. */
+static void end_client(int fd) {
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    assert_null(read_line(fd));
+    close(fd);
+}
+
 static void expect_error(bench *b, const char *request, const char *error, const char *word) {
     int fd = connect_client(b);
     json_t *answer = ask(fd, request);
@@ -182,7 +189,7 @@ static void expect_error(bench *b, const char *request, const char *error, const
     if (strstr(text_of(answer, "message"), word) == NULL)
         fail_msg("%s: %s", request, text_of(answer, "message"));
     json_decref(answer);
-    close(fd);
+    end_client(fd);
 }
 
 /* The result of a command that must succeed; the caller drops it. */
