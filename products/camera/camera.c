@@ -24,7 +24,7 @@ enum {
     PRE_ROLL_MS = 2000,
     CLIP_MS = 10000,
     SETTLE_MS = 3000,
-    FRAGMENT_MS = 500,
+    FRAGMENT_MS = 200, /* what the hub waits for before it can look; some 150 bytes of MP4 head each */
     FLUSH_AT_END_MS = 120000,
     FLUSH_WHEN_STOPPED_MS = 5000
 };
