@@ -261,6 +261,13 @@ static void retire(porch_media_upload *u) {
     u->file = NULL;
 }
 
+static bool still_mine(porch_media_upload *u) {
+    lock(u->media->uploads);
+    bool mine = u->part != NULL;
+    unlock(u->media->uploads);
+    return mine;
+}
+
 /* Puts a new handle, locked, in the place of whoever appends to the clip now. */
 static porch_err take_place(porch_media *m, const porch_media_clip_info *info, porch_media_upload **ret,
                             porch_why *why) {
@@ -297,6 +304,12 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
         retire(old);
         (void)pthread_mutex_unlock(&old->lock);
         let_go(old);
+    }
+    if (!still_mine(u)) { /* whoever was waited for has completed it: its file must not be touched again */
+        u->dead = true;
+        (void)pthread_mutex_unlock(&u->lock);
+        let_go(u);
+        return porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
     }
     *ret = u;
     return PORCH_OK;
@@ -346,8 +359,16 @@ porch_err porch_media_upload_open(porch_media *m, const char *device, const char
         return porch_fail(why, PORCH_ERR_STATE, "the clip is complete at offset %llu",
                           (unsigned long long)info.bytes);
     }
-    PORCH_TRY(take_place(m, &info, &u, why));
-    porch_err e = load(u, &info, why);
+    porch_err e = take_place(m, &info, &u, why);
+    if (u == NULL) {
+        /* It may have been completed since the row was read: then that is the answer. */
+        PORCH_TRY(row_of(m, device, clip, &info, NULL));
+        if (info.state != PORCH_MEDIA_CLIP_COMPLETE) return e;
+        *at = info.bytes;
+        return porch_fail(why, PORCH_ERR_STATE, "the clip is complete at offset %llu",
+                          (unsigned long long)info.bytes);
+    }
+    e = load(u, &info, why);
     if (e == PORCH_OK) {
         set_bytes(u);
         *at = u->durable;
@@ -395,7 +416,11 @@ porch_err porch_media_upload_status(porch_media *m, const char *device, const ch
     porch_err e = porch_media_upload_open(m, device, clip, UINT64_MAX, &u, &at, why);
     porch_media_upload_close(u);
     ret->offset = at;
-    return e == PORCH_ERR_STATE ? PORCH_OK : e;
+    if (e != PORCH_ERR_STATE) return e;
+    PORCH_TRY(row_of(m, device, clip, &info, why)); /* it may have been completed meanwhile */
+    ret->complete = info.state == PORCH_MEDIA_CLIP_COMPLETE;
+    if (ret->complete) ret->offset = info.bytes;
+    return PORCH_OK;
 }
 
 /* ---- append, pause, finish ---- */

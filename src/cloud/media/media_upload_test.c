@@ -170,6 +170,94 @@ static void a_newer_request_takes_the_clip_over(void **state) {
     porch_media_upload_close(new);
 }
 
+/* ---- a second request while the first completes the clip ---- */
+
+typedef struct {
+    media_lab *lab;
+    const char *clip;
+    porch_media_upload *upload;
+    porch_err result;
+} request;
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: nothing is committed */
+
+static porch_err pass_gate(porch_db *db, void *ctx, porch_why *why) {
+    (void)db;
+    (void)ctx;
+    (void)why;
+    (void)pthread_mutex_lock(&gate);
+    (void)pthread_mutex_unlock(&gate);
+    return PORCH_OK;
+}
+
+static void *hold_writer(void *ctx) {
+    request *r = ctx;
+    r->result = porch_store_write(r->lab->lab.store, pass_gate, NULL, NULL);
+    return NULL;
+}
+
+static void *complete_it(void *ctx) {
+    request *r = ctx;
+    r->result = porch_media_upload_finish(r->upload, digest, NOW, NULL);
+    return NULL;
+}
+
+static void *ask_for_it(void *ctx) {
+    request *r = ctx;
+    porch_media_upload_info info = {0};
+    r->result = porch_media_upload_status(r->lab->media, "front", r->clip, &info, NULL);
+    return NULL;
+}
+
+static void *go_on_with_it(void *ctx) {
+    request *r = ctx;
+    uint64_t at;
+    r->result = porch_media_upload_open(r->lab->media, "front", r->clip, 5, &r->upload, &at, NULL);
+    porch_media_upload_close(r->upload);
+    return NULL;
+}
+
+/* The gate gives each a moment to get as far as it can: without it the test would only prove less. */
+static void a_moment(void) {
+    const struct timespec t = {0, 30000000};
+    (void)nanosleep(&t, NULL);
+}
+
+static void a_request_that_comes_while_a_clip_is_completed_leaves_it_whole(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    pthread_t threads[4];
+    void *(*const work[4])(void *) = {hold_writer, complete_it, go_on_with_it, ask_for_it};
+    begin(m, "front", "e1", clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, LENGTH);
+    request r[4] = {{m, clip, NULL, PORCH_OK},
+                    {m, clip, u, PORCH_OK},
+                    {m, clip, NULL, PORCH_OK},
+                    {m, clip, NULL, PORCH_OK}};
+    (void)pthread_mutex_lock(&gate);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, work[i], &r[i]), 0);
+        a_moment();
+    }
+    (void)pthread_mutex_unlock(&gate);
+    for (size_t i = 0; i < 4; i++)
+        (void)pthread_join(threads[i], NULL);
+    porch_media_upload_close(u);
+    assert_int_equal(r[1].result, PORCH_OK);
+    porch_media_clip *c;
+    static uint8_t back[LENGTH];
+    size_t got = 0;
+    assert_int_equal(porch_media_clip_open(m->media, clip, true, &c, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_clip_read(c, 0, back, LENGTH, &got, NULL), PORCH_OK);
+    assert_int_equal(got, LENGTH);
+    assert_memory_equal(back, clip_bytes, LENGTH);
+    porch_media_clip_close(c);
+    assert_int_equal(offset_of(m, clip), LENGTH);
+    assert_true(r[2].result == PORCH_ERR_STATE || r[2].result == PORCH_ERR_CLOSED);
+    assert_int_equal(r[3].result, PORCH_OK);
+}
+
 static void a_clip_past_its_limit_is_refused_and_its_beginning_stays(void **state) {
     media_lab *m = *state;
     char clip[PORCH_MEDIA_UID];
@@ -247,6 +335,7 @@ int main(void) {
         UPLOAD_TEST(another_devices_clip_and_an_unknown_one_are_refused),
         UPLOAD_TEST(a_wrong_hash_is_refused_and_the_clip_can_be_sent_again),
         UPLOAD_TEST(a_newer_request_takes_the_clip_over),
+        UPLOAD_TEST(a_request_that_comes_while_a_clip_is_completed_leaves_it_whole),
         UPLOAD_TEST(a_clip_past_its_limit_is_refused_and_its_beginning_stays),
         UPLOAD_TEST(a_households_quota_counts_all_its_clips_and_nobody_elses),
         UPLOAD_TEST(a_device_with_too_many_unfinished_clips_finishes_one_first),
