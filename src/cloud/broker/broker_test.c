@@ -83,6 +83,7 @@ static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_m
 
 static atomic_uint stored;
 static atomic_bool disk_full;
+static pthread_mutex_t disk_busy = PTHREAD_MUTEX_INITIALIZER; /* held: nothing is committed */
 
 static porch_err on_stored(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
                            porch_why *why) {
@@ -90,9 +91,20 @@ static porch_err on_stored(porch_db *db, const porch_store_message *m, uint64_t 
     (void)m;
     (void)seq;
     (void)ctx;
+    (void)pthread_mutex_lock(&disk_busy);
+    (void)pthread_mutex_unlock(&disk_busy);
     if (atomic_load(&disk_full)) return porch_fail(why, PORCH_ERR_FULL, "the disk is full");
     atomic_fetch_add(&stored, 1);
     return PORCH_OK;
+}
+
+/* The broker's own hooks, but each turn of a shard is counted. */
+static porch_conn_hooks counted_hooks;
+static atomic_uint turns;
+
+static void count_turn(void *ctx, porch_shard *shard) {
+    atomic_fetch_add(&turns, 1);
+    porch_broker_hooks()->turn(ctx, shard);
 }
 
 static int set_up(void **state) {
@@ -130,7 +142,9 @@ static int set_up(void **state) {
     config.listen_fd[PORCH_LISTEN_DEVICE] = config.listen_fd[PORCH_LISTEN_PEOPLE] = -1;
     config.tls[PORCH_LISTEN_MQTT] = tls;
     config.admit = admit;
-    config.mqtt = porch_broker_hooks();
+    counted_hooks = *porch_broker_hooks();
+    counted_hooks.turn = count_turn;
+    config.mqtt = &counted_hooks;
     config.mqtt_ctx = broker;
     bed_ok(porch_listener_new(&config, &listener, &why), &why);
     bed_ok(porch_listener_start(listener, &why), &why);
@@ -618,6 +632,27 @@ static void what_the_store_refuses_is_not_acknowledged_as_kept(void **state) {
     bed_close(c);
 }
 
+/* A publisher whose messages wait for the disk is asked again each millisecond, not in a loop: the writer
+ * needs the processor more. */
+static void a_publisher_that_waits_for_the_disk_costs_no_turns(void **state) {
+    (void)state;
+    enum { MESSAGES = 65, WINDOW_MS = 200 };
+    bed_client *c = online(&bell, V311, "bell");
+    (void)pthread_mutex_lock(&disk_busy);
+    for (uint16_t i = 1; i <= MESSAGES; i++) /* one more than may be unacknowledged at once */
+        send_publish(c, V311, "d/bell/telemetry/t", PORCH_LIT("x"), 1, i);
+    const struct timespec window = {0, WINDOW_MS * 1000000};
+    (void)nanosleep(&window, NULL); /* the hub takes what it can and then waits */
+    unsigned before = atomic_load(&turns);
+    (void)nanosleep(&window, NULL);
+    unsigned spent = atomic_load(&turns) - before;
+    (void)pthread_mutex_unlock(&disk_busy);
+    for (uint16_t i = 1; i <= MESSAGES; i++)
+        assert_int_equal(expect(c, V311, PORCH_MQTT_PUBACK).ack.packet_id, i);
+    bed_close(c);
+    if (spent > 10 * WINDOW_MS) fail_msg("%u turns for nothing", spent);
+}
+
 static void a_silent_client_is_told_and_cut(void **state) {
     (void)state;
     uint8_t text[128];
@@ -862,6 +897,7 @@ int main(void) {
         cmocka_unit_test(what_is_not_offered_has_its_own_code),
         cmocka_unit_test(a_subscriber_that_does_not_read_loses_only_its_own),
         cmocka_unit_test(what_the_store_refuses_is_not_acknowledged_as_kept),
+        cmocka_unit_test(a_publisher_that_waits_for_the_disk_costs_no_turns),
         cmocka_unit_test(a_silent_client_is_told_and_cut),
         cmocka_unit_test(more_subscriptions_than_the_limit_are_refused),
         cmocka_unit_test(a_packet_of_any_wrong_kind_ends_the_session_with_its_code),

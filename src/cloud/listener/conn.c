@@ -86,7 +86,6 @@ static void unlink_from(porch_conn **list, porch_conn *c, size_t next_at) {
 }
 
 static void mark_again(porch_conn *c) {
-    c->shard->busy = true;
     if (c->again) return;
     c->again = true;
     c->next_again = c->shard->again;

@@ -197,6 +197,9 @@ static void end_turn(porch_shard *s) {
     take_notes(s);
     if (l->config.mqtt != NULL && l->config.mqtt->turn != NULL) l->config.mqtt->turn(l->config.mqtt_ctx, s);
     porch_conn_turn(s);
+    /* Only what came up during the turn: what was there before it has had its turn, and may wait for
+     * others. */
+    if (s->again != NULL) s->busy = true;
     send_parked(s);
     porch_conn_bury(s);
     for (unsigned to = 0; to < l->shard_count; to++) {
