@@ -180,6 +180,17 @@ class People(case.HubCase):
         self.assertRegex(answer, rb"^HTTP/1\.1 431 ")
 
 
+class Loosened(case.HubCase):
+    settings = {"hub_tls_12": "true", "courier_allow": "127.0.0.1:9"}
+
+    def test_a_switch_that_loosens_a_guard_is_told_at_every_start(self):
+        for setting in ("hub.tls_12", "courier.allow"):
+            self.assertIsNotNone(self.hub.log.wait_for(lambda text: "hub.loosened" in text and setting in text, 20), setting)
+        context = self.hub.people_tls()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.assertEqual(lab.request(self.hub.ports["https"], context, "GET", "/healthz").status, 200)
+
+
 class Throttle(case.HubCase):
     def test_guessing_gets_slower(self):
         owner = self.hub.person().become_owner("robin")

@@ -97,6 +97,16 @@ static porch_err run(porch_hub *h, porch_why *why) {
     return PORCH_OK;
 }
 
+/* Named switches that loosen a guard are told at every start: nobody shall find out from an attacker. */
+static void tell_what_is_loosened(const porch_settings *s) {
+    if (s->hub_tls_12)
+        porch_log(PORCH_LOG_WARN, "hub.loosened", "setting", "hub.tls_12", "reason",
+                  "devices and browsers may use TLS 1.2; remove the setting once none needs it", NULL);
+    if (s->courier_allow[0] != '\0')
+        porch_log(PORCH_LOG_WARN, "hub.loosened", "setting", "courier.allow", "value", s->courier_allow,
+                  "reason", "webhooks may reach these private addresses", NULL);
+}
+
 int porch_hub_run(const porch_hub_start *start) {
     porch_why why = {{0}};
     char conf[PORCH_HUB_PATH_BYTES];
@@ -113,6 +123,7 @@ int porch_hub_run(const porch_hub_start *start) {
     h->started_ms = porch_clock_ms();
     (void)snprintf(conf, sizeof conf, "%s/hub.conf", start->dir);
     porch_err e = porch_settings_load(conf, &h->settings, &why);
+    if (e == PORCH_OK && !start->admin_only) tell_what_is_loosened(&h->settings);
     if (e == PORCH_OK) e = run(h, &why);
     if (e != PORCH_OK)
         porch_log(PORCH_LOG_ERROR, "hub.failed", "error", porch_err_name(e), "reason",
