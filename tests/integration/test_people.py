@@ -10,7 +10,7 @@ import lab
 
 CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; connect-src 'self'; "
        "manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-       "require-trusted-types-for 'script'; trusted-types 'none'")
+       "require-trusted-types-for 'script'; trusted-types porchlight-sw")
 
 
 class People(case.HubCase):

@@ -6,7 +6,7 @@
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' "  \
     "blob:; "                                                                                           \
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; " \
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types porchlight-sw"
 
 #define PEOPLE_HEADERS                                                                       \
     {"Content-Security-Policy", CONTENT_POLICY}, {"X-Content-Type-Options", "nosniff"},      \

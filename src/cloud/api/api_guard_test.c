@@ -101,7 +101,7 @@ static void the_content_policy_is_the_promised_one(void **state) {
         r->value,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' "
         "blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action "
-        "'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'");
+        "'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types porchlight-sw");
 }
 
 static void too_many_names_are_a_limit(void **state) {

@@ -13,20 +13,6 @@
 
 #define FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
 
-/* False: it has answered. */
-static bool body(porch_http_exchange *x, const porch_json_field *fields, size_t count, json_t **root) {
-    porch_why why = {{0}};
-    const char *type = porch_http_header(x, "Content-Type");
-    if (type == NULL || strncmp(type, "application/json", 16) != 0 ||
-        (type[16] != '\0' && type[16] != ';' && type[16] != ' ')) {
-        (void)porch_http_problem(x, 415, "content-type", "the body must be application/json");
-        return false;
-    }
-    porch_err e = porch_json_fields(porch_http_body(x), fields, count, root, &why);
-    if (e != PORCH_OK) porch_api_refuse(x, e, &why);
-    return e == PORCH_OK;
-}
-
 /* The parsed body holds a password: overwrite it before it is freed. */
 static void forget(json_t *root, porch_bytes secret) {
     if (secret.at != NULL) porch_wipe((void *)secret.at, secret.len);
@@ -46,7 +32,7 @@ void porch_api_setup(porch_http_exchange *x) {
     porch_setup_offer offer;
     uint32_t retry_after_s = 0;
     porch_why why = {{0}};
-    if (!body(x, FIELDS(fields), &root)) return;
+    if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_setup_begin(api->accounts, &r, porch_clock_ms(), &offer, &retry_after_s, &why);
     forget(root, r.password);
     if (e == PORCH_ERR_USAGE) {
@@ -85,7 +71,7 @@ void porch_api_setup_confirm(porch_http_exchange *x) {
     porch_setup_done done;
     uint32_t retry_after_s = 0;
     porch_why why = {{0}};
-    if (!body(x, FIELDS(fields), &root)) return;
+    if (!porch_api_body(x, FIELDS(fields), &root)) return;
     (void)porch_bytes_to_text(code, digits, sizeof digits);
     porch_err e = porch_setup_confirm(api->accounts, token, digits, porch_http_peer(x)->address,
                                       porch_clock_ms(), &done, &retry_after_s, &why);
@@ -111,7 +97,7 @@ void porch_api_password_check(porch_http_exchange *x) {
     json_t *root = NULL;
     porch_password_verdict v;
     porch_why why = {{0}};
-    if (!body(x, FIELDS(fields), &root)) return;
+    if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_accounts_password_check(api->accounts, password, name, &v, &why);
     forget(root, password);
     if (e != PORCH_OK) {
@@ -138,7 +124,7 @@ void porch_api_login(porch_http_exchange *x) {
     char session[PORCH_SESSION_TOKEN_TEXT];
     uint32_t retry_after_s = 0;
     porch_why why = {{0}};
-    if (!body(x, FIELDS(fields), &root)) return;
+    if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_login(api->accounts, &r, porch_clock_ms(), &person, session, &retry_after_s, &why);
     forget(root, r.password);
     if (e == PORCH_ERR_AUTH) {

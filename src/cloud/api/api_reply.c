@@ -62,6 +62,19 @@ void porch_api_refuse_household(porch_http_exchange *x, const porch_user_session
     (void)porch_http_problem(x, 403, "household", "this belongs to another household");
 }
 
+bool porch_api_body(porch_http_exchange *x, const porch_json_field *fields, size_t count, json_t **root) {
+    porch_why why = {{0}};
+    const char *type = porch_http_header(x, "Content-Type");
+    if (type == NULL || strncmp(type, "application/json", 16) != 0 ||
+        (type[16] != '\0' && type[16] != ';' && type[16] != ' ')) {
+        (void)porch_http_problem(x, 415, "content-type", "the body must be application/json");
+        return false;
+    }
+    porch_err e = porch_json_fields(porch_http_body(x), fields, count, root, &why);
+    if (e != PORCH_OK) porch_api_refuse(x, e, &why);
+    return e == PORCH_OK;
+}
+
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     porch_why why = {{0}};
     porch_err e = porch_user_session_find(porch_api_of(x)->accounts, porch_http_cookie(x, COOKIE),

@@ -9,6 +9,7 @@
 
 #include "cloud/accounts/accounts.h"
 #include "cloud/accounts/accounts_session.h"
+#include "cloud/api/api_json.h"
 #include "cloud/listener/http.h"
 #include "cloud/media/media_event.h"
 #include "cloud/notify/notify.h"
@@ -37,6 +38,8 @@ static inline porch_api *porch_api_of(const porch_http_exchange *x) {
 
 /* Who is signed in; false: it has answered 401 (or 500). */
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret);
+/* The body against the fields that the route knows; false: it has answered. *root is the caller's. */
+bool porch_api_body(porch_http_exchange *x, const porch_json_field *fields, size_t count, json_t **root);
 /* Answers with the problem that goes with an error; the sentence of OURS errors stays in the log. */
 void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why);
 /* 429 or 503 with Retry-After, else as above. */
@@ -72,6 +75,12 @@ void porch_api_event_picture(porch_http_exchange *x);
 void porch_api_events_stream(porch_http_exchange *x);
 void porch_api_clip_bytes(porch_http_exchange *x);
 void porch_api_devices(porch_http_exchange *x);
+void porch_api_push(porch_http_exchange *x);
+void porch_api_push_subscribe(porch_http_exchange *x);
+void porch_api_push_unsubscribe(porch_http_exchange *x);
+void porch_api_push_test(porch_http_exchange *x);
+void porch_api_push_snooze(porch_http_exchange *x);
+void porch_api_push_quiet(porch_http_exchange *x);
 void porch_api_health(porch_http_exchange *x);
 void porch_api_web_ca(porch_http_exchange *x);
 void porch_api_unknown(porch_http_exchange *x);

@@ -16,8 +16,8 @@ typedef struct porch_courier_client porch_courier_client;
 enum {
     PORCH_COURIER_URL_MAX = 2048,
     PORCH_COURIER_HEADERS_MAX = 16,
-    PORCH_COURIER_HEADER_MAX = 512, /* bytes of one name or value */
-    PORCH_COURIER_BODY_MAX = 98304, /* bytes of one request body */
+    PORCH_COURIER_HEADER_MAX = 1024, /* bytes of one name or value */
+    PORCH_COURIER_BODY_MAX = 98304,  /* bytes of one request body */
     PORCH_COURIER_AWAY_WAIT_MS = 5000,
 };
 

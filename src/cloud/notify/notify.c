@@ -24,6 +24,7 @@ porch_err porch_notify_person(porch_notify *n, porch_db *db, const porch_notify_
     if (e == PORCH_ERR_EXISTS) return PORCH_OK;
     PORCH_TRY(e);
     PORCH_TRY(porch_notify_queue(db, seq, now_ms, why));
+    PORCH_TRY(porch_push_queue(n, db, seq, facts, now_ms, why));
     atomic_store(&n->made, true);
     return PORCH_OK;
 }
@@ -35,11 +36,13 @@ static void committed(void *ctx) {
     atomic_store(&n->committed_ms, porch_clock_ms());
     porch_notify_thread_wake(&n->live);
     porch_notify_thread_wake(&n->delivery);
+    porch_notify_thread_wake(&n->push);
 }
 
 static porch_err clean(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
     const porch_notify *n = ctx;
     uint64_t keep_ms = (uint64_t)n->config.settings->notify_keep_days * DAY_MS;
+    PORCH_TRY(porch_push_clean(db, now_ms, why));
     if (keep_ms == 0 || now_ms <= keep_ms) return PORCH_OK;
     /* Rows are in order of age: looking at the oldest few is enough each time. */
     porch_db_query *q = porch_db_prepare(db,
@@ -142,6 +145,7 @@ porch_err porch_notify_open(const porch_notify_config *config, porch_notify **re
     n->config.public_url = n->public_url;
     porch_err e = porch_notify_thread_init(&n->live);
     if (e == PORCH_OK) e = porch_notify_thread_init(&n->delivery);
+    if (e == PORCH_OK) e = porch_notify_thread_init(&n->push);
     /* Those before were told, or are asked for by streams that resume. */
     if (e == PORCH_OK) e = porch_store_read(config->store, read_last_seq, &n->seen, why);
     if (e != PORCH_OK) {
@@ -163,7 +167,8 @@ porch_err porch_notify_on_new(porch_notify *n, porch_notify_on_new_fn fn, void *
 
 porch_err porch_notify_start(porch_notify *n, porch_why *why) {
     if (porch_notify_thread_start(&n->live, live_run, n) != PORCH_OK ||
-        porch_notify_thread_start(&n->delivery, porch_notify_deliver_run, n) != PORCH_OK)
+        porch_notify_thread_start(&n->delivery, porch_notify_deliver_run, n) != PORCH_OK ||
+        porch_notify_thread_start(&n->push, porch_push_run, n) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_BUSY, "the notification threads could not be started");
     return PORCH_OK;
 }
@@ -174,6 +179,7 @@ void porch_notify_stop(porch_notify *n) {
     porch_store_forget(n->config.store, n);
     porch_notify_thread_end(&n->live);
     porch_notify_thread_end(&n->delivery);
+    porch_notify_thread_end(&n->push);
 }
 
 void porch_notify_close(porch_notify *n) {
@@ -181,5 +187,6 @@ void porch_notify_close(porch_notify *n) {
     porch_notify_stop(n);
     porch_notify_thread_free(&n->live);
     porch_notify_thread_free(&n->delivery);
+    porch_notify_thread_free(&n->push);
     free(n);
 }

@@ -4,7 +4,8 @@
  *                            │ commit
  *                            ▼
  *                      notify thread ─► observers (server-sent events)
- *                            └────────► courier ─► each webhook, until it answers 2xx
+ *                            ├────────► courier ─► each webhook, until it answers 2xx
+ *                            └────────► courier ─► each browser's push service (notify_push.h)
  *
  * A notification exists once its transaction is durable and never before: observers and webhooks learn of
  * it from the database. Webhook delivery is at least once with a stable id (the webhook-id header), with

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "cloud/notify/notify.h"
+#include "cloud/notify/notify_push.h"
 #include "cloud/notify/notify_zone.h"
 
 enum {
@@ -23,13 +24,23 @@ typedef struct {
     bool started, woken, stop;
 } porch_notify_thread;
 
+enum { PORCH_PUSH_TOKENS = 8 };
+
+/* A VAPID token that still works: one a push service. */
+typedef struct {
+    char audience[PORCH_PUSH_ORIGIN_TEXT];
+    char text[PORCH_SIGNER_VAPID_TOKEN_TEXT];
+    uint64_t ends_ms;
+} porch_push_token;
+
 struct porch_notify {
     porch_notify_config config;
     char public_url[320];
     atomic_bool made;                   /* a row was written in the batch under way */
     atomic_uint_least64_t committed_ms; /* when the last batch with one became durable */
     uint64_t seen;                      /* live thread: the last seq that the observers were told of */
-    porch_notify_thread live, delivery;
+    porch_notify_thread live, delivery, push;
+    porch_push_token tokens[PORCH_PUSH_TOKENS]; /* of the push thread */
     struct {
         porch_notify_on_new_fn fn;
         void *ctx;
@@ -77,5 +88,22 @@ porch_err porch_notify_sign(porch_bytes secret, const char *id, uint64_t timesta
                             char out[PORCH_NOTIFY_SIGNATURE_BYTES]);
 /* "whsec_" and the base64 of the secret. */
 porch_err porch_notify_secret_text(porch_bytes secret, char out[PORCH_NOTIFY_SECRET_TEXT]);
+
+/* ---- notify_push.c ---- */
+/* One row for each browser of the household that wants to hear of this camera now. */
+porch_err porch_push_queue(const porch_notify *n, porch_db *db, uint64_t seq,
+                           const porch_notify_facts *facts, uint64_t now_ms, porch_why *why);
+porch_err porch_push_clean(porch_db *db, uint64_t now_ms, porch_why *why);
+
+/* ---- notify_push_deliver.c ---- */
+typedef enum {
+    PORCH_PUSH_DONE,
+    PORCH_PUSH_RETRY,
+    PORCH_PUSH_GIVEN_UP,
+    PORCH_PUSH_GONE /* the subscription is dropped */
+} porch_push_outcome;
+/* What an answer (or its absence) means. */
+porch_push_outcome porch_push_judge(porch_err e, uint16_t status);
+void *porch_push_run(void *ctx);
 
 #endif

@@ -72,6 +72,7 @@
     X(signer, device_issues_per_minute, signer_device_issues_per_minute, U32, 600, 1, 100000, "certificates that the signer issues to devices in a minute") \
     X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
     X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
+    X(signer, vapid_per_minute, signer_vapid_per_minute, U32, 30,       1, 1000, "tokens for push services that the signer signs in a minute") \
     X(signer, totp_free_tries, signer_totp_free_tries, U32, 5,          1, 1000, "wrong codes of one account before it has to wait") \
     X(signer, totp_wait_s,     signer_totp_wait_s,   U32,  300,         1, 86400, "longest wait after wrong codes") \
     X(signer, accounts,        signer_accounts,      U32,  10000,       1, 1000000, "accounts whose last accepted code the signer remembers") \
@@ -84,6 +85,12 @@
     X(notify, retry_most_ms,   notify_retry_most_ms, U32,  3600000,     10, 86400000, "longest wait between two attempts of one delivery") \
     X(notify, attempts,        notify_attempts,      U32,  20,          1, 1000, "attempts before a delivery is given up") \
     X(notify, keep_days,       notify_keep_days,     U32,  90,          0, 36500, "days that notifications are kept; 0 means for ever") \
+    X(push, contact,           push_contact,         TEXT, "",          0, 128,  "mailto: or https: address that push services may write to; empty means https:// and the hub's first name") \
+    X(push, subscriptions,     push_subscriptions,   U32,  16,          0, 64, "most browsers of one person that push messages go to; 0 turns push off") \
+    X(push, cooldown_s,        push_cooldown_s,      U32,  60,          0, 86400, "after a push about one camera the next one about it waits this long") \
+    X(push, ttl_s,             push_ttl_s,           U32,  300,         1, 86400, "how long a push message is worth delivering") \
+    X(push, timeout_ms,        push_timeout_ms,      U32,  5000,        100, 60000, "how long a push service may take to answer") \
+    X(push, test_wait_s,       push_test_wait_s,     U32,  10,          0, 3600, "time between two test messages of one person") \
     X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
     X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \

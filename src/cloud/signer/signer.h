@@ -3,7 +3,8 @@
  *   hub ──SEQPACKET──► [ parse ─► rate limit ─► journal + fsync ─► act ] ──► answer
  *
  * It loads its keys, enters its sandbox and answers one request after the other until the socket closes.
- * Nothing that it hands out is unjournalled: each issuance and each accepted second-factor step is a line
+ * Nothing that it hands out is unjournalled: each issuance, each accepted second-factor step and each token
+ * for a push service is a line
  * of DIR/signer/journal that is on disk before the answer leaves. */
 #ifndef PORCH_CLOUD_SIGNER_H
 #define PORCH_CLOUD_SIGNER_H

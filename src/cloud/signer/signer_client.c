@@ -134,3 +134,27 @@ porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uin
     porch_wipe(got, sizeof got);
     return e;
 }
+
+porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORCH_SIGNER_VAPID_KEY_BYTES],
+                                 porch_why *why) {
+    uint8_t got[PORCH_SIGNER_VAPID_KEY_BYTES];
+    porch_buf into = PORCH_BUF_OF(got);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_VAPID_KEY};
+    PORCH_TRY(ask(c, &request, true, (answer_into){.data = &into}, why));
+    if (into.len != sizeof got)
+        return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's VAPID key has %zu bytes", into.len);
+    memcpy(public_key, got, sizeof got);
+    return PORCH_OK;
+}
+
+porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience, uint64_t ends_ms,
+                                   char token[PORCH_SIGNER_VAPID_TOKEN_TEXT], porch_why *why) {
+    uint8_t got[PORCH_SIGNER_VAPID_TOKEN_TEXT];
+    porch_buf into = PORCH_BUF_OF(got);
+    porch_signer_request request = {
+        .op = PORCH_SIGNER_OP_VAPID_TOKEN, .name = porch_bytes_of(audience), .now_ms = ends_ms};
+    PORCH_TRY(ask(c, &request, true, (answer_into){.data = &into}, why));
+    if (!porch_bytes_to_text(porch_buf_bytes(&into), token, PORCH_SIGNER_VAPID_TOKEN_TEXT))
+        return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's VAPID token does not fit");
+    return PORCH_OK;
+}

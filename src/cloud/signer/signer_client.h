@@ -7,8 +7,8 @@
  * be made from any thread but a shard. While the signer is away (it died, the supervisor restarts it) a
  * call waits up to 5 seconds for porch_signer_client_attach() and then returns PORCH_ERR_CHILD: try later.
  * A call that was cut off by the signer's death is not repeated by itself unless it is harmless to repeat:
- * issue, seal, unseal and clip_key are; totp_check is not (the code may have been spent) and gives
- * PORCH_ERR_CHILD. Outputs are written only on success. */
+ * issue, seal, unseal, clip_key and the VAPID calls are; totp_check is not (the code may have been spent)
+ * and gives PORCH_ERR_CHILD. Outputs are written only on success. */
 #ifndef PORCH_CLOUD_SIGNER_CLIENT_H
 #define PORCH_CLOUD_SIGNER_CLIENT_H
 
@@ -26,12 +26,14 @@ typedef enum {
 } porch_signer_profile;
 
 enum {
-    PORCH_SIGNER_NAMES_MAX = 16,      /* names in one server certificate */
-    PORCH_SIGNER_PLAIN_MAX = 16384,   /* bytes that one seal takes */
-    PORCH_SIGNER_SEALED_EXTRA = 64,   /* a sealed block is at most this much longer than its plain text */
-    PORCH_SIGNER_PEM_MAX = 16384,     /* room that always suffices for porch_signer_issue's answer */
-    PORCH_SIGNER_SECRET_TEXT = 64,    /* a TOTP secret in base32 with its terminating zero fits */
-    PORCH_SIGNER_AWAY_WAIT_MS = 5000, /* how long a call waits for a signer that is away */
+    PORCH_SIGNER_NAMES_MAX = 16,       /* names in one server certificate */
+    PORCH_SIGNER_PLAIN_MAX = 16384,    /* bytes that one seal takes */
+    PORCH_SIGNER_SEALED_EXTRA = 64,    /* a sealed block is at most this much longer than its plain text */
+    PORCH_SIGNER_PEM_MAX = 16384,      /* room that always suffices for porch_signer_issue's answer */
+    PORCH_SIGNER_SECRET_TEXT = 64,     /* a TOTP secret in base32 with its terminating zero fits */
+    PORCH_SIGNER_VAPID_KEY_BYTES = 65, /* an uncompressed point of P-256 */
+    PORCH_SIGNER_VAPID_TOKEN_TEXT = 640, /* a VAPID token with its terminating zero fits */
+    PORCH_SIGNER_AWAY_WAIT_MS = 5000,    /* how long a call waits for a signer that is away */
 };
 
 /* NULL when out of memory. Nothing is attached yet. */
@@ -76,5 +78,14 @@ porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_b
 /* The AES-256 key of one clip (an id), derived: the same id gives the same key for ever. Wipe it. */
 porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uint8_t key[32],
                                 porch_why *why);
+
+/* The public half of the hub's VAPID key (RFC 8292): what a browser subscribes with. */
+porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORCH_SIGNER_VAPID_KEY_BYTES],
+                                 porch_why *why);
+/* A VAPID token for one push service: the signer writes the JWT itself, from `audience` ("https://HOST" or
+ * "https://HOST:PORT", lower case, at most 128 bytes), `ends_ms` (in the future, at most 24 hours) and the
+ * setting push.contact. PORCH_ERR_MALFORMED, PORCH_ERR_LIMIT; PORCH_ERR_BUSY: signer.vapid_per_minute. */
+porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience, uint64_t ends_ms,
+                                   char token[PORCH_SIGNER_VAPID_TOKEN_TEXT], porch_why *why);
 
 #endif

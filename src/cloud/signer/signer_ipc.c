@@ -22,6 +22,8 @@ static const struct {
     [PORCH_SIGNER_OP_SEAL] = {"seal", HAS_NAME | HAS_DATA},
     [PORCH_SIGNER_OP_UNSEAL] = {"unseal", HAS_NAME | HAS_DATA},
     [PORCH_SIGNER_OP_CLIP_KEY] = {"clip-key", HAS_NAME},
+    [PORCH_SIGNER_OP_VAPID_KEY] = {"vapid-key", 0},
+    [PORCH_SIGNER_OP_VAPID_TOKEN] = {"vapid-token", HAS_NAME | HAS_TIME},
 };
 
 static bool op_known(unsigned op) {

@@ -1,7 +1,9 @@
-/* The journal: one text line for each certificate issued and each second-factor step accepted.
+/* The journal: one text line for each certificate issued, each second-factor step accepted and each token
+ * for a push service.
  *
  *   issue 1767225600000 device porch-cam 4be1...07 1775001600000
  *   totp  1767225600123 acct-1 58907520
+ *   vapid 1767225600456 https://push.example 1767268800000
  *
  * Opened append-only and synced line by line, so a line that was answered is there after any crash. */
 #include "cloud/signer/signer_room.h"
@@ -42,7 +44,7 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
     uint64_t at_ms = 0;
     uint64_t number = 0;
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &at_ms));
-    if (porch_bytes_eq_text(kind, "issue")) return PORCH_OK;
+    if (porch_bytes_eq_text(kind, "issue") || porch_bytes_eq_text(kind, "vapid")) return PORCH_OK;
     if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
     porch_bytes account = next_word(&line);
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &number));
@@ -167,6 +169,17 @@ porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, po
     PORCH_TRY(head(&line, "totp", now_ms));
     PORCH_TRY(word(&line, account));
     PORCH_TRY(number(&line, step));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, porch_bytes audience,
+                                     uint64_t ends_ms, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(head(&line, "vapid", now_ms));
+    PORCH_TRY(word(&line, audience));
+    PORCH_TRY(number(&line, ends_ms));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
 }

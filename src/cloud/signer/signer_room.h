@@ -41,6 +41,8 @@ porch_err porch_signer_journal_issue(porch_signer_journal *j, uint64_t now_ms, c
                                      porch_why *why);
 porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, porch_bytes account,
                                     uint64_t step, porch_why *why);
+porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, porch_bytes audience,
+                                     uint64_t ends_ms, porch_why *why);
 
 /* ---- rate (signer_rate.c) ------------------------------------------------------------------------------
  */
@@ -104,6 +106,8 @@ typedef struct {
     porch_signer_issuer web;
     uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES];
     porch_signer_journal journal;
+    porch_key *vapid;
+    porch_signer_rate vapid_rate;
     porch_signer_rate rates[PORCH_SIGNER_WEB_SERVER + 1];
     porch_signer_steps steps;
 } porch_signer;
@@ -116,13 +120,19 @@ void porch_signer_unload(porch_signer *s);
  * PORCH_SIGNER_MESSAGE_MAX bytes. */
 void porch_signer_serve(porch_signer *s, porch_bytes message, porch_signer_now now, porch_buf *out);
 
-/* The ops (signer_issue.c, signer_totp.c); `data` and `secret` receive what the answer carries. */
+/* The ops (signer_issue.c, signer_totp.c, signer_vapid.c); `data` and `secret` receive what the answer
+ * carries. */
 porch_err porch_signer_do_issue(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                 porch_buf *data, porch_why *why);
 porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request *r, porch_buf *data,
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
+/* The VAPID key of DIR/signer/vapid.key, made there when it is missing. */
+porch_err porch_signer_vapid_load(int signer_dir_fd, porch_key **ret, porch_why *why);
+porch_err porch_signer_do_vapid_key(porch_signer *s, porch_buf *data, porch_why *why);
+porch_err porch_signer_do_vapid_token(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                      porch_buf *data, porch_why *why);
 /* PORCH_ERR_MALFORMED unless the text is an id: accounts, labels, clips. */
 porch_err porch_signer_check_id(porch_bytes text, const char *what, porch_why *why);
 

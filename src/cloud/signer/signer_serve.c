@@ -71,6 +71,8 @@ porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir,
     PORCH_TRY(load_seal_key(signer_dir_fd, s->seal_key, why));
     PORCH_TRY(load_issuer(&s->issuing, signer_dir_fd, "issuing.key", dir, "tls/issuing.pem", why));
     PORCH_TRY(load_issuer(&s->web, signer_dir_fd, "web-ca.key", dir, "tls/web-ca.pem", why));
+    PORCH_TRY(porch_signer_vapid_load(signer_dir_fd, &s->vapid, why));
+    s->vapid_rate = porch_signer_rate_of(s->settings.signer_vapid_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_DEVICE] =
         porch_signer_rate_of(s->settings.signer_device_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_SERVICE] =
@@ -90,6 +92,8 @@ static void unload_issuer(porch_signer_issuer *issuer) {
 void porch_signer_unload(porch_signer *s) {
     unload_issuer(&s->issuing);
     unload_issuer(&s->web);
+    porch_key_free(s->vapid);
+    s->vapid = NULL;
     porch_wipe(s->seal_key, sizeof s->seal_key);
     porch_signer_steps_free(&s->steps);
     porch_signer_journal_close(&s->journal);
@@ -136,6 +140,10 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return unseal(s, r, data, why);
     case PORCH_SIGNER_OP_CLIP_KEY:
         return clip_key(s, r, data, why);
+    case PORCH_SIGNER_OP_VAPID_KEY:
+        return porch_signer_do_vapid_key(s, data, why);
+    case PORCH_SIGNER_OP_VAPID_TOKEN:
+        return porch_signer_do_vapid_token(s, r, now, data, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

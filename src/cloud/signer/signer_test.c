@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "crypto/random.h"
+#include "crypto/webpush.h"
 #include "crypto/x509.h"
 #include "os/file.h"
 
@@ -104,7 +106,7 @@ static int arrive(void **state) {
     put(p, "signer/seal.key", (porch_bytes){seal, sizeof seal});
     put(p, "hub.conf",
         PORCH_LIT("hub.name = localhost 127.0.0.1\nsigner.device_issues_per_minute = "
-                  "3\nsigner.totp_free_tries = 2\n"));
+                  "3\nsigner.totp_free_tries = 2\nsigner.vapid_per_minute = 2\n"));
     make_authorities(p);
     snprintf(path, sizeof path, "%.63s/signer", p->dir);
     p->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -382,6 +384,96 @@ static void a_clip_has_one_key_for_ever_and_no_other_clip_has_it(void **state) {
     assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
 }
 
+/* ---- tokens for push services ---- */
+
+static porch_signer_answer vapid(place *p, const char *audience, uint64_t ends_ms) {
+    const porch_signer_request r = {.number = 8,
+                                    .op = PORCH_SIGNER_OP_VAPID_TOKEN,
+                                    .name = porch_bytes_of(audience),
+                                    .now_ms = ends_ms};
+    return ask(p, &r);
+}
+
+static void vapid_point(place *p, uint8_t point[PORCH_WEBPUSH_PUBLIC_BYTES]) {
+    const porch_signer_request r = {.number = 9, .op = PORCH_SIGNER_OP_VAPID_KEY};
+    porch_signer_answer a = ask(p, &r);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_int_equal(a.data.len, PORCH_WEBPUSH_PUBLIC_BYTES);
+    memcpy(point, a.data.at, a.data.len);
+}
+
+static void a_push_token_says_for_whom_until_when_and_whose_and_verifies(void **state) {
+    place *p = *state;
+    uint8_t point[PORCH_WEBPUSH_PUBLIC_BYTES], claims[256] = {0}, raw[64], text[640];
+    porch_buf claims_buf = {claims, 0, sizeof claims - 1}, signature = PORCH_BUF_OF(raw);
+    vapid_point(p, point);
+    porch_signer_answer a = vapid(p, "https://push.example:444", now_ms + 43200000);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_true(porch_bytes_to_text(a.data, (char *)text, sizeof text));
+    char *first = strchr((char *)text, '.'), *last = strrchr((char *)text, '.');
+    assert_true(first != NULL && last > first);
+    assert_int_equal(porch_base64_read(&signature, porch_bytes_of(last + 1), true), PORCH_OK);
+    assert_int_equal(porch_es256_verify(point, (porch_bytes){text, (size_t)(last - (char *)text)},
+                                        porch_buf_bytes(&signature)),
+                     PORCH_OK);
+    assert_int_equal(
+        porch_base64_read(&claims_buf,
+                          (porch_bytes){(const uint8_t *)first + 1, (size_t)(last - first) - 1}, true),
+        PORCH_OK);
+    assert_string_equal(
+        (char *)claims,
+        "{\"aud\":\"https://push.example:444\",\"exp\":1767268800,\"sub\":\"https://localhost\"}");
+    assert_int_equal(journal_lines(p, "vapid 1767225600000 https://push.example:444 1767268800000\n"), 1);
+}
+
+static void nothing_but_an_origin_and_a_day_becomes_a_push_token(void **state) {
+    place *p = *state;
+    static const char *const bad[] = {"http://push.example",
+                                      "https://",
+                                      "https://push.example/",
+                                      "https://push.example:",
+                                      "https://push.example:123456",
+                                      "https://push.example:44x",
+                                      "https://Push.example",
+                                      "https://push.example\",\"x\":\"",
+                                      "https://user@push.example",
+                                      "https://[::1]",
+                                      "push.example"};
+    char long_name[200] = "https://";
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(vapid(p, bad[i], now_ms + 1000).error, PORCH_ERR_MALFORMED);
+    memset(long_name + 8, 'a', 121);
+    assert_int_equal(vapid(p, long_name, now_ms + 1000).error, PORCH_ERR_MALFORMED);
+    assert_int_equal(vapid(p, "https://push.example", now_ms).error, PORCH_ERR_LIMIT);
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 86400001).error, PORCH_ERR_LIMIT);
+    assert_int_equal(journal_lines(p, "vapid"), 0);
+    long_name[128] = '\0';
+    assert_int_equal(vapid(p, long_name, now_ms + 86400000).error, PORCH_OK);
+}
+
+static void more_push_tokens_a_minute_than_the_limit_have_to_wait(void **state) {
+    place *p = *state;
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 1000).error, PORCH_OK);
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 1000).error, PORCH_OK);
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 1000).error, PORCH_ERR_BUSY);
+    p->mono_ms += 30000;
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 1000).error, PORCH_OK);
+}
+
+static void the_push_key_is_made_once_and_kept_across_starts(void **state) {
+    place *p = *state;
+    uint8_t before[PORCH_WEBPUSH_PUBLIC_BYTES], after[PORCH_WEBPUSH_PUBLIC_BYTES];
+    struct stat st;
+    vapid_point(p, before);
+    assert_int_equal(vapid(p, "https://push.example", now_ms + 1000).error, PORCH_OK);
+    assert_int_equal(fstatat(p->dir_fd, "vapid.key", &st, 0), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    porch_signer_unload(&p->signer);
+    load(p);
+    vapid_point(p, after);
+    assert_memory_equal(before, after, sizeof before);
+}
+
 static void nonsense_is_answered_with_its_own_number(void **state) {
     place *p = *state;
     static uint8_t block[PORCH_SIGNER_MESSAGE_MAX];
@@ -409,6 +501,10 @@ int main(void) {
         WITH_SIGNER(a_question_far_from_the_signers_clock_is_refused),
         WITH_SIGNER(what_one_label_sealed_only_that_label_opens_and_only_whole),
         WITH_SIGNER(a_clip_has_one_key_for_ever_and_no_other_clip_has_it),
+        WITH_SIGNER(a_push_token_says_for_whom_until_when_and_whose_and_verifies),
+        WITH_SIGNER(nothing_but_an_origin_and_a_day_becomes_a_push_token),
+        WITH_SIGNER(more_push_tokens_a_minute_than_the_limit_have_to_wait),
+        WITH_SIGNER(the_push_key_is_made_once_and_kept_across_starts),
         WITH_SIGNER(nonsense_is_answered_with_its_own_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

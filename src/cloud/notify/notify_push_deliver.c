@@ -1,0 +1,277 @@
+/* Push deliveries, one after the other on a thread of their own, so that a slow webhook's retries do not
+ * hold them: the earliest that is due is sealed for its browser and sent. A message older than push.ttl_s
+ * is not worth a person's look and is given up. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cursor.h"
+#include "base/text.h"
+#include "cloud/notify/notify_push.h"
+#include "cloud/notify/notify_room.h"
+#include "crypto/sha256.h"
+#include "crypto/webpush.h"
+#include "os/clock.h"
+#include "os/log.h"
+
+enum {
+    TOKEN_LIFE_MS = 43200000, /* RFC 8292 allows 24 h; half of it bears a clock that is off */
+    TOKEN_LEFT_MS = 3600000,
+    TOPIC_BYTES = 16, /* RFC 8030, 5.4: at most 32 letters of base64url */
+    BODY_BYTES = PORCH_WEBPUSH_PLAIN_BYTES + PORCH_WEBPUSH_EXTRA_BYTES,
+};
+
+typedef struct {
+    porch_notify_item item; /* id is empty for a test message */
+    int64_t delivery;
+    char subscription[33];
+    char endpoint[PORCH_COURIER_URL_MAX + 1];
+    char origin[PORCH_PUSH_ORIGIN_TEXT];
+    uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
+    uint8_t auth[PORCH_WEBPUSH_AUTH_BYTES];
+    uint32_t attempts;
+    uint64_t made_ms, next_at_ms, now_ms;
+    bool found;
+} due;
+
+typedef struct {
+    const due *d;
+    porch_push_outcome how;
+    uint64_t next_at_ms;
+    uint16_t status;
+    char error[PORCH_NOTIFY_ERROR_BYTES];
+} result;
+
+/* ---- reading and writing rows ---- */
+
+static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
+    due *d = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
+        "d.next_at_ms from push_delivery d join push_subscription s on s.id = d.subscription left join "
+        "notification n on n.seq = d.notification where d.state = 'waiting' order by d.next_at_ms limit 1",
+        why);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) {
+        const int at = PORCH_NOTIFY_COLUMN_COUNT;
+        porch_bytes key = porch_db_blob(q, at + 3), auth = porch_db_blob(q, at + 4);
+        porch_notify_item_read(q, &d->item);
+        d->delivery = porch_db_i64(q, at);
+        (void)porch_bytes_to_text(porch_db_text(q, at + 1), d->subscription, sizeof d->subscription);
+        (void)porch_bytes_to_text(porch_db_text(q, at + 2), d->endpoint, sizeof d->endpoint);
+        if (key.len == sizeof d->key) memcpy(d->key, key.at, key.len);
+        if (auth.len == sizeof d->auth) memcpy(d->auth, auth.at, auth.len);
+        d->attempts = (uint32_t)porch_db_i64(q, at + 5);
+        d->made_ms = (uint64_t)porch_db_i64(q, at + 6);
+        d->next_at_ms = (uint64_t)porch_db_i64(q, at + 7);
+        d->found = d->next_at_ms <= d->now_ms;
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err drop_subscription(porch_db *db, const result *r, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "delete from push_subscription where id = ?1", why);
+    porch_db_bind_str(q, 1, r->d->subscription);
+    return porch_db_execute(q, why);
+}
+
+static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
+    static const char *const states[] = {
+        [PORCH_PUSH_DONE] = "done", [PORCH_PUSH_RETRY] = "waiting", [PORCH_PUSH_GIVEN_UP] = "given-up"};
+    const result *r = ctx;
+    if (r->how == PORCH_PUSH_GONE) return drop_subscription(db, r, why);
+    porch_db_query *q = porch_db_prepare(
+        db, "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3 where id = ?1",
+        why);
+    porch_db_bind_i64(q, 1, r->d->delivery);
+    porch_db_bind_str(q, 2, states[r->how]);
+    porch_db_bind_i64(q, 3, (int64_t)r->next_at_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    q = porch_db_prepare(
+        db,
+        "update push_subscription set delivered = delivered + ?2, last_at_ms = ?3, last_status "
+        "= ?4 where id = ?1",
+        why);
+    porch_db_bind_str(q, 1, r->d->subscription);
+    porch_db_bind_i64(q, 2, r->how == PORCH_PUSH_DONE);
+    porch_db_bind_i64(q, 3, (int64_t)r->d->now_ms);
+    porch_db_bind_i64(q, 4, r->status);
+    return porch_db_execute(q, why);
+}
+
+/* ---- one message ---- */
+
+/* What the service worker shows: what, where, when, and where a touch leads. */
+static json_t *payload_of(const due *d) {
+    const porch_notify_item *i = &d->item;
+    char picture[128], page[96];
+    if (!i->id[0])
+        return json_pack("{s:i, s:s, s:I}", "v", 1, "kind", "test", "at_ms", (json_int_t)d->made_ms);
+    snprintf(picture, sizeof picture, "/api/v1/events/%s/picture", i->event);
+    snprintf(page, sizeof page, "/events/%s", i->event);
+    return json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "v", 1, "kind", i->kind, "id", i->id,
+                     "device", i->device, "event", i->event, "at_ms", (json_int_t)i->at_ms, "at",
+                     i->at_local, "picture", picture, "page", page);
+}
+
+static porch_err make_body(const due *d, porch_buf *body, porch_why *why) {
+    json_t *payload = payload_of(d);
+    char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+    porch_err e =
+        text ? porch_webpush_seal(d->key, d->auth, porch_bytes_of(text), body, why) : PORCH_ERR_BUSY;
+    free(text);
+    json_decref(payload);
+    return e;
+}
+
+/* A newer message about the same camera replaces one that still waits at the push service. The service
+ * learns a hash, not the camera's name. */
+static void make_topic(const due *d, char out[2 * TOPIC_BYTES + 1]) {
+    char input[160];
+    uint8_t digest[PORCH_SHA256_BYTES];
+    porch_buf text = {(uint8_t *)out, 0, 2 * TOPIC_BYTES};
+    int n =
+        snprintf(input, sizeof input, "%s|%s", d->subscription, d->item.id[0] ? d->item.device : "test");
+    porch_sha256((porch_bytes){(const uint8_t *)input, n > 0 ? (size_t)n : 0}, digest);
+    (void)porch_hex_write(&text, (porch_bytes){digest, TOPIC_BYTES});
+    out[2 * TOPIC_BYTES] = '\0';
+}
+
+/* A token of the cache, or a new one in the place of the one that ends first. */
+static porch_err token_for(porch_notify *n, const due *d, const char **ret, porch_why *why) {
+    porch_push_token *oldest = &n->tokens[0];
+    for (size_t i = 0; i < PORCH_PUSH_TOKENS; i++) {
+        porch_push_token *t = &n->tokens[i];
+        /* One that ends too late was made before the clock was set back. */
+        if (strcmp(t->audience, d->origin) == 0 && t->ends_ms > d->now_ms + TOKEN_LEFT_MS &&
+            t->ends_ms <= d->now_ms + TOKEN_LIFE_MS) {
+            *ret = t->text;
+            return PORCH_OK;
+        }
+        if (t->ends_ms < oldest->ends_ms) oldest = t;
+    }
+    uint64_t ends_ms = d->now_ms + TOKEN_LIFE_MS;
+    PORCH_TRY(porch_signer_vapid_token(n->config.signer, d->origin, ends_ms, oldest->text, why));
+    snprintf(oldest->audience, sizeof oldest->audience, "%s", d->origin);
+    oldest->ends_ms = ends_ms;
+    *ret = oldest->text;
+    return PORCH_OK;
+}
+
+static porch_err authorization(porch_notify *n, const due *d, char *out, size_t cap, porch_why *why) {
+    uint8_t key[PORCH_SIGNER_VAPID_KEY_BYTES];
+    char key_text[96] = "";
+    porch_buf key_buf = {(uint8_t *)key_text, 0, sizeof key_text - 1};
+    const char *token = NULL;
+    PORCH_TRY(token_for(n, d, &token, why));
+    PORCH_TRY(porch_push_key(n, key, why));
+    PORCH_TRY(porch_base64_write(&key_buf, (porch_bytes){key, sizeof key}, true));
+    int len = snprintf(out, cap, "vapid t=%s, k=%s", token, key_text);
+    return len > 0 && (size_t)len < cap ? PORCH_OK : PORCH_ERR_NO_SPACE;
+}
+
+static porch_err post(porch_notify *n, const due *d, uint16_t *status, porch_why *why) {
+    uint8_t body_block[BODY_BYTES];
+    porch_buf body = PORCH_BUF_OF(body_block);
+    char authorized[PORCH_COURIER_HEADER_MAX], topic[2 * TOPIC_BYTES + 1], ttl[24];
+    uint64_t age_ms = d->now_ms > d->made_ms ? d->now_ms - d->made_ms : 0;
+    PORCH_TRY(make_body(d, &body, why));
+    PORCH_TRY(authorization(n, d, authorized, sizeof authorized, why));
+    make_topic(d, topic);
+    snprintf(
+        ttl, sizeof ttl, "%llu",
+        (unsigned long long)(n->config.settings->push_ttl_s - age_ms / 1000)); /* judged before: not over */
+    const porch_courier_header headers[] = {
+        {"content-type", "application/octet-stream"},
+        {"content-encoding", "aes128gcm"},
+        {"user-agent", "porchlight/" PORCH_VERSION},
+        {"ttl", ttl},
+        {"urgency", strcmp(d->item.kind, "person") == 0 ? "high" : "normal"},
+        {"topic", topic},
+        {"authorization", authorized},
+    };
+    const porch_courier_request request = {.url = d->endpoint,
+                                           .headers = headers,
+                                           .headers_count = sizeof headers / sizeof *headers,
+                                           .body = porch_buf_bytes(&body),
+                                           .timeout_ms = n->config.settings->push_timeout_ms};
+    return porch_courier_post(n->config.courier, &request, status, why);
+}
+
+porch_push_outcome porch_push_judge(porch_err e, uint16_t status) {
+    if (e != PORCH_OK)
+        return e == PORCH_ERR_DENIED || e == PORCH_ERR_MALFORMED || e == PORCH_ERR_USAGE
+                   ? PORCH_PUSH_GIVEN_UP
+                   : PORCH_PUSH_RETRY;
+    if (status >= 200 && status < 300) return PORCH_PUSH_DONE;
+    if (status == 404 || status == 410) return PORCH_PUSH_GONE;
+    return status == 408 || status == 429 || status >= 500 ? PORCH_PUSH_RETRY : PORCH_PUSH_GIVEN_UP;
+}
+
+static void judge(const porch_notify *n, porch_err e, const porch_why *why, result *r) {
+    const porch_settings *s = n->config.settings;
+    uint64_t ends_ms = r->d->made_ms + (uint64_t)s->push_ttl_s * 1000;
+    r->how = porch_push_judge(e, r->status);
+    r->next_at_ms = r->d->now_ms + porch_notify_retry_wait(r->d->attempts, s->notify_retry_first_ms,
+                                                           s->notify_retry_most_ms);
+    if (r->how == PORCH_PUSH_RETRY && r->next_at_ms >= ends_ms) r->how = PORCH_PUSH_GIVEN_UP;
+    if (e != PORCH_OK)
+        snprintf(r->error, sizeof r->error, "%s", porch_why_text(why, e));
+    else if (r->how != PORCH_PUSH_DONE)
+        snprintf(r->error, sizeof r->error, "the push service answered %u", r->status);
+}
+
+/* The endpoint's path is a secret of the browser's; the log names its service. */
+static void log_result(const result *r) {
+    static const char *const words[] = {[PORCH_PUSH_DONE] = "delivered",
+                                        [PORCH_PUSH_RETRY] = "retry",
+                                        [PORCH_PUSH_GIVEN_UP] = "given-up",
+                                        [PORCH_PUSH_GONE] = "gone"};
+    porch_log(r->how == PORCH_PUSH_DONE ? PORCH_LOG_INFO : PORCH_LOG_WARN, "notify.push", "outcome",
+              words[r->how], "id", r->d->item.id[0] ? r->d->item.id : "test", "subscription",
+              r->d->subscription, "service", r->d->origin, "status", porch_log_number(r->status).text,
+              "attempt", porch_log_number(r->d->attempts + 1).text, "reason", r->error[0] ? r->error : NULL,
+              NULL);
+}
+
+static porch_err send_due(porch_notify *n, due *d, uint16_t *status, porch_why *why) {
+    PORCH_TRY(porch_push_endpoint_check(porch_bytes_of(d->endpoint), n->config.settings->courier_allow,
+                                        d->origin, why));
+    if (d->now_ms >= d->made_ms + (uint64_t)n->config.settings->push_ttl_s * 1000)
+        return porch_fail(why, PORCH_ERR_USAGE, "older than push.ttl_s: nobody needs it any more");
+    return post(n, d, status, why);
+}
+
+/* Sends one if one is due. *wait_ms: until the next is, UINT64_MAX for none. */
+static porch_err deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why) {
+    due d = {.now_ms = porch_clock_ms()};
+    result r = {.d = &d};
+    porch_why post_why = {""};
+    PORCH_TRY(porch_store_read(n->config.store, read_due, &d, why));
+    *wait_ms = 0;
+    if (!d.found) {
+        *wait_ms = d.next_at_ms ? d.next_at_ms - d.now_ms : UINT64_MAX;
+        return PORCH_OK;
+    }
+    porch_err e = send_due(n, &d, &r.status, &post_why);
+    judge(n, e, &post_why, &r);
+    log_result(&r);
+    return porch_store_write(n->config.store, write_result, &r, why);
+}
+
+void *porch_push_run(void *ctx) {
+    porch_notify *n = ctx;
+    uint64_t wait_ms = 0;
+    do {
+        porch_why why = {""};
+        porch_err e = deliver_one(n, &wait_ms, &why);
+        if (e == PORCH_OK) continue;
+        porch_log(PORCH_LOG_ERROR, "push.stuck", "error", porch_err_name(e), "reason",
+                  porch_why_text(&why, e), NULL);
+        wait_ms = n->config.settings->notify_retry_first_ms;
+    } while (porch_notify_thread_wait(&n->push, wait_ms));
+    return NULL;
+}

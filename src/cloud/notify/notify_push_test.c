@@ -1,0 +1,327 @@
+/* Who is pushed to and who is left alone, over a real store: queued rows are counted, nothing is sent. */
+#include "cloud/notify/notify_push.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/text.h"
+#include "cloud/notify/notify_room.h"
+#include "crypto/keystore.h"
+#include "crypto/webpush.h"
+#include "os/clock.h"
+
+static const uint64_t NOON_MS = 1767265200000; /* 2026-01-01T11:00:00Z, 12:00 in Berlin */
+enum { HOUR_MS = 3600000 };
+
+typedef struct {
+    char dir[64];
+    porch_settings settings;
+    porch_store *store;
+    porch_notify *notify;
+    char key[128]; /* of a browser, base64url */
+    unsigned events;
+} world;
+
+static porch_err add_accounts(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_db_run(
+        db,
+        "insert into account (id, name, name_key, role, household, password, totp_id, totp, "
+        "created_ms, awaiting_reset) values ('robin', 'robin', 'robin', 'owner', 'home', '', 't1', "
+        "x'00', 0, 0), ('sam', 'sam', 'sam', 'owner', 'home', '', 't2', x'00', 0, 0), ('other', "
+        "'other', 'other', 'owner', 'next-door', '', 't3', x'00', 0, 0), ('locked', 'locked', "
+        "'locked', 'owner', 'home', '', 't4', x'00', 0, 1)",
+        why);
+}
+
+static void make_key(world *w) {
+    porch_key *key = NULL;
+    uint8_t point[PORCH_WEBPUSH_PUBLIC_BYTES];
+    porch_buf text = {(uint8_t *)w->key, 0, sizeof w->key - 1};
+    assert_int_equal(porch_key_generate_p256(&key, NULL), PORCH_OK);
+    assert_int_equal(porch_es256_public(key, point, NULL), PORCH_OK);
+    assert_int_equal(porch_base64_write(&text, (porch_bytes){point, sizeof point}, true), PORCH_OK);
+    porch_key_free(key);
+}
+
+static int arrive(void **state) {
+    static world the_world;
+    world *w = &the_world;
+    porch_why why = {""};
+    memset(w, 0, sizeof *w);
+    snprintf(w->dir, sizeof w->dir, "/tmp/porch-push-XXXXXX");
+    if (!mkdtemp(w->dir)) return -1;
+    porch_settings_default(&w->settings);
+    assert_int_equal(porch_store_open(w->dir, &w->settings, &w->store, &why), PORCH_OK);
+    const porch_notify_config config = {w->store, NULL, NULL, &w->settings, "https://hub.example"};
+    assert_int_equal(porch_notify_open(&config, &w->notify, &why), PORCH_OK);
+    if (porch_store_write(w->store, add_accounts, NULL, &why) != PORCH_OK) fail_msg("%s", why.text);
+    make_key(w);
+    *state = w;
+    return 0;
+}
+
+static int leave(void **state) {
+    world *w = *state;
+    porch_notify_close(w->notify);
+    porch_store_close(w->store);
+    DIR *d = opendir(w->dir);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/%s", w->dir, e->d_name);
+        if (e->d_name[0] != '.') (void)unlink(path);
+    }
+    if (d) closedir(d);
+    (void)rmdir(w->dir);
+    return 0;
+}
+
+/* ---- acts ---- */
+
+static porch_err subscribe_as(world *w, const char *account, const char *endpoint, const char *auth) {
+    char id[33];
+    bool made = false;
+    return porch_push_subscribe(w->notify, account, porch_bytes_of(endpoint), porch_bytes_of(w->key),
+                                porch_bytes_of(auth), id, &made, NULL);
+}
+
+static void subscribe(world *w, const char *account) {
+    char endpoint[64];
+    snprintf(endpoint, sizeof endpoint, "https://push.example/%s", account);
+    assert_int_equal(subscribe_as(w, account, endpoint, "AAAAAAAAAAAAAAAAAAAAAA"), PORCH_OK);
+}
+
+typedef struct {
+    world *w;
+    const char *device;
+    uint64_t now_ms;
+    char event[33];
+    int64_t rows;
+} person_job;
+
+static porch_err write_person(porch_db *db, void *ctx, porch_why *why) {
+    person_job *job = ctx;
+    const porch_notify_facts facts = {.event = job->event,
+                                      .device = job->device,
+                                      .product = "camera",
+                                      .household = "home",
+                                      .timezone = "Europe/Berlin",
+                                      .clip = "clip",
+                                      .at_ms = job->now_ms};
+    porch_notify_item item;
+    uint64_t seq = 0;
+    porch_notify_item_of(&facts, &item);
+    PORCH_TRY(porch_notify_item_insert(db, &item, job->now_ms, &seq, why));
+    PORCH_TRY(porch_push_queue(job->w->notify, db, seq, &facts, job->now_ms, why));
+    job->rows = porch_db_changes(db);
+    return PORCH_OK;
+}
+
+/* A person is seen; how many browsers will be told. */
+static int64_t seen(world *w, const char *device, uint64_t now_ms) {
+    person_job job = {.w = w, .device = device, .now_ms = now_ms};
+    porch_why why = {""};
+    snprintf(job.event, sizeof job.event, "event-%u", ++w->events);
+    if (porch_store_write(w->store, write_person, &job, &why) != PORCH_OK) fail_msg("%s", why.text);
+    return job.rows;
+}
+
+/* ---- tests ---- */
+
+static void only_the_households_own_and_unlocked_people_are_pushed_to(void **state) {
+    world *w = *state;
+    assert_int_equal(seen(w, "door", NOON_MS), 0);
+    subscribe(w, "robin");
+    subscribe(w, "sam");
+    subscribe(w, "other");
+    subscribe(w, "locked");
+    assert_int_equal(seen(w, "door", NOON_MS), 2);
+}
+
+static void a_camera_cools_down_for_itself_alone(void **state) {
+    world *w = *state;
+    subscribe(w, "robin");
+    assert_int_equal(seen(w, "door", NOON_MS), 1);
+    assert_int_equal(seen(w, "door", NOON_MS + 59999), 0);
+    assert_int_equal(seen(w, "garden", NOON_MS + 1000), 1);
+    assert_int_equal(seen(w, "door", NOON_MS + 60000), 1);
+    /* A clock that was set back an hour does not silence the door for an hour. */
+    assert_int_equal(seen(w, "door", NOON_MS - HOUR_MS), 1);
+}
+
+static void a_snooze_is_one_persons_about_one_camera_until_it_ends(void **state) {
+    world *w = *state;
+    uint64_t until_ms = 0, now_ms = porch_clock_ms();
+    subscribe(w, "robin");
+    subscribe(w, "sam");
+    w->settings.push_cooldown_s = 0;
+    for (uint32_t minutes = 1; minutes <= 60; minutes++)
+        if (minutes != 15 && minutes != 30 && minutes != 60)
+            assert_int_equal(porch_push_snooze(w->notify, "robin", "door", minutes, &until_ms, NULL),
+                             PORCH_ERR_USAGE);
+    assert_int_equal(porch_push_snooze(w->notify, "robin", "door", 15, &until_ms, NULL), PORCH_OK);
+    assert_true(until_ms >= now_ms + 900000);
+    assert_int_equal(seen(w, "door", until_ms - 1), 1);
+    assert_int_equal(seen(w, "garden", until_ms - 1), 2);
+    assert_int_equal(seen(w, "door", until_ms), 2);
+    assert_int_equal(porch_push_snooze(w->notify, "robin", "door", 60, &until_ms, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "door", until_ms - 1), 1);
+    assert_int_equal(porch_push_snooze(w->notify, "robin", "door", 0, &until_ms, NULL), PORCH_OK);
+    assert_int_equal(until_ms, 0);
+    assert_int_equal(seen(w, "door", porch_clock_ms()), 2);
+}
+
+static void quiet_hours_follow_the_households_clock_also_over_midnight(void **state) {
+    static const struct {
+        uint32_t begins, ends;
+        int64_t minutes; /* after 12:00 in Berlin */
+        int64_t told;
+    } rows[] = {
+        {12 * 60, 13 * 60, -1, 1},       {12 * 60, 13 * 60, 0, 0},   {12 * 60, 13 * 60, 59, 0},
+        {12 * 60, 13 * 60, 60, 1},       {22 * 60, 7 * 60, 599, 1},  {22 * 60, 7 * 60, 600, 0},
+        {22 * 60, 7 * 60, 12 * 60, 0},   {22 * 60, 7 * 60, 1139, 0}, {22 * 60, 7 * 60, 1140, 1},
+        {9 * 60, 9 * 60 + 5, -3 * 60, 0} /* 09:00: a leading zero is a digit */
+    };
+    world *w = *state;
+    subscribe(w, "robin");
+    w->settings.push_cooldown_s = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(porch_push_quiet(w->notify, "robin", rows[i].begins, rows[i].ends, NULL),
+                         PORCH_OK);
+        int64_t told = seen(w, "door", (uint64_t)((int64_t)NOON_MS + rows[i].minutes * 60000));
+        if (told != rows[i].told) fail_msg("row %zu: %lld told", i, (long long)told);
+    }
+    assert_int_equal(porch_push_quiet(w->notify, "robin", 1440, 0, NULL), PORCH_ERR_USAGE);
+    assert_int_equal(porch_push_quiet(w->notify, "robin", 8 * 60, 8 * 60, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "door", NOON_MS + HOUR_MS), 1);
+}
+
+static void an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited(void **state) {
+    world *w = *state;
+    static porch_push_view view;
+    w->settings.push_subscriptions = 2;
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/1", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_OK);
+    assert_int_equal(subscribe_as(w, "sam", "https://push.example/1", "AAAAAAAAAAAAAAAAAAAAAQ"),
+                     PORCH_ERR_EXISTS);
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/2", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_OK);
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/3", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_ERR_LIMIT);
+    assert_int_equal(subscribe_as(w, "sam", "https://push.example/1", "AAAAAAAAAAAAAAAAAAAAAA"), PORCH_OK);
+    assert_int_equal(porch_push_read(w->notify, "robin", &view, NULL), PORCH_OK);
+    assert_int_equal(view.subscriptions_count, 1);
+    assert_string_equal(view.subscriptions[0].origin, "https://push.example");
+    assert_int_equal(porch_push_unsubscribe(w->notify, "sam", view.subscriptions[0].id, NULL),
+                     PORCH_ERR_NOT_FOUND);
+    assert_int_equal(porch_push_unsubscribe(w->notify, "robin", view.subscriptions[0].id, NULL), PORCH_OK);
+    assert_int_equal(porch_push_unsubscribe(w->notify, "robin", view.subscriptions[0].id, NULL),
+                     PORCH_ERR_NOT_FOUND);
+}
+
+static void a_test_message_waits_for_the_last_one(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_NOT_FOUND);
+    subscribe(w, "robin");
+    subscribe(w, "sam");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(queued, 1);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_LIMIT);
+    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+}
+
+static void endpoints_that_no_push_service_has_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *endpoint, *allow, *origin; /* origin NULL: refused */
+    } rows[] = {
+        {"https://fcm.googleapis.com/fcm/send/x:y", "", "https://fcm.googleapis.com"},
+        {"https://updates.push.services.mozilla.com:443/wpush/v2/g", "",
+         "https://updates.push.services.mozilla.com"},
+        {"https://localhost:9443/x", "a.b:1 localhost:9443", "https://localhost:9443"},
+        {"https://localhost:9443/x", "localhost:944 localhost:94433", NULL},
+        {"https://localhost/x", "", NULL},
+        {"https://10.0.0.1/x", "", NULL},
+        {"https://0x7f000001/x", "", NULL},
+        {"https://a.0x7f/x", "", NULL},
+        {"https://a.b./x", "", NULL},
+        {"https://[::1]/x", "", NULL},
+        {"https://a.b:444/x", "", NULL},
+        {"https://a.b:0/x", "", NULL},
+        {"https://a.b:65536/x", "", NULL},
+        {"https://a.b:/x", "", NULL},
+        {"https://a.b@c.d/x", "", NULL},
+        {"https://A.b/x", "", NULL},
+        {"https://a.b", "", NULL},
+        {"https://a.b?x", "", NULL},
+        {"https:///x", "", NULL},
+        {"http://a.b/x", "", NULL},
+        {"https://a.b/x y", "", NULL},
+        {"https://a.b/x\n", "", NULL},
+        {"https://a.b\\@c/x", "", NULL},
+        {"", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char origin[PORCH_PUSH_ORIGIN_TEXT] = "";
+        porch_err e =
+            porch_push_endpoint_check(porch_bytes_of(rows[i].endpoint), rows[i].allow, origin, NULL);
+        if (e != (rows[i].origin ? PORCH_OK : PORCH_ERR_USAGE)) fail_msg("%s", rows[i].endpoint);
+        if (rows[i].origin) assert_string_equal(origin, rows[i].origin);
+    }
+}
+
+static void each_answer_of_a_push_service_has_its_consequence(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t status;
+        porch_push_outcome how;
+    } rows[] = {{200, PORCH_PUSH_DONE},     {201, PORCH_PUSH_DONE},     {302, PORCH_PUSH_GIVEN_UP},
+                {400, PORCH_PUSH_GIVEN_UP}, {401, PORCH_PUSH_GIVEN_UP}, {403, PORCH_PUSH_GIVEN_UP},
+                {404, PORCH_PUSH_GONE},     {408, PORCH_PUSH_RETRY},    {410, PORCH_PUSH_GONE},
+                {413, PORCH_PUSH_GIVEN_UP}, {429, PORCH_PUSH_RETRY},    {500, PORCH_PUSH_RETRY},
+                {503, PORCH_PUSH_RETRY}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(porch_push_judge(PORCH_OK, rows[i].status), rows[i].how);
+    assert_int_equal(porch_push_judge(PORCH_ERR_TIMEOUT, 0), PORCH_PUSH_RETRY);
+    assert_int_equal(porch_push_judge(PORCH_ERR_CHILD, 0), PORCH_PUSH_RETRY);
+    assert_int_equal(porch_push_judge(PORCH_ERR_BUSY, 0), PORCH_PUSH_RETRY);
+    assert_int_equal(porch_push_judge(PORCH_ERR_DENIED, 0), PORCH_PUSH_GIVEN_UP);
+}
+
+static void times_of_the_day_have_one_form(void **state) {
+    (void)state;
+    static const char *const bad[] = {"",      "7:00",   "24:00", "07:60", "ab:cd",
+                                      "07-00", "07:000", " 7:00", "-1:00"};
+    uint32_t minute = 0;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(porch_push_time_read(porch_bytes_of(bad[i]), &minute));
+    assert_true(porch_push_time_read(PORCH_LIT("00:00"), &minute) && minute == 0);
+    assert_true(porch_push_time_read(PORCH_LIT("09:08"), &minute) && minute == 548);
+    assert_true(porch_push_time_read(PORCH_LIT("23:59"), &minute) && minute == 1439);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(only_the_households_own_and_unlocked_people_are_pushed_to),
+        IN_WORLD(a_camera_cools_down_for_itself_alone),
+        IN_WORLD(a_snooze_is_one_persons_about_one_camera_until_it_ends),
+        IN_WORLD(quiet_hours_follow_the_households_clock_also_over_midnight),
+        IN_WORLD(an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited),
+        IN_WORLD(a_test_message_waits_for_the_last_one),
+        cmocka_unit_test(endpoints_that_no_push_service_has_are_refused),
+        cmocka_unit_test(each_answer_of_a_push_service_has_its_consequence),
+        cmocka_unit_test(times_of_the_day_have_one_form),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
