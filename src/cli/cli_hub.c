@@ -279,7 +279,8 @@ porch_err porch_cli_hub_ask(porch_cli_hub *hub, const char *command, json_t *arg
     if (text) {
         e = send_all(hub->fd, text, strlen(text), why);
         if (e == PORCH_OK) e = send_all(hub->fd, "\n", 1, why);
-        if (e == PORCH_OK) e = await_result(hub, ret, why);
+        /* A hub that turns a client away says why and closes, maybe before it was asked. */
+        if (e == PORCH_OK || e == PORCH_ERR_CLOSED) e = await_result(hub, ret, why);
     } else {
         (void)porch_fail(why, e, "a word of the command is not UTF-8");
     }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,6 +39,8 @@ typedef struct {
     int answers; /* how many a connection gets; 0 counts as one */
     char asked[LINE_BYTES];
     char out[OUTPUT_BYTES], err[OUTPUT_BYTES];
+    bool turns_away; /* the next client, before it has asked */
+    sem_t turned_away;
 } house;
 
 static bool read_line(int fd, char *into) {
@@ -61,6 +64,13 @@ static void *hub_of_straw(void *ctx) {
         porch_err e = porch_socket_accept(h->listen_fd, &fd);
         if (e == PORCH_ERR_AGAIN) continue;
         if (e != PORCH_OK) return NULL;
+        if (h->turns_away) {
+            h->turns_away = false;
+            (void)!send(fd, h->answer, strlen(h->answer), MSG_NOSIGNAL);
+            close(fd);
+            (void)sem_post(&h->turned_away);
+            continue;
+        }
         bool stop = false;
         do {
             if (!read_line(fd, h->asked)) break;
@@ -412,6 +422,24 @@ static void progress_comes_before_the_answer(void **state) {
     assert_string_equal(h->out, "{\"devices\":[]}\n");
 }
 
+static void a_hub_that_turns_the_client_away_is_quoted(void **state) {
+    house *h = *state;
+    porch_cli_hub *hub = NULL;
+    json_t *result = NULL;
+    porch_why why = {""};
+    char dir[256];
+    path_in(h, "hub", dir);
+    assert_int_equal(sem_init(&h->turned_away, 0, 0), 0);
+    h->turns_away = true;
+    h->answer = "{\"ok\":false,\"error\":\"BUSY\",\"message\":\"the house is full\"}\n";
+    assert_int_equal(porch_cli_hub_open(dir, &hub, &why), PORCH_OK);
+    assert_int_equal(sem_wait(&h->turned_away), 0);
+    assert_int_equal(porch_cli_hub_ask(hub, "status", NULL, &result, &why), PORCH_ERR_BUSY);
+    assert_string_equal(why.text, "the house is full");
+    porch_cli_hub_close(hub);
+    assert_int_equal(sem_destroy(&h->turned_away), 0);
+}
+
 static void an_answer_of_strangers_cannot_move_the_cursor(void **state) {
     house *h = *state;
     assert_int_equal(
@@ -434,6 +462,7 @@ int main(void) {
         IN_HOUSE(the_root_key_is_moved_and_never_written_over),
         IN_HOUSE(refusals_and_wrong_words_have_their_own_exit_codes),
         IN_HOUSE(progress_comes_before_the_answer),
+        IN_HOUSE(a_hub_that_turns_the_client_away_is_quoted),
         IN_HOUSE(an_answer_of_strangers_cannot_move_the_cursor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
