@@ -170,7 +170,8 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
     };
     if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_MQTT], why);
     config.client_mode = PORCH_TLS_CLIENT_REQUEST;
-    config.alpn[0] = "http/1.1";
+    config.alpn[0] = "h2";
+    config.alpn[1] = "http/1.1";
     config.session_context = PORCH_LIT("porchlight-device");
     if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_DEVICE], why);
     drop(&chain, false);
@@ -212,7 +213,7 @@ static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renew
         .key = key,
         .client_mode = PORCH_TLS_CLIENT_NONE,
         .min_version = h->settings.hub_tls_12 ? PORCH_TLS_1_2 : PORCH_TLS_1_3,
-        .alpn = {"http/1.1"},
+        .alpn = {"h2", "http/1.1"},
         .ticket_lifetime_s = TICKET_LIFE_S,
         .session_context = PORCH_LIT("porchlight-people"),
     };

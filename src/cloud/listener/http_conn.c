@@ -25,8 +25,7 @@ typedef struct {
     porch_http_exchange *x;
 } http_conn;
 
-static void dispatch(porch_http_exchange *x, porch_http_step step);
-static void reply(porch_conn *c, porch_http_exchange *x);
+static const porch_http_carrier carrier;
 
 static const porch_settings *settings_of(const porch_conn *c) {
     return &c->shard->listener->settings;
@@ -36,53 +35,7 @@ static http_conn *http_of(const porch_conn *c) {
     return porch_conn_user(c);
 }
 
-/* ---- refusals ---- */
-
-static void log_refused(porch_http_exchange *x) {
-    porch_shard *s = x->shard;
-    porch_count_add(&s->counts.requests_refused, 1);
-    if (!porch_shard_may_log(s)) return;
-    const char *who = x->peer.admitted ? x->peer.principal.name : NULL;
-    porch_log(x->status >= 500 ? PORCH_LOG_ERROR : PORCH_LOG_WARN, "http.refused", "status",
-              porch_log_number((uint64_t)x->status).text, "method", x->method, "path", porch_http_path(x),
-              "listener", x->peer.role == PORCH_LISTEN_DEVICE ? "device" : "people", "address",
-              x->peer.address, "principal", who, "reason",
-              x->reason[0] != 0 ? x->reason : porch_http_status_text(x->status), NULL);
-}
-
-/* A problem that the listener itself finds. */
-static void refuse(porch_conn *c, porch_http_exchange *x, int status, const char *slug,
-                   const char *detail) {
-    if (status == 503) porch_http_reply_header(x, "Retry-After", "1");
-    porch_http_problem(x, status, slug, detail);
-    reply(c, x);
-}
-
 /* ---- the end of an exchange ---- */
-
-/* Does a handler still wait for the rest of a body? */
-static bool abort_due(const porch_http_exchange *x) {
-    bool streamed = x->route != NULL && (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0;
-    return streamed && x->begun && x->answer == PORCH_ANSWER_NONE && x->route->abort != NULL;
-}
-
-/* The connection has let go of it. */
-static void finish(porch_http_exchange *x) {
-    if (x->stream != NULL) {
-        pthread_mutex_lock(&x->stream->lock);
-        x->stream->over = true;
-        bool posted = x->stream->posted;
-        pthread_mutex_unlock(&x->stream->lock);
-        if (x->counted) porch_count_add(&x->shard->counts.streams, -1);
-        x->counted = false;
-        if (posted) return; /* its note comes first */
-    }
-    if (abort_due(x) || x->source_free != NULL || x->stream != NULL) {
-        dispatch(x, PORCH_STEP_END);
-    } else {
-        porch_exchange_free(x);
-    }
-}
 
 static void arm_idle(porch_conn *c) {
     porch_conn_timer(c, settings_of(c)->http_idle_ms);
@@ -93,7 +46,7 @@ static void end_exchange(porch_conn *c, porch_http_exchange *x) {
     bool close_after = x->close_after || h->draining;
     h->x = NULL;
     x->conn = NULL;
-    finish(x);
+    porch_http_finish(x);
     h->state = STATE_HEAD;
     h->scanned = 0;
     h->head_begun = false;
@@ -107,72 +60,8 @@ static void end_exchange(porch_conn *c, porch_http_exchange *x) {
 
 /* ---- work for others ---- */
 
-static void on_back(porch_shard *s, porch_note *note);
-
-static void run_step(porch_http_exchange *x) {
-    bool last;
-    switch (x->step) {
-    case PORCH_STEP_HANDLER:
-        x->begun = true;
-        x->route->handler(x);
-        return;
-    case PORCH_STEP_DATA:
-        last = x->body_done;
-        if (last) x->body_read = true;
-        x->route->data(x, (porch_bytes){x->body, x->body_len}, last);
-        x->body_len = 0;
-        return;
-    case PORCH_STEP_READ:
-        x->out_at = x->out_len = 0;
-        if (x->out == NULL) x->out = malloc(PORCH_HTTP_PIECE_BYTES);
-        x->source_error = x->out == NULL ? PORCH_ERR_IO : PORCH_OK;
-        if (x->source_error == PORCH_OK) {
-            uint64_t left = x->source_length - x->source_at;
-            size_t want = left < PORCH_HTTP_PIECE_BYTES ? (size_t)left : PORCH_HTTP_PIECE_BYTES;
-            x->source_error = x->source_read(x->source_ctx, x->source_at, x->out, want, &x->out_len);
-            if (x->source_error == PORCH_OK && (x->out_len == 0 || x->out_len > want))
-                x->source_error = PORCH_ERR_INTERNAL;
-            if (x->source_error == PORCH_OK) x->source_at += x->out_len;
-        }
-        return;
-    case PORCH_STEP_END:
-        if (abort_due(x)) x->route->abort(x);
-        if (x->source_free != NULL) x->source_free(x->source_ctx);
-        if (x->stream != NULL && x->stream_close != NULL) x->stream_close(x->stream_ctx);
-        return;
-    }
-}
-
-static void work(porch_job *job) {
-    porch_http_exchange *x =
-        (porch_http_exchange *)(void *)((uint8_t *)job - offsetof(porch_http_exchange, job));
-    run_step(x);
-    porch_shard_post(x->shard, &x->note);
-}
-
-static void dispatch(porch_http_exchange *x, porch_http_step step) {
-    x->step = step;
-    x->busy = true;
-    x->note.run = on_back;
-    if (x->conn != NULL && step != PORCH_STEP_READ) {
-        http_of(x->conn)->state = STATE_WAIT;
-        porch_conn_pause(x->conn);
-        porch_conn_timer(x->conn, 0);
-    }
-    if (step == PORCH_STEP_HANDLER && (x->route->flags & PORCH_HTTP_INLINE) != 0) {
-        run_step(x);
-        on_back(x->shard, &x->note);
-        return;
-    }
-    x->job.run = work;
-    if (porch_workers_submit(x->shard->listener->workers, &x->job, step != PORCH_STEP_HANDLER) == PORCH_OK)
-        return;
-    x->busy = false;
-    refuse(x->conn, x, 503, "busy",
-           "too many requests wait for their turn; try again shortly (http.waiting)");
-}
-
-static void await_body(porch_conn *c) {
+static void on_await_body(porch_http_exchange *x) {
+    porch_conn *c = x->conn;
     http_conn *h = http_of(c);
     h->state = STATE_BODY;
     h->progress_ms = porch_shard_now(c->shard);
@@ -180,49 +69,13 @@ static void await_body(porch_conn *c) {
     porch_conn_resume(c);
 }
 
-/* A handler or a piece of body is done and there is no answer yet. */
-static void go_on(porch_conn *c, porch_http_exchange *x) {
-    bool streamed = (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0;
-    if (!streamed || x->body_read) {
-        porch_http_problem(x, 500, "no-answer", "the hub has no answer to this; please report it");
-        reply(c, x);
-    } else if (x->body_done) {
-        dispatch(x, PORCH_STEP_DATA);
-    } else {
-        await_body(c);
-    }
-}
-
-static void on_back(porch_shard *s, porch_note *note) {
-    porch_http_exchange *x = (porch_http_exchange *)(void *)note;
-    porch_conn *c = x->conn;
-    (void)s;
-    x->busy = false;
-    if (x->step == PORCH_STEP_END) {
-        porch_exchange_free(x);
-    } else if (c == NULL) {
-        finish(x);
-    } else if (x->step == PORCH_STEP_READ) {
-        if (x->source_error == PORCH_OK) {
-            porch_conn_want_write(c);
-        } else {
-            porch_log(PORCH_LOG_ERROR, "http.cut", "path", porch_http_path(x), "address", x->peer.address,
-                      "reason", porch_err_text(x->source_error), NULL);
-            porch_conn_cut(c);
-        }
-    } else if (x->answer != PORCH_ANSWER_NONE) {
-        reply(c, x);
-    } else {
-        go_on(c, x);
-    }
-}
-
 /* ---- the answer ---- */
 
-static void reply(porch_conn *c, porch_http_exchange *x) {
+static void on_reply(porch_http_exchange *x) {
+    porch_conn *c = x->conn;
     http_conn *h = http_of(c);
     if (!x->request.keep_alive || !x->body_done || h->draining) x->close_after = true;
-    if (x->status >= 400) log_refused(x);
+    if (x->status >= 400) porch_http_log_refused(x);
     if (porch_exchange_write_head(x) != PORCH_OK) {
         porch_log(PORCH_LOG_ERROR, "http.cut", "path", porch_http_path(x), "reason",
                   "no memory for the answer", NULL);
@@ -243,6 +96,29 @@ static void reply(porch_conn *c, porch_http_exchange *x) {
     porch_conn_pause(c);
     porch_conn_want_write(c);
 }
+
+static void on_wait(porch_http_exchange *x) {
+    http_of(x->conn)->state = STATE_WAIT;
+    porch_conn_pause(x->conn);
+    porch_conn_timer(x->conn, 0);
+}
+
+static void on_more(porch_http_exchange *x) {
+    porch_conn_want_write(x->conn);
+}
+
+static void on_broken(porch_http_exchange *x) {
+    porch_conn_cut(x->conn);
+}
+
+static const porch_http_carrier carrier = {
+    .wait = on_wait,
+    .await_body = on_await_body,
+    .reply = on_reply,
+    .pulled = on_more,
+    .stream_ready = on_more,
+    .broken = on_broken,
+};
 
 static void append(porch_buf *out, const uint8_t *from, size_t *at, size_t len) {
     size_t n = len - *at;
@@ -277,81 +153,19 @@ static void http_fill(porch_conn *c, porch_buf *out) {
     if (!x->busy) append(out, x->out, &x->out_at, x->out_len);
     if (x->busy || x->out_at < x->out_len) return;
     if (x->answer == PORCH_ANSWER_SOURCE && x->source_at < x->source_length) {
-        dispatch(x, PORCH_STEP_READ);
+        porch_http_dispatch(x, PORCH_STEP_READ);
     } else {
         end_exchange(c, x);
     }
 }
 
-void porch_http_stream_moved(porch_http_exchange *x) {
-    porch_conn *c = x->conn;
-    if (c == NULL) {
-        if (!x->busy) finish(x);
-        return;
-    }
-    pthread_mutex_lock(&x->stream->lock);
-    bool too_slow = x->stream->too_slow && !x->busy; /* reply() looks again when the handler is done */
-    pthread_mutex_unlock(&x->stream->lock);
-    if (!too_slow) {
-        porch_conn_want_write(c);
-        return;
-    }
-    porch_count_add(&x->shard->counts.streams_too_slow, 1);
-    porch_log(PORCH_LOG_WARN, "http.stream_too_slow", "path", porch_http_path(x), "address",
-              x->peer.address, "setting", "http.stream_bytes", NULL);
-    if (!x->busy) porch_conn_cut(c);
-}
-
 /* ---- the request's head ---- */
-
-static bool identity_stands(porch_conn *c, porch_http_exchange *x) {
-    if (x->peer.role != PORCH_LISTEN_DEVICE) return true;
-    if (c->peer.tls.has_certificate) {
-        porch_conn_judge(c); /* again for each request: it may have been revoked or run out since */
-        x->peer = c->peer;
-    }
-    bool needed = x->route == NULL || (x->route->flags & PORCH_HTTP_PRINCIPAL) != 0;
-    if (x->peer.admitted || (!x->peer.tls.has_certificate && !needed)) return true;
-    refuse(c, x, 403, "certificate", porch_why_text(&x->peer.verdict_why, x->peer.verdict));
-    return false;
-}
-
-static void find_route(porch_conn *c, porch_http_exchange *x, bool *found) {
-    porch_route_match match;
-    char allow[PORCH_ROUTE_ALLOW_BYTES];
-    porch_err e = porch_routes_find(c->shard->listener->routes, x->peer.role, x->request.method,
-                                    x->request.path, &match, allow);
-    *found = e == PORCH_OK;
-    if (*found) {
-        porch_exchange_take_match(x, &match);
-    } else if (e == PORCH_ERR_UNSUPPORTED) {
-        porch_http_reply_header(x, "Allow", allow);
-        refuse(c, x, 405, "method", "this path does not take that method; see Allow");
-    } else {
-        refuse(c, x, 404, "not-found", "there is nothing at this path");
-    }
-}
-
-static bool body_fits(porch_conn *c, porch_http_exchange *x) {
-    if (x->body_done) return true;
-    uint64_t most = x->route->body_max;
-    if (most == 0 || (x->request.body == PORCH_HTTP1_BODY_LENGTH && x->request.body_bytes > most)) {
-        char text[96];
-        snprintf(text, sizeof text, "the body is too large; the most here is %llu bytes",
-                 (unsigned long long)most);
-        refuse(c, x, 413, "body-too-large", text);
-        return false;
-    }
-    return true;
-}
 
 static void begin_request(porch_conn *c, porch_bytes head, const porch_http1_limits *limits) {
     http_conn *h = http_of(c);
-    porch_listener *l = c->shard->listener;
     porch_http1_fault fault = {400, "the request is malformed"};
-    bool found;
     porch_count_add(&c->shard->counts.requests, 1);
-    porch_http_exchange *x = porch_exchange_new(c);
+    porch_http_exchange *x = porch_exchange_new(c, &carrier);
     if (x == NULL) {
         porch_conn_log_refused(c, "http.refused", "no memory for a request");
         porch_conn_cut(c);
@@ -359,28 +173,19 @@ static void begin_request(porch_conn *c, porch_bytes head, const porch_http1_lim
     }
     h->x = x;
     if (porch_exchange_parse(x, head, limits, &fault) != PORCH_OK) {
-        refuse(c, x, fault.status, "malformed", fault.what);
+        porch_http_refuse(x, fault.status, "malformed", fault.what);
         return;
     }
     x->body_done = x->request.body == PORCH_HTTP1_BODY_NONE ||
                    (x->request.body == PORCH_HTTP1_BODY_LENGTH && x->request.body_bytes == 0);
-    find_route(c, x, &found);
-    if (!found || !identity_stands(c, x)) return;
-    if (!body_fits(c, x)) return;
-    porch_http_guard guard = l->config.guard[x->peer.role];
-    if (guard != NULL && !guard(l->config.guard_ctx, x)) {
-        if (x->answer == PORCH_ANSWER_NONE)
-            porch_http_problem(x, 403, "refused", "the request was refused");
-        reply(c, x);
-        return;
-    }
+    if (!porch_http_may_go_on(x)) return;
     if (x->request.expect_continue && !x->body_done &&
         !porch_conn_put(c, PORCH_LIT("HTTP/1.1 100 Continue\r\n\r\n")))
         return;
     if (x->body_done || (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0) {
-        dispatch(x, PORCH_STEP_HANDLER);
+        porch_http_dispatch(x, PORCH_STEP_HANDLER);
     } else {
-        await_body(c);
+        on_await_body(x);
     }
 }
 
@@ -403,14 +208,14 @@ static size_t take_head(porch_conn *c, porch_bytes in) {
     h->scanned = 0;
     porch_conn_timer(c, 0);
     if (e != PORCH_OK) {
-        porch_http_exchange *x = porch_exchange_new(c);
+        porch_http_exchange *x = porch_exchange_new(c, &carrier);
         porch_count_add(&c->shard->counts.requests, 1);
         if (x == NULL) {
             porch_conn_cut(c);
             return in.len;
         }
         h->x = x;
-        refuse(c, x, fault.status, "malformed", fault.what);
+        porch_http_refuse(x, fault.status, "malformed", fault.what);
         return in.len;
     }
     begin_request(c, (porch_bytes){in.at, head_bytes}, &limits);
@@ -418,24 +223,6 @@ static size_t take_head(porch_conn *c, porch_bytes in) {
 }
 
 /* ---- the request's body ---- */
-
-/* Appends to x->body; false when the route's limit or memory is passed. */
-static bool keep_body(porch_http_exchange *x, porch_bytes data) {
-    if (data.len > x->route->body_max || x->body_got > x->route->body_max - data.len) return false;
-    x->body_got += data.len;
-    if (data.len > x->body_cap - x->body_len) {
-        size_t cap = (x->body_len + data.len) * 2;
-        if (cap < 1024) cap = 1024;
-        if ((x->route->flags & PORCH_HTTP_BODY_STREAM) != 0) cap = PORCH_HTTP_PIECE_BYTES;
-        uint8_t *wider = realloc(x->body, cap);
-        if (wider == NULL) return false;
-        x->body = wider;
-        x->body_cap = cap;
-    }
-    if (data.len > 0) memcpy(x->body + x->body_len, data.at, data.len);
-    x->body_len += data.len;
-    return true;
-}
 
 static size_t body_room(const porch_http_exchange *x) {
     bool streamed = (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0;
@@ -455,20 +242,20 @@ static porch_err take_run(porch_http_exchange *x, porch_bytes in, size_t *used) 
         *used = data.len;
         x->body_done = data.len == left;
     }
-    return keep_body(x, data) ? PORCH_OK : PORCH_ERR_LIMIT;
+    return porch_http_keep_body(x, data) ? PORCH_OK : PORCH_ERR_LIMIT;
 }
 
 static void give_up_body(porch_conn *c, porch_http_exchange *x, int status, const char *slug,
                          const char *detail) {
     bool begun = x->begun;
     if (!begun) {
-        refuse(c, x, status, slug, detail);
+        porch_http_refuse(x, status, slug, detail);
         return;
     }
     /* The handler waits for more: it is told by abort; the peer by the connection's end. */
     snprintf(x->reason, sizeof x->reason, "%s: %s", slug, detail);
     x->status = status;
-    log_refused(x);
+    porch_http_log_refused(x);
     porch_conn_close(c);
 }
 
@@ -493,9 +280,9 @@ static size_t take_body(porch_conn *c, porch_bytes in) {
         if (n == 0) break;
     }
     if (streamed && (x->body_len > 0 || x->body_done)) {
-        dispatch(x, PORCH_STEP_DATA);
+        porch_http_dispatch(x, PORCH_STEP_DATA);
     } else if (!streamed && x->body_done) {
-        dispatch(x, PORCH_STEP_HANDLER);
+        porch_http_dispatch(x, PORCH_STEP_HANDLER);
     }
     return used;
 }
@@ -503,6 +290,11 @@ static size_t take_body(porch_conn *c, porch_bytes in) {
 /* ---- hooks ---- */
 
 static void http_open(porch_conn *c) {
+    if (strcmp(c->peer.tls.alpn, "h2") == 0) {
+        c->hooks = &porch_http2_hooks;
+        c->hooks->open(c);
+        return;
+    }
     http_conn *h = calloc(1, sizeof *h);
     if (h == NULL) {
         porch_conn_cut(c);
@@ -541,7 +333,7 @@ static void http_closed(porch_conn *c) {
     free(h);
     if (x == NULL) return;
     x->conn = NULL;
-    if (!x->busy) finish(x);
+    if (!x->busy) porch_http_finish(x);
 }
 
 static void http_timer(porch_conn *c) {
@@ -555,11 +347,11 @@ static void http_timer(porch_conn *c) {
             return;
         }
         porch_count_add(&c->shard->counts.timeouts, 1);
-        h->x = porch_exchange_new(c);
+        h->x = porch_exchange_new(c, &carrier);
         if (h->x == NULL) {
             porch_conn_cut(c);
         } else {
-            refuse(c, h->x, 408, "timeout", "the request's head took too long (http.head_ms)");
+            porch_http_refuse(h->x, 408, "timeout", "the request's head took too long (http.head_ms)");
         }
         return;
     case STATE_BODY:

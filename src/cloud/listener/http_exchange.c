@@ -12,11 +12,12 @@
 
 /* ---- life ---- */
 
-porch_http_exchange *porch_exchange_new(porch_conn *c) {
+porch_http_exchange *porch_exchange_new(porch_conn *c, const porch_http_carrier *carrier) {
     porch_http_exchange *x = calloc(1, sizeof *x);
     if (x == NULL) return NULL;
     x->shard = porch_conn_shard(c);
     x->conn = c;
+    x->carrier = carrier;
     x->peer = *porch_conn_peer(c);
     x->extra = PORCH_BUF_OF(x->extra_text);
     x->shard->exchanges++;
@@ -372,7 +373,7 @@ porch_err porch_exchange_write_head(porch_http_exchange *x) {
         PORCH_TRY(porch_http1_header_write_text(&b, h->name, h->value));
     }
     PORCH_TRY(porch_write_bytes(&b, porch_buf_bytes(&x->extra)));
-    if (x->close_after) PORCH_TRY(porch_http1_header_write_text(&b, "Connection", "close"));
+    if (x->close_after && !x->http2) PORCH_TRY(porch_http1_header_write_text(&b, "Connection", "close"));
     PORCH_TRY(porch_http1_head_end(&b));
     x->out_head_len = b.len;
     if (x->head_only || has_no_body(x->status)) {

@@ -44,15 +44,28 @@ struct porch_http_stream {
     bool posted, over, ending, too_slow;
 };
 
+/* What carries an exchange: asked on the shard, while x->conn is not NULL. */
+typedef struct {
+    void (*wait)(porch_http_exchange *x);       /* a worker has it now */
+    void (*await_body)(porch_http_exchange *x); /* the handler wants more of the body */
+    void (*reply)(porch_http_exchange *x);      /* the answer is known */
+    void (*pulled)(porch_http_exchange *x);     /* a source has given its next bytes */
+    void (*stream_ready)(porch_http_exchange *x);
+    void (*broken)(porch_http_exchange *x); /* the answer cannot go on; the log knows why */
+} porch_http_carrier;
+
 struct porch_http_exchange {
     porch_note note;
     porch_job job;
     porch_shard *shard;
-    porch_conn *conn; /* shard only; NULL when it has gone */
+    porch_conn *conn; /* shard only; NULL when it (or the stream on it) has gone */
+    const porch_http_carrier *carrier;
+    void *carried; /* the carrier's own; shard only */
     porch_peer peer;
     const porch_http_route *route;
     void *user;
     bool busy, counted;
+    bool http2; /* the head leaves as HEADERS: no Connection line */
 
     /* request */
     char *head; /* our copy; values are zero-terminated in place */
@@ -99,7 +112,7 @@ struct porch_http_exchange {
 };
 
 /* http_exchange.c */
-porch_http_exchange *porch_exchange_new(porch_conn *c);
+porch_http_exchange *porch_exchange_new(porch_conn *c, const porch_http_carrier *carrier);
 /* Parses a copy of the head. On an error *fault says what to answer; the exchange stays usable for that. */
 porch_err porch_exchange_parse(porch_http_exchange *x, porch_bytes head, const porch_http1_limits *limits,
                                porch_http1_fault *fault);
@@ -107,7 +120,20 @@ void porch_exchange_take_match(porch_http_exchange *x, const porch_route_match *
 void porch_exchange_free(porch_http_exchange *x);
 /* Serialises status line and headers into x->out_head. */
 porch_err porch_exchange_write_head(porch_http_exchange *x);
-/* http_conn.c: a stream has something new, on its shard. */
+
+/* http_steps.c */
+/* A stream has something new, on its shard. */
 void porch_http_stream_moved(porch_http_exchange *x);
+void porch_http_log_refused(porch_http_exchange *x);
+/* Answers with a problem that the listener itself finds. */
+void porch_http_refuse(porch_http_exchange *x, int status, const char *slug, const char *detail);
+/* The head is parsed: route, identity, announced size and guard. False: it has been answered. */
+bool porch_http_may_go_on(porch_http_exchange *x);
+/* Gives it to a worker; comes back by a note. */
+void porch_http_dispatch(porch_http_exchange *x, porch_http_step step);
+/* Appends to x->body; false when the route's limit or memory is passed. */
+bool porch_http_keep_body(porch_http_exchange *x, porch_bytes data);
+/* The connection has let go of it (x->conn is NULL) and no worker has it: what is still due, then free. */
+void porch_http_finish(porch_http_exchange *x);
 
 #endif

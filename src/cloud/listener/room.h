@@ -127,5 +127,7 @@ void porch_conn_log_refused(porch_conn *c, const char *event, const char *reason
 
 /* http_conn.c */
 extern const porch_conn_hooks porch_http_hooks;
+/* http2_conn.c: takes over when h2 was agreed */
+extern const porch_conn_hooks porch_http2_hooks;
 
 #endif

@@ -136,6 +136,9 @@ static inline void bed_wait(const bed_client *c) {
         fail_msg("the hub did not answer in time");
 }
 
+/* What the clients of this test offer by ALPN; NULL: nothing. */
+static const char *bed_alpn;
+
 /* `id` NULL: no certificate is shown. The handshake's result. */
 static inline porch_err bed_try_connect(bed_client *c, const bed_ca *ca, const bed_identity *id,
                                         uint16_t port) {
@@ -144,6 +147,7 @@ static inline porch_err bed_try_connect(bed_client *c, const bed_ca *ca, const b
     memset(&config, 0, sizeof config);
     config.ca_pem = bed_bytes(&ca->root);
     config.name = "localhost";
+    config.alpn[0] = bed_alpn;
     if (id != NULL) {
         config.chain_pem = bed_bytes(&id->chain);
         config.key = id->key;

@@ -110,6 +110,17 @@
     X(http, workers,           http_workers, U32, 8, 1, 256, "threads that run request handlers") \
     X(http, waiting,           http_waiting, U32, 256, 1, 100000, "requests that may wait for a worker; more get 503") \
     X(http, stream_bytes,      http_stream_bytes, U32, 1048576, 4096, 268435456, "unread bytes of a live stream after which its reader is too slow") \
+    X(http2, streams,          http2_streams, U32, 100, 1, 10000, "requests at once on one HTTP/2 connection; more are refused") \
+    X(http2, window_bytes,     http2_window_bytes, U32, 262144, 16384, 16777216, "bytes of a request body that may wait for their handler, each stream") \
+    X(http2, connection_window_bytes, http2_connection_window_bytes, U32, 1048576, 65535, 268435456, "bytes of request bodies that may wait, each HTTP/2 connection") \
+    X(http2, resets,           http2_resets, U32, 200, 1, 1000000, "most streams reset in 10 s on one connection (rapid reset)") \
+    X(http2, settings,         http2_settings, U32, 20, 1, 1000000, "most SETTINGS frames in 10 s on one connection") \
+    X(http2, pings,            http2_pings, U32, 60, 1, 1000000, "most PING frames in 10 s on one connection") \
+    X(http2, priorities,       http2_priorities, U32, 500, 1, 1000000, "most PRIORITY and PRIORITY_UPDATE frames in 10 s on one connection") \
+    X(http2, window_updates,   http2_window_updates, U32, 1000, 1, 1000000, "most WINDOW_UPDATE frames in 10 s on one connection beyond those that our data asks for") \
+    X(http2, empty_frames,     http2_empty_frames, U32, 200, 1, 1000000, "most empty DATA and unknown frames in 10 s on one connection") \
+    X(http2, continuations,    http2_continuations, U32, 8, 0, 1000, "most CONTINUATION frames of one header block") \
+    X(http2, stalls,           http2_stalls, U32, 8, 1, 100000, "most answers in 10 s that a peer asks for and then gives no window for") \
     X(broker, packet_bytes,    broker_packet_bytes, U32, 262144, 1024, 16777216, "largest MQTT packet taken or sent") \
     X(broker, connect_ms,      broker_connect_ms, U32, 10000, 100, 600000, "time for CONNECT after the handshake") \
     X(broker, keep_alive_s,    broker_keep_alive_s, U32, 1200, 1, 65535, "longest keep-alive; MQTT 5.0 clients that want none or more are told this one") \
