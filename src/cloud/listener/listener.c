@@ -24,7 +24,7 @@ static unsigned cores(void) {
 static void fit_connections(porch_settings *s) {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return;
-    uint64_t most = files.rlim_cur > 2 * FILES_KEPT ? files.rlim_cur - FILES_KEPT : files.rlim_cur / 2;
+    uint64_t most = files.rlim_cur > 2ULL * FILES_KEPT ? files.rlim_cur - FILES_KEPT : files.rlim_cur / 2;
     if (s->listener_connections > most) {
         porch_log(PORCH_LOG_WARN, "listener.few_descriptors", "connections", porch_log_number(most).text,
                   "setting", "listener.connections", "reason",
