@@ -169,16 +169,22 @@ static porch_err insert_clip(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-/* Whether the household and the device may begin one more. */
-static porch_err admit(porch_media *m, const porch_media_owner *owner, porch_why *why) {
+/* Takes a place for one more, if the household and the device may begin it: looking and taking are one
+ * step, since requests come side by side. */
+static porch_err admit(porch_media *m, const begin *b, porch_why *why) {
     const porch_settings *s = m->config.settings;
+    const porch_media_owner *owner = b->owner;
     uint32_t unfinished = 0;
+    bool taken = false;
     lock(m->uploads);
     uint64_t used = household_bytes(m->uploads, owner->household);
     for (const part *p = m->uploads->parts; p != NULL; p = p->next) {
         if (strcmp(p->owner.device, owner->device) == 0) unfinished++;
     }
+    bool room = used < s->media_household_bytes && unfinished < s->media_uploads_per_device;
+    if (room) taken = add_part(m->uploads, b->clip, b->event, owner, b->now_ms) != NULL;
     unlock(m->uploads);
+    if (room && !taken) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
     if (used >= s->media_household_bytes) {
         return porch_fail(
             why, PORCH_ERR_FULL,
@@ -202,14 +208,20 @@ porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owne
     PORCH_TRY(porch_store_read(m->config.store, find_clip, &b, why));
     *made = !b.known;
     if (!b.known) {
-        PORCH_TRY(admit(m, owner, why));
+        char place[PORCH_MEDIA_UID];
         porch_random_id(b.clip);
-        PORCH_TRY(porch_store_write(m->config.store, insert_clip, &b, why));
+        memcpy(place, b.clip, sizeof place);
+        PORCH_TRY(admit(m, &b, why));
+        porch_err e = porch_store_write(m->config.store, insert_clip, &b, why);
         *made = !b.known;
-        lock(m->uploads);
-        part *p = add_part(m->uploads, b.clip, b.event, owner, now_ms);
-        unlock(m->uploads);
-        if (p == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
+        if (e != PORCH_OK ||
+            b.known) { /* not begun, or begun by another request: the place is free again */
+            lock(m->uploads);
+            part *p = find_part(m->uploads, place);
+            if (p != NULL) drop_part(m->uploads, p);
+            unlock(m->uploads);
+        }
+        PORCH_TRY(e);
     }
     memcpy(clip, b.clip, sizeof b.clip);
     return PORCH_OK;

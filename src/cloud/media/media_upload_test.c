@@ -312,6 +312,47 @@ static void a_device_with_too_many_unfinished_clips_finishes_one_first(void **st
     assert_int_equal(porch_media_upload_begin(m->media, &owner, "e3", NOW, clip, &made, NULL), PORCH_OK);
 }
 
+enum { AT_ONCE = 12 };
+
+typedef struct {
+    media_lab *lab;
+    pthread_barrier_t *start;
+    char event[16];
+    porch_err result;
+} beginner;
+
+static void *begin_one(void *ctx) {
+    beginner *b = ctx;
+    char clip[PORCH_MEDIA_UID];
+    bool made;
+    porch_media_owner owner = media_lab_device("front");
+    (void)pthread_barrier_wait(b->start);
+    b->result = porch_media_upload_begin(b->lab->media, &owner, b->event, NOW, clip, &made, NULL);
+    return NULL;
+}
+
+static void clips_begun_at_once_do_not_pass_the_limit(void **state) {
+    media_lab *m = *state;
+    pthread_barrier_t start;
+    pthread_t threads[AT_ONCE];
+    beginner all[AT_ONCE];
+    unsigned begun = 0;
+    m->lab.settings.media_uploads_per_device = 2;
+    assert_int_equal(pthread_barrier_init(&start, NULL, AT_ONCE), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        all[i] = (beginner){m, &start, "", PORCH_OK};
+        (void)snprintf(all[i].event, sizeof all[i].event, "e%d", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, begin_one, &all[i]), 0);
+    }
+    for (int i = 0; i < AT_ONCE; i++) {
+        (void)pthread_join(threads[i], NULL);
+        if (all[i].result == PORCH_OK) begun++;
+        if (all[i].result != PORCH_OK) assert_int_equal(all[i].result, PORCH_ERR_BUSY);
+    }
+    (void)pthread_barrier_destroy(&start);
+    assert_int_equal(begun, 2);
+}
+
 static void another_clips_file_in_its_place_is_refused(void **state) {
     media_lab *m = *state;
     char a[PORCH_MEDIA_UID], b[PORCH_MEDIA_UID], from[200], to[200];
@@ -339,6 +380,7 @@ int main(void) {
         UPLOAD_TEST(a_clip_past_its_limit_is_refused_and_its_beginning_stays),
         UPLOAD_TEST(a_households_quota_counts_all_its_clips_and_nobody_elses),
         UPLOAD_TEST(a_device_with_too_many_unfinished_clips_finishes_one_first),
+        UPLOAD_TEST(clips_begun_at_once_do_not_pass_the_limit),
         UPLOAD_TEST(another_clips_file_in_its_place_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
