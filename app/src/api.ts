@@ -12,6 +12,12 @@ export interface Device {
   id: string; product: string; household: string; state: string; online: boolean; last_seen_ms: number | null;
   certificate_ends_ms: number | null;
 }
+export interface Push {
+  key: string;
+  subscriptions: { id: string; service: string; created_ms: number; delivered: number; last_at_ms: number | null; last_status: number }[];
+  snoozes: { device: string; until_ms: number }[];
+  quiet: { begins: string; ends: string } | null;
+}
 export interface PasswordAdvice {
   ok: boolean; long_enough: boolean; capital: boolean; symbol: boolean; guesses_log10: number; strong: boolean; tips: string[];
 }
@@ -83,5 +89,13 @@ export const api = {
   events: (before: string | null) =>
     ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
+  push: () => ask<Push>("GET", "/api/v1/push"),
+  subscribe: (endpoint: string, p256dh: string, auth: string) =>
+    ask<{ id: string }>("POST", "/api/v1/push/subscriptions", { endpoint, p256dh, auth }),
+  unsubscribe: (id: string) => ask<void>("DELETE", `/api/v1/push/subscriptions/${encodeURIComponent(id)}`),
+  testPush: () => ask<{ queued: number }>("POST", "/api/v1/push/test", {}),
+  snooze: (device: string, minutes: number) =>
+    ask<{ until_ms: number | null }>("PUT", `/api/v1/push/snoozes/${encodeURIComponent(device)}`, { minutes: String(minutes) }),
+  quiet: (begins: string, ends: string) => ask<void>("PUT", "/api/v1/push/quiet", { begins, ends }),
   devices: () => ask<{ devices: Device[] }>("GET", "/api/v1/devices").then((answer) => answer.devices),
 };

@@ -1,7 +1,7 @@
 // Where the page begins: finds out who is signed in, shows the page of the address, keeps the live stream.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, whenSignedOut, type User } from "./api";
+import { api, Problem, whenSignedOut, type User } from "./api";
 import { live } from "./live";
 import { Banner } from "./parts/banner";
 import { Frame } from "./parts/frame";
@@ -9,9 +9,11 @@ import { Notice } from "./parts/notice";
 import { DevicesPage } from "./pages/devices";
 import { EventPage } from "./pages/event";
 import { LoginPage } from "./pages/login";
+import { NotificationsPage } from "./pages/notifications";
 import { SetupPage } from "./pages/setup";
 import { TimelinePage } from "./pages/timeline";
 import { go, useRoute } from "./route";
+import "./worker";
 import "./style.css";
 
 function Page({ path, user }: { path: string; user: User }) {
@@ -19,6 +21,7 @@ function Page({ path, user }: { path: string; user: User }) {
   if (path === "/") return <TimelinePage user={user} />;
   if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
+  if (path === "/notifications") return <NotificationsPage user={user} />;
   return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
 }
 
@@ -26,13 +29,23 @@ function App() {
   const path = useRoute();
   const [user, setUser] = useState<User | null>(null);
   const [asked, setAsked] = useState(false);
+  const [away, setAway] = useState(false);
 
   useEffect(() => {
     whenSignedOut(() => {
       live.stop();
       setUser(null);
     });
-    api.me().then(setUser, () => undefined).finally(() => setAsked(true));
+    // The worker shows this page also without the hub: then it waits, instead of asking for a password in vain.
+    const ask = () =>
+      api.me()
+        .then((now) => { setAway(false); setUser(now); }, (failed) => {
+          const gone = failed instanceof Problem && failed.status === 0;
+          setAway(gone);
+          if (gone) setTimeout(ask, 3000);
+        })
+        .finally(() => setAsked(true));
+    ask();
   }, []);
   useEffect(() => {
     if (user) live.start();
@@ -50,6 +63,7 @@ function App() {
   };
 
   if (path === "/setup") return <SetupPage onDone={welcome} />;
+  if (away) return <main id="main"><Notice title="The hub cannot be reached"><p role="status">Check that you are on the right network. This page goes on by itself.</p></Notice></main>;
   if (!asked) return <p class="waiting" role="status">Loading…</p>;
   if (!user || path === "/login") return <LoginPage onDone={welcome} />;
   return (

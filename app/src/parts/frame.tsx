@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { User } from "../api";
 import { live } from "../live";
-import { DevicesIcon, LampIcon, OutIcon, TimelineIcon } from "./icons";
+import { BellIcon, DevicesIcon, LampIcon, OutIcon, TimelineIcon } from "./icons";
 
 function LiveDot() {
   const [on, setOn] = useState(false);
@@ -24,6 +24,7 @@ export function Frame(props: { path: string; user: User; onSignOut: () => void; 
       <nav class="tabs" aria-label="Pages">
         <a href="/" {...here("/")}><TimelineIcon />Timeline</a>
         <a href="/devices" {...here("/devices")}><DevicesIcon />Devices</a>
+        <a href="/notifications" {...here("/notifications")}><BellIcon />Notifications</a>
         <button type="button" onClick={props.onSignOut}><OutIcon />Sign out</button>
       </nav>
       <main id="main" tabIndex={-1}>{props.children}</main>

@@ -10,6 +10,7 @@ function Icon({ children }: { children: ComponentChildren }) {
 
 export const TimelineIcon = () => <Icon><path d="M4 6h16M4 12h16M4 18h10" /></Icon>;
 export const DevicesIcon = () => <Icon><rect x="3" y="7" width="13" height="10" rx="2" /><path d="m16 11 5-3v8l-5-3" /></Icon>;
+export const BellIcon = () => <Icon><path d="M6 16V11a6 6 0 0 1 12 0v5l1.5 2h-15zM10 20.5h4" /></Icon>;
 export const OutIcon = () => <Icon><path d="M9 4H6a2 2 0 0 0-2 2v12a2 2 0 0 0 2 2h3M15 8l4 4-4 4M19 12H9" /></Icon>;
 export const PersonIcon = () => <Icon><circle cx="12" cy="7" r="3.2" /><path d="M5.5 20a6.5 6.5 0 0 1 13 0" /></Icon>;
 export const PlayIcon = () => <Icon><path d="m8 5 11 7-11 7z" fill="currentColor" /></Icon>;

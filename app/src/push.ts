@@ -1,0 +1,48 @@
+// This browser's push subscription: whether it can have one, has one, and how it gets or loses it.
+import { api } from "./api";
+import { worker } from "./worker";
+
+export type PushState = "unsupported" | "untrusted" | "denied" | "off" | "on";
+
+const bytesOf = (text: string): Uint8Array<ArrayBuffer> => {
+  const raw = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+  const bytes = new Uint8Array(new ArrayBuffer(raw.length));
+  for (let at = 0; at < raw.length; at++) bytes[at] = raw.charCodeAt(at);
+  return bytes;
+};
+
+async function tellHub(subscription: PushSubscription): Promise<string> {
+  const { endpoint, keys } = subscription.toJSON();
+  return (await api.subscribe(endpoint ?? "", keys?.p256dh ?? "", keys?.auth ?? "")).id;
+}
+
+export async function pushState(): Promise<PushState> {
+  if (!("serviceWorker" in navigator) || !("PushManager" in globalThis) || !("Notification" in globalThis)) return "unsupported";
+  const registration = await worker;
+  if (!registration) return "untrusted";
+  if (Notification.permission === "denied") return "denied";
+  return (await registration.pushManager.getSubscription()) ? "on" : "off";
+}
+
+// Asks for permission, so it must follow a click. The id is the subscription's at the hub.
+export async function subscribe(key: string): Promise<string> {
+  const registration = await worker;
+  if (!registration) throw new Error("This browser does not let the page receive push messages.");
+  await navigator.serviceWorker.ready;
+  if ((await Notification.requestPermission()) !== "granted") throw new Error("Notifications are not allowed in this browser's settings.");
+  return tellHub(await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) }));
+}
+
+// The hub may have forgotten this browser, or it changed hands: says again who it is, and gives the id.
+export async function known(): Promise<string | null> {
+  const subscription = await (await worker)?.pushManager.getSubscription();
+  return subscription ? tellHub(subscription) : null;
+}
+
+export async function unsubscribe(): Promise<void> {
+  const subscription = await (await worker)?.pushManager.getSubscription();
+  if (!subscription) return;
+  const id = await tellHub(subscription);
+  await subscription.unsubscribe();
+  await api.unsubscribe(id);
+}
