@@ -83,7 +83,10 @@ export const api = {
   setup: (token: string, name: string, password: string, timezone: string) =>
     ask<SetupMade>("POST", "/api/v1/setup", { token, name, password, timezone }),
   confirm: (token: string, code: string) =>
-    ask<{ user: User }>("POST", "/api/v1/setup/confirm", { token, code }).then((answer) => answer.user),
+    ask<{ user: User; recovery_codes: string[] }>("POST", "/api/v1/setup/confirm", { token, code }),
+  recovery: () => ask<{ left: number; made_ms: number }>("GET", "/api/v1/recovery-codes"),
+  renewRecovery: (password: string, code: string) =>
+    ask<{ recovery_codes: string[] }>("POST", "/api/v1/recovery-codes", { password, code }).then((answer) => answer.recovery_codes),
   passwordCheck: (password: string, name: string, signal: AbortSignal) =>
     ask<PasswordAdvice>("POST", "/api/v1/password-check", { password, name }, signal),
   events: (before: string | null) =>

@@ -2,7 +2,7 @@
 // a person at the door without a reload, the clip, the devices, signing out and in again.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { axe, browser, film, Hub, root, watch } from "./hub.mjs";
@@ -56,6 +56,19 @@ test("from the setup link to a person at the door, on a phone and at a desk", { 
     await page.getByRole("alert").filter({ hasText: /code/i }).waitFor();
     await page.getByLabel("Code from your authenticator app").fill(code(secret));
     await page.getByRole("button", { name: "Finish" }).click();
+
+    // the recovery codes, shown once
+    await page.getByRole("heading", { name: "Keep your recovery codes" }).waitFor();
+    const recovery = await page.locator(".codes code").allTextContents();
+    assert.equal(new Set(recovery).size, 10);
+    assert.match(recovery[0], /^[A-Z2-7]{4}(-[A-Z2-7]{4}){3}$/);
+    await clean(page, "setup-recovery");
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download" }).click();
+    assert.ok(readFileSync(await (await saved).path(), "utf8").includes(recovery[9]), "the file has the codes");
+    assert.ok(await page.getByRole("button", { name: "Open Porchlight" }).isDisabled(), "first they must be kept");
+    await page.getByLabel("I have kept them").check();
+    await page.getByRole("button", { name: "Open Porchlight" }).click();
 
     // nothing yet, and what to do next
     await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
@@ -133,6 +146,19 @@ test("from the setup link to a person at the door, on a phone and at a desk", { 
     await page.getByLabel("Code from your authenticator app").fill(code(secret));
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.locator("li.event").first().waitFor();
+
+    // the phone is gone: a recovery code in place of the code, once
+    for (const works of [true, false]) {
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await page.getByLabel("Name").fill("robin");
+      await page.getByLabel("Password").fill(PASSWORD);
+      await page.getByRole("button", { name: "Use a recovery code" }).click();
+      await page.getByLabel("Recovery code").fill(recovery[0].toLowerCase());
+      if (works) await clean(page, "login-recovery");
+      await page.getByRole("button", { name: "Sign in" }).click();
+      if (works) await page.locator("li.event").first().waitFor();
+      else await page.getByRole("alert").filter({ hasText: /.+/ }).waitFor();
+    }
     assert.deepEqual(bad, [], "no policy violation and no script error");
   } finally {
     await page.screenshot({ path: join(pictures, "last.png") }).catch(() => undefined);

@@ -285,7 +285,8 @@ class Person:
         made = self.must("POST", "/api/v1/setup", {"token": token, "name": name, "password": password or self.PASSWORD,
                                                    "timezone": timezone})
         self.secret, self.name = made["totp_secret"], name
-        self.must("POST", "/api/v1/setup/confirm", {"token": token, "code": self.next_code()})
+        done = self.must("POST", "/api/v1/setup/confirm", {"token": token, "code": self.next_code()})
+        self.recovery = done["recovery_codes"]
         return self
 
     def login(self, password=None):

@@ -1,7 +1,7 @@
 // Sign in: name, password and code in one step, so that nobody learns which of them was wrong.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, Problem, type User } from "../api";
-import { CodeField } from "../parts/code";
+import { CodeField, RecoveryField } from "../parts/code";
 import { LampIcon } from "../parts/icons";
 import { Alert } from "../parts/notice";
 
@@ -9,6 +9,7 @@ export function LoginPage({ onDone }: { onDone: (user: User) => void }) {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
+  const [lost, setLost] = useState(false);
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
   const first = useRef<HTMLInputElement>(null);
@@ -41,9 +42,13 @@ export function LoginPage({ onDone }: { onDone: (user: User) => void }) {
           <input id="password" name="password" type="password" autocomplete="current-password" required value={password}
             onInput={(input) => setPassword(input.currentTarget.value)} />
         </div>
-        <CodeField value={code} onChange={setCode} hint="Six digits. Each code works once; a new one comes every 30 seconds." />
+        {lost ? <RecoveryField value={code} onChange={setCode} />
+          : <CodeField value={code} onChange={setCode} hint="Six digits. Each code works once; a new one comes every 30 seconds." />}
         <Alert text={wrong} />
         <button type="submit" class="button wide" disabled={busy}>{busy ? "Signing in…" : "Sign in"}</button>
+        <button type="button" class="button quiet wide" onClick={() => { setLost(!lost); setCode(""); }}>
+          {lost ? "Use the authenticator app" : "Use a recovery code"}
+        </button>
       </form>
     </main>
   );

@@ -1,4 +1,4 @@
-// The owner's first minutes: a name and a strong password, then the second factor. The token stands behind the '#'
+// The owner's first minutes: a name and a strong password, the second factor, then the recovery codes. The token stands behind the '#'
 // of the setup link, so it reaches no server log; the hub spends it when the first code is right.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, type SetupMade, type User } from "../api";
@@ -6,6 +6,7 @@ import { CodeField } from "../parts/code";
 import { LampIcon } from "../parts/icons";
 import { Alert, Notice } from "../parts/notice";
 import { PasswordField } from "../parts/password";
+import { RecoveryCodes } from "../parts/recovery";
 
 function useQr(svg: string | undefined): string | null {
   const [url, setUrl] = useState<string | null>(null);
@@ -44,7 +45,7 @@ function Account(props: { token: string; onMade: (made: SetupMade) => void }) {
   };
   return (
     <form onSubmit={submit}>
-      <p class="step">Step 1 of 2: your account</p>
+      <p class="step">Step 1 of 3: your account</p>
       <div class="field">
         <label for="name">Name to sign in with</label>
         <input id="name" name="username" autocomplete="username" autocapitalize="none" required maxLength={64} value={name}
@@ -64,7 +65,7 @@ function Account(props: { token: string; onMade: (made: SetupMade) => void }) {
   );
 }
 
-function SecondFactor(props: { token: string; made: SetupMade; onDone: (user: User) => void }) {
+function SecondFactor(props: { token: string; made: SetupMade; onDone: (user: User, codes: string[]) => void }) {
   const qr = useQr(props.made.qr_svg);
   const [code, setCode] = useState("");
   const [busy, setBusy] = useState(false);
@@ -76,9 +77,9 @@ function SecondFactor(props: { token: string; made: SetupMade; onDone: (user: Us
     setBusy(true);
     setWrong(null);
     try {
-      const user = await api.confirm(props.token, code);
+      const answer = await api.confirm(props.token, code);
       history.replaceState(null, "", "/setup");
-      props.onDone(user);
+      props.onDone(answer.user, answer.recovery_codes);
     } catch (failed) {
       setWrong((failed as Error).message);
       setCode("");
@@ -87,7 +88,7 @@ function SecondFactor(props: { token: string; made: SetupMade; onDone: (user: Us
   };
   return (
     <form onSubmit={submit}>
-      <p class="step" ref={title} tabIndex={-1}>Step 2 of 2: your second factor</p>
+      <p class="step" ref={title} tabIndex={-1}>Step 2 of 3: your second factor</p>
       <p>Scan this with an authenticator app (any that does TOTP), then type the six digits it shows. You will need such a code at each
         new sign-in.</p>
       {qr && <img class="qr" src={qr} alt="QR code for your authenticator app; the same key stands below as text" />}
@@ -102,6 +103,7 @@ function SecondFactor(props: { token: string; made: SetupMade; onDone: (user: Us
 export function SetupPage({ onDone }: { onDone: (user: User) => void }) {
   const [token] = useState(location.hash.slice(1));
   const [made, setMade] = useState<SetupMade | null>(null);
+  const [done, setDone] = useState<{ user: User; codes: string[] } | null>(null);
   if (!token)
     return (
       <main class="gate"><Notice title="This setup link is not whole">
@@ -112,7 +114,10 @@ export function SetupPage({ onDone }: { onDone: (user: User) => void }) {
   return (
     <main id="main" class="gate" tabIndex={-1}>
       <h1><LampIcon />Set up Porchlight</h1>
-      {made ? <SecondFactor token={token} made={made} onDone={onDone} /> : <Account token={token} onMade={setMade} />}
+      {done ? <RecoveryCodes name={done.user.name} codes={done.codes} step="Step 3 of 3: for the day your phone is gone" doneLabel="Open Porchlight"
+        onDone={() => onDone(done.user)} />
+        : made ? <SecondFactor token={token} made={made} onDone={(user, codes) => setDone({ user, codes })} />
+          : <Account token={token} onMade={setMade} />}
     </main>
   );
 }

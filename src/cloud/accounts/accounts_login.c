@@ -8,6 +8,7 @@
 
 /* The account that unknown names are judged as, at the signer. No person's id looks like it. */
 static const char DUMMY_ACCOUNT[] = "nobody";
+#define WRONG "name, password or code is wrong, or the code was used before"
 
 typedef struct {
     porch_accounts *a;
@@ -17,6 +18,9 @@ typedef struct {
     char code[16];
     bool known;
     porch_account_row row;
+    bool recovery; /* the code has the form of a recovery code */
+    bool recovery_good;
+    uint8_t recovery_hash[32];
     uint8_t session_hash[32];
 } attempt;
 
@@ -29,7 +33,11 @@ static porch_err read_account(porch_db *db, void *ctx, porch_why *why) {
     attempt *at = ctx;
     porch_err e = porch_accounts_row_by_key(db, at->key, &at->row, why);
     at->known = e == PORCH_OK;
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    /* Looked up for everybody, so that known and unknown names take the same time. */
+    at->recovery = porch_accounts_recovery_hash(at->known ? at->row.person.id : DUMMY_ACCOUNT,
+                                                at->request->code, at->recovery_hash);
+    return porch_accounts_recovery_good(db, at->recovery_hash, &at->recovery_good, why);
 }
 
 /* The sealed secret that unknown names are judged against, made once. */
@@ -57,18 +65,23 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
     bool password = porch_password_verify(phc, at->request->password) == PORCH_OK;
     porch_accounts_gate_leave(at->a);
     bool real = at->known && password && !at->row.person.awaiting_reset;
-    porch_bytes sealed = real ? (porch_bytes){at->row.totp, at->row.totp_len} : dummy;
+    /* The signer is asked in any case; about a recovery code it cannot know more than the hub. */
+    bool asked = real && !at->recovery;
+    porch_bytes sealed = asked ? (porch_bytes){at->row.totp, at->row.totp_len} : dummy;
     porch_why signer = {{0}};
-    porch_err e = porch_signer_totp_check(at->a->signer, real ? at->row.totp_id : DUMMY_ACCOUNT, sealed,
+    porch_err e = porch_signer_totp_check(at->a->signer, asked ? at->row.totp_id : DUMMY_ACCOUNT, sealed,
                                           at->code, at->now_ms, &signer);
     if (e != PORCH_OK && e != PORCH_ERR_AUTH && e != PORCH_ERR_EXPIRED && e != PORCH_ERR_LIMIT)
         return porch_fail(why, e, "%s", porch_why_text(&signer, e));
+    if (at->recovery) e = at->recovery_good ? PORCH_OK : PORCH_ERR_AUTH;
     if (!at->known)
         r->text = "unknown name";
     else if (!password)
         r->text = "wrong password";
     else if (at->row.person.awaiting_reset)
         r->text = "the account waits for its reset link to be used";
+    else if (at->recovery && e != PORCH_OK)
+        r->text = "wrong or spent recovery code";
     else if (e == PORCH_ERR_EXPIRED)
         r->text = "reused code";
     else if (e == PORCH_ERR_LIMIT)
@@ -81,6 +94,10 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
 static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
     attempt *at = ctx;
     const porch_person *p = &at->row.person;
+    if (at->recovery) {
+        PORCH_TRY(porch_accounts_recovery_spend(db, at->recovery_hash, at->now_ms, why));
+        PORCH_TRY(porch_accounts_trust(db, "user.recovery", NULL, p->name, at->request->address, why));
+    }
     PORCH_TRY(porch_accounts_session_make(at->a, db, p->id, at->session_hash, at->request->address,
                                           at->now_ms, why));
     return porch_accounts_trust(db, "user.sign-in", NULL, p->name, at->request->address, why);
@@ -102,11 +119,15 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     porch_err e = judge(at, r, why);
     /* Being turned away for lack of room or of the signer is no wrong attempt. */
     if (e != PORCH_OK && e != PORCH_ERR_AUTH) porch_accounts_throttle_undo(at->a, subjects, 2);
-    if (e == PORCH_ERR_AUTH)
-        return porch_fail(why, e, "name, password or code is wrong, or the code was used before");
+    if (e == PORCH_ERR_AUTH) return porch_fail(why, e, WRONG);
     PORCH_TRY(e);
     porch_accounts_token_make(session, at->session_hash);
-    PORCH_TRY(porch_store_write(at->a->store, open_session, at, why));
+    e = porch_store_write(at->a->store, open_session, at, why);
+    if (e == PORCH_ERR_AUTH) { /* two sign-ins with one recovery code: this one came second */
+        r->text = "wrong or spent recovery code";
+        return porch_fail(why, e, WRONG);
+    }
+    PORCH_TRY(e);
     porch_accounts_throttle_good(at->a, subjects, 2);
     return PORCH_OK;
 }
@@ -124,7 +145,8 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
     if (e == PORCH_OK) {
         at.row.person.last_login_ms = now_ms;
         *ret = at.row.person;
-        porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->address, NULL);
+        porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->address, "by",
+                  at.recovery ? "recovery code" : "code", NULL);
     } else {
         porch_log(PORCH_LOG_WARN, "login.refused", "name", porch_log_bytes(request->name).text, "peer",
                   request->address, "reason", r.text, "error", porch_err_name(e), NULL);

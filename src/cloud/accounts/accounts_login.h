@@ -2,7 +2,8 @@
  *
  * The work is the same for a known and an unknown name: one Argon2id verification (against a dummy hash
  * where there is no account) and one question to the signer. What was wrong is told to the operator's log
- * only. An attempt is counted before it is judged, so that many at once gain nothing. */
+ * only. In place of the code, one of the person's recovery codes is as good, once. An attempt is counted
+ * before it is judged, so that many at once gain nothing. */
 #ifndef PORCH_CLOUD_ACCOUNTS_LOGIN_H
 #define PORCH_CLOUD_ACCOUNTS_LOGIN_H
 

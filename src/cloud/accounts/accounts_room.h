@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_recovery.h"
 #include "cloud/accounts/accounts_session.h"
 #include "cloud/accounts/accounts_throttle.h"
 #include "crypto/password.h"
@@ -95,6 +96,23 @@ porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, porch_
                                        porch_why *why);
 /* Tells the observers and frees the list. */
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
+
+/* The hash of a recovery code for an account; false (and a hash that fits none) when it has not its form.
+ */
+bool porch_accounts_recovery_hash(const char *account, porch_bytes code, uint8_t hash[32]);
+/* Ten new codes in place of all old ones, inside a write. */
+porch_err porch_accounts_recovery_make(porch_db *db, const char *account, uint64_t now_ms,
+                                       porch_recovery_codes *ret, porch_why *why);
+/* Whether it would still work; inside a read or write. */
+porch_err porch_accounts_recovery_good(porch_db *db, const uint8_t hash[32], bool *ret, porch_why *why);
+/* Inside a write. AUTH: it was spent meanwhile. */
+porch_err porch_accounts_recovery_spend(porch_db *db, const uint8_t hash[32], uint64_t now_ms,
+                                        porch_why *why);
+
+/* Judges password and a fresh code of somebody who is signed in; `wish` names for the log what they want.
+ * DENIED: wrong; LIMIT with *retry_after_s; BUSY; CHILD. */
+porch_err porch_accounts_step_up(porch_accounts *a, const porch_step_up *proof, const char *wish,
+                                 uint64_t now_ms, uint32_t *retry_after_s, porch_why *why);
 
 /* A trust-log entry about a person. `who` NULL: the person; address may be NULL. */
 porch_err porch_accounts_trust(porch_db *db, const char *kind, const char *who, const char *name,

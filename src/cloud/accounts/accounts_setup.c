@@ -323,6 +323,7 @@ typedef struct {
     uint8_t session_hash[32];
     porch_accounts_ended ended;
     porch_account_row made;
+    porch_recovery_codes recovery;
 } confirm_job;
 
 static porch_err write_owner(porch_db *db, const confirm_job *job, const char *key, porch_why *why) {
@@ -378,6 +379,7 @@ static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
     if (porch_db_changes(db) == 0)
         return porch_fail(why, PORCH_ERR_AUTH, "this setup link was used already; sign in instead");
     PORCH_TRY(l->reset ? write_renewed(db, job, why) : write_owner(db, job, key, why));
+    PORCH_TRY(porch_accounts_recovery_make(db, l->account, job->now_ms, &job->recovery, why));
     PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->address,
                                           job->now_ms, why));
     return porch_accounts_row_by_key(db, key, &job->made, why);
@@ -431,6 +433,7 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
     if (e == PORCH_OK) {
         done.person = job.made.person;
         memcpy(done.timezone, l.timezone, sizeof l.timezone);
+        done.recovery = job.recovery;
         *ret = done;
         porch_log(PORCH_LOG_INFO, l.reset ? "user.renewed" : "user.added", "name", done.person.name, "peer",
                   address, NULL);
@@ -441,6 +444,7 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
     free(job.ended.hash);
     porch_wipe(&l, sizeof l);
     porch_wipe(&job.made, sizeof job.made);
+    porch_wipe(&job.recovery, sizeof job.recovery);
     porch_wipe(&done, sizeof done);
     return e;
 }

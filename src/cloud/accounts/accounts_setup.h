@@ -11,6 +11,7 @@
 #define PORCH_CLOUD_ACCOUNTS_SETUP_H
 
 #include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_recovery.h"
 #include "cloud/accounts/accounts_session.h"
 
 enum { PORCH_SETUP_TOKEN_TEXT = 44 /* 256 bits in base64url, with the terminating zero */ };
@@ -47,7 +48,8 @@ porch_err porch_setup_begin(porch_accounts *accounts, const porch_setup_request 
 typedef struct {
     porch_person person;
     char session[PORCH_SESSION_TOKEN_TEXT];
-    char timezone[65]; /* what begin was given, for the person's household; "" when nothing */
+    char timezone[65];             /* what begin was given, for the person's household; "" when nothing */
+    porch_recovery_codes recovery; /* shown once; a reset makes new ones, too */
 } porch_setup_done;
 
 /* Judges the first code, creates the account (or renews the reset one), spends the token and opens a

@@ -333,6 +333,98 @@ static void many_password_checks_at_once_are_done_or_told_to_come_back(void **st
     assert_int_equal(working + waiting, 0);
 }
 
+/* ---- recovery codes ---- */
+
+static porch_err renew(lab *l, const porch_person *p, const char *password, const char *code,
+                       uint64_t now_ms, porch_recovery_codes *ret) {
+    const porch_step_up proof = {p, porch_bytes_of(password), porch_bytes_of(code), "192.0.2.1"};
+    return porch_recovery_renew(l->accounts, &proof, now_ms, ret, &l->retry_s, &l->why);
+}
+
+static unsigned codes_left(lab *l, const porch_person *p) {
+    unsigned left = 99;
+    uint64_t made_ms = 0;
+    assert_int_equal(porch_recovery_left(l->accounts, p, &left, &made_ms, &l->why), PORCH_OK);
+    assert_true(made_ms >= T0);
+    return left;
+}
+
+static void each_recovery_code_signs_in_once(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    char session[PORCH_SESSION_TOKEN_TEXT], typed[PORCH_RECOVERY_CODE_TEXT];
+    make_owner(l, &done);
+    assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES);
+    for (unsigned i = 0; i < PORCH_RECOVERY_CODES; i++) {
+        const char *code = done.recovery.text[i];
+        uint64_t now_ms = T0 + HOUR_MS * (i + 1);
+        assert_int_equal(strlen(code), PORCH_RECOVERY_CODE_TEXT - 1);
+        for (unsigned k = 0; k < i; k++)
+            assert_string_not_equal(code, done.recovery.text[k]);
+        assert_int_equal(login(l, "Robin", PASSWORD, code, now_ms, session), PORCH_OK);
+        assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES - i - 1);
+        assert_int_equal(login(l, "Robin", PASSWORD, code, now_ms, session), PORCH_ERR_AUTH);
+    }
+    assert_int_equal(renew(l, &done.person, PASSWORD, "1-r", T0 + DAY_MS, &done.recovery), PORCH_OK);
+    assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES);
+    /* as from paper: small letters, blanks for hyphens */
+    for (size_t i = 0; i < sizeof typed; i++) {
+        char c = done.recovery.text[3][i];
+        typed[i] = (char)(c == '-' ? ' ' : c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+    }
+    assert_int_equal(login(l, "Robin", PASSWORD, typed, T0 + DAY_MS, session), PORCH_OK);
+}
+
+static void wrong_recovery_codes_get_the_answer_and_work_of_wrong_codes(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    char session[PORCH_SESSION_TOKEN_TEXT], first[sizeof l->why.text] = "";
+    make_owner(l, &done);
+    const char *const tries[][3] = {{"Robin", PASSWORD, "000000"},
+                                    {"Robin", PASSWORD, "AAAA-AAAA-AAAA-AAAA"},
+                                    {"Robin", OTHER, done.recovery.text[0]},
+                                    {"Nobody", PASSWORD, done.recovery.text[0]},
+                                    {"Robin", PASSWORD, "AAAA-AAAA-AAAA-AAA"},
+                                    {"Robin", PASSWORD, "AAAA-AAAA-AAAA-AAAAA"},
+                                    {"Robin", PASSWORD, "1AAA-AAAA-AAAA-AAAA"}};
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        unsigned before = totp_checked;
+        assert_int_equal(login(l, tries[i][0], tries[i][1], tries[i][2], T0 + HOUR_MS * (i + 1), session),
+                         PORCH_ERR_AUTH);
+        assert_int_equal(totp_checked, before + 1);
+        if (i == 0) memcpy(first, l->why.text, sizeof first);
+        assert_string_equal(l->why.text, first);
+    }
+    assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES); /* a wrong password spends none */
+    for (uint32_t i = 0; i < l->store.settings.people_free_attempts_account; i++)
+        assert_int_equal(login(l, "Robin", PASSWORD, "AAAA-AAAA-AAAA-AAAA", T0 + DAY_MS, session),
+                         PORCH_ERR_AUTH);
+    assert_int_equal(login(l, "Robin", PASSWORD, done.recovery.text[0], T0 + DAY_MS, session),
+                     PORCH_ERR_LIMIT);
+}
+
+static void new_recovery_codes_want_password_and_code_and_end_the_old(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    porch_recovery_codes fresh;
+    char session[PORCH_SESSION_TOKEN_TEXT];
+    make_owner(l, &done);
+    assert_int_equal(renew(l, &done.person, OTHER, "1-b", T0, &fresh), PORCH_ERR_DENIED);
+    assert_int_equal(renew(l, &done.person, PASSWORD, "9-b", T0, &fresh), PORCH_ERR_DENIED);
+    assert_int_equal(renew(l, &done.person, PASSWORD, done.recovery.text[0], T0, &fresh),
+                     PORCH_ERR_DENIED); /* a recovery code makes no further ones */
+    signer_away = true;
+    assert_int_equal(renew(l, &done.person, PASSWORD, "1-b", T0, &fresh), PORCH_ERR_CHILD);
+    signer_away = false;
+    assert_int_equal(renew(l, &done.person, PASSWORD, "1-b", T0, &fresh), PORCH_OK);
+    assert_int_equal(login(l, "Robin", PASSWORD, done.recovery.text[0], T0, session), PORCH_ERR_AUTH);
+    assert_int_equal(login(l, "Robin", PASSWORD, fresh.text[9], T0 + HOUR_MS, session), PORCH_OK);
+    for (uint32_t i = 0; i < l->store.settings.people_free_attempts_account; i++)
+        assert_int_equal(renew(l, &done.person, OTHER, "1-c", T0 + DAY_MS, &fresh), PORCH_ERR_DENIED);
+    assert_int_equal(renew(l, &done.person, PASSWORD, "1-c", T0 + DAY_MS, &fresh), PORCH_ERR_LIMIT);
+    assert_int_equal(l->retry_s, 1);
+}
+
 /* ---- sessions ---- */
 
 static void a_session_ends_when_idle_when_old_and_when_signed_out(void **state) {
@@ -423,6 +515,8 @@ static void the_database_holds_no_token(void **state) {
     assert_true(len > 4096);
     assert_null(memmem(file, len, done.session, strlen(done.session)));
     assert_null(memmem(file, len, PASSWORD, sizeof PASSWORD - 1));
+    for (size_t i = 0; i < PORCH_RECOVERY_CODES; i++)
+        assert_null(memmem(file, len, done.recovery.text[i], PORCH_RECOVERY_CODE_TEXT - 1));
     assert_non_null(memmem(file, len, "$argon2id$", 10));
     open_accounts(l);
 }
@@ -455,6 +549,7 @@ static void a_reset_locks_out_until_its_link_was_used(void **state) {
     assert_string_equal(again.person.id, done.person.id);
     assert_string_equal(again.person.role, "owner");
     assert_int_equal(find(l, again.session, T0 + 14, &s), PORCH_OK);
+    assert_int_equal(login(l, "Robin", OTHER, done.recovery.text[0], T0 + 15, session), PORCH_ERR_AUTH);
     assert_int_equal(login(l, "Robin", PASSWORD, "1-y", T0 + 15, session), PORCH_ERR_AUTH);
     (void)snprintf(code, sizeof code, "%u-b", totp_made);
     assert_int_equal(login(l, "Robin", OTHER, code, T0 + 15, session), PORCH_OK);
@@ -496,6 +591,9 @@ int main(void) {
         TEST(guessing_gets_slower_for_known_and_unknown_names_alike),
         TEST(a_signer_that_is_away_is_told_and_not_counted),
         TEST(many_password_checks_at_once_are_done_or_told_to_come_back),
+        TEST(each_recovery_code_signs_in_once),
+        TEST(wrong_recovery_codes_get_the_answer_and_work_of_wrong_codes),
+        TEST(new_recovery_codes_want_password_and_code_and_end_the_old),
         TEST(a_session_ends_when_idle_when_old_and_when_signed_out),
         TEST(what_is_no_token_is_no_session),
         TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way),

@@ -8,13 +8,14 @@
 #include "cloud/accounts/accounts_password.h"
 #include "cloud/accounts/accounts_setup.h"
 #include "cloud/api/api_json.h"
+#include "cloud/api/api_sign_in.h"
 #include "os/clock.h"
 #include "os/log.h"
 
 #define FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
 
 /* The parsed body holds a password: overwrite it before it is freed. */
-static void forget(json_t *root, porch_bytes secret) {
+void porch_api_forget(json_t *root, porch_bytes secret) {
     if (secret.at != NULL) porch_wipe((void *)secret.at, secret.len);
     json_decref(root);
 }
@@ -34,7 +35,7 @@ void porch_api_setup(porch_http_exchange *x) {
     porch_why why = {{0}};
     if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_setup_begin(api->accounts, &r, porch_clock_ms(), &offer, &retry_after_s, &why);
-    forget(root, r.password);
+    porch_api_forget(root, r.password);
     if (e == PORCH_ERR_USAGE) {
         (void)porch_http_problem(x, 422, "weak-password", porch_why_text(&why, e));
         return;
@@ -86,7 +87,9 @@ void porch_api_setup_confirm(porch_http_exchange *x) {
     }
     keep_timezone(api, &done);
     porch_api_cookie(x, done.session);
-    porch_api_json(x, 200, json_pack("{s:o}", "user", porch_api_user(api, &done.person)));
+    porch_api_json(x, 200,
+                   json_pack("{s:o, s:o}", "user", porch_api_user(api, &done.person), "recovery_codes",
+                             porch_api_recovery_list(&done.recovery)));
     porch_wipe(&done, sizeof done);
 }
 
@@ -99,7 +102,7 @@ void porch_api_password_check(porch_http_exchange *x) {
     porch_why why = {{0}};
     if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_accounts_password_check(api->accounts, password, name, &v, &why);
-    forget(root, password);
+    porch_api_forget(root, password);
     if (e != PORCH_OK) {
         /* Too long is the input's fault here, not the pace's. */
         porch_api_refuse_for(x, e == PORCH_ERR_LIMIT ? PORCH_ERR_MALFORMED : e, 0, &why);
@@ -126,7 +129,7 @@ void porch_api_login(porch_http_exchange *x) {
     porch_why why = {{0}};
     if (!porch_api_body(x, FIELDS(fields), &root)) return;
     porch_err e = porch_login(api->accounts, &r, porch_clock_ms(), &person, session, &retry_after_s, &why);
-    forget(root, r.password);
+    porch_api_forget(root, r.password);
     if (e == PORCH_ERR_AUTH) {
         (void)porch_http_problem(x, 401, "login", porch_why_text(&why, e));
     } else if (e != PORCH_OK) {

@@ -174,6 +174,28 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
     *retry_after_s = outcome_retry_s;
     if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
     *ret = (porch_setup_done){.person = robin(), .session = "fresh-token", .timezone = "Europe/Berlin"};
+    memcpy(ret->recovery.text[9], "AAAA-BBBB-CCCC-DDDD", PORCH_RECOVERY_CODE_TEXT);
+    return PORCH_OK;
+}
+porch_err porch_recovery_left(porch_accounts *a, const porch_person *person, unsigned *left,
+                              uint64_t *made_ms, porch_why *why) {
+    (void)a;
+    assert_string_equal(person->name, "robin");
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *left = 7;
+    *made_ms = 12;
+    return PORCH_OK;
+}
+porch_err porch_recovery_renew(porch_accounts *a, const porch_step_up *proof, uint64_t now_ms,
+                               porch_recovery_codes *ret, uint32_t *retry_after_s, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(proof->person->name, "robin");
+    assert_string_equal(proof->address, "192.0.2.7");
+    assert_true(porch_bytes_eq_text(proof->password, "p"));
+    *retry_after_s = outcome_retry_s;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *ret = (porch_recovery_codes){{"AAAA-BBBB-CCCC-DDDD"}};
     return PORCH_OK;
 }
 porch_err porch_accounts_password_check(porch_accounts *a, porch_bytes password, porch_bytes name,
@@ -414,6 +436,7 @@ static void confirming_signs_in_and_keeps_the_time_zone(void **state) {
     x.body = "{\"token\":\"t\",\"code\":\"123456\"}";
     expect(porch_api_setup_confirm, 200, NULL);
     has_header("Set-Cookie: __Host-porchlight=fresh-token;");
+    assert_non_null(strstr(x.text, "\"AAAA-BBBB-CCCC-DDDD\"]}"));
     assert_int_equal(zones_set, 1);
     static const row rows[] = {{PORCH_ERR_DENIED, 403, "wrong-code"},
                                {PORCH_ERR_STATE, 409, "state"},
@@ -426,6 +449,29 @@ static void confirming_signs_in_and_keeps_the_time_zone(void **state) {
         assert_null(strstr(x.headers, "Set-Cookie"));
     }
     assert_int_equal(zones_set, 1);
+}
+
+static void recovery_codes_are_counted_and_renewed_for_who_is_signed_in(void **state) {
+    (void)state;
+    static const row rows[] = {{PORCH_ERR_DENIED, 403, "step-up"},
+                               {PORCH_ERR_LIMIT, 429, "throttled"},
+                               {PORCH_ERR_CHILD, 503, "helper-away"}};
+    expect(porch_api_recovery, 200, NULL);
+    assert_string_equal(x.text, "{\"left\":7,\"made_ms\":12}");
+    x.body = "{\"password\":\"p\",\"code\":\"123456\"}";
+    x.type = "application/json";
+    expect(porch_api_recovery_renew, 200, NULL);
+    assert_non_null(strstr(x.text, "{\"recovery_codes\":[\"AAAA-BBBB-CCCC-DDDD\","));
+    has_header("Cache-Control: no-store");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json";
+        outcome = rows[i].e;
+        expect(porch_api_recovery_renew, rows[i].status, rows[i].slug);
+    }
+    outcome = PORCH_OK;
+    signed_in = false;
+    expect(porch_api_recovery, 401, "unauthenticated");
+    expect(porch_api_recovery_renew, 401, "unauthenticated");
 }
 
 static void signing_out_clears_the_cookie(void **state) {
@@ -653,6 +699,7 @@ int main(void) {
         TEST(a_body_that_is_no_json_object_of_the_route_is_refused),
         TEST(setting_up_offers_the_second_factor_and_names_what_is_wrong),
         TEST(confirming_signs_in_and_keeps_the_time_zone),
+        TEST(recovery_codes_are_counted_and_renewed_for_who_is_signed_in),
         TEST(signing_out_clears_the_cookie),
         TEST(a_password_is_judged_with_tips),
         TEST(nobody_reads_without_signing_in),

@@ -64,6 +64,8 @@ json_t *porch_api_device(const porch_registry_device *device);
 /* The handlers, one for each row of api_routes.c. */
 void porch_api_setup(porch_http_exchange *x);
 void porch_api_setup_confirm(porch_http_exchange *x);
+void porch_api_recovery(porch_http_exchange *x);
+void porch_api_recovery_renew(porch_http_exchange *x);
 void porch_api_password_check(porch_http_exchange *x);
 void porch_api_login(porch_http_exchange *x);
 void porch_api_logout(porch_http_exchange *x);
