@@ -156,7 +156,7 @@ static void a_statement_is_written_whole_or_not_at_all(void **state) {
     porch_access_statement s = {PORCH_ACCESS_ALLOW, PORCH_ACCESS_EVERY, {PORCH_LIT("a/#")}, 0};
     porch_buf b = PORCH_BUF_OF(out);
     assert_int_equal(porch_access_statement_write(&b, &s), PORCH_OK);
-    assert_true(porch_bytes_eq_text(porch_buf_bytes(&b), "allow publish,subscribe,receive:a/#"));
+    assert_true(porch_bytes_eq_text(porch_buf_bytes(&b), "allow publish,subscribe,receive,read:a/#"));
     size_t whole = b.len;
     for (size_t cap = 0; cap < whole; cap++) {
         porch_buf tight = {out, 0, cap};
