@@ -129,6 +129,10 @@ porch_access_decision porch_access_can_receive(const porch_access_policy *policy
     return judge_name(policy, PORCH_ACCESS_RECEIVE, topic);
 }
 
+porch_access_decision porch_access_can_read(const porch_access_policy *policy, porch_topic_name resource) {
+    return judge_name(policy, PORCH_ACCESS_READ, resource);
+}
+
 /* The filters of rows [from, to) with any of these actions, handed to the union in pieces: `next` gives one
  * at a time. */
 typedef struct {

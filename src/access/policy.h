@@ -18,6 +18,8 @@
  * or shared alike: a wide subscription cannot reach around a deny. A statement about `subscribe` speaks
  * about `receive` too: who may subscribe may receive, and who must not, must not. `receive` alone grants no
  * subscription; as a deny it cuts a hole.
+ *   read       the statement's filter is the name of a resource of the hub's API ("metrics"). No other
+ * action speaks about it, and it speaks about no topic.
  *
  * A decision takes no lock and no memory; its time grows with the statements and the length of the topic.
  */
@@ -34,7 +36,8 @@ typedef enum { PORCH_ACCESS_ALLOW, PORCH_ACCESS_DENY } porch_access_effect;
 #define PORCH_ACCESS_PUBLISH   1u
 #define PORCH_ACCESS_SUBSCRIBE 2u
 #define PORCH_ACCESS_RECEIVE   4u
-#define PORCH_ACCESS_EVERY     7u
+#define PORCH_ACCESS_READ      8u /* of the hub's API, not of a topic: the filter names the resource */
+#define PORCH_ACCESS_EVERY     15u
 
 /* Most statements in one policy, and most levels of a statement's filter: grants that want more are refused
  * when they are saved. */
@@ -73,6 +76,7 @@ porch_access_decision porch_access_can_publish(const porch_access_policy *policy
 porch_access_decision porch_access_can_subscribe(const porch_access_policy *policy,
                                                  porch_topic_filter filter);
 porch_access_decision porch_access_can_receive(const porch_access_policy *policy, porch_topic_name topic);
+porch_access_decision porch_access_can_read(const porch_access_policy *policy, porch_topic_name resource);
 /* False when no message that `filter` matches could be denied: then a subscription's deliveries need no
  * judging. */
 bool porch_access_may_deny_receive(const porch_access_policy *policy, porch_topic_filter filter);

@@ -116,8 +116,19 @@ static void actions_are_kept_apart(void **state) {
     decides(porch_access_can_publish(p, name_of("r")), false, -1);
     decides(porch_access_can_subscribe(p, filter_of("r")), false, -1); /* receive grants no subscription */
     decides(porch_access_can_receive(p, name_of("r")), true, 2);
+    /* Reading the API is granted by nothing that is about topics, and grants nothing about them. */
+    decides(porch_access_can_read(p, name_of("p")), false, -1);
+    decides(porch_access_can_read(p, name_of("s")), false, -1);
     decides(porch_access_can_publish(p, name_of("q")), true, 5);
     decides(porch_access_can_subscribe(p, filter_of("q")), false, 4); /* nothing could ever arrive */
+    const porch_access_statement reader[] = {allow(PORCH_ACCESS_READ, "metrics"),
+                                             allow(PUB | SUB | RECV, "x/#")};
+    p = build(reader, 2);
+    decides(porch_access_can_read(p, name_of("metrics")), true, 0);
+    decides(porch_access_can_read(p, name_of("x/metrics")), false, -1);
+    decides(porch_access_can_publish(p, name_of("metrics")), false, -1);
+    decides(porch_access_can_receive(p, name_of("metrics")), false, -1);
+    decides(porch_access_can_subscribe(p, filter_of("metrics")), false, -1);
 }
 
 static void several_statements_allow_together_what_none_allows_alone(void **state) {
@@ -177,7 +188,7 @@ static void a_bad_statement_or_a_small_block_is_refused(void **state) {
     p = NULL;
     s.actions = 0;
     assert_int_equal(porch_access_policy_build(&s, 1, block, sizeof block, &p), PORCH_ERR_MALFORMED);
-    s.actions = 8;
+    s.actions = 16;
     assert_int_equal(porch_access_policy_build(&s, 1, block, sizeof block, &p), PORCH_ERR_MALFORMED);
     assert_int_equal(
         porch_access_policy_build(&s, PORCH_ACCESS_STATEMENTS_MOST + 1, block, sizeof block, &p),

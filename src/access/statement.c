@@ -9,7 +9,8 @@ static const struct {
     unsigned bit;
 } actions[] = {{"publish", PORCH_ACCESS_PUBLISH},
                {"subscribe", PORCH_ACCESS_SUBSCRIBE},
-               {"receive", PORCH_ACCESS_RECEIVE}};
+               {"receive", PORCH_ACCESS_RECEIVE},
+               {"read", PORCH_ACCESS_READ}};
 
 #define ACTION_COUNT (sizeof actions / sizeof actions[0])
 
@@ -29,7 +30,7 @@ porch_err porch_access_actions_parse(porch_bytes text, unsigned *ret, porch_why 
         unsigned bit = bit_of(word);
         if (bit == 0)
             return porch_fail(why, PORCH_ERR_MALFORMED,
-                              "'%.*s' is no action; there are publish, subscribe and receive",
+                              "'%.*s' is no action; there are publish, subscribe, receive and read",
                               (int)(word.len < 40 ? word.len : 40), (const char *)word.at);
         if ((bits & bit) != 0)
             return porch_fail(why, PORCH_ERR_MALFORMED, "the action '%.*s' stands twice", PORCH_FMT(word));
@@ -133,6 +134,10 @@ static porch_err split(porch_bytes text, unsigned *bits, porch_bytes *filter, po
     size_t n = (size_t)(colon - text.at);
     PORCH_TRY(porch_access_actions_parse((porch_bytes){text.at, n}, bits, why));
     *filter = (porch_bytes){colon + 1, text.len - n - 1};
+    if ((*bits & PORCH_ACCESS_READ) != 0 &&
+        (*bits != PORCH_ACCESS_READ || !porch_bytes_eq_text(*filter, PORCH_ACCESS_METRICS)))
+        return porch_fail(why, PORCH_ERR_MALFORMED,
+                          "'read' stands alone and is about the hub's API: read:" PORCH_ACCESS_METRICS);
     return PORCH_OK;
 }
 

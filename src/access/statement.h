@@ -1,6 +1,7 @@
 /* Statements as people write them: "publish,subscribe:d/${device.id}/#".
  *
  *      ACTION[,ACTION]...:FILTER       actions: publish, subscribe, receive
+ *      read:RESOURCE                   of the hub's API; there is one resource: metrics
  *
  * Variables stand for one whole value inside a level: ${device.id}, ${device.product}, ${household.id},
  * ${service.name},
@@ -13,6 +14,9 @@
 #include "access/policy.h"
 #include "base/cursor.h"
 
+/* The API's resource that `read` may be about: what /metrics tells. */
+#define PORCH_ACCESS_METRICS "metrics"
+
 typedef struct {
     const char *name; /* "device.id" */
     porch_bytes value;
@@ -21,7 +25,7 @@ typedef struct {
 /* "publish,subscribe" → bits. PORCH_ERR_MALFORMED: empty, unknown or twice; `why` (may be NULL) names the
  * word. */
 porch_err porch_access_actions_parse(porch_bytes text, unsigned *ret, porch_why *why);
-/* The canonical text of a set of actions, in the order publish,subscribe,receive. */
+/* The canonical text of a set of actions, in the order publish,subscribe,receive,read. */
 porch_err porch_access_actions_write(porch_buf *b, unsigned actions);
 
 /* Checks a template: actions, filter grammar, every variable's name in `known` (values do not matter). For

@@ -32,6 +32,8 @@ static void a_statement_is_taken_apart_and_its_variables_filled(void **state) {
     assert_true(porch_bytes_eq_text(s.filter.text, "x/camera-cam-1:y"));
     assert_int_equal(parse("subscribe:$porchlight/#", &out, &s, &why), PORCH_OK);
     assert_true(porch_bytes_eq_text(s.filter.text, "$porchlight/#"));
+    assert_int_equal(parse("read:metrics", &out, &s, &why), PORCH_OK);
+    assert_int_equal(s.actions, PORCH_ACCESS_READ);
 }
 
 static void each_broken_statement_says_what_is_wrong(void **state) {
@@ -44,7 +46,10 @@ static void each_broken_statement_says_what_is_wrong(void **state) {
         {"", PORCH_ERR_MALFORMED, "ACTIONS:FILTER"},
         {"publish", PORCH_ERR_MALFORMED, "ACTIONS:FILTER"},
         {":a", PORCH_ERR_MALFORMED, "no action"},
-        {"read:a", PORCH_ERR_MALFORMED, "'read'"},
+        {"read:a", PORCH_ERR_MALFORMED, "read:metrics"},
+        {"read:#", PORCH_ERR_MALFORMED, "read:metrics"},
+        {"publish,read:metrics", PORCH_ERR_MALFORMED, "stands alone"},
+        {"write:a", PORCH_ERR_MALFORMED, "'write'"},
         {"publish,:a", PORCH_ERR_MALFORMED, "no action"},
         {"publish, subscribe:a", PORCH_ERR_MALFORMED, "' subscribe'"},
         {"publish,publish:a", PORCH_ERR_MALFORMED, "twice"},
@@ -151,7 +156,7 @@ static void a_statement_is_written_whole_or_not_at_all(void **state) {
     porch_access_statement s = {PORCH_ACCESS_ALLOW, PORCH_ACCESS_EVERY, {PORCH_LIT("a/#")}, 0};
     porch_buf b = PORCH_BUF_OF(out);
     assert_int_equal(porch_access_statement_write(&b, &s), PORCH_OK);
-    assert_true(porch_bytes_eq_text(porch_buf_bytes(&b), "allow publish,subscribe,receive:a/#"));
+    assert_true(porch_bytes_eq_text(porch_buf_bytes(&b), "allow publish,subscribe,receive,read:a/#"));
     size_t whole = b.len;
     for (size_t cap = 0; cap < whole; cap++) {
         porch_buf tight = {out, 0, cap};

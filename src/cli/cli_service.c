@@ -85,7 +85,8 @@ static int remove_service(porch_cli *c) {
 const porch_cli_command porch_cli_service_commands[] = {
     {"service add", "NAME", false, add_options,
      "enrol an integration: certificate, key and what it may do\n"
-     "Its permissions make the group service-NAME. Actions are publish and subscribe.",
+     "Its permissions make the group service-NAME. Actions are publish and subscribe; 'read:metrics' opens "
+     "/metrics.",
      add},
     {"service list", NULL, false, NULL, "every service and when its certificate ends", list},
     {"service remove", "NAME", false, NULL, "refuse its certificate, end its sessions, forget its group",

@@ -10,6 +10,7 @@
 #include "cloud/accounts/accounts.h"
 #include "cloud/accounts/accounts_session.h"
 #include "cloud/api/api_json.h"
+#include "cloud/api/metrics.h"
 #include "cloud/listener/http.h"
 #include "cloud/media/media_event.h"
 #include "cloud/notify/notify.h"
@@ -19,6 +20,7 @@
 
 struct porch_live;
 struct porch_app;
+struct porch_grants;
 
 typedef struct porch_api {
     const porch_settings *settings;
@@ -29,6 +31,9 @@ typedef struct porch_api {
     porch_notify *notify;
     struct porch_live *live;
     struct porch_app *app;
+    struct porch_grants *grants;
+    void (*measure)(porch_metrics *ret, void *ctx); /* for /metrics; may block */
+    void *measure_ctx;
     porch_bytes web_ca_pem; /* offered for download; empty when the certificate is a public one */
 } porch_api;
 
@@ -83,6 +88,7 @@ void porch_api_push_unsubscribe(porch_http_exchange *x);
 void porch_api_push_test(porch_http_exchange *x);
 void porch_api_push_snooze(porch_http_exchange *x);
 void porch_api_push_quiet(porch_http_exchange *x);
+void porch_api_metrics(porch_http_exchange *x);
 void porch_api_health(porch_http_exchange *x);
 void porch_api_web_ca(porch_http_exchange *x);
 void porch_api_unknown(porch_http_exchange *x);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cloud/media/media_analysis.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 enum { NOT_AUTHORISED = 0x87, ADMINISTRATIVE = 0x98 };
@@ -89,6 +90,7 @@ static void notification_made(const porch_notify_item *item, void *ctx) {
     porch_hub *h = ctx;
     char topic[128], payload[4096];
     porch_buf out = PORCH_BUF_OF(payload);
+    (void)atomic_fetch_add_explicit(&h->notifications, 1, memory_order_relaxed);
     porch_live_tell(h->live, PORCH_LIVE_PERSON, item->household, "person", item->seq,
                     porch_live_person_json(&h->api, item));
     if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return;
@@ -114,6 +116,30 @@ void porch_hub_connect_news(porch_hub *h) {
         porch_media_on_person(h->media, person_found, h);
     }
     if (h->notify != NULL) (void)porch_notify_on_new(h->notify, notification_made, h);
+}
+
+static bool add_webhook(const porch_notify_webhook *w, void *ctx) {
+    porch_metrics *m = ctx;
+    m->webhooks++;
+    m->deliveries_waiting += w->waiting;
+    m->deliveries_given_up += w->given_up;
+    return true;
+}
+
+void porch_hub_measure(porch_metrics *ret, void *ctx) {
+    porch_hub *h = ctx;
+    porch_metrics m = {.now_ms = porch_clock_ms(), .started_ms = h->started_ms};
+    m.signer_attached = porch_signer_client_attached(h->signer);
+    m.analyst_attached = h->analyst != NULL && porch_analyst_client_attached(h->analyst);
+    porch_listener_read_counts(h->listener, &m.listener);
+    porch_broker_read_counts(h->broker, &m.broker);
+    porch_store_count(h->store, &m.store);
+    porch_media_analysis_count(h->media, &m.analysis);
+    porch_registry_count(h->registry, &m.registry);
+    porch_accounts_load(h->accounts, &m.passwords_working, &m.passwords_waiting);
+    m.notifications = atomic_load_explicit(&h->notifications, memory_order_relaxed);
+    (void)porch_notify_webhook_list(h->notify, add_webhook, &m, NULL);
+    *ret = m;
 }
 
 static void add_number(json_t *into, const char *name, uint64_t value) {

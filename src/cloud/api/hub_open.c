@@ -153,7 +153,10 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                          .accounts = h->accounts,
                          .media = h->media,
                          .notify = h->notify,
-                         .app = h->app};
+                         .app = h->app,
+                         .grants = h->grants,
+                         .measure = porch_hub_measure,
+                         .measure_ctx = h};
     PORCH_TRY(porch_live_new(&h->api, &h->live, why));
     h->api.live = h->live;
     return PORCH_OK;

@@ -2,6 +2,8 @@
 #ifndef PORCH_CLOUD_API_HUB_ROOM_H
 #define PORCH_CLOUD_API_HUB_ROOM_H
 
+#include <stdatomic.h>
+
 #include "cloud/analyst/analyst_client.h"
 #include "cloud/api/admin.h"
 #include "cloud/api/api_app.h"
@@ -44,7 +46,8 @@ typedef struct {
     porch_admin_world world;
     porch_admin *admin;
 
-    char url[300]; /* https://HOST:PORT of the people's door */
+    atomic_ullong notifications; /* made since start */
+    char url[300];               /* https://HOST:PORT of the people's door */
     uint8_t *web_ca;
     size_t web_ca_len;
     uint64_t https_changed_ms; /* of the operator's certificate, when it was loaded */
@@ -66,6 +69,8 @@ void porch_hub_tls_tend(porch_hub *h);
 
 /* hub_news.c: what one room says and others want to hear. Before anything is started. */
 void porch_hub_connect_news(porch_hub *h);
+/* For /metrics. */
+void porch_hub_measure(porch_metrics *ret, void *hub);
 /* For `status`. */
 void porch_hub_status(json_t *into, void *hub);
 

@@ -35,7 +35,8 @@ typedef struct {
     char filter[512]; /* with its variables */
 } porch_grants_statement;
 
-/* "publish,subscribe:FILTER": words publish, subscribe, receive. The filter is a topic filter in which
+/* "publish,subscribe:FILTER": words publish, subscribe, receive; or "read:metrics". The filter is a topic
+ * filter in which
  * ${service.name} stands for the service's own name. PORCH_ERR_MALFORMED says what is wrong. */
 porch_err porch_grants_statement_parse(const char *text, bool deny, porch_grants_statement *ret,
                                        porch_why *why);

@@ -64,6 +64,7 @@ static bool can(bench *b, porch_registry_entry who, unsigned action, const char 
         porch_topic_name name;
         assert_int_equal(porch_topic_name_parse(porch_bytes_of(topic), NULL, &name), PORCH_OK);
         d = action == PORCH_ACCESS_PUBLISH ? porch_access_can_publish(p, name)
+            : action == PORCH_ACCESS_READ  ? porch_access_can_read(p, name)
                                            : porch_access_can_receive(p, name);
     }
     porch_grants_policy_release(p);
@@ -124,6 +125,19 @@ static void a_service_may_do_nothing_until_a_group_says_so(void **state) {
     assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "d/cam-1/event/motion"));
     assert_false(can(b, service("other"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/#"));
     assert_false(can(b, device("lights"), PORCH_ACCESS_SUBSCRIBE, "d/+/event/#"));
+}
+
+static void reading_metrics_is_a_grant_of_its_own(void **state) {
+    bench *b = *state;
+    grant(b, "wide", "publish,subscribe:#", NULL);
+    grant(b, "reader", "read:metrics", NULL);
+    grant(b, "both", "read:metrics", "read:metrics");
+    assert_false(can(b, service("wide"), PORCH_ACCESS_READ, "metrics"));
+    assert_true(can(b, service("reader"), PORCH_ACCESS_READ, "metrics"));
+    assert_false(can(b, service("reader"), PORCH_ACCESS_PUBLISH, "metrics"));
+    assert_false(can(b, service("reader"), PORCH_ACCESS_SUBSCRIBE, "metrics"));
+    assert_false(can(b, service("both"), PORCH_ACCESS_READ, "metrics"));
+    assert_false(can(b, device("reader"), PORCH_ACCESS_READ, "metrics"));
 }
 
 static void writing_again_replaces_and_erasing_ends_it(void **state) {
@@ -211,6 +225,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(a_device_speaks_and_hears_below_its_own_prefix_and_nowhere_else),
         WITH_BENCH(a_service_may_do_nothing_until_a_group_says_so),
+        WITH_BENCH(reading_metrics_is_a_grant_of_its_own),
         WITH_BENCH(writing_again_replaces_and_erasing_ends_it),
         WITH_BENCH(a_policy_outlives_the_change_that_replaced_it),
         WITH_BENCH(the_operator_is_told_group_and_statement),
