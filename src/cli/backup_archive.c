@@ -115,6 +115,10 @@ static porch_err pack_folder(porch_backup_writer *w, const char *dir, const char
     PORCH_TRY(porch_path_join(dir, folder, from, sizeof from));
     PORCH_TRY(put_head(w, 'd', folder, why));
     DIR *d = opendir(from);
+    if (d == NULL && errno == EACCES)
+        return porch_fail(why, PORCH_ERR_IO,
+                          "%s belongs to another user, which guards its keys: run the backup as root",
+                          from);
     if (d == NULL) return io_error(why, from, "opendir");
     porch_err e = PORCH_OK;
     for (struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;)

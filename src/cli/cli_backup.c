@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -153,7 +154,13 @@ static porch_err remember_recovery(const char *dir, const recovery *r, porch_why
     char path[PORCH_CLI_PATH_BYTES];
     if (!r->fresh) return PORCH_OK;
     PORCH_TRY(porch_path_join(dir, "recovery.pub", path, sizeof path));
-    return porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)r->text, r->text_len}, 0600, why);
+    PORCH_TRY(
+        porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)r->text, r->text_len}, 0600, why));
+    /* Made by root for a hub that has a user of its own: what lies in DIR belongs to who has DIR. */
+    struct stat st;
+    if (geteuid() != 0) return PORCH_OK;
+    if (stat(dir, &st) != 0) return io_error(why, dir, "stat");
+    return lchown(path, st.st_uid, st.st_gid) == 0 ? PORCH_OK : io_error(why, path, "chown");
 }
 
 static int backup(porch_cli *c) {

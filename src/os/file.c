@@ -72,24 +72,24 @@ static porch_err read_all(int fd, const char *name, size_t hint, size_t most, ui
     return PORCH_OK;
 }
 
-porch_err porch_file_read_at(int dir_fd, const char *name, size_t most, uint8_t **ret, size_t *len,
+porch_err porch_file_read_fd(int fd, const char *name, size_t most, uint8_t **ret, size_t *len,
                              porch_why *why) {
+    struct stat st;
     if (most >= SIZE_MAX / 2)
         return porch_fail(why, PORCH_ERR_LIMIT, "a read limit of %zu is no limit", most);
+    if (fstat(fd, &st) < 0) return fail_errno(why, "stat", name);
+    if (!S_ISREG(st.st_mode)) return porch_fail(why, PORCH_ERR_STATE, "%s is not a plain file", name);
+    if ((uint64_t)st.st_size > most)
+        return porch_fail(why, PORCH_ERR_LIMIT, "%s holds more than %zu bytes", name, most);
+    return read_all(fd, name, (size_t)st.st_size, most, ret, len, why);
+}
+
+porch_err porch_file_read_at(int dir_fd, const char *name, size_t most, uint8_t **ret, size_t *len,
+                             porch_why *why) {
     /* Non-blocking, so that a planted pipe cannot hold us; for plain files it changes nothing. */
     int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) return fail_errno(why, "open", name);
-    struct stat st;
-    porch_err e = PORCH_OK;
-    if (fstat(fd, &st) < 0) {
-        e = fail_errno(why, "stat", name);
-    } else if (!S_ISREG(st.st_mode)) {
-        e = porch_fail(why, PORCH_ERR_STATE, "%s is not a plain file", name);
-    } else if ((uint64_t)st.st_size > most) {
-        e = porch_fail(why, PORCH_ERR_LIMIT, "%s holds more than %zu bytes", name, most);
-    } else {
-        e = read_all(fd, name, (size_t)st.st_size, most, ret, len, why);
-    }
+    porch_err e = porch_file_read_fd(fd, name, most, ret, len, why);
     close(fd);
     return e;
 }

@@ -14,6 +14,9 @@
 /* The whole file, malloc'ed (the caller frees it, and wipes it first if it is secret), with one zero byte
  * after its end that *len does not count. NOT_FOUND; LIMIT when it holds more than `most` bytes. */
 porch_err porch_file_read(const char *path, size_t most, uint8_t **ret, size_t *len, porch_why *why);
+/* The same from an open descriptor, from where it stands; `name` is for sentences only. */
+porch_err porch_file_read_fd(int fd, const char *name, size_t most, uint8_t **ret, size_t *len,
+                             porch_why *why);
 /* Writes a neighbour, fsyncs it, renames it over `path`, fsyncs the folder: after OK the bytes survive
  * power loss; after an error (FULL, IO) the old file is as it was. `mode` is exact, whatever the umask. */
 porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mode, porch_why *why);

@@ -111,7 +111,11 @@ static int run_role(const words *w) {
     if (strcmp(w->role, "hub") == 0) return run_hub(w);
     if (strcmp(w->role, "signer") == 0) {
         porch_log_init("signer", PORCH_LOG_INFO);
-        return porch_signer_run(PORCH_CHILD_SOCKET_FD, PORCH_CHILD_SIGNER_DIR_FD, w->dir);
+        return porch_signer_run(PORCH_CHILD_SOCKET_FD,
+                                &(porch_signer_files){.dir_fd = PORCH_CHILD_SIGNER_DIR_FD,
+                                                      .conf_fd = PORCH_CHILD_SIGNER_CONF_FD,
+                                                      .issuing_fd = PORCH_CHILD_SIGNER_ISSUING_FD,
+                                                      .web_fd = PORCH_CHILD_SIGNER_WEB_FD});
     }
     return usage("there is no such role", w->role);
 }

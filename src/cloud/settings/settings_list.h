@@ -17,6 +17,9 @@
     X(hub, device_port,        hub_device_port,      U32,  8444,        0, 65535, "HTTPS for devices: clips; 0 means any free port") \
     X(hub, https_port,         hub_https_port,       U32,  8443,        0, 65535, "HTTPS for people: app and API; 0 means any free port") \
     X(hub, user,               hub_user,             TEXT, "",          0, 32,   "the user the hub runs as when it is started as root; empty means the starter") \
+    X(hub, signer_user,        hub_signer_user,      TEXT, "",          0, 32,   "the user of the signer when started as root; empty means hub.user with -signer behind it, if there is one") \
+    X(hub, analyst_user,       hub_analyst_user,     TEXT, "",          0, 32,   "the user of the analyst when started as root; empty means hub.user with -analyst behind it, if there is one") \
+    X(hub, courier_user,       hub_courier_user,     TEXT, "",          0, 32,   "the user of the courier when started as root; empty means hub.user with -courier behind it, if there is one") \
     X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: file") \
     X(hub, https_cert,         hub_https_cert,       TEXT, "",          0, 1000, "certificate chain of a public name for the people's port; empty means the hub's own web CA") \
     X(hub, https_key,          hub_https_key,        TEXT, "",          0, 1000, "private key that belongs to hub.https_cert") \

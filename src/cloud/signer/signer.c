@@ -33,14 +33,14 @@ static porch_err serve_until_closed(porch_signer *s, int socket_fd, uint8_t *blo
     }
 }
 
-int porch_signer_run(int socket_fd, int signer_dir_fd, const char *dir) {
+int porch_signer_run(int socket_fd, const porch_signer_files *files) {
     static porch_signer signer;
     porch_why why = {""};
     porch_err e = PORCH_OK;
     uint8_t *blocks = malloc(2 * (size_t)PORCH_SIGNER_MESSAGE_MAX);
     porch_crypto_init();
     if (!blocks || oath_init() != OATH_OK) e = porch_fail(&why, PORCH_ERR_BUSY, "out of memory at start");
-    if (e == PORCH_OK) e = porch_signer_load(&signer, signer_dir_fd, dir, now(), &why);
+    if (e == PORCH_OK) e = porch_signer_load(&signer, files, now(), &why);
     if (e == PORCH_OK) e = porch_sandbox_enter(&porch_sandbox_signer, &why);
     if (e == PORCH_OK) {
         porch_log(PORCH_LOG_INFO, "signer.started", "accounts", porch_log_number(signer.steps.count).text,

@@ -12,9 +12,17 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-/* Runs until the hub closes its end of `socket_fd`. `signer_dir_fd` is DIR/signer opened by the supervisor;
- * `dir` gives hub.conf and the public certificates in DIR/tls. Returns the exit code: 0 when the socket
- * closed, 1 when the keys cannot be used (logged). */
-int porch_signer_run(int socket_fd, int signer_dir_fd, const char *dir);
+/* All that it reads of DIR, opened by the supervisor: the signer's own user may not walk through DIR. Each
+ * file is read once, from where its descriptor stands. */
+typedef struct {
+    int dir_fd;     /* DIR/signer */
+    int conf_fd;    /* DIR/hub.conf */
+    int issuing_fd; /* DIR/tls/issuing.pem */
+    int web_fd;     /* DIR/tls/web-ca.pem */
+} porch_signer_files;
+
+/* Runs until the hub closes its end of `socket_fd`. Returns the exit code: 0 when the socket closed, 1 when
+ * the keys cannot be used (logged). */
+int porch_signer_run(int socket_fd, const porch_signer_files *files);
 
 #endif

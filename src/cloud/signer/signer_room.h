@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "cloud/settings/settings.h"
+#include "cloud/signer/signer.h"
 #include "cloud/signer/signer_ipc.h"
 #include "crypto/keystore.h"
 
@@ -113,7 +114,7 @@ typedef struct {
 } porch_signer;
 
 /* Loads keys, public certificates and journal. Free it also after an error. */
-porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir, porch_signer_now now,
+porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, porch_signer_now now,
                             porch_why *why);
 void porch_signer_unload(porch_signer *s);
 /* One message in, one answer out; never fails: what cannot be read is answered so. `out` must hold

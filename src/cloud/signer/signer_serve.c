@@ -10,7 +10,7 @@
 #include "os/file.h"
 #include "os/log.h"
 
-enum { PEM_FILE_MAX = 16384, PATH_BYTES = 4096 };
+enum { PEM_FILE_MAX = 16384, CONF_FILE_MAX = 256 * 1024 };
 
 porch_err porch_signer_check_id(porch_bytes text, const char *what, porch_why *why) {
     porch_identity checked;
@@ -47,12 +47,19 @@ static porch_err load_seal_key(int dir_fd, uint8_t key[PORCH_SIGNER_SEAL_KEY_BYT
     return e;
 }
 
-static porch_err load_issuer(porch_signer_issuer *issuer, int dir_fd, const char *key_name, const char *dir,
+static porch_err load_issuer(porch_signer_issuer *issuer, int dir_fd, const char *key_name, int cert_fd,
                              const char *cert_name, porch_why *why) {
-    char path[PATH_BYTES];
     PORCH_TRY(load_key(dir_fd, key_name, &issuer->key, why));
-    PORCH_TRY(porch_path_join(dir, cert_name, path, sizeof path));
-    return porch_file_read(path, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
+    return porch_file_read_fd(cert_fd, cert_name, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
+}
+
+static porch_err load_settings(int conf_fd, porch_settings *ret, porch_why *why) {
+    uint8_t *text = NULL;
+    size_t len = 0;
+    PORCH_TRY(porch_file_read_fd(conf_fd, "DIR/hub.conf", CONF_FILE_MAX, &text, &len, why));
+    porch_err e = porch_settings_parse((porch_bytes){text, len}, ret, why);
+    free(text);
+    return e;
 }
 
 static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
@@ -60,18 +67,17 @@ static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
     if (row && step > row->last_step) row->last_step = step;
 }
 
-porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir, porch_signer_now now,
+porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, porch_signer_now now,
                             porch_why *why) {
-    char path[PATH_BYTES];
     memset(s, 0, sizeof *s);
     s->journal.fd = -1;
-    PORCH_TRY(porch_path_join(dir, "hub.conf", path, sizeof path));
-    PORCH_TRY(porch_settings_load(path, &s->settings, why));
+    PORCH_TRY(load_settings(files->conf_fd, &s->settings, why));
     PORCH_TRY(porch_signer_steps_init(&s->steps, s->settings.signer_accounts));
-    PORCH_TRY(load_seal_key(signer_dir_fd, s->seal_key, why));
-    PORCH_TRY(load_issuer(&s->issuing, signer_dir_fd, "issuing.key", dir, "tls/issuing.pem", why));
-    PORCH_TRY(load_issuer(&s->web, signer_dir_fd, "web-ca.key", dir, "tls/web-ca.pem", why));
-    PORCH_TRY(porch_signer_vapid_load(signer_dir_fd, &s->vapid, why));
+    PORCH_TRY(load_seal_key(files->dir_fd, s->seal_key, why));
+    PORCH_TRY(load_issuer(&s->issuing, files->dir_fd, "issuing.key", files->issuing_fd,
+                          "DIR/tls/issuing.pem", why));
+    PORCH_TRY(load_issuer(&s->web, files->dir_fd, "web-ca.key", files->web_fd, "DIR/tls/web-ca.pem", why));
+    PORCH_TRY(porch_signer_vapid_load(files->dir_fd, &s->vapid, why));
     s->vapid_rate = porch_signer_rate_of(s->settings.signer_vapid_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_DEVICE] =
         porch_signer_rate_of(s->settings.signer_device_issues_per_minute, now.mono_ms);
@@ -80,7 +86,7 @@ porch_err porch_signer_load(porch_signer *s, int signer_dir_fd, const char *dir,
     s->rates[PORCH_SIGNER_HUB_SERVER] =
         porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
-    return porch_signer_journal_open(signer_dir_fd, remember_step, &s->steps, &s->journal, why);
+    return porch_signer_journal_open(files->dir_fd, remember_step, &s->steps, &s->journal, why);
 }
 
 static void unload_issuer(porch_signer_issuer *issuer) {

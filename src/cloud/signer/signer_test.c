@@ -80,8 +80,18 @@ static porch_signer_now now(const place *p) {
 }
 
 static void load(place *p) {
+    static const char *const names[3] = {"hub.conf", "tls/issuing.pem", "tls/web-ca.pem"};
     porch_why why = {""};
-    porch_err e = porch_signer_load(&p->signer, p->dir_fd, p->dir, now(p), &why);
+    int fds[3];
+    for (int i = 0; i < 3; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%.63s/%s", p->dir, names[i]);
+        fds[i] = open(path, O_RDONLY | O_CLOEXEC);
+    }
+    porch_signer_files files = {p->dir_fd, fds[0], fds[1], fds[2]};
+    porch_err e = porch_signer_load(&p->signer, &files, now(p), &why);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
     if (e != PORCH_OK) fail_msg("%s", why.text);
 }
 

@@ -8,7 +8,8 @@
  *   the hub ends    its helpers see the end of their sockets and go; all start again after a back-off
  *   SIGTERM, SIGINT the hub drains (bounded), then everything else; a second one ends it at once
  *
- * It parses nothing from outside but hub.conf. */
+ * Started as root with users for its helpers it runs on as the hub's user with the rights to change user
+ * and to end what it started, no more. It parses nothing from outside but hub.conf. */
 #ifndef PORCH_CLOUD_SUPERVISOR_H
 #define PORCH_CLOUD_SUPERVISOR_H
 
@@ -28,6 +29,9 @@ enum {
     PORCH_CHILD_ADMIN_FD = 4,      /* hub */
     PORCH_CHILD_SIGNER_DIR_FD = 4, /* signer */
     PORCH_CHILD_LISTEN_FD = 5,     /* hub: mqtt, device, people: 5, 6, 7; not with admin_only */
+    PORCH_CHILD_SIGNER_CONF_FD = 5,
+    PORCH_CHILD_SIGNER_ISSUING_FD = 6,
+    PORCH_CHILD_SIGNER_WEB_FD = 7,
 };
 
 /* Runs to the end; returns the exit code: 0 after an ordered stop. Prints `ready mqtt=PORT device=PORT

@@ -3,15 +3,17 @@
 #include "cloud/supervisor/supervisor_room.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "os/file.h"
 #include "os/log.h"
 #include "os/process.h"
 
-enum { MAX_FDS = 12, MAX_WORDS = 16, NUMBER_BYTES = 24 };
+enum { MAX_FDS = 12, MAX_WORDS = 16, NUMBER_BYTES = 24, SIGNER_FILES = 3 };
 
 static const char *const names[PORCH_CHILD_COUNT] = {
     [PORCH_CHILD_HUB] = "hub",
@@ -33,6 +35,8 @@ typedef struct {
     size_t fd_count;
     char timeout_text[NUMBER_BYTES];
     char answer_text[NUMBER_BYTES];
+    int opened[SIGNER_FILES]; /* for this start only */
+    size_t opened_count;
 } start_plan;
 
 static void add_word(start_plan *p, const char *word) {
@@ -56,12 +60,34 @@ static void plan_hub(const porch_supervisor *s, start_plan *p) {
         add_fd(p, PORCH_CHILD_LISTEN_FD + i, s->listen_fds[i]);
 }
 
-static void plan_signer(const porch_supervisor *s, start_plan *p) {
+/* What the signer reads outside its folder, opened for it: its user may not walk through DIR. */
+static porch_err open_for_signer(const porch_supervisor *s, start_plan *p, porch_why *why) {
+    static const struct {
+        const char *name;
+        int child_fd;
+    } files[SIGNER_FILES] = {{"hub.conf", PORCH_CHILD_SIGNER_CONF_FD},
+                             {"tls/issuing.pem", PORCH_CHILD_SIGNER_ISSUING_FD},
+                             {"tls/web-ca.pem", PORCH_CHILD_SIGNER_WEB_FD}};
+    for (size_t i = 0; i < SIGNER_FILES; i++) {
+        char path[PORCH_TREE_PATH_BYTES];
+        PORCH_TRY(porch_path_join(s->config->dir, files[i].name, path, sizeof path));
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+            return porch_fail(why, PORCH_ERR_IO, "%s: open failed: %s; restore it from a backup", path,
+                              strerror(errno));
+        p->opened[p->opened_count++] = fd;
+        add_fd(p, files[i].child_fd, fd);
+    }
+    return PORCH_OK;
+}
+
+static porch_err plan_signer(const porch_supervisor *s, start_plan *p, porch_why *why) {
     add_word(p, s->own_path);
     add_word(p, s->config->dir);
     add_word(p, "--role");
     add_word(p, "signer");
     add_fd(p, PORCH_CHILD_SIGNER_DIR_FD, s->signer_dir_fd);
+    return open_for_signer(s, p, why);
 }
 
 static void plan_courier(const porch_supervisor *s, start_plan *p) {
@@ -89,7 +115,7 @@ static porch_err plan_of(const porch_supervisor *s, porch_child_role role, start
     if (n < 0 || (size_t)n >= sizeof p->path)
         return porch_fail(why, PORCH_ERR_NO_SPACE, "the programs' path is too long");
     if (role == PORCH_CHILD_HUB) plan_hub(s, p);
-    if (role == PORCH_CHILD_SIGNER) plan_signer(s, p);
+    if (role == PORCH_CHILD_SIGNER) PORCH_TRY(plan_signer(s, p, why));
     if (role == PORCH_CHILD_ANALYST) add_word(p, p->path);
     if (role == PORCH_CHILD_COURIER) plan_courier(s, p);
     add_fd(p, STDERR_FILENO, STDERR_FILENO);
@@ -99,7 +125,7 @@ static porch_err plan_of(const porch_supervisor *s, porch_child_role role, start
 porch_err porch_child_start(porch_supervisor *s, porch_child_role role, int socket_fd, porch_why *why) {
     start_plan p = {.words = 0};
     porch_child *c = &s->children[role];
-    PORCH_TRY(plan_of(s, role, &p, why));
+    porch_err e = plan_of(s, role, &p, why);
     add_fd(&p, PORCH_CHILD_SOCKET_FD, socket_fd);
     porch_process_start start = {
         .path = p.path,
@@ -108,8 +134,14 @@ porch_err porch_child_start(porch_supervisor *s, porch_child_role role, int sock
         .fd_count = p.fd_count,
         /* A terminal's Ctrl-C reaches the supervisor alone, which stops in order. */
         .new_session = true,
+        .change_user = s->users.separate,
+        .uid = s->users.of[role].uid,
+        .gid = s->users.of[role].gid,
         .die_with_parent = true};
-    PORCH_TRY(porch_process_spawn(&start, &c->pidfd, &c->pid, why));
+    if (e == PORCH_OK) e = porch_process_spawn(&start, &c->pidfd, &c->pid, why);
+    while (p.opened_count > 0)
+        close(p.opened[--p.opened_count]);
+    if (e != PORCH_OK) return e;
     c->started_ms = porch_clock_mono_ms();
     c->starts++;
     porch_log(PORCH_LOG_INFO, c->starts > 1 ? "helper.restarted" : "helper.started", "role", names[role],

@@ -126,12 +126,11 @@ static porch_err check_seal(const porch_settings *s, porch_why *why) {
 }
 
 static porch_err give(const char *dir, const porch_settings *s, porch_why *why) {
-    uid_t uid = 0;
-    gid_t gid = 0;
+    porch_users users;
     if (!s->hub_user[0]) return PORCH_OK;
     if (geteuid() != 0) return porch_fail(why, PORCH_ERR_USAGE, "--user needs init to be run as root");
-    PORCH_TRY(porch_tree_user(s->hub_user, &uid, &gid, why));
-    return porch_tree_give(dir, uid, gid, why);
+    PORCH_TRY(porch_users_find(s, &users, why));
+    return porch_tree_give(dir, users.of[PORCH_CHILD_HUB], users.of[PORCH_CHILD_SIGNER], why);
 }
 
 static porch_err write_conf(const char *dir, const porch_settings *s, porch_why *why) {
@@ -142,8 +141,7 @@ static porch_err write_conf(const char *dir, const porch_settings *s, porch_why 
 
 /* All that can be found wrong before anything is written. */
 static porch_err check_wishes(const porch_settings *s, porch_why *why) {
-    uid_t uid = 0;
-    gid_t gid = 0;
+    porch_user user;
     PORCH_TRY(check_seal(s, why));
     if (!s->hub_https_cert[0] != !s->hub_https_key[0])
         return porch_fail(why, PORCH_ERR_USAGE, "--https-cert and --https-key go together");
@@ -151,7 +149,7 @@ static porch_err check_wishes(const porch_settings *s, porch_why *why) {
         (access(s->hub_https_cert, R_OK) != 0 || access(s->hub_https_key, R_OK) != 0))
         return porch_fail(why, PORCH_ERR_NOT_FOUND,
                           "the files of --https-cert and --https-key cannot be read");
-    if (s->hub_user[0]) PORCH_TRY(porch_tree_user(s->hub_user, &uid, &gid, why));
+    if (s->hub_user[0]) PORCH_TRY(porch_users_named(s->hub_user, &user, why));
     return PORCH_OK;
 }
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,24 +54,21 @@ static porch_err open_listeners(porch_supervisor *s, porch_why *why) {
     return PORCH_OK;
 }
 
-/* The hub's user, or ourselves. */
-static porch_err find_owner(const porch_supervisor *s, uid_t *uid, gid_t *gid, porch_why *why) {
-    *uid = geteuid();
-    *gid = getegid();
-    if (*uid != 0) return PORCH_OK;
-    if (s->settings.hub_user[0]) return porch_tree_user(s->settings.hub_user, uid, gid, why);
-    porch_log(PORCH_LOG_WARN, "supervisor.runs-as-root", "reason",
-              "every process runs as root: make a user and run 'init --user NAME', or set hub.user and "
-              "give it the directory",
-              NULL);
-    return PORCH_OK;
-}
-
-static porch_err become(uid_t uid, gid_t gid, porch_why *why) {
-    if (geteuid() == uid) return PORCH_OK;
-    if (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0)
-        return porch_fail(why, PORCH_ERR_IO, "changing to the hub's user failed: %s", strerror(errno));
-    return PORCH_OK;
+static void warn_of_users(const porch_supervisor *s) {
+    char command[PORCH_USERS_COMMAND_BYTES];
+    if (geteuid() != 0) return;
+    if (!s->settings.hub_user[0]) {
+        porch_log(PORCH_LOG_WARN, "supervisor.runs-as-root", "reason",
+                  "the hub runs as root: make a user and run 'init --user NAME', or set hub.user and "
+                  "give it the directory",
+                  NULL);
+        return;
+    }
+    if (!porch_users_mend(&s->users, s->config->dir, command)) return;
+    porch_log(PORCH_LOG_WARN, "supervisor.shares-user", "reason",
+              "helpers run as the hub's user, so a hub that was taken over can reach them and their files; "
+              "stop the hub, run the command, start it",
+              "command", command, NULL);
 }
 
 static porch_err take_lock(porch_supervisor *s, porch_why *why) {
@@ -83,11 +79,11 @@ static porch_err take_lock(porch_supervisor *s, porch_why *why) {
     return porch_fail(why, e, "a hub is running in %s already; stop it first", s->config->dir);
 }
 
-static porch_err open_admin(porch_supervisor *s, uid_t uid, gid_t gid, porch_why *why) {
+static porch_err open_admin(porch_supervisor *s, porch_user hub, porch_why *why) {
     char path[PORCH_TREE_PATH_BYTES];
     PORCH_TRY(path_in(s->config->dir, "run/admin.sock", path, why));
     PORCH_TRY(porch_socket_listen_unix(path, 0600, ADMIN_BACKLOG, &s->admin_fd, why));
-    if (geteuid() == uid || chown(path, uid, gid) == 0) return PORCH_OK;
+    if (geteuid() == hub.uid || chown(path, hub.uid, hub.gid) == 0) return PORCH_OK;
     return porch_fail(why, PORCH_ERR_IO, "%s: chown failed: %s", path, strerror(errno));
 }
 
@@ -146,26 +142,26 @@ static void prepare_children(porch_supervisor *s) {
 porch_err porch_supervisor_open(porch_supervisor *s, const porch_supervisor_config *config,
                                 porch_why *why) {
     char conf[PORCH_TREE_PATH_BYTES];
-    uid_t uid = 0;
-    gid_t gid = 0;
     forget(s, config);
     PORCH_TRY(path_in(config->dir, "hub.conf", conf, why));
     porch_err e = porch_settings_load(conf, &s->settings, why);
     /* A missing hub.conf is told by the check below, in better words. */
     if (e != PORCH_OK && access(conf, F_OK) == 0) return e;
     prepare_children(s);
-    PORCH_TRY(find_owner(s, &uid, &gid, why));
-    PORCH_TRY(porch_tree_check(config->dir, uid, why));
+    PORCH_TRY(porch_users_find(&s->settings, &s->users, why));
+    warn_of_users(s);
+    porch_user hub = s->users.of[PORCH_CHILD_HUB];
+    PORCH_TRY(porch_tree_check(config->dir, hub.uid, s->users.of[PORCH_CHILD_SIGNER].uid, why));
     PORCH_TRY(find_programs(s, why));
     PORCH_TRY(open_signals(s, why));
     PORCH_TRY(porch_loop_new(&s->loop, why));
     PORCH_TRY(take_lock(s, why));
     PORCH_TRY(open_listeners(s, why));
-    PORCH_TRY(open_admin(s, uid, gid, why));
-    if (s->lock_fd >= 0 && geteuid() != uid && fchown(s->lock_fd, uid, gid) != 0)
+    PORCH_TRY(open_admin(s, hub, why));
+    if (s->lock_fd >= 0 && geteuid() != hub.uid && fchown(s->lock_fd, hub.uid, hub.gid) != 0)
         return porch_fail(why, PORCH_ERR_IO, "lock: chown failed: %s", strerror(errno));
-    PORCH_TRY(become(uid, gid, why));
-    PORCH_TRY(open_signer_folder(s, why));
+    PORCH_TRY(open_signer_folder(s, why)); /* while we may */
+    PORCH_TRY(porch_users_become(&s->users, why));
     warn_of_root_key(s);
     s->watchdog_ms = config->admin_only ? 0 : porch_systemd_watchdog_ms();
     return PORCH_OK;

@@ -8,15 +8,8 @@
 #include "cloud/supervisor/supervisor.h"
 #include "cloud/supervisor/supervisor_backoff.h"
 #include "cloud/supervisor/supervisor_tree.h"
+#include "cloud/supervisor/supervisor_users.h"
 #include "os/loop.h"
-
-typedef enum {
-    PORCH_CHILD_HUB,
-    PORCH_CHILD_SIGNER,
-    PORCH_CHILD_ANALYST,
-    PORCH_CHILD_COURIER,
-    PORCH_CHILD_COUNT
-} porch_child_role;
 
 struct porch_supervisor;
 
@@ -41,6 +34,7 @@ typedef enum {
 typedef struct porch_supervisor {
     const porch_supervisor_config *config;
     porch_settings settings;
+    porch_users users;
     porch_loop *loop;
     porch_supervisor_phase phase;
     porch_child children[PORCH_CHILD_COUNT];

@@ -111,6 +111,10 @@ static int build(void **state) {
         if (symlink(own, link) != 0) return -1;
     }
     if (porch_tree_make(h->dir, NULL) != PORCH_OK) return -1;
+    for (size_t i = 0; i < 2; i++) { /* handed to the signer */
+        snprintf(link, sizeof link, "%.63s/hub/tls/%s", h->top, i ? "web-ca.pem" : "issuing.pem");
+        if (porch_file_write_atomic(link, PORCH_LIT("x"), 0644, NULL) != PORCH_OK) return -1;
+    }
     write_conf(h, "");
     *state = h;
     alarm(GUARD_SECONDS); /* a test that hangs ends the program */
@@ -320,20 +324,64 @@ static void a_mode_that_is_too_open_is_refused_with_the_command_that_mends_it(vo
         snprintf(path, sizeof path, "%s%s%s", h->dir, rows[i].name[0] ? "/" : "", rows[i].name);
         if (access(path, F_OK) != 0)
             assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("x"), 0600, NULL), PORCH_OK);
-        assert_int_equal(porch_tree_check(h->dir, geteuid(), &why), PORCH_OK);
+        assert_int_equal(porch_tree_check(h->dir, geteuid(), geteuid(), &why), PORCH_OK);
         assert_int_equal(chmod(path, rows[i].wrong), 0);
-        assert_int_equal(porch_tree_check(h->dir, geteuid(), &why), PORCH_ERR_MODE);
+        assert_int_equal(porch_tree_check(h->dir, geteuid(), geteuid(), &why), PORCH_ERR_MODE);
         assert_non_null(strstr(why.text, "chmod"));
         assert_int_equal(chmod(path, rows[i].right), 0);
-        assert_int_equal(porch_tree_check(h->dir, geteuid(), &why), PORCH_OK);
+        assert_int_equal(porch_tree_check(h->dir, geteuid(), geteuid(), &why), PORCH_OK);
     }
 }
 
 static void a_missing_directory_is_told_with_the_command_that_makes_one(void **state) {
     porch_why why = {""};
     (void)state;
-    assert_int_equal(porch_tree_check("/tmp/porch-no-such-hub", geteuid(), &why), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(porch_tree_check("/tmp/porch-no-such-hub", geteuid(), geteuid(), &why),
+                     PORCH_ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "porchlight init"));
+}
+
+static void the_signers_folder_has_an_owner_of_its_own(void **state) {
+    house *h = *state;
+    porch_why why = {""};
+    uid_t other = geteuid() + 1;
+    assert_int_equal(porch_tree_check(h->dir, geteuid(), other, &why), PORCH_ERR_MODE);
+    assert_non_null(strstr(why.text, "chown -R "));
+    assert_non_null(strstr(why.text, "/signer"));
+    assert_int_equal(porch_tree_check(h->dir, other, geteuid(), &why), PORCH_ERR_MODE);
+    assert_null(strstr(why.text, "/signer"));
+    if (geteuid() != 0) return; /* only root gives files away */
+    assert_int_equal(porch_tree_give(h->dir, (porch_user){70001, 70001}, (porch_user){70002, 70002}, &why),
+                     PORCH_OK);
+    assert_int_equal(porch_tree_check(h->dir, 70001, 70002, &why), PORCH_OK);
+    assert_int_equal(porch_tree_check(h->dir, 70001, 70001, &why), PORCH_ERR_MODE);
+}
+
+static void users_that_are_missing_are_told_with_the_command_that_makes_them(void **state) {
+    porch_settings settings;
+    porch_users users = {.separate = false};
+    porch_why why = {""};
+    char command[PORCH_USERS_COMMAND_BYTES];
+    (void)state;
+    assert_false(porch_users_mend(&users, "/d", command));
+    snprintf(users.missing[PORCH_CHILD_SIGNER], PORCH_USERS_NAME_BYTES, "a-signer");
+    snprintf(users.missing[PORCH_CHILD_COURIER], PORCH_USERS_NAME_BYTES, "a-courier");
+    assert_true(porch_users_mend(&users, "/d", command));
+    assert_string_equal(command, "useradd --system a-signer && useradd --system a-courier && "
+                                 "chown -R a-signer /d/signer");
+    assert_int_equal(porch_users_named("porch-no-such-user", &users.of[0], &why), PORCH_ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "useradd --system porch-no-such-user"));
+    porch_settings_default(&settings);
+    assert_int_equal(porch_settings_set(&settings, "hub.analyst_user", "porch-no-such-user", &why),
+                     PORCH_OK);
+    /* Settings of users are root's business: another starter stays who it is. */
+    assert_int_equal(porch_users_find(&settings, &users, &why),
+                     geteuid() == 0 ? PORCH_ERR_NOT_FOUND : PORCH_OK);
+    porch_settings_default(&settings);
+    assert_int_equal(porch_users_find(&settings, &users, &why), PORCH_OK);
+    assert_false(users.separate);
+    for (int i = 0; i < PORCH_CHILD_COUNT; i++)
+        assert_int_equal(users.of[i].uid, geteuid());
 }
 
 static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **state) {
@@ -346,7 +394,7 @@ static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **sta
     snprintf(dir, sizeof dir, "%s/new", h->top);
     porch_settings_default(&settings);
     assert_int_equal(porch_init_run(dir, &settings, porch_clock_ms(), &why), PORCH_OK);
-    assert_int_equal(porch_tree_check(dir, geteuid(), &why), PORCH_OK);
+    assert_int_equal(porch_tree_check(dir, geteuid(), geteuid(), &why), PORCH_OK);
     assert_true(porch_tree_root_is_online(dir));
     snprintf(path, sizeof path, "%s/tls/device-root.pem", dir);
     assert_int_equal(porch_file_read(path, 16384, &root, &root_len, &why), PORCH_OK);
@@ -412,6 +460,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(a_second_supervisor_is_refused, build, clear),
         cmocka_unit_test_setup_teardown(a_mode_that_is_too_open_is_refused_with_the_command_that_mends_it,
                                         build, clear),
+        cmocka_unit_test_setup_teardown(the_signers_folder_has_an_owner_of_its_own, build, clear),
+        cmocka_unit_test(users_that_are_missing_are_told_with_the_command_that_makes_them),
         cmocka_unit_test(a_missing_directory_is_told_with_the_command_that_makes_one),
         cmocka_unit_test_setup_teardown(init_makes_authorities_that_fit_and_refuses_a_second_time, build,
                                         clear),

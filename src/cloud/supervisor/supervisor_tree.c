@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,17 +74,39 @@ static bool ends_with(const char *text, const char *ending) {
     return n >= m && strcmp(text + n - m, ending) == 0;
 }
 
+static bool is_listed(const char *name) {
+    for (size_t i = 1; i < sizeof folders / sizeof *folders; i++)
+        if (strcmp(folders[i].name, name) == 0) return true;
+    return false;
+}
+
 static porch_err check_entry(const char *path, const char *name, size_t folder, uid_t owner,
                              porch_why *why) {
     struct stat st;
     if (lstat(path, &st) != 0) return errno == ENOENT ? PORCH_OK : io_error(why, path, "lstat");
+    /* The listed ones have their own turn, and the signer's has its own owner. */
+    if (folder == 0 && S_ISDIR(st.st_mode) && is_listed(name)) return PORCH_OK;
     if (S_ISDIR(st.st_mode)) return porch_file_check_mode(path, owner, 0700, why);
     if (S_ISSOCK(st.st_mode)) return porch_file_check_mode(path, owner, 0600, why);
     bool is_private = !folders[folder].private_ending || ends_with(name, folders[folder].private_ending);
     return porch_file_check_mode(path, owner, is_private ? 0600 : folders[folder].other_files, why);
 }
 
+/* A folder that changes hands does so as a whole: one command for all of it. */
+static porch_err check_folder_owner(const char *path, bool signers, uid_t owner, porch_why *why) {
+    struct stat st;
+    if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode) || st.st_uid == owner) return PORCH_OK;
+    if (signers && geteuid() != 0)
+        return porch_fail(
+            why, PORCH_ERR_MODE,
+            "%s belongs to user %u: this hub is started by root; or run as root: chown -R %u %s", path,
+            (unsigned)st.st_uid, (unsigned)owner, path);
+    return porch_fail(why, PORCH_ERR_MODE, "%s belongs to user %u; run: chown -R %u %s", path,
+                      (unsigned)st.st_uid, (unsigned)owner, path);
+}
+
 static porch_err check_folder(const char *path, size_t folder, uid_t owner, porch_why *why) {
+    PORCH_TRY(check_folder_owner(path, strcmp(folders[folder].name, "signer") == 0, owner, why));
     PORCH_TRY(porch_file_check_mode(path, owner, 0700, why));
     /* Clips are many, encrypted, and behind a closed folder: their own modes are not looked at. */
     if (strcmp(folders[folder].name, "clips") == 0) return PORCH_OK;
@@ -102,7 +123,7 @@ static porch_err check_folder(const char *path, size_t folder, uid_t owner, porc
     return e;
 }
 
-porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why) {
+porch_err porch_tree_check(const char *dir, uid_t owner, uid_t signer, porch_why *why) {
     char path[PORCH_TREE_PATH_BYTES];
     PORCH_TRY(folder_path(dir, "hub.conf", path, why));
     if (access(path, F_OK) != 0 && errno == ENOENT)
@@ -113,7 +134,7 @@ porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why) {
             memcpy(path, dir, strlen(dir) + 1); /* fits: the join above did */
         else
             PORCH_TRY(folder_path(dir, folders[i].name, path, why));
-        porch_err e = check_folder(path, i, owner, why);
+        porch_err e = check_folder(path, i, strcmp(folders[i].name, "signer") == 0 ? signer : owner, why);
         /* OFFLINE may have been carried away as a whole. */
         if (e == PORCH_ERR_NOT_FOUND && strcmp(folders[i].name, "OFFLINE") == 0) continue;
         if (e != PORCH_OK) return e;
@@ -121,43 +142,32 @@ porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why) {
     return PORCH_OK;
 }
 
-static porch_err give_folder(const char *path, uid_t uid, gid_t gid, porch_why *why) {
+/* The folder and what lies in it, but for the entry `except`. */
+static porch_err give_folder(const char *path, porch_user to, const char *except, porch_why *why) {
     DIR *d = opendir(path);
     if (!d) return io_error(why, path, "opendir");
     porch_err e = PORCH_OK;
     for (struct dirent *entry = readdir(d); entry && e == PORCH_OK; entry = readdir(d))
-        if (!is_dot(entry->d_name) && fchownat(dirfd(d), entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        if (!is_dot(entry->d_name) && strcmp(entry->d_name, except) != 0 &&
+            fchownat(dirfd(d), entry->d_name, to.uid, to.gid, AT_SYMLINK_NOFOLLOW) != 0)
             e = io_error(why, path, "chown");
-    if (e == PORCH_OK && fchown(dirfd(d), uid, gid) != 0) e = io_error(why, path, "chown");
+    if (e == PORCH_OK && fchown(dirfd(d), to.uid, to.gid) != 0) e = io_error(why, path, "chown");
     closedir(d);
     return e;
 }
 
-porch_err porch_tree_give(const char *dir, uid_t uid, gid_t gid, porch_why *why) {
+porch_err porch_tree_give(const char *dir, porch_user hub, porch_user signer, porch_why *why) {
     for (size_t i = 1; i < sizeof folders / sizeof *folders; i++) {
         char path[PORCH_TREE_PATH_BYTES];
         PORCH_TRY(folder_path(dir, folders[i].name, path, why));
-        PORCH_TRY(give_folder(path, uid, gid, why));
+        porch_user to = strcmp(folders[i].name, "signer") == 0 ? signer : hub;
+        PORCH_TRY(give_folder(path, to, "", why));
     }
-    return give_folder(dir, uid, gid, why);
+    return give_folder(dir, hub, "signer", why);
 }
 
 bool porch_tree_root_is_online(const char *dir) {
     char path[PORCH_TREE_PATH_BYTES];
     return porch_path_join(dir, "OFFLINE/root.key", path, sizeof path) == PORCH_OK &&
            access(path, F_OK) == 0;
-}
-
-porch_err porch_tree_user(const char *name, uid_t *uid, gid_t *gid, porch_why *why) {
-    struct passwd entry;
-    struct passwd *found = NULL;
-    char strings[4096];
-    int rc = getpwnam_r(name, &entry, strings, sizeof strings, &found);
-    if (!found)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND,
-                          "there is no user '%s'%s%s; make one: useradd --system %s", name, rc ? ": " : "",
-                          rc ? strerror(rc) : "", name);
-    *uid = found->pw_uid;
-    *gid = found->pw_gid;
-    return PORCH_OK;
 }

@@ -7,19 +7,19 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cloud/supervisor/supervisor_users.h"
 
 enum { PORCH_TREE_PATH_BYTES = 4096 };
 
 /* Makes DIR (which must be missing or empty: PORCH_ERR_EXISTS) and its folders. */
 porch_err porch_tree_make(const char *dir, porch_why *why);
-/* Owner and mode of DIR and everything in it that must not be open. PORCH_ERR_MODE with the command that
- * mends it; PORCH_ERR_NOT_FOUND when DIR is no hub's directory. */
-porch_err porch_tree_check(const char *dir, uid_t owner, porch_why *why);
-/* Gives everything in DIR to the user. */
-porch_err porch_tree_give(const char *dir, uid_t uid, gid_t gid, porch_why *why);
+/* Owner and mode of DIR and everything in it that must not be open; signer/ belongs to `signer`, all else
+ * to `owner`. PORCH_ERR_MODE with the command that mends it; PORCH_ERR_NOT_FOUND when DIR is no hub's
+ * directory. */
+porch_err porch_tree_check(const char *dir, uid_t owner, uid_t signer, porch_why *why);
+/* Gives signer/ to the signer's user and everything else in DIR to the hub's. */
+porch_err porch_tree_give(const char *dir, porch_user hub, porch_user signer, porch_why *why);
 /* True while the root CA's key still lies in DIR/OFFLINE. */
 bool porch_tree_root_is_online(const char *dir);
-/* The user's ids; PORCH_ERR_NOT_FOUND when there is none by that name. */
-porch_err porch_tree_user(const char *name, uid_t *uid, gid_t *gid, porch_why *why);
 
 #endif
