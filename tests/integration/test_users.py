@@ -28,7 +28,8 @@ def add_user(role):
 
 
 def remove_user(role):
-    subprocess.run(["userdel", user_of(role)], check=False, capture_output=True)
+    if user_of(role) in (entry.pw_name for entry in pwd.getpwall()):
+        subprocess.run(["userdel", user_of(role)], check=True, capture_output=True)
 
 
 def status(pid):
@@ -50,8 +51,9 @@ class Users(unittest.TestCase):
     roles = ROLES
 
     def setUp(self):
+        for role in ROLES:
+            self.addCleanup(remove_user, role)  # the last to be done: after the hub's end
         for role in self.roles:
-            self.addCleanup(remove_user, role)
             add_user(role)
         top = tempfile.mkdtemp(prefix="porchlight-")
         self.addCleanup(shutil.rmtree, top, True)
@@ -200,14 +202,12 @@ class WithoutUsers(Users):
         command = lines[0].split('command="')[1].split('"')[0]
         self.hub.stop()
         for role in ("signer", "analyst", "courier"):
-            self.addCleanup(remove_user, role)
             self.assertIn(f"useradd --system {user_of(role)}", command)
         subprocess.run(command, shell=True, check=True, capture_output=True)
         self.hub.start()
         self.assertEqual(len({uids[0] for uids in self.uids().values()}), 4)
 
     def test_a_folder_of_another_is_refused_with_the_command_that_mends_it(self):
-        self.addCleanup(remove_user, "signer")
         add_user("signer")
         wanted = f"run: chown -R {pwd.getpwnam(user_of('signer')).pw_uid} {self.hub.file('signer')}"
         self.assertIn(wanted, self.refusal(self.hub))
