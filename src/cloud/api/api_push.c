@@ -27,7 +27,7 @@ static json_t *time_json(uint32_t minute) {
     return json_string(text);
 }
 
-static json_t *view_json(const porch_push_view *v, const char *key) {
+json_t *porch_api_push_view(const porch_push_view *v, const char *key) {
     json_t *subscriptions = json_array(), *snoozes = json_array();
     for (size_t i = 0; i < v->subscriptions_count; i++)
         (void)json_array_append_new(subscriptions, subscription_json(&v->subscriptions[i]));
@@ -54,7 +54,7 @@ void porch_api_push(porch_http_exchange *x) {
     if (e == PORCH_OK) e = porch_base64_write(&key_buf, (porch_bytes){raw, sizeof raw}, true);
     if (e == PORCH_OK) e = porch_push_read(api->notify, s.person.id, view, &why);
     if (e == PORCH_OK)
-        porch_api_json(x, 200, view_json(view, key));
+        porch_api_json(x, 200, porch_api_push_view(view, key));
     else
         porch_api_refuse_for(x, e, 0, &why);
     free(view);

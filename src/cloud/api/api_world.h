@@ -14,6 +14,7 @@
 #include "cloud/listener/http.h"
 #include "cloud/media/media_event.h"
 #include "cloud/notify/notify.h"
+#include "cloud/notify/notify_push.h"
 #include "cloud/registry/registry.h"
 #include "cloud/settings/settings.h"
 #include "cloud/store/store.h"
@@ -64,6 +65,8 @@ void porch_api_cookie(porch_http_exchange *x, const char *token);
 /* An event and a clip as the API tells them. NULL when out of memory. */
 json_t *porch_api_event(const porch_media_event *event);
 json_t *porch_api_clip(const porch_media_clip_info *clip);
+/* What GET /api/v1/push answers; `key` is the VAPID key in base64url. */
+json_t *porch_api_push_view(const porch_push_view *v, const char *key);
 json_t *porch_api_device(const porch_registry_device *device);
 
 /* The handlers, one for each row of api_routes.c. */

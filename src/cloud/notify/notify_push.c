@@ -346,10 +346,10 @@ porch_err porch_push_read(porch_notify *n, const char *account, porch_push_view 
 /* ---- rows to be delivered ---- */
 
 /* "2026-01-31T09:15:00+01:00" says 555. */
-static uint32_t minute_of_day(const char *timezone, uint64_t now_ms) {
+static uint32_t minute_of_day(const char *zone, uint64_t now_ms) {
     char text[PORCH_ZONE_TIME_BYTES] = "";
     uint32_t minute = 0;
-    (void)porch_zone_local(timezone, now_ms, text);
+    (void)porch_zone_local(zone, now_ms, text);
     if (strlen(text) > 16)
         (void)porch_push_time_read((porch_bytes){(const uint8_t *)text + 11, 5}, &minute);
     return minute;

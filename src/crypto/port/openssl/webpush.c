@@ -10,8 +10,8 @@
 
 #include "base/cursor.h"
 #include "crypto/hkdf.h"
-#include "crypto/port/openssl/openssl.h"
 #include "crypto/port/openssl/box_p256.h"
+#include "crypto/port/openssl/openssl.h"
 #include "crypto/random.h"
 
 enum { RECORD_BYTES = 4096, KEY_BYTES = 16, NONCE_BYTES = 12, TAG_BYTES = 16, LAST_RECORD = 2 };
