@@ -205,20 +205,6 @@ porch_app_coding porch_app_choose(const porch_app_file *file, const char *accept
 
 /* ---- the route of everything that is not the API ---- */
 
-static porch_err read_memory(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got) {
-    const porch_bytes *bytes = ctx;
-    size_t n = bytes->len - (size_t)offset;
-    if (offset >= bytes->len) return PORCH_ERR_TRUNCATED;
-    if (n > cap) n = cap;
-    memcpy(buf, bytes->at + offset, n);
-    *got = n;
-    return PORCH_OK;
-}
-
-static void keep(void *ctx) {
-    (void)ctx; /* the app's files outlive every answer */
-}
-
 static void send_file(porch_http_exchange *x, const porch_app_file *file) {
     static const char *const names[] = {NULL, "gzip", "br"};
     porch_app_coding coding = porch_app_choose(file, porch_http_header(x, "Accept-Encoding"));
@@ -232,12 +218,7 @@ static void send_file(porch_http_exchange *x, const porch_app_file *file) {
         return;
     }
     if (names[coding] != NULL) (void)porch_http_reply_header(x, "Content-Encoding", names[coding]);
-    if (file->bytes[coding].len == 0) {
-        (void)porch_http_reply(x, 200, file->type, PORCH_LIT(""));
-        return;
-    }
-    (void)porch_http_reply_source(x, 200, file->type, file->bytes[coding].len, read_memory, keep,
-                                  (void *)&file->bytes[coding]);
+    (void)porch_http_reply_lasting(x, 200, file->type, file->bytes[coding]);
 }
 
 void porch_api_file(porch_http_exchange *x) {

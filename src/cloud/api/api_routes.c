@@ -39,7 +39,7 @@ static const porch_http_route PEOPLE[] = {
     {"GET", "/metrics", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, 0, porch_api_metrics, NULL, NULL, NULL},
     {"GET", "/web-ca.crt", PORCH_ON_PEOPLE, 0, 0, porch_api_web_ca, NULL, NULL, NULL},
     {"GET", "/api/{path...}", PORCH_ON_PEOPLE, 0, 0, porch_api_unknown, NULL, NULL, NULL},
-    {"GET", "/{path...}", PORCH_ON_PEOPLE, 0, 0, porch_api_file, NULL, NULL, NULL},
+    {"GET", "/{path...}", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, porch_api_file, NULL, NULL, NULL},
 };
 
 size_t porch_api_routes(porch_api *api, porch_http_route *out) {

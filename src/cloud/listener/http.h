@@ -92,6 +92,10 @@ void *porch_http_user(const porch_http_exchange *x);
 porch_err porch_http_reply_header(porch_http_exchange *x, const char *name, const char *value);
 /* Bytes are copied. content_type NULL: none (204, 304). */
 porch_err porch_http_reply(porch_http_exchange *x, int status, const char *content_type, porch_bytes body);
+/* As porch_http_reply, but the bytes are not copied: they must stay until the listener is freed. For files
+ * that are held in memory; with PORCH_HTTP_INLINE no other thread is bothered. */
+porch_err porch_http_reply_lasting(porch_http_exchange *x, int status, const char *content_type,
+                                   porch_bytes body);
 /* application/problem+json: type urn:porchlight:problem:<slug>, title of the status, detail as given. */
 porch_err porch_http_problem(porch_http_exchange *x, int status, const char *slug, const char *detail);
 

@@ -72,7 +72,7 @@ static ssize_t give_data(nghttp2_session *session, int32_t id, uint8_t *out, siz
     if (x->answer == PORCH_ANSWER_STREAM) {
         n = take_stream(x->stream, out, cap, &ended);
     } else if (!x->busy) {
-        n = take_bytes(out, cap, x->out, &x->out_at, x->out_len);
+        n = take_bytes(out, cap, porch_exchange_out(x), &x->out_at, x->out_len);
         bool dry = x->out_at == x->out_len;
         bool more = x->answer == PORCH_ANSWER_SOURCE && x->source_at < x->source_length;
         ended = dry && !more;

@@ -146,7 +146,9 @@ static bool read_line(porch_bytes line, nghttp2_nv *ret) {
     size_t skip = n + 1;
     while (skip < line.len && at[skip] == ' ')
         skip++;
-    *ret = (nghttp2_nv){at, at + skip, n, line.len - skip, NGHTTP2_NV_FLAG_NONE};
+    /* The head lives as long as the stream, and nghttp2 drops what is queued for a stream that is gone. */
+    uint8_t lasting = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    *ret = (nghttp2_nv){at, at + skip, n, line.len - skip, lasting};
     return true;
 }
 

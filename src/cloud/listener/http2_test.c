@@ -48,6 +48,12 @@ static void hello(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
 }
 
+static uint8_t page[40000];
+
+static void lasting(porch_http_exchange *x) {
+    porch_http_reply_lasting(x, 200, "text/plain", (porch_bytes){page, sizeof page});
+}
+
 static void echo(porch_http_exchange *x) {
     porch_http_reply(x, 200, "application/octet-stream", porch_http_body(x));
 }
@@ -128,6 +134,7 @@ static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
     {"GET", "/mine", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, 0, hello, NULL, NULL, NULL},
+    {"GET", "/lasting", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, lasting, NULL, NULL, NULL},
     {"POST", "/echo", PORCH_ON_PEOPLE, 0, 100000, echo, NULL, NULL, NULL},
     {"PATCH", "/sum", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, sum_head, NULL, sum_data,
      sum_abort},
@@ -472,6 +479,21 @@ static void a_source_is_pulled_to_its_end_and_freed(void **state) {
     client_free(k);
 }
 
+static void lasting_bytes_are_sent_whole(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (uint8_t)(i * 13);
+    client *k = client_new(&usual);
+    answer *a = request(k, "GET", "/lasting", NULL, NULL), *h = request(k, "HEAD", "/lasting", NULL, NULL);
+    finish(k, a);
+    finish(k, h);
+    assert_int_equal(a->body_len, sizeof page);
+    assert_memory_equal(a->body, page, sizeof page);
+    assert_int_equal(h->body_len, 0);
+    assert_non_null(strstr(h->head, "content-length: 40000\n"));
+    client_free(k);
+}
+
 static void a_live_stream_stands_beside_other_requests(void **state) {
     (void)state;
     int opened = atomic_load(&streams_open), closed = atomic_load(&streams_closed);
@@ -793,6 +815,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_has_the_status_it_has_over_http_1),
         cmocka_unit_test(bodies_arrive_whole_with_flow_control),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
+        cmocka_unit_test(lasting_bytes_are_sent_whole),
         cmocka_unit_test(a_live_stream_stands_beside_other_requests),
         cmocka_unit_test(a_live_stream_that_is_not_read_is_reset_alone),
         cmocka_unit_test(a_peer_that_resets_within_a_body_is_told_to_the_handler),

@@ -150,7 +150,7 @@ static void http_fill(porch_conn *c, porch_buf *out) {
         if (fill_stream(x->stream, out)) end_exchange(c, x);
         return;
     }
-    if (!x->busy) append(out, x->out, &x->out_at, x->out_len);
+    if (!x->busy) append(out, porch_exchange_out(x), &x->out_at, x->out_len);
     if (x->busy || x->out_at < x->out_len) return;
     if (x->answer == PORCH_ANSWER_SOURCE && x->source_at < x->source_length) {
         porch_http_dispatch(x, PORCH_STEP_READ);

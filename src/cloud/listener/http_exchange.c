@@ -13,8 +13,9 @@
 /* ---- life ---- */
 
 porch_http_exchange *porch_exchange_new(porch_conn *c, const porch_http_carrier *carrier) {
-    porch_http_exchange *x = calloc(1, sizeof *x);
+    porch_http_exchange *x = malloc(sizeof *x);
     if (x == NULL) return NULL;
+    memset(x, 0, offsetof(porch_http_exchange, headers));
     x->shard = porch_conn_shard(c);
     x->conn = c;
     x->carrier = carrier;
@@ -192,6 +193,18 @@ porch_err porch_http_reply(porch_http_exchange *x, int status, const char *conte
     x->out = copy;
     x->out_len = body.len;
     return PORCH_OK;
+}
+
+porch_err porch_http_reply_lasting(porch_http_exchange *x, int status, const char *content_type,
+                                   porch_bytes body) {
+    PORCH_TRY(begin_answer(x, PORCH_ANSWER_BYTES, status, content_type));
+    x->lasting = body.at;
+    x->out_len = body.len;
+    return PORCH_OK;
+}
+
+const uint8_t *porch_exchange_out(const porch_http_exchange *x) {
+    return x->lasting != NULL ? x->lasting : x->out;
 }
 
 /* Text inside a JSON string: quotes, backslash and control bytes escaped; cut to what fits. */

@@ -70,7 +70,6 @@ struct porch_http_exchange {
     /* request */
     char *head; /* our copy; values are zero-terminated in place */
     porch_http1_request request;
-    porch_http1_header headers[PORCH_HTTP_HEADERS_MOST];
     char *path;   /* zero-terminated copy */
     char *pieces; /* another, cut at the variables */
     size_t param_count;
@@ -93,13 +92,13 @@ struct porch_http_exchange {
     porch_answer_kind answer;
     int status;
     char content_type[128];
-    char extra_text[PORCH_HTTP_REPLY_HEADERS_BYTES];
     porch_buf extra;  /* header lines of the handler */
     char reason[200]; /* of a refusal, for the log */
     bool close_after;
     uint8_t *out_head;
     size_t out_head_len, out_head_at;
-    uint8_t *out; /* the body's bytes, or a source's current ones */
+    const uint8_t *lasting; /* a body that is not ours to free, instead of out */
+    uint8_t *out;           /* the body's bytes, or a source's current ones */
     size_t out_len, out_at;
     uint64_t source_length, source_at;
     porch_http_read_fn source_read;
@@ -109,6 +108,10 @@ struct porch_http_exchange {
     porch_http_stream *stream;
     void (*stream_close)(void *ctx);
     void *stream_ctx;
+
+    /* From here on nothing is cleared for a new exchange: request.headers and extra say how much counts. */
+    porch_http1_header headers[PORCH_HTTP_HEADERS_MOST];
+    char extra_text[PORCH_HTTP_REPLY_HEADERS_BYTES];
 };
 
 /* http_exchange.c */
@@ -118,6 +121,8 @@ porch_err porch_exchange_parse(porch_http_exchange *x, porch_bytes head, const p
                                porch_http1_fault *fault);
 void porch_exchange_take_match(porch_http_exchange *x, const porch_route_match *match);
 void porch_exchange_free(porch_http_exchange *x);
+/* The body's bytes, x->out_len of them. */
+const uint8_t *porch_exchange_out(const porch_http_exchange *x);
 /* Serialises status line and headers into x->out_head. */
 porch_err porch_exchange_write_head(porch_http_exchange *x);
 

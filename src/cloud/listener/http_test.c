@@ -22,6 +22,12 @@ static void hello(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", PORCH_LIT("hello"));
 }
 
+static uint8_t page[40000];
+
+static void lasting(porch_http_exchange *x) {
+    porch_http_reply_lasting(x, 200, "text/plain", (porch_bytes){page, sizeof page});
+}
+
 static void echo(porch_http_exchange *x) {
     porch_http_reply(x, 200, "application/octet-stream", porch_http_body(x));
 }
@@ -138,6 +144,7 @@ static const porch_http_route routes[] = {
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
     {"GET", "/mine", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, 0, hello, NULL, NULL, NULL},
     {"GET", "/d/{id}", PORCH_ON_PEOPLE, 0, 0, describe, NULL, NULL, NULL},
+    {"GET", "/lasting", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, lasting, NULL, NULL, NULL},
     {"POST", "/echo", PORCH_ON_PEOPLE, 0, 100000, echo, NULL, NULL, NULL},
     {"PATCH", "/sum", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, sum_head, NULL, sum_data,
      sum_abort},
@@ -422,6 +429,18 @@ static void a_source_is_pulled_to_its_end_and_freed(void **state) {
     bed_close(c);
 }
 
+static void lasting_bytes_are_sent_whole(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof page; i++)
+        page[i] = (uint8_t)(i * 13);
+    bed_client *c = ON_PEOPLE();
+    size_t body, len;
+    assert_int_equal(ask(c, "GET /lasting HTTP/1.1\r\n" HOST "\r\n", &body, &len), 200);
+    assert_int_equal(len, sizeof page);
+    assert_memory_equal(c->in + body, page, sizeof page);
+    bed_close(c);
+}
+
 static void a_stream_carries_what_is_sent_until_it_is_closed(void **state) {
     (void)state;
     int opened = atomic_load(&streams_open), closed = atomic_load(&streams_closed);
@@ -610,6 +629,7 @@ int main(void) {
         cmocka_unit_test(a_streamed_body_arrives_whole_and_in_order),
         cmocka_unit_test(a_peer_that_leaves_within_a_body_is_told_to_the_handler),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
+        cmocka_unit_test(lasting_bytes_are_sent_whole),
         cmocka_unit_test(a_stream_carries_what_is_sent_until_it_is_closed),
         cmocka_unit_test(a_stream_whose_peer_leaves_is_closed),
         cmocka_unit_test(a_stream_that_is_not_read_is_ended),
