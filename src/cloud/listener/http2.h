@@ -74,9 +74,10 @@ typedef struct porch_http2_conn {
     char told[128]; /* nghttp2's own words about a fault */
     bool draining, ending;
     uint64_t idle_since_ms;
-    uint64_t data_ms;    /* when an answer's bytes left last */
-    const uint8_t *left; /* of the frame that nghttp2 gave last: valid until it gives the next */
-    size_t left_len;
+    uint64_t data_ms; /* when an answer's bytes left last */
+    porch_buf *out;   /* while fill runs */
+    /* What did not fit: a lasting body's bytes, then the frame that nghttp2 gave last. */
+    porch_bytes left, frame;
 } porch_http2_conn;
 
 /* http2_limits.c: false when the connection has to end; *fault says why. */
@@ -106,6 +107,11 @@ void porch_http2_take_data(porch_http2_stream *st, porch_bytes data);
 void porch_http2_take_end(porch_http2_stream *st);
 /* Hands what has arrived of a streamed body to its handler, if that waits for it. */
 void porch_http2_pump(porch_http2_stream *st);
+/* Sends a frame of a lasting body: straight from where it lies. */
+int porch_http2_send_lasting(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                             size_t len, nghttp2_data_source *source, void *user);
+/* As much of *from as there is room for; true when nothing is left of it. */
+bool porch_http2_put(porch_buf *out, porch_bytes *from);
 /* Looks after one stream's times; false when the connection has to end (h->fault). */
 bool porch_http2_tend(porch_http2_stream *st, uint64_t now_ms);
 

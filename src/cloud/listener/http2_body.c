@@ -69,10 +69,14 @@ static ssize_t give_data(nghttp2_session *session, int32_t id, uint8_t *out, siz
     (void)user;
     touch(st);
     st->h->data_ms = st->progress_ms;
-    if (x->answer == PORCH_ANSWER_STREAM) {
+    if (x->lasting != NULL) {
+        n = x->out_len - x->out_at < cap ? x->out_len - x->out_at : cap;
+        ended = x->out_at + n == x->out_len;
+        *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+    } else if (x->answer == PORCH_ANSWER_STREAM) {
         n = take_stream(x->stream, out, cap, &ended);
     } else if (!x->busy) {
-        n = take_bytes(out, cap, porch_exchange_out(x), &x->out_at, x->out_len);
+        n = take_bytes(out, cap, x->out, &x->out_at, x->out_len);
         bool dry = x->out_at == x->out_len;
         bool more = x->answer == PORCH_ANSWER_SOURCE && x->source_at < x->source_length;
         ended = dry && !more;
@@ -82,6 +86,31 @@ static ssize_t give_data(nghttp2_session *session, int32_t id, uint8_t *out, siz
     if (n == 0 && !ended) return NGHTTP2_ERR_DEFERRED;
     st->h->limits.window_credit += 2; /* the peer may open the stream's window and the connection's */
     return (ssize_t)n;
+}
+
+bool porch_http2_put(porch_buf *out, porch_bytes *from) {
+    size_t n = from->len < out->cap - out->len ? from->len : out->cap - out->len;
+    if (n > 0) memcpy(out->at + out->len, from->at, n);
+    out->len += n;
+    if (n > 0) *from = (porch_bytes){from->at + n, from->len - n};
+    return from->len == 0;
+}
+
+int porch_http2_send_lasting(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
+                             size_t len, nghttp2_data_source *source, void *user) {
+    enum { HEAD_BYTES = 9 };
+    porch_http2_conn *h = user;
+    const porch_http2_stream *st = source->ptr;
+    porch_http_exchange *x = st->x;
+    (void)session;
+    (void)frame; /* it has no padding: nobody asks for any */
+    if (h->left.len > 0 || h->out->cap - h->out->len < HEAD_BYTES) return NGHTTP2_ERR_WOULDBLOCK;
+    porch_bytes first = {head, HEAD_BYTES};
+    (void)porch_http2_put(h->out, &first);
+    h->left = (porch_bytes){x->lasting + x->out_at, len};
+    x->out_at += len;
+    (void)porch_http2_put(h->out, &h->left);
+    return 0;
 }
 
 static void on_reply(porch_http_exchange *x) {

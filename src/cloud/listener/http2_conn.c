@@ -37,8 +37,7 @@ static void end_with(porch_conn *c, uint32_t code, const char *reason) {
     (void)porch_write_bytes(&b, (porch_bytes){(const uint8_t *)"\0\0\x08\x07\0\0\0\0\0", 9});
     (void)porch_write_u32(&b, (uint32_t)nghttp2_session_get_last_proc_stream_id(h->session));
     (void)porch_write_u32(&b, code);
-    if (h->left_len > 0 && !porch_conn_put(c, (porch_bytes){h->left, h->left_len})) return;
-    h->left_len = 0;
+    if (!porch_conn_put(c, h->left) || !porch_conn_put(c, h->frame)) return;
     if (!porch_conn_put(c, porch_buf_bytes(&b))) return;
     porch_conn_close(c);
 }
@@ -207,6 +206,7 @@ static nghttp2_session *session_new(porch_http2_conn *h) {
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
+    nghttp2_session_callbacks_set_send_data_callback(calls, porch_http2_send_lasting);
     nghttp2_session_callbacks_set_on_stream_close_callback(calls, on_stream_end);
     nghttp2_session_callbacks_set_error_callback2(calls, on_told);
     nghttp2_option_set_no_auto_window_update(option, 1);
@@ -299,21 +299,16 @@ static size_t http2_take(porch_conn *c, porch_bytes in) {
 static void http2_fill(porch_conn *c, porch_buf *out) {
     porch_http2_conn *h = http2_of(c);
     if (h->ending) return;
-    for (;;) {
-        size_t n = h->left_len < out->cap - out->len ? h->left_len : out->cap - out->len;
-        if (n > 0) memcpy(out->at + out->len, h->left, n);
-        out->len += n;
-        h->left += n;
-        h->left_len -= n;
-        if (h->left_len > 0 || out->len == out->cap) return;
+    h->out = out;
+    while (porch_http2_put(out, &h->left) && porch_http2_put(out, &h->frame) && out->len < out->cap) {
         const uint8_t *at = NULL;
         ssize_t got = nghttp2_session_mem_send(h->session, &at);
         if (got < 0 && h->fault.reason == NULL)
             h->fault = (porch_http2_fault){NGHTTP2_INTERNAL_ERROR, nghttp2_strerror((int)got)};
         if (got <= 0) break;
-        h->left = at;
-        h->left_len = (size_t)got;
+        h->frame = (porch_bytes){at, (size_t)got};
     }
+    if (h->left.len > 0 || h->frame.len > 0 || out->len == out->cap) return;
     bool over = nghttp2_session_want_read(h->session) == 0 && nghttp2_session_want_write(h->session) == 0;
     if (over || (h->draining && h->stream_count == 0)) {
         h->ending = true;
