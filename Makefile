@@ -50,9 +50,10 @@ sweep:
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10)
 
 bench:
-	@tools/setup test
+	@tools/setup bench
 	@tools/build release programs
 	@/usr/bin/python3 bench/journey.py
+	@/usr/bin/python3 bench/http2.py
 
 clean:
 	rm -rf build app/dist
