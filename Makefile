@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test lint fuzz sweep bench clean
+.PHONY: help setup build app demo test lint fuzz sweep bench bench-mqtt clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -15,6 +15,7 @@ help:
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
 	@echo "make sweep          long crash and latency sweeps (RUNS=10)"
 	@echo "make bench          the figures that the README quotes"
+	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
 	@echo "make clean          remove build/ and the app's output"
 
 setup:
@@ -54,6 +55,11 @@ bench:
 	@tools/build release programs
 	@/usr/bin/python3 bench/journey.py
 	@/usr/bin/python3 bench/http2.py
+
+bench-mqtt:
+	@tools/setup bench
+	@tools/build release programs
+	@/usr/bin/python3 bench/mqtt.py --rounds $(or $(ROUNDS),3)
 
 clean:
 	rm -rf build app/dist

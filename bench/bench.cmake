@@ -1,0 +1,2 @@
+# Programs that measure; built into build/PRESET/bench, never installed.
+porch_program(mqtt_load bench/mqtt_load.c bench wire crypto os)
