@@ -18,7 +18,8 @@
 enum {
     TOKEN_LIFE_MS = 43200000, /* RFC 8292 allows 24 h; half of it bears a clock that is off */
     TOKEN_LEFT_MS = 3600000,
-    TOPIC_BYTES = 16, /* RFC 8030, 5.4: at most 32 letters of base64url */
+    TOPIC_BYTES = 16,
+    TOPIC_LETTERS = 32, /* RFC 8030, 5.4: at most 32 letters of base64url */
     BODY_BYTES = PORCH_WEBPUSH_PLAIN_BYTES + PORCH_WEBPUSH_EXTRA_BYTES,
 };
 
@@ -129,15 +130,15 @@ static porch_err make_body(const due *d, porch_buf *body, porch_why *why) {
 
 /* A newer message about the same camera replaces one that still waits at the push service. The service
  * learns a hash, not the camera's name. */
-static void make_topic(const due *d, char out[2 * TOPIC_BYTES + 1]) {
+static void make_topic(const due *d, char out[TOPIC_LETTERS + 1]) {
     char input[160];
     uint8_t digest[PORCH_SHA256_BYTES];
-    porch_buf text = {(uint8_t *)out, 0, 2 * TOPIC_BYTES};
+    porch_buf text = {(uint8_t *)out, 0, TOPIC_LETTERS};
     int n =
         snprintf(input, sizeof input, "%s|%s", d->subscription, d->item.id[0] ? d->item.device : "test");
     porch_sha256((porch_bytes){(const uint8_t *)input, n > 0 ? (size_t)n : 0}, digest);
     (void)porch_hex_write(&text, (porch_bytes){digest, TOPIC_BYTES});
-    out[2 * TOPIC_BYTES] = '\0';
+    out[TOPIC_LETTERS] = '\0';
 }
 
 /* A token of the cache, or a new one in the place of the one that ends first. */
@@ -176,7 +177,7 @@ static porch_err authorization(porch_notify *n, const due *d, char *out, size_t 
 static porch_err post(porch_notify *n, const due *d, uint16_t *status, porch_why *why) {
     uint8_t body_block[BODY_BYTES];
     porch_buf body = PORCH_BUF_OF(body_block);
-    char authorized[PORCH_COURIER_HEADER_MAX], topic[2 * TOPIC_BYTES + 1], ttl[24];
+    char authorized[PORCH_COURIER_HEADER_MAX], topic[TOPIC_LETTERS + 1], ttl[24];
     uint64_t age_ms = d->now_ms > d->made_ms ? d->now_ms - d->made_ms : 0;
     PORCH_TRY(make_body(d, &body, why));
     PORCH_TRY(authorization(n, d, authorized, sizeof authorized, why));

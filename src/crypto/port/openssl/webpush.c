@@ -66,7 +66,7 @@ static bool encrypt(const record_keys *keys, porch_bytes plain, uint8_t *to) {
     EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
     bool good = c != NULL && EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, keys->key, keys->nonce) == 1 &&
                 (plain.len == 0 || EVP_EncryptUpdate(c, to, &n, plain.at, (int)plain.len) == 1) &&
-                EVP_EncryptUpdate(c, to + n, &m, &end_mark, 1) == 1 && (size_t)(n + m) == plain.len + 1 &&
+                EVP_EncryptUpdate(c, to + n, &m, &end_mark, 1) == 1 && (size_t)n == plain.len && m == 1 &&
                 EVP_EncryptFinal_ex(c, none, &end) == 1 && end == 0 &&
                 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, to + plain.len + 1) == 1;
     EVP_CIPHER_CTX_free(c);
