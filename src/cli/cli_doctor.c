@@ -44,9 +44,9 @@ static void look_at_settings(visit *v) {
     if (e != PORCH_OK) porch_doctor_add(v->report, "settings", porch_why_text(&why, e), mend);
 }
 
-static void look_at_mode(visit *v, const char *path, mode_t most) {
+static void look_at_mode(visit *v, const char *path, uid_t owner, mode_t most) {
     porch_why why = {""};
-    porch_err e = porch_file_check_mode(path, v->owner, most, &why);
+    porch_err e = porch_file_check_mode(path, owner, most, &why);
     if (e == PORCH_ERR_MODE)
         porch_doctor_add_refusal(v->report, "modes", why.text, "put a file of the hub's own in its place");
 }
@@ -56,7 +56,10 @@ static void look_at_mode(visit *v, const char *path, mode_t most) {
 static void look_at_folder(visit *v, const char *name, bool with_files) {
     char folder[PORCH_CLI_PATH_BYTES], path[PORCH_CLI_PATH_BYTES];
     if (!place(v, name, folder)) return;
-    look_at_mode(v, folder, 0700);
+    /* The signer may have a user of its own; whether it is the right one, the hub's start judges. */
+    struct stat own;
+    uid_t owner = strcmp(name, "signer") == 0 && lstat(folder, &own) == 0 ? own.st_uid : v->owner;
+    look_at_mode(v, folder, owner, 0700);
     DIR *d = with_files ? opendir(folder) : NULL;
     for (struct dirent *entry = d ? readdir(d) : NULL; entry; entry = readdir(d)) {
         struct stat st;
@@ -65,7 +68,7 @@ static void look_at_folder(visit *v, const char *name, bool with_files) {
             continue;
         const char *end = strrchr(entry->d_name, '.');
         bool open = strcmp(name, "tls") == 0 && (end == NULL || strcmp(end, ".key") != 0);
-        if (!S_ISDIR(st.st_mode)) look_at_mode(v, path, open ? 0644 : 0600);
+        if (!S_ISDIR(st.st_mode)) look_at_mode(v, path, owner, open ? 0644 : 0600);
     }
     if (d) closedir(d);
 }
@@ -80,7 +83,7 @@ static void look_at_modes(visit *v) {
 }
 
 static void look_at_root(visit *v) {
-    char path[PORCH_CLI_PATH_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
+    char path[PORCH_CLI_PATH_BYTES], mend[2 * PORCH_CLI_PATH_BYTES + 128];
     (void)snprintf(mend, sizeof mend, "porchlight -C %s ca export-root --out FILE", v->c->dir);
     if (place(v, "OFFLINE/root.key", path) && access(path, F_OK) == 0)
         porch_doctor_add(v->report, "root-key",
@@ -89,8 +92,9 @@ static void look_at_root(visit *v) {
                          mend);
     if (v->owner == 0 && v->has_settings && v->settings.hub_user[0] == '\0') {
         (void)snprintf(mend, sizeof mend,
-                       "chown -R porchlight: %s && echo 'hub.user = porchlight' >> %s/hub.conf", v->c->dir,
-                       v->c->dir);
+                       "useradd --system porchlight && chown -R porchlight: %s && "
+                       "echo 'hub.user = porchlight' >> %s/hub.conf",
+                       v->c->dir, v->c->dir);
         porch_doctor_add(v->report, "user", "the hub runs as root", mend);
     }
 }
