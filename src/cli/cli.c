@@ -6,10 +6,19 @@
 
 /* In the order of `porchlight help`. */
 static const porch_cli_command *const tables[] = {
-    porch_cli_init_commands,      porch_cli_status_commands,  porch_cli_setup_link_commands,
-    porch_cli_user_commands,      porch_cli_device_commands,  porch_cli_service_commands,
-    porch_cli_household_commands, porch_cli_webhook_commands, porch_cli_notification_commands,
-    porch_cli_ca_commands,        porch_cli_backup_commands,  NULL,
+    porch_cli_init_commands,
+    porch_cli_status_commands,
+    porch_cli_doctor_commands,
+    porch_cli_setup_link_commands,
+    porch_cli_user_commands,
+    porch_cli_device_commands,
+    porch_cli_service_commands,
+    porch_cli_household_commands,
+    porch_cli_webhook_commands,
+    porch_cli_notification_commands,
+    porch_cli_ca_commands,
+    porch_cli_backup_commands,
+    NULL,
 };
 
 int porch_cli_main(int argc, char **argv) {

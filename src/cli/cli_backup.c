@@ -12,10 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cursor.h"
 #include "base/text.h"
 #include "cli/backup_archive.h"
 #include "cli/backup_key.h"
 #include "cli/cli_room.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 enum { KEY_FILE_BYTES = 1024 };
@@ -163,6 +165,20 @@ static porch_err remember_recovery(const char *dir, const recovery *r, porch_why
     return lchown(path, st.st_uid, st.st_gid) == 0 ? PORCH_OK : io_error(why, path, "chown");
 }
 
+/* For `doctor`: when the last whole backup was made. */
+static porch_err remember_time(const char *dir, porch_why *why) {
+    char path[PORCH_CLI_PATH_BYTES], text[24];
+    struct stat st;
+    porch_buf out = PORCH_BUF_OF(text);
+    PORCH_TRY(porch_path_join(dir, "last-backup", path, sizeof path));
+    PORCH_TRY(porch_write_decimal(&out, porch_clock_ms()));
+    PORCH_TRY(porch_file_write_atomic(path, porch_buf_bytes(&out), 0600, why));
+    /* Root may back up a hub of another user: every file of the directory stays that user's. */
+    if (stat(dir, &st) == 0 && st.st_uid != geteuid() && lchown(path, st.st_uid, st.st_gid) != 0)
+        return io_error(why, path, "chown");
+    return PORCH_OK;
+}
+
 static int backup(porch_cli *c) {
     porch_why why = {""};
     recovery r;
@@ -179,6 +195,7 @@ static int backup(porch_cli *c) {
     if (e == PORCH_OK) {
         show_backup(c, out, &sums, &r);
         e = remember_recovery(c->dir, &r, &why);
+        if (e == PORCH_OK) e = remember_time(c->dir, &why);
     }
     json_decref(answer);
     porch_wipe(&r, sizeof r);

@@ -151,6 +151,7 @@ extern const porch_cli_command porch_cli_ca_commands[];
 extern const porch_cli_command porch_cli_webhook_commands[];
 extern const porch_cli_command porch_cli_notification_commands[];
 extern const porch_cli_command porch_cli_status_commands[];
+extern const porch_cli_command porch_cli_doctor_commands[];
 extern const porch_cli_command porch_cli_backup_commands[];
 
 #endif
