@@ -10,6 +10,7 @@ import { DevicesPage } from "./pages/devices";
 import { EventPage } from "./pages/event";
 import { LoginPage } from "./pages/login";
 import { NotificationsPage } from "./pages/notifications";
+import { SecurityPage } from "./pages/security";
 import { SetupPage } from "./pages/setup";
 import { TimelinePage } from "./pages/timeline";
 import { go, useRoute } from "./route";
@@ -22,6 +23,7 @@ function Page({ path, user }: { path: string; user: User }) {
   if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
   if (path === "/notifications") return <NotificationsPage user={user} />;
+  if (path === "/security") return <SecurityPage user={user} />;
   return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
 }
 

@@ -1,4 +1,4 @@
-// Addresses of the page: /, /events/ID, /devices, /notifications, /login, /setup#TOKEN.
+// Addresses of the page: /, /events/ID, /devices, /notifications, /security, /login, /setup#TOKEN.
 import { useEffect, useState } from "preact/hooks";
 
 export function go(path: string, replace = false): void {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { User } from "../api";
 import { live } from "../live";
-import { BellIcon, DevicesIcon, LampIcon, OutIcon, TimelineIcon } from "./icons";
+import { BellIcon, DevicesIcon, LampIcon, OutIcon, ShieldIcon, TimelineIcon } from "./icons";
 
 function LiveDot() {
   const [on, setOn] = useState(false);
@@ -25,6 +25,7 @@ export function Frame(props: { path: string; user: User; onSignOut: () => void; 
         <a href="/" {...here("/")}><TimelineIcon />Timeline</a>
         <a href="/devices" {...here("/devices")}><DevicesIcon />Devices</a>
         <a href="/notifications" {...here("/notifications")}><BellIcon />Notifications</a>
+        <a href="/security" {...here("/security")}><ShieldIcon />Security</a>
         <button type="button" onClick={props.onSignOut}><OutIcon />Sign out</button>
       </nav>
       <main id="main" tabIndex={-1}>{props.children}</main>

@@ -14,6 +14,7 @@ export const BellIcon = () => <Icon><path d="M6 16V11a6 6 0 0 1 12 0v5l1.5 2h-15
 export const OutIcon = () => <Icon><path d="M9 4H6a2 2 0 0 0-2 2v12a2 2 0 0 0 2 2h3M15 8l4 4-4 4M19 12H9" /></Icon>;
 export const PersonIcon = () => <Icon><circle cx="12" cy="7" r="3.2" /><path d="M5.5 20a6.5 6.5 0 0 1 13 0" /></Icon>;
 export const PlayIcon = () => <Icon><path d="m8 5 11 7-11 7z" fill="currentColor" /></Icon>;
+export const ShieldIcon = () => <Icon><path d="M12 3.5 5 6v5.5c0 4.2 2.9 7.5 7 9 4.1-1.5 7-4.8 7-9V6z" /></Icon>;
 export const LampIcon = () => (
   <svg viewBox="0 0 64 64" width="28" height="28" aria-hidden="true" focusable="false">
     <path d="M20 27 32 14l12 13v20a3 3 0 0 1-3 3H23a3 3 0 0 1-3-3z" fill="currentColor" opacity=".25" />
