@@ -1,7 +1,5 @@
 """Recovery codes at the people's door: each signs in once, wrong ones look like wrong codes, new ones end the old."""
 
-import statistics
-import time
 import unittest
 
 import case
@@ -32,16 +30,6 @@ class Recovery(case.HubCase):
         _, wrong = self.login()
         self.assertEqual((again.status, again.body), (401, wrong.body))
         self.logged("login.refused", "spent recovery code")
-
-    def test_9_wrong_ones_take_the_time_of_wrong_codes(self):
-        times = {"000000": [], "AAAA-AAAA-AAAA-AAAA": []}
-        for _ in range(10):
-            for code, taken in times.items():
-                begun = time.monotonic()
-                self.assertEqual(self.login(code=code)[1].status, 401)
-                taken.append(time.monotonic() - begun)
-        one, other = (statistics.median(taken) for taken in times.values())
-        self.assertLess(abs(one - other), 0.5 * max(one, other), times)
 
     def test_2_new_ones_want_password_and_code_and_end_the_old(self):
         for wrong in ({"password": "x", "code": self.owner.recovery[1]}, {"password": lab.Person.PASSWORD, "code": "000000"}):

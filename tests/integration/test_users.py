@@ -3,11 +3,11 @@
 import os
 import pathlib
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
 import case  # noqa: F401  (finds the lab)
@@ -73,27 +73,19 @@ class Users(unittest.TestCase):
     def uids(self):
         return {role: status(pid)["Uid"] for role, pid in self.hub.children().items()}
 
-    def wait_for_other(self, role, pid, seconds=30):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            now = self.hub.children().get(role)
-            if now not in (None, pid) and status(now)["Uid"][0] == str(pwd.getpwnam(user_of(role)).pw_uid):
-                return now
-            time.sleep(0.05)
-        self.fail(f"the {role} did not come back:\n" + "\n".join(self.hub.log.all[-15:]))
+    def wait_for_other(self, role, pid, start, seconds=30):
+        """The role's new process, once the supervisor has told (in a log line from index `start` on) that it runs."""
+        line = self.hub.log.wait_for(lambda text: "helper.restarted" in text and f"role={role}" in text, seconds, start)
+        now = self.hub.children().get(role)
+        if line is None or now in (None, pid):
+            self.fail(f"the {role} did not come back:\n" + "\n".join(self.hub.log.all[-15:]))
+        self.assertEqual(status(now)["Uid"][0], str(pwd.getpwnam(user_of(role)).pw_uid))
+        return now
 
-    def wait_for_signer(self, seconds=30):
-        """The signer answers: a certificate is made."""
-        deadline = time.monotonic() + seconds
-        while True:
-            self.made = getattr(self, "made", 0) + 1
-            code, _, err = self.hub.cli("device", "add", f"one-{self.made}", "--product", "camera", "--out",
-                                        self.hub.top / f"device-{self.made}", check=False)
-            if code == 0:
-                return
-            if time.monotonic() > deadline:
-                self.fail(err)
-            time.sleep(0.2)
+    def check_signer(self):
+        """The signer answers: a certificate is made. The hub itself waits a while for one that is away."""
+        self.made = getattr(self, "made", 0) + 1
+        self.hub.cli("device", "add", f"one-{self.made}", "--product", "camera", "--out", self.hub.top / f"device-{self.made}")
 
     def test_each_process_has_its_user_and_no_rights(self):
         self.hub.start()
@@ -129,33 +121,32 @@ class Users(unittest.TestCase):
     def test_each_process_that_is_killed_comes_back_as_its_user(self):
         self.hub.start()
         for role in ("signer", "analyst", "courier"):
-            pid = self.hub.children()[role]
+            pid, start = self.hub.children()[role], len(self.hub.log.all)
             os.kill(pid, signal.SIGKILL)
-            self.wait_for_other(role, pid)
-            self.wait_for_signer()
-        before, lines = self.hub.children(), len(self.hub.out.all)
+            self.wait_for_other(role, pid, start)
+            self.check_signer()
+        before, lines, start = self.hub.children(), len(self.hub.out.all), len(self.hub.log.all)
         os.kill(before["hub"], signal.SIGKILL)
         self.hub.wait_ready(start=lines)
         for role in ROLES:
-            self.wait_for_other(role, before[role])
-        self.wait_for_signer()
+            self.wait_for_other(role, before[role], start)
+        self.check_signer()
         pids = list(self.hub.children().values())
         self.assertEqual(self.hub.stop(), 0)
         self.assertEqual([pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()], [])
 
     def test_no_process_outlives_the_supervisor(self):
         self.hub.start()
-        pids = list(self.hub.children().values())
+        handles = {role: os.pidfd_open(pid) for role, pid in self.hub.children().items()}
         self.hub.process.kill()
         self.hub.process.wait()
-        deadline = time.monotonic() + 10
-        while left := [pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists() and status(pid)["State"][0] != "Z"]:
-            self.assertLess(time.monotonic(), deadline, left)
-            time.sleep(0.05)
+        for role, handle in handles.items():
+            self.assertTrue(select.select([handle], [], [], 30)[0], f"the {role} lives on")  # readable once it has ended
+            os.close(handle)
 
     def test_backup_and_restore(self):
         self.hub.start()
-        self.wait_for_signer()
+        self.check_signer()
         made = self.hub.cli("backup", "--out", self.hub.top / "hub.backup")
         self.hub.stop()
         self.hub.start()  # what root wrote into DIR is the hub's
