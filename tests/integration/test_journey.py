@@ -57,6 +57,7 @@ class Killed(unittest.TestCase):
         self.folder = self.hub.device("front-door")
         self.film = lab.videos() / "vtest.avi"
         self.acknowledged, self.complete = {}, {}
+        self.struck = None
         self.random = random.Random(os.environ.get("KILL_SEED", "porch"))
 
     def remember(self, camera):
@@ -70,6 +71,12 @@ class Killed(unittest.TestCase):
         self.addCleanup(camera.stop)
         return camera
 
+    def wait_for_restart(self, victim):
+        """The victim of the strike before runs again: the pauses between restarts grow."""
+        if self.struck is not None:
+            line = self.hub.log.wait_for(lambda text: "helper.restarted" in text and f"role={victim}" in text, 120, self.struck)
+            self.assertIsNotNone(line, f"the {victim} was not started again")
+
     def strike(self, victim, camera):
         """Kills the victim a random time after the camera's next sign of life; returns the camera that runs then."""
         start = len(camera.out.all)
@@ -80,7 +87,8 @@ class Killed(unittest.TestCase):
             camera.process.wait()
             self.remember(camera)
             return self.camera()
-        ready = len(self.hub.out.all)
+        self.wait_for_restart(victim)
+        ready, self.struck = len(self.hub.out.all), len(self.hub.log.all)
         os.kill(self.hub.children()[victim], signal.SIGKILL)
         if victim == "hub":
             self.hub.wait_ready(60, ready)

@@ -45,6 +45,18 @@ def can_read(user, path):
     return done.returncode == 0
 
 
+def setUpModule():
+    """Programs that every user can reach: a checkout may lie below a home that others cannot enter."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-programs-"))
+    unittest.addModuleCleanup(shutil.rmtree, folder, True)
+    unittest.addModuleCleanup(setattr, lab, "BUILD", lab.BUILD)
+    os.chmod(folder, 0o755)
+    for part in ("bin", "libexec", "share"):
+        if (lab.BUILD / part).exists():
+            shutil.copytree(lab.BUILD / part, folder / part)
+    lab.BUILD = folder
+
+
 @unittest.skipIf(os.geteuid() != 0, "needs root: it makes system users and starts the hub as root")
 @unittest.skipIf(shutil.which("useradd") is None, "needs useradd")
 class Users(unittest.TestCase):
