@@ -21,6 +21,18 @@ enum {
 
 typedef enum { CONTROL_GO_ON, CONTROL_DRAIN, CONTROL_GONE } control_verdict;
 
+/* The watchdog's question. The answer is about the time since the question before: every shard has turned
+ * and the store's writer has ended a round. */
+static void answer_pulse(porch_hub *h) {
+    if (h->listener == NULL) return;
+    uint64_t rounds = porch_store_pulse(h->store);
+    bool turning = porch_listener_pulse(h->listener);
+    bool writing = rounds != h->store_rounds;
+    h->store_rounds = rounds;
+    if (turning && writing)
+        (void)porch_channel_send(h->start->control_fd, PORCH_LIT("beat"), NULL, 0, 0, NULL);
+}
+
 /* One word of the supervisor's; a helper's socket goes to its client. */
 static control_verdict take_word(porch_hub *h, int timeout_ms) {
     uint8_t block[WORD_MOST];
@@ -35,6 +47,7 @@ static control_verdict take_word(porch_hub *h, int timeout_ms) {
         if (fds > 0) (void)close(fd);
         return CONTROL_DRAIN;
     }
+    if (porch_bytes_eq_text(text, "pulse")) answer_pulse(h);
     if (fds == 0) return CONTROL_GO_ON;
     porch_log(PORCH_LOG_DEBUG, "helper.attached", "role", porch_log_bytes(text).text, NULL);
     if (porch_bytes_eq_text(text, "signer"))

@@ -1,7 +1,7 @@
 /* The hub process: the network face and the only process that writes the database.
  *
- *   supervisor ──control channel──► hub: "signer"+fd, "analyst"+fd, "courier"+fd, "drain"
- *              ◄────────────────── "ready", "reload"
+ *   supervisor ──control channel──► hub: "signer"+fd, "analyst"+fd, "courier"+fd, "drain", "pulse"
+ *              ◄────────────────── "ready", "beat"
  *
  * porch_hub_run opens settings, store and rooms, makes or renews the hub's server certificates through the
  * signer, enters its sandbox, serves until told to drain (or until the control channel closes), and leaves

@@ -50,6 +50,7 @@ typedef struct {
     char url[300];               /* https://HOST:PORT of the people's door */
     uint8_t *web_ca;
     size_t web_ca_len;
+    uint64_t store_rounds;     /* at the supervisor's last pulse */
     uint64_t https_changed_ms; /* of the operator's certificate, when it was loaded */
 } porch_hub;
 

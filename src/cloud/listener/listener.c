@@ -202,6 +202,14 @@ void porch_listener_replace_tls(porch_listener *l, porch_listen_role role, porch
     porch_tls_server_unref(old);
 }
 
+bool porch_listener_pulse(porch_listener *l) {
+    bool all = l->pulsed;
+    l->pulsed = true;
+    for (unsigned i = 0; i < l->shard_count; i++)
+        all = (!l->shards[i].started || porch_shard_order_pulse(&l->shards[i])) && all;
+    return all;
+}
+
 unsigned porch_listener_shards(const porch_listener *l) {
     return l->shard_count;
 }

@@ -82,6 +82,10 @@ typedef struct {
 } porch_listener_counts;
 void porch_listener_read_counts(const porch_listener *l, porch_listener_counts *ret);
 
+/* Asks every shard for a sign of life, and tells whether all have given theirs since the call before: false
+ * the first time, and as long as one is stuck. Does not block; one thread calls it. */
+bool porch_listener_pulse(porch_listener *l);
+
 unsigned porch_listener_shards(const porch_listener *l);
 
 #endif

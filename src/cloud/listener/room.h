@@ -86,8 +86,9 @@ struct porch_shard {
     porch_parcel *ring_slots;
     bool *wake; /* by receiving shard */
     _Alignas(64) _Atomic(porch_note *) inbox;
-    porch_note drain_note, stop_note;
-    porch_loop_timer soon; /* porch_shard_again */
+    porch_note drain_note, stop_note, pulse_note;
+    atomic_bool pulse_waits; /* the note has not been reached */
+    porch_loop_timer soon;   /* porch_shard_again */
     porch_loop_timer door_timer;
     bool busy;
     bool draining;
@@ -113,6 +114,7 @@ struct porch_listener {
     _Atomic bool draining;
     _Atomic uint64_t total;
     bool started;
+    bool pulsed; /* porch_listener_pulse was called before */
 };
 
 /* conn.c */

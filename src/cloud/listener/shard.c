@@ -217,9 +217,17 @@ static void tell_ended(porch_shard *s) {
     pthread_mutex_unlock(&l->lock);
 }
 
+/* By the thread itself: another's name is a file in /proc, which the sandbox keeps shut. */
+static void take_name(const porch_shard *s) {
+    char name[16] = "shard-";
+    porch_buf b = {(uint8_t *)name, 6, sizeof name - 1};
+    if (porch_write_decimal(&b, s->index) == PORCH_OK) (void)pthread_setname_np(pthread_self(), name);
+}
+
 static void *shard_main(void *arg) {
     porch_shard *s = arg;
     porch_listener *l = s->listener;
+    take_name(s);
     for (int r = 0; r < PORCH_LISTEN_ROLES; r++)
         open_door(s, (porch_listen_role)r);
     bool told = false;
@@ -286,6 +294,18 @@ void porch_shard_order_stop(porch_shard *s, porch_note *note) {
     porch_shard_post(s, note);
 }
 
+static void feel_pulse(porch_shard *s, porch_note *n) {
+    (void)n;
+    atomic_store(&s->pulse_waits, false);
+}
+
+bool porch_shard_order_pulse(porch_shard *s) {
+    if (atomic_exchange(&s->pulse_waits, true)) return false; /* the note is still in the inbox */
+    s->pulse_note.run = feel_pulse;
+    porch_shard_post(s, &s->pulse_note);
+    return true;
+}
+
 /* ---- life ---- */
 
 porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, porch_why *why) {
@@ -326,9 +346,6 @@ porch_err porch_shard_start(porch_shard *s, porch_why *why) {
     }
     int e = pthread_create(&s->thread, NULL, shard_main, s);
     if (e != 0) return porch_fail(why, PORCH_ERR_IO, "a shard's thread cannot start: %s", strerror(e));
-    char name[16] = "shard-";
-    porch_buf b = {(uint8_t *)name, 6, sizeof name - 1};
-    if (porch_write_decimal(&b, s->index) == PORCH_OK) pthread_setname_np(s->thread, name);
     s->started = true;
     return PORCH_OK;
 }

@@ -11,6 +11,8 @@ porch_err porch_shard_start(porch_shard *s, porch_why *why);
 void porch_shard_free(porch_shard *s);
 
 void porch_shard_order_drain(porch_shard *s, porch_note *note);
+/* False while the shard has not come to the one before. */
+bool porch_shard_order_pulse(porch_shard *s);
 void porch_shard_order_stop(porch_shard *s, porch_note *note);
 
 #endif

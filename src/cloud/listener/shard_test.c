@@ -1,6 +1,7 @@
 /* Words to a shard: notes from any thread, parcels from a neighbour, and the turn that takes them. */
 #include "cloud/listener/shard.h"
 
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "cloud/listener/testbed.h"
@@ -99,6 +100,32 @@ static void waking_brings_a_turn(void **state) {
     BED_UNTIL(atomic_load(&turns) != before);
 }
 
+static sem_t let_go;
+static atomic_int held;
+
+static void hold(porch_shard *s, porch_note *note) {
+    (void)s;
+    (void)note;
+    atomic_fetch_add(&held, 1);
+    (void)sem_wait(&let_go);
+}
+
+static void one_shard_that_hangs_stops_the_pulse(void **state) {
+    (void)state;
+    static porch_note stuck = {NULL, hold};
+    assert_int_equal(sem_init(&let_go, 0, 0), 0);
+    assert_false(porch_listener_pulse(hub.listener)); /* nothing was asked before */
+    BED_UNTIL(porch_listener_pulse(hub.listener));
+    porch_shard_post(shards[1], &stuck);
+    BED_UNTIL(atomic_load(&held) == 1);
+    (void)porch_listener_pulse(hub.listener); /* what was asked before it hung may be answered */
+    for (int i = 0; i < 1000; i++)
+        assert_false(porch_listener_pulse(hub.listener));
+    assert_int_equal(sem_post(&let_go), 0);
+    BED_UNTIL(porch_listener_pulse(hub.listener));
+    assert_int_equal(sem_destroy(&let_go), 0);
+}
+
 static void a_full_ring_is_an_answer_and_nothing_is_lost(void **state) {
     (void)state;
     atomic_store(&sent, 1);
@@ -119,6 +146,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notes_are_run_once_each_and_in_order),
         cmocka_unit_test(waking_brings_a_turn),
+        cmocka_unit_test(one_shard_that_hangs_stops_the_pulse),
         cmocka_unit_test(a_full_ring_is_an_answer_and_nothing_is_lost),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -27,6 +27,7 @@ porch_workers *porch_workers_new(unsigned threads, unsigned waiting_most) {
 
 static void *work(void *arg) {
     porch_workers *w = arg;
+    (void)pthread_setname_np(pthread_self(), "worker"); /* another thread's name is beyond the sandbox */
     pthread_mutex_lock(&w->lock);
     for (;;) {
         while (w->first == NULL && !w->stopping)
@@ -48,7 +49,6 @@ porch_err porch_workers_start(porch_workers *w, porch_why *why) {
     for (; w->running < w->threads; w->running++) {
         int e = pthread_create(&w->thread[w->running], NULL, work, w);
         if (e != 0) return porch_fail(why, PORCH_ERR_IO, "a worker thread cannot start: %s", strerror(e));
-        pthread_setname_np(w->thread[w->running], "worker");
     }
     return PORCH_OK;
 }

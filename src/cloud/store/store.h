@@ -89,6 +89,10 @@ typedef struct {
 } porch_store_counts;
 void porch_store_count(const porch_store *s, porch_store_counts *ret);
 
+/* Wakes the writer and tells how many rounds it has ended since start: a count that stands still is a
+ * writer that hangs (a disk that refuses is a round that ended). Does not block; any thread. */
+uint64_t porch_store_pulse(porch_store *s);
+
 /* A whole, consistent copy of the database as of now, written to a new file (mode 0600). Blocks; the hub
  * goes on meanwhile. progress may be NULL; it gets 0..1. */
 porch_err porch_store_copy(porch_store *s, const char *path, void (*progress)(double done, void *ctx),

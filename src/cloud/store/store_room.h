@@ -69,6 +69,7 @@ struct porch_store {
     size_t idle_count, reader_count;
 
     atomic_ullong durable_seq, messages, batches, lost_batches;
+    atomic_ullong rounds; /* of the writer, with work or without */
     atomic_int state;
 };
 

@@ -6,11 +6,14 @@
 #include <stddef.h>
 
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "cloud/store/store_testing.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 static int make_lab(void **state) {
@@ -518,6 +521,53 @@ static void a_copy_made_while_writing_is_whole(void **state) {
     store_lab_remove(&copy);
 }
 
+typedef struct {
+    store_lab *lab;
+    sem_t begun, let_go;
+} held_write;
+
+static porch_err hold(porch_db *db, void *ctx, porch_why *why) {
+    held_write *w = ctx;
+    (void)db;
+    (void)why;
+    (void)sem_post(&w->begun);
+    (void)sem_wait(&w->let_go);
+    return PORCH_OK;
+}
+
+static void *write_and_wait(void *arg) {
+    held_write *w = arg;
+    return porch_store_write(w->lab->store, hold, w, NULL) == PORCH_OK ? w : NULL;
+}
+
+static void await_pulse(store_lab *lab, uint64_t rounds) {
+    uint64_t until_ms = porch_clock_mono_ms() + 20000;
+    while (porch_store_pulse(lab->store) == rounds) {
+        if (porch_clock_mono_ms() > until_ms) fail_msg("the writer never ended a round");
+        (void)sched_yield();
+    }
+}
+
+static void a_writer_that_hangs_has_no_pulse_and_an_idle_one_has(void **state) {
+    store_lab *lab = *state;
+    held_write w = {.lab = lab};
+    pthread_t thread;
+    void *done = NULL;
+    uint64_t first = porch_store_pulse(lab->store);
+    await_pulse(lab, first);
+    (void)sem_init(&w.begun, 0, 0);
+    (void)sem_init(&w.let_go, 0, 0);
+    assert_int_equal(pthread_create(&thread, NULL, write_and_wait, &w), 0);
+    assert_int_equal(sem_wait(&w.begun), 0);
+    uint64_t stuck = porch_store_pulse(lab->store);
+    for (int i = 0; i < 1000; i++)
+        assert_true(porch_store_pulse(lab->store) == stuck);
+    assert_int_equal(sem_post(&w.let_go), 0);
+    pthread_join(thread, &done);
+    assert_ptr_equal(done, &w);
+    await_pulse(lab, stuck);
+}
+
 #define WITH_LAB(test) cmocka_unit_test_setup_teardown(test, make_lab, drop_lab)
 
 int main(void) {
@@ -537,6 +587,7 @@ int main(void) {
         WITH_LAB(more_rows_than_kept_go_oldest_first),
         WITH_LAB(old_rows_go_but_the_newest_stays_so_that_numbers_never_repeat),
         WITH_LAB(the_database_is_readable_by_its_owner_only),
+        WITH_LAB(a_writer_that_hangs_has_no_pulse_and_an_idle_one_has),
         WITH_LAB(a_copy_made_while_writing_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

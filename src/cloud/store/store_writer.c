@@ -330,13 +330,20 @@ static void run_batch(porch_store *s) {
 
 static void *writer_main(void *arg) {
     porch_store *s = arg;
+    (void)pthread_setname_np(pthread_self(), "store-writer");
     while (!atomic_load(&s->stopping)) {
         wait_for_work(s);
         run_batch(s);
+        atomic_fetch_add(&s->rounds, 1);
     }
     while (s->jobs != NULL || lanes_ready(s)) /* nobody adds any more */
         run_batch(s);
     return NULL;
+}
+
+uint64_t porch_store_pulse(porch_store *s) {
+    porch_store_wake_writer(s);
+    return atomic_load(&s->rounds);
 }
 
 porch_err porch_store_writer_start(porch_store *s, porch_why *why) {

@@ -16,6 +16,9 @@
 
 /* How long helpers may take to follow the hub; a word on the control channel; one read of it. */
 enum { FOLLOW_MS = 3000, CONTROL_WAIT_MS = 2000, WORD_BYTES = 64 };
+/* The hub answers for the time before a pulse, so that one is always open; from the next on it is silent.
+ */
+enum { SILENT_PULSES = 2 };
 
 static void start_hub(void *ctx);
 static void start_helper(void *ctx);
@@ -193,6 +196,14 @@ static void hub_is_ready(porch_supervisor *s) {
     porch_systemd_tell("READY=1");
 }
 
+/* systemd's watchdog is fed by the hub: the supervisor only carries the word. */
+static void hub_beats(porch_supervisor *s) {
+    if (s->unanswered > SILENT_PULSES)
+        porch_log(PORCH_LOG_INFO, "hub.beats-again", "pulses", porch_log_number(s->unanswered).text, NULL);
+    s->unanswered = 0;
+    porch_systemd_tell("WATCHDOG=1");
+}
+
 static void control_came(void *ctx, uint32_t events) {
     porch_supervisor *s = ctx;
     uint8_t block[WORD_BYTES];
@@ -208,6 +219,7 @@ static void control_came(void *ctx, uint32_t events) {
         return;
     }
     if (porch_bytes_eq_text(porch_buf_bytes(&word), "ready")) hub_is_ready(s);
+    if (porch_bytes_eq_text(porch_buf_bytes(&word), "beat")) hub_beats(s);
 }
 
 static porch_err try_start_hub(porch_supervisor *s, porch_why *why) {
@@ -281,9 +293,20 @@ static void signal_came(void *ctx, uint32_t events) {
         begin_stop(s, 0);
 }
 
+/* A hub that serves is asked; while it starts or waits for its next start, times of the supervisor's own
+ * bound that (supervisor.ready_ms, supervisor.restart_most_ms), and systemd hears that it is awake. */
 static void feed_watchdog(void *ctx) {
     porch_supervisor *s = ctx;
-    if (s->hub_ready) porch_systemd_tell("WATCHDOG=1");
+    if (s->hub_ready && s->control_fd >= 0) {
+        if (++s->unanswered == SILENT_PULSES + 1)
+            porch_log(PORCH_LOG_ERROR, "hub.silent", "reason",
+                      "a shard or the store's writer hangs; systemd's watchdog will start the hub anew",
+                      NULL);
+        (void)porch_channel_send(s->control_fd, PORCH_LIT("pulse"), NULL, 0, 0, NULL);
+    } else {
+        s->unanswered = 0;
+        porch_systemd_tell("WATCHDOG=1");
+    }
     porch_loop_timer_set(s->loop, &s->watchdog_timer, s->watchdog_ms, feed_watchdog, s);
 }
 

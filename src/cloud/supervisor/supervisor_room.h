@@ -53,6 +53,7 @@ typedef struct porch_supervisor {
     porch_loop_timer drain_timer;
     porch_loop_timer watchdog_timer;
     uint64_t watchdog_ms; /* 0: systemd does not ask */
+    uint32_t unanswered;  /* pulses since the hub's last beat */
     bool hub_ready;
     bool ever_ready;
     int exit_code;
@@ -72,7 +73,7 @@ porch_err porch_child_start(porch_supervisor *s, porch_child_role role, int sock
 /* ---- supervisor_systemd.c: what systemd is told, when it asks (sd_notify(3)'s protocol) */
 
 void porch_systemd_tell(const char *state);
-/* Half of the watchdog's time, 0 when it is not asked for. */
+/* A quarter of the watchdog's time, 0 when it is not asked for. */
 uint64_t porch_systemd_watchdog_ms(void);
 
 #endif

@@ -28,5 +28,5 @@ uint64_t porch_systemd_watchdog_ms(void) {
     const char *text = getenv("WATCHDOG_USEC");
     uint64_t us = 0;
     if (!text || porch_decimal_read(porch_bytes_of(text), UINT64_MAX, &us) != PORCH_OK) return 0;
-    return us / 2000;
+    return us / 4000;
 }
