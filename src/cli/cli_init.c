@@ -1,6 +1,7 @@
 #include "cli/cli_room.h"
 
 #include <limits.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ static const porch_cli_option options[] = {
     {"--https-cert", "FILE", false, false, "certificate chain of a public name for the people's port"},
     {"--https-key", "FILE", false, false, "its private key"},
     {"--user", "NAME", false, false,
-     "the user the hub runs as when started as root; it gets the directory"},
+     "the user the hub runs as when started as root; it gets the directory (default in " PORCH_CLI_STATE_DIR
+     ": porchlight)"},
     {"--seal", "KIND", false, false, "what guards the data keys: file"},
     {0},
 };
@@ -79,10 +81,17 @@ static porch_err add_names(plan *p, const porch_cli *c, porch_why *why) {
     return used ? add_setting(p, "hub.name", names, why) : PORCH_OK;
 }
 
+/* The Debian packages make the user and the directory: whoever uses both need not say so. */
+static bool takes_package_user(const porch_cli *c) {
+    return geteuid() == 0 && !porch_cli_text(c, "--user") && strcmp(c->dir, PORCH_CLI_STATE_DIR) == 0 &&
+           getpwnam("porchlight") != NULL;
+}
+
 static porch_err make_plan(plan *p, const porch_cli *c, porch_why *why) {
-    p->words[p->words_count++] = c->argument;
+    p->words[p->words_count++] = c->dir;
     p->words[p->words_count++] = "--init";
     PORCH_TRY(add_names(p, c, why));
+    if (takes_package_user(c)) PORCH_TRY(add_setting(p, "hub.user", "porchlight", why));
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         const char *value = porch_cli_text(c, settings[i].option);
         if (value) PORCH_TRY(add_option(p, settings[i].option, settings[i].setting, value, why));
@@ -95,43 +104,73 @@ static bool port_is_open_question(const porch_cli *c) {
     return port && strcmp(port, "0") == 0;
 }
 
+static bool is_packaged(const porch_cli *c) {
+    return strcmp(c->dir, PORCH_CLI_STATE_DIR) == 0 && access("/run/systemd/system", F_OK) == 0;
+}
+
+/* https://HOST:PORT of a link, without what it leads to. */
+static int origin_bytes(const char *link) {
+    const char *path = strstr(link, "/setup");
+    return path ? (int)(path - link) : 0;
+}
+
+static void show_trust(const porch_cli *c, const char *link) {
+    char print[PORCH_CLI_FINGERPRINT_BYTES];
+    if (porch_cli_text(c, "--https-cert") || !porch_cli_web_ca(c->dir, print)) return;
+    printf("Phones and browsers trust the hub once they have its own certificate authority. ");
+    if (link)
+        printf("%.*s/trust\nshows each of them how.", origin_bytes(link), link);
+    else
+        printf("The page\n/trust of the hub shows each of them how.");
+    printf(" Compare this fingerprint there (SHA-256):\n\n  %s\n\n", print);
+}
+
 static void show(const porch_cli *c, const char *link) {
-    printf("A new hub is in %s.\n\n"
-           "1. Start it:              porchlightd %s\n",
-           c->argument, c->argument);
+    printf("A new hub is in %s.\n\n", c->dir);
+    if (is_packaged(c))
+        printf("1. Start it:              systemctl enable --now porchlight\n");
+    else
+        printf("1. Start it:              porchlightd %s\n", c->dir);
     if (link) {
         printf("2. Open within the hour:  %s\n", link);
         if (isatty(STDOUT_FILENO)) porch_cli_qr(stdout, link);
     } else {
-        printf("2. Get the setup link:    porchlight -C %s setup-link\n", c->argument);
+        printf("2. Get the setup link:    porchlight -C %s setup-link\n", c->dir);
     }
     printf("3. Enrol a device:        porchlight -C %s device add ID --product NAME --out FOLDER\n"
-           "4. Lock the root CA away: porchlight -C %s ca export-root --out FILE\n\n"
-           "Browsers trust the hub once they have its web CA, %s/tls/web-ca.pem.\n"
-           "The data keys lie in %s/signer: keep the directory on an encrypted disk.\n",
-           c->argument, c->argument, c->argument, c->argument);
+           "4. Lock the root CA away: porchlight -C %s ca export-root --out FILE\n\n",
+           c->dir, c->dir);
+    show_trust(c, link);
+    printf("The data keys lie in %s/signer: keep the directory on an encrypted disk.\n", c->dir);
 }
 
 /* Until an owner exists a link may be made any time; with a port still to be chosen there is none to name.
  */
 static porch_err make_link(const porch_cli *c, json_t **ret, porch_why *why) {
-    porch_cli at = *c;
-    at.dir = c->argument;
     *ret = NULL;
-    return port_is_open_question(c) ? PORCH_OK : porch_cli_ask(&at, "setup-link", NULL, ret, why);
+    return port_is_open_question(c) ? PORCH_OK : porch_cli_ask(c, "setup-link", NULL, ret, why);
+}
+
+static porch_err choose_dir(porch_cli *c, porch_why *why) {
+    if (c->argument) c->dir = c->argument;
+    if (c->argument || strcmp(c->dir, ".") != 0) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_USAGE, "'init' needs a DIR; see porchlight init --help");
 }
 
 static int run(porch_cli *c) {
     porch_why why = {""};
     json_t *link = NULL;
     plan *p = calloc(1, sizeof *p);
-    porch_err e = p ? make_plan(p, c, &why) : PORCH_ERR_BUSY;
-    if (e == PORCH_OK) e = porch_cli_run_daemon(p->words, &why);
+    porch_err e = p ? choose_dir(c, &why) : PORCH_ERR_BUSY;
+    if (e == PORCH_OK && p) e = make_plan(p, c, &why);
+    if (e == PORCH_OK && p) e = porch_cli_run_daemon(p->words, &why);
     free(p);
     if (e == PORCH_OK) e = make_link(c, &link, &why);
     if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    char print[PORCH_CLI_FINGERPRINT_BYTES];
     const char *url = link ? porch_cli_member(link, "url") : NULL;
-    json_t *result = json_pack("{s:s, s:s*}", "dir", c->argument, "url", url);
+    json_t *result = json_pack("{s:s, s:s*, s:s*}", "dir", c->dir, "url", url, "web_ca_fingerprint",
+                               porch_cli_web_ca(c->dir, print) ? print : NULL);
     if (!porch_cli_json(c, result)) show(c, url);
     json_decref(result);
     json_decref(link);
@@ -139,11 +178,13 @@ static int run(porch_cli *c) {
 }
 
 const porch_cli_command porch_cli_init_commands[] = {
-    {"init", "DIR", false, options,
+    {"init", "DIR", true, options,
      "make a new hub in DIR and print its setup link\n"
-     "DIR must be missing or empty. Nothing is asked and there is no default password: the first person "
-     "makes\n"
-     "the owner's account by the setup link, which works for one hour.",
+     "DIR must be missing or empty; without it, that of -C or of the Debian packages is taken. Nothing is "
+     "asked\n"
+     "and there is no default password: the first person makes the owner's account by the setup link, "
+     "which\n"
+     "works for one hour.",
      run},
     {0},
 };

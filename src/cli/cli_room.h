@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "crypto/x509.h"
 
 enum {
     PORCH_CLI_DONE = 0,
@@ -15,6 +16,9 @@ enum {
     PORCH_CLI_OPTIONS_MAX = 64, /* options given in one call */
     PORCH_CLI_PATH_BYTES = 4096,
 };
+
+/* Where the Debian packages keep the hub. */
+#define PORCH_CLI_STATE_DIR "/var/lib/porchlight"
 
 /* ---- tables: one row a subcommand, one table a file ---------------------------------------------------
  */
@@ -43,7 +47,7 @@ typedef struct {
 
 struct porch_cli {
     const porch_cli_command *command;
-    const char *dir; /* of -C, or "." */
+    const char *dir; /* of -C; NULL until porch_cli_find_dir when there is none */
     bool json;
     const char *argument; /* NULL when not given */
     struct {
@@ -63,6 +67,11 @@ json_t *porch_cli_list(const porch_cli *c, const char *option);
  * asked for (ret->command may be NULL: of everything). */
 porch_err porch_cli_parse(int argc, char **argv, const porch_cli_command *const *tables, porch_cli *ret,
                           porch_why *why);
+/* -C's directory, $PORCHLIGHT_DIR, "." when a hub.conf is there, PORCH_CLI_STATE_DIR when that is there,
+ * else ".". */
+const char *porch_cli_find_dir(const char *of_c);
+/* "device add ID --product NAME [--csr FILE]" */
+void porch_cli_usage(FILE *to, const porch_cli_command *command);
 void porch_cli_help_all(FILE *to, const porch_cli_command *const *tables);
 void porch_cli_help_one(FILE *to, const porch_cli_command *command);
 /* Edits (insert, delete, replace, swap of neighbours) between two words; for 'did you mean'. */
@@ -88,6 +97,9 @@ typedef struct {
     char text[256];
 } porch_cli_safe_text;
 porch_cli_safe_text porch_cli_safe(const char *text);
+/* The SHA-256 of DIR's web CA as people compare it, "AB:CD:..."; false when there is none to read. */
+enum { PORCH_CLI_FINGERPRINT_BYTES = PORCH_X509_FINGERPRINT_TEXT_BYTES };
+bool porch_cli_web_ca(const char *dir, char out[PORCH_CLI_FINGERPRINT_BYTES]);
 /* A QR code in half blocks. */
 void porch_cli_qr(FILE *to, const char *text);
 
@@ -141,6 +153,11 @@ porch_err porch_cli_folder_finish(const porch_cli_folder *f, const char *kind, c
 void porch_cli_folder_undo(const porch_cli_folder *f);
 void porch_cli_folder_free(porch_cli_folder *f);
 
+/* porchlight(1) as roff, and the completion script for bash, of these tables. */
+void porch_cli_manual(FILE *to, const porch_cli_command *const *tables);
+void porch_cli_completion(FILE *to, const porch_cli_command *const *tables);
+
+extern const porch_cli_command *const porch_cli_tables[]; /* all of them; ends with NULL */
 extern const porch_cli_command porch_cli_init_commands[];
 extern const porch_cli_command porch_cli_device_commands[];
 extern const porch_cli_command porch_cli_service_commands[];
@@ -153,5 +170,6 @@ extern const porch_cli_command porch_cli_notification_commands[];
 extern const porch_cli_command porch_cli_status_commands[];
 extern const porch_cli_command porch_cli_doctor_commands[];
 extern const porch_cli_command porch_cli_backup_commands[];
+extern const porch_cli_command porch_cli_manual_commands[];
 
 #endif

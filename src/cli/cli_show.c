@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "os/file.h"
+
 int porch_cli_fail(porch_err e, const porch_why *why) {
     fprintf(stderr, "porchlight: %s\n", porch_cli_safe(porch_why_text(why, e)).text);
     return e == PORCH_ERR_USAGE ? PORCH_CLI_USAGE : PORCH_CLI_REFUSED;
@@ -47,6 +49,19 @@ porch_cli_safe_text porch_cli_safe(const char *text) {
     }
     out.text[n] = '\0';
     return out;
+}
+
+bool porch_cli_web_ca(const char *dir, char out[PORCH_CLI_FINGERPRINT_BYTES]) {
+    char path[PORCH_CLI_PATH_BYTES];
+    porch_x509_info info;
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    bool found = porch_path_join(dir, "tls/web-ca.pem", path, sizeof path) == PORCH_OK &&
+                 porch_file_read(path, PORCH_X509_INPUT_BYTES, &pem, &len, NULL) == PORCH_OK &&
+                 porch_x509_read((porch_bytes){pem, len}, &info, NULL) == PORCH_OK;
+    if (found) porch_x509_fingerprint_text(info.fingerprint, out);
+    free(pem);
+    return found;
 }
 
 static bool is_dark(const QRcode *code, int x, int y) {

@@ -215,7 +215,6 @@ porch_err porch_cli_parse(int argc, char **argv, const porch_cli_command *const 
     word_list w = {.rest_count = 0};
     size_t used = 0;
     memset(ret, 0, sizeof *ret);
-    ret->dir = ".";
     PORCH_TRY(take_common(argc, argv, ret, &w, why));
     if (w.rest_count > 0 && strcmp(w.rest[0], "help") == 0) {
         w.help = true;
@@ -232,7 +231,7 @@ porch_err porch_cli_parse(int argc, char **argv, const porch_cli_command *const 
 /* ---- help
  * ------------------------------------------------------------------------------------------------ */
 
-static void print_usage(FILE *to, const porch_cli_command *command) {
+void porch_cli_usage(FILE *to, const porch_cli_command *command) {
     fprintf(to, "%s", command->words);
     if (command->argument) fprintf(to, command->argument_optional ? " [%s]" : " %s", command->argument);
     for (const porch_cli_option *o = command->options; o && o->name; o++)
@@ -242,7 +241,7 @@ static void print_usage(FILE *to, const porch_cli_command *command) {
 
 void porch_cli_help_one(FILE *to, const porch_cli_command *command) {
     fprintf(to, "usage: porchlight -C DIR ");
-    print_usage(to, command);
+    porch_cli_usage(to, command);
     fprintf(to, " [--json]\n\n%s\n", command->help);
     for (const porch_cli_option *o = command->options; o && o->name; o++)
         fprintf(to, "\n  %s%s%s\n      %s", o->name, o->value ? " " : "", o->value ? o->value : "",
@@ -254,9 +253,10 @@ void porch_cli_help_all(FILE *to, const porch_cli_command *const *tables) {
     fprintf(
         to,
         "usage: porchlight [-C DIR] COMMAND ... [--json]\n\n"
-        "DIR is the hub's directory (default: where you are). With no hub running, one is started for the\n"
-        "length of the command. Exit status: 0 done, 1 refused (the reason is on standard error), 2 "
-        "usage.\n\n");
+        "DIR is the hub's directory; without -C it is $PORCHLIGHT_DIR, or where you are when a hub.conf "
+        "is\n"
+        "there, or " PORCH_CLI_STATE_DIR ". With no hub running, one is started for the length of the\n"
+        "command. Exit status: 0 done, 1 refused (the reason is on standard error), 2 wrong words.\n\n");
     for (size_t t = 0; tables[t]; t++)
         for (const porch_cli_command *c = tables[t]; c->words; c++)
             fprintf(to, "  %-22s %.*s\n", c->words, (int)strcspn(c->help, "\n"), c->help);

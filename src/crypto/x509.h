@@ -34,6 +34,10 @@ typedef struct {
 
 /* The first certificate of a PEM text, or one in DER with nothing after it. */
 porch_err porch_x509_read(porch_bytes pem_or_der, porch_x509_info *ret, porch_why *why);
+/* A fingerprint as people compare it: "AB:CD:..." in 95 characters. */
+#define PORCH_X509_FINGERPRINT_TEXT_BYTES 96
+void porch_x509_fingerprint_text(const uint8_t fingerprint[32],
+                                 char out[PORCH_X509_FINGERPRINT_TEXT_BYTES]);
 /* Are they pairs? STATE when not. */
 porch_err porch_x509_check_key(porch_bytes pem, const porch_key *key, porch_why *why);
 /* Does the chain (leaf first) end at one of `ca_pem` at `now_ms`, with the usage (server or client)? AUTH

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "cloud/api/hub.h"
+#include "cloud/settings/manual.h"
 #include "cloud/settings/settings.h"
 #include "cloud/signer/signer.h"
 #include "cloud/supervisor/supervisor.h"
@@ -24,16 +25,73 @@
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, CONF_PATH_BYTES = 4096 };
 
-static const char help_text[] =
-    "usage: porchlightd DIR                  run the hub of DIR until SIGTERM\n"
-    "       porchlightd DIR --admin-only     serve only DIR/run/admin.sock, and end with its last client\n"
-    "       porchlightd --settings           every setting of hub.conf: default, range, meaning\n"
-    "       porchlightd --help | --version\n"
-    "\n"
-    "Make DIR with 'porchlight init DIR'. Once it serves, one line 'ready mqtt=PORT device=PORT "
-    "https=PORT'\n"
-    "stands on standard output; the log is on standard error. Exit status: 0 stopped in order, 1 failed, 2 "
-    "usage.\n";
+/* Written once: `--help` and porchlightd(8) are made of these rows. */
+static const porch_manual_row calls[] = {
+    {"porchlightd DIR", "run the hub of DIR until SIGTERM"},
+    {"porchlightd DIR --admin-only", "serve only DIR/run/admin.sock, and end with its last client"},
+    {"porchlightd --settings", "every setting of hub.conf: default, range, meaning"},
+    {"porchlightd --manual", "the manual page porchlightd(8) as roff source"},
+    {"porchlightd --help", "this text"},
+    {"porchlightd --version", "the version"},
+};
+static const porch_manual_row exits[] = {
+    {"0", "stopped in order"},
+    {"1", "failed; the log on standard error says why and what to do"},
+    {"2", "the words or a setting are wrong"},
+};
+static const porch_manual_row signals[] = {
+    {"SIGTERM, SIGINT",
+     "no new connections, what is under way ends (at most supervisor.drain_ms), then exit; a "
+     "second one ends it at once"},
+    {"SIGHUP", "nothing: settings are read at start, certificates of a public name by themselves"},
+};
+static const porch_manual_row variables[] = {
+    {"NOTIFY_SOCKET", "where systemd is told READY=1, WATCHDOG=1 and STOPPING=1"},
+    {"WATCHDOG_USEC",
+     "systemd's watchdog time; it is fed only while every shard turns and the store's writer "
+     "ends its rounds"},
+};
+static const porch_manual_row files[] = {
+    {"DIR/hub.conf", "settings"},
+    {"DIR/hub.db", "everything but clips"},
+    {"DIR/clips/", "encrypted clips"},
+    {"DIR/tls/", "the hub's own server keys and certificates, the device root and the web CA"},
+    {"DIR/signer/", "the signer's keys and journal"},
+    {"DIR/OFFLINE/", "the root CA's key until 'porchlight ca export-root' moves it away"},
+    {"DIR/run/admin.sock", "the command line's door"},
+};
+#define COUNT(rows) (sizeof(rows) / sizeof *(rows))
+
+static int print_help(void) {
+    for (size_t i = 0; i < COUNT(calls); i++)
+        printf("%s %-32s %s\n", i == 0 ? "usage:" : "      ", calls[i].word, calls[i].text);
+    printf("\nMake DIR with 'porchlight init DIR'. Once it serves, one line 'ready mqtt=PORT device=PORT "
+           "https=PORT'\nstands on standard output; the log is on standard error.\n\nExit status:");
+    for (size_t i = 0; i < COUNT(exits); i++)
+        printf("%s\n  %s  %s", i == 0 ? "" : ",", exits[i].word, exits[i].text);
+    return printf(".\n") < 0;
+}
+
+static int print_manual(void) {
+    porch_manual_begin(stdout, "porchlightd", 8, "the hub of connected products");
+    porch_manual_rows(stdout, "SYNOPSIS", calls, COUNT(calls));
+    porch_manual_heading(stdout, "DESCRIPTION");
+    porch_manual_text(stdout,
+                      "The supervisor opens the ports and what else needs rights, starts hub, signer, "
+                      "analyst and courier, each in a sandbox and, when started as root, as a user of "
+                      "its own, restarts what ends, and stops all of it in order.");
+    porch_manual_text(stdout,
+                      "Make DIR with 'porchlight init DIR'. Once it serves, one line 'ready mqtt=PORT "
+                      "device=PORT https=PORT' stands on standard output; the log is on standard "
+                      "error, one line an event.");
+    porch_manual_rows(stdout, "SIGNALS", signals, COUNT(signals));
+    porch_manual_rows(stdout, "EXIT STATUS", exits, COUNT(exits));
+    porch_manual_rows(stdout, "ENVIRONMENT", variables, COUNT(variables));
+    porch_manual_rows(stdout, "FILES", files, COUNT(files));
+    porch_manual_heading(stdout, "SEE ALSO");
+    porch_manual_text(stdout, "porchlight(1), porchlight-hub.conf(5)");
+    return fflush(stdout) != 0;
+}
 
 typedef struct {
     const char *dir;
@@ -191,7 +249,8 @@ static int parse(int argc, char **argv, words *w) {
 int main(int argc, char **argv) {
     static words w;
     umask(077);
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) return fputs(help_text, stdout) < 0;
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) return print_help();
+    if (argc == 2 && strcmp(argv[1], "--manual") == 0) return print_manual();
     if (argc == 2 && strcmp(argv[1], "--version") == 0)
         return printf("porchlightd %s\n", PORCH_VERSION) < 0;
     if (argc == 2 && strcmp(argv[1], "--settings") == 0) return print_settings();

@@ -211,3 +211,13 @@ porch_err porch_x509_covers(porch_bytes pem, const char *name_or_ip, porch_why *
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "the certificate does not cover %s", name_or_ip);
     return PORCH_OK;
 }
+
+void porch_x509_fingerprint_text(const uint8_t fingerprint[32],
+                                 char out[PORCH_X509_FINGERPRINT_TEXT_BYTES]) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < 32; i++) {
+        out[3 * i] = digits[fingerprint[i] >> 4];
+        out[3 * i + 1] = digits[fingerprint[i] & 15];
+        out[3 * i + 2] = i < 31 ? ':' : '\0';
+    }
+}
