@@ -1,5 +1,9 @@
 #include "cloud/media/media_upload.h"
 
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
 #include "cloud/media/media_testing.h"
 
 enum { LENGTH = 150000, NOW = 1790000000 };
@@ -172,11 +176,13 @@ static void a_newer_request_takes_the_clip_over(void **state) {
 
 /* ---- a second request while the first completes the clip ---- */
 
-typedef struct {
+typedef struct request {
     media_lab *lab;
     const char *clip;
     porch_media_upload *upload;
     porch_err result;
+    void (*work)(struct request *r);
+    atomic_int thread; /* its number, once it runs */
 } request;
 
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: nothing is committed */
@@ -190,56 +196,65 @@ static porch_err pass_gate(porch_db *db, void *ctx, porch_why *why) {
     return PORCH_OK;
 }
 
-static void *hold_writer(void *ctx) {
-    request *r = ctx;
+static void hold_writer(request *r) {
     r->result = porch_store_write(r->lab->lab.store, pass_gate, NULL, NULL);
-    return NULL;
 }
 
-static void *complete_it(void *ctx) {
-    request *r = ctx;
+static void complete_it(request *r) {
     r->result = porch_media_upload_finish(r->upload, digest, NOW, NULL);
-    return NULL;
 }
 
-static void *ask_for_it(void *ctx) {
-    request *r = ctx;
+static void ask_for_it(request *r) {
     porch_media_upload_info info = {0};
     r->result = porch_media_upload_status(r->lab->media, "front", r->clip, &info, NULL);
-    return NULL;
 }
 
-static void *go_on_with_it(void *ctx) {
-    request *r = ctx;
+static void go_on_with_it(request *r) {
     uint64_t at;
     r->result = porch_media_upload_open(r->lab->media, "front", r->clip, 5, &r->upload, &at, NULL);
     porch_media_upload_close(r->upload);
+}
+
+static void *run(void *ctx) {
+    request *r = ctx;
+    atomic_store(&r->thread, gettid());
+    r->work(r);
     return NULL;
 }
 
-/* The gate gives each a moment to get as far as it can: without it the test would only prove less. */
-static void a_moment(void) {
-    const struct timespec t = {0, 30000000};
-    (void)nanosleep(&t, NULL);
+/* Whether the kernel says that a thread of ours sleeps: 'S' behind the name in its stat line. */
+static bool sleeps(int thread) {
+    char path[64], line[256] = "";
+    (void)snprintf(path, sizeof path, "/proc/self/task/%d/stat", thread);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof line, f));
+    (void)fclose(f);
+    const char *state = strrchr(line, ')');
+    return state != NULL && state[2] == 'S';
+}
+
+/* Behind the closed gate a request goes as far as it can, and then sleeps until another lets it on. */
+static void start(pthread_t *thread, request *r) {
+    assert_int_equal(pthread_create(thread, NULL, run, r), 0);
+    while (atomic_load(&r->thread) == 0 || !sleeps(atomic_load(&r->thread)))
+        (void)sched_yield();
 }
 
 static void a_request_that_comes_while_a_clip_is_completed_leaves_it_whole(void **state) {
     media_lab *m = *state;
     char clip[PORCH_MEDIA_UID];
     pthread_t threads[4];
-    void *(*const work[4])(void *) = {hold_writer, complete_it, go_on_with_it, ask_for_it};
     begin(m, "front", "e1", clip);
     porch_media_upload *u = open_at(m, clip, 0);
     append(u, 0, LENGTH);
-    request r[4] = {{m, clip, NULL, PORCH_OK},
-                    {m, clip, u, PORCH_OK},
-                    {m, clip, NULL, PORCH_OK},
-                    {m, clip, NULL, PORCH_OK}};
+    request r[4] = {{m, clip, NULL, PORCH_OK, hold_writer, 0},
+                    {m, clip, u, PORCH_OK, complete_it, 0},
+                    {m, clip, NULL, PORCH_OK, go_on_with_it, 0},
+                    {m, clip, NULL, PORCH_OK, ask_for_it, 0}};
     (void)pthread_mutex_lock(&gate);
-    for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, work[i], &r[i]), 0);
-        a_moment();
-    }
+    for (size_t i = 0; i < 4; i++)
+        start(&threads[i], &r[i]);
     (void)pthread_mutex_unlock(&gate);
     for (size_t i = 0; i < 4; i++)
         (void)pthread_join(threads[i], NULL);
