@@ -2,23 +2,33 @@
 
   style.py [ROOT] [--objects BUILD]     one line a finding, exits 1 when there is any
 
-Checked in the sources: the first include of x.c is x.h; banned calls; a story at the top of each file; a test beside each
-source and a fuzz target beside each parser; no unfinished places; no stray platform conditions inside function bodies.
-Checked in a build (--objects): exported symbols carry the prefix; rooms that promise no heap and no OS use neither.
-Exceptions stand in tools/lint/exceptions.txt (CHECK PATH reason); one that is no longer needed is a finding too."""
+Checked in the sources: the first include of x.c is x.h; headers compile alone, and their macros carry the prefix; banned
+calls; a story at the top of each header; a test beside each source and a fuzz target beside each parser; no unfinished places.
+Checked in a build (--objects): exported symbols carry the prefix; rooms that promise no heap and no OS use neither;
+generated files reproduce, byte for byte, from another folder.
+Exceptions stand in tools/lint/exceptions.txt (CHECK PATH reason). One that is no longer needed is a finding, and so is one
+that the first version of the file did not have: the list may only shrink."""
 
 import argparse
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|rand|srand|system|alloca|mktemp|tmpnam)\s*\(")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 
+MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", re.MULTILINE)
+
+# A parser: what others call with bytes of any content, porch_..._parse, _read or _decode.
+PARSER = re.compile(r"^(?!static\b)[\w *]*?\b(porch_\w*_(?:parse|read|decode)(?:_\w+)?)\(([^;{}]*?)\)\s*\{", re.MULTILINE)
+TAKES_BYTES = re.compile(r"\bporch_bytes\s+\w")
+
 # Rooms whose archives promise: no heap, no operating system.
 PURE = ["base", "wire", "access", "ota_client", "device"]
+CPLUSPLUS = ["cloud_analyst"]  # wraps OpenCV: the templates it instantiates are named by the compiler
 PURE_ALLOWED = re.compile(r"^(mem(cpy|move|set|cmp|chr|mem)|str(len|cmp|ncmp|chr|nlen)|v?snprintf|abort|"
                           r"__(memcpy|memset|memmove|snprintf|vsnprintf|strncpy)_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|"
                           r"__(asan|ubsan|tsan|sanitizer|sancov)_.*|(lround|llround|floor|ceil|fabs|isfinite|__isinf.*|__isnan.*)f?)$")
@@ -48,12 +58,23 @@ class Exceptions:
             return True
         return False
 
+    def added(self, root):
+        """Rows that the file did not have when it began, as far as git's history reaches."""
+        name = "tools/lint/exceptions.txt"
+        log = subprocess.run(["git", "log", "--format=%H", "--diff-filter=A", "--", name], cwd=root, capture_output=True, text=True)
+        born = log.stdout.split()
+        if log.returncode or not born:
+            return []
+        first = subprocess.run(["git", "show", f"{born[-1]}:{name}"], cwd=root, capture_output=True, text=True, check=True).stdout
+        known = {tuple(line.split(None, 2)[:2]) for line in first.splitlines()}
+        return [f"exceptions.txt: '{check} {path}' is new; the list may only shrink" for check, path in self.rows if (check, path) not in known]
+
     def unused(self):
         return [f"exceptions.txt: '{check} {path}' is no longer needed; remove it" for check, path in self.rows if (check, path) not in self.used]
 
 
 def sources(root):
-    for top in ("src", "products"):
+    for top in ("src", "include", "products"):
         for path in sorted((root / top).rglob("*")):
             if path.suffix in (".c", ".h", ".cc") and path.is_file():
                 yield path
@@ -72,6 +93,10 @@ def check_text(path, name, excepted):
             found.append(f"{name}:{number}: an unfinished place: {line.strip()[:80]}")
     if path.suffix == ".h" and not text.lstrip().startswith("/*") and not excepted("story", name):
         found.append(f"{name}: a header begins with its story (what it owns, who calls it, what it promises)")
+    if path.suffix == ".h":
+        for macro in MACRO.findall(code):
+            if not macro.startswith(("PORCH_", "PORCHLIGHT_", "_")) and not excepted("macro", name):
+                found.append(f"{name}: defines {macro}, which lacks the prefix PORCH_")
     return found
 
 
@@ -85,25 +110,53 @@ def check_first_include(path, name, excepted):
     return [] if excepted("first-include", name) else [f"{name}: its first include is not its own header"]
 
 
+def is_companion(name):
+    return name.endswith(("_test.c", "_fuzz.c"))
+
+
+def prefixes(stem):
+    """mqtt_publish -> mqtt_publish, mqtt: a test or a fuzz target may stand for a feature's files together."""
+    return [stem.rsplit("_", n)[0] for n in range(0, stem.count("_") + 1)]
+
+
 def check_companions(path, name, excepted):
-    """A test beside each source; a fuzz target beside each parser (a source that defines ..._read or ..._parse of outside bytes)."""
-    if path.suffix != ".c" or name.endswith(("_test.c", "_fuzz.c")) or not name.startswith("src/") or "/programs/" in name:
+    """A test beside each source, of its own name or of its feature's."""
+    if path.suffix != ".c" or is_companion(name) or not name.startswith("src/") or "/programs/" in name:
         return []
-    stem = path.with_suffix("")
-    found = []
     names = {p.name for p in path.parent.iterdir()}
-    prefixes = [stem.name.rsplit("_", n)[0] for n in range(0, stem.name.count("_") + 1)]
-    if not any(f"{prefix}_test.c" in names for prefix in prefixes) and not excepted("test", name):
-        found.append(f"{name}: no test beside it ({stem.name}_test.c)")
-    if name.startswith("src/wire/") and not any(f"{prefix}_fuzz.c" in names for prefix in prefixes) and not excepted("fuzz", name):
-        found.append(f"{name}: no fuzz target beside it ({stem.name}_fuzz.c)")
+    if any(f"{prefix}_test.c" in names for prefix in prefixes(path.stem)) or excepted("test", name):
+        return []
+    return [f"{name}: no test beside it ({path.stem}_test.c)"]
+
+
+def parsers(text):
+    """Names of the functions that take bytes of any content apart."""
+    return [name for name, parameters in PARSER.findall(text) if TAKES_BYTES.search(parameters)]
+
+
+def check_fuzzed(root, excepted):
+    """A fuzz target beside each source of wire/ and beside each parser of the other rooms; one that any fuzz target calls by name
+    is fuzzed there."""
+    found = []
+    every = [path for path in sources(root) if path.suffix == ".c"]
+    fuzzed = "\n".join(path.read_text() for path in every if path.name.endswith("_fuzz.c"))
+    for path in every:
+        name = path.relative_to(root).as_posix()
+        if is_companion(name) or "/programs/" in name or not name.startswith("src/"):
+            continue
+        names = {p.name for p in path.parent.iterdir()}
+        if any(f"{prefix}_fuzz.c" in names for prefix in prefixes(path.stem)):
+            continue
+        for parser in ["this file"] if name.startswith("src/wire/") else parsers(code_only(path.read_text())):
+            if not re.search(rf"\b{parser}\(", fuzzed) and not excepted("fuzz", name):
+                found.append(f"{name}: no fuzz target beside it ({path.stem}_fuzz.c) and none that calls {parser}")
     return found
 
 
 def check_headers_alone(root, compiler="cc"):
     """Every header compiles by itself."""
     found = []
-    headers = [p for p in sources(root) if p.suffix == ".h"] + sorted((root / "include").rglob("*.h"))
+    headers = [p for p in sources(root) if p.suffix == ".h"]
     flags = subprocess.run(["pkg-config", "--cflags", "jansson", "sqlite3", "libcurl"], capture_output=True, text=True).stdout.split()
     for path in headers:
         name = path.relative_to(root).as_posix()
@@ -135,7 +188,7 @@ def check_objects(build):
         return [f"{build}: no archives there; build first"]
     for room, path in archives.items():
         for name in sorted(symbols(path)[0]):
-            if not re.match(r"^(porch_|_Z|__|DW\.ref\.__)", name):
+            if not re.match(r"^(porch_|__|DW\.ref\.__)" if room not in CPLUSPLUS else r"^(porch_|_Z|__|DW\.ref\.__)", name):
                 found.append(f"lib {room}: exports {name}, which lacks the prefix porch_")
     own = set().union(*(symbols(archives[room])[0] for room in [*PURE, "crypto"] if room in archives))
     for room in PURE:
@@ -146,17 +199,38 @@ def check_objects(build):
     return found
 
 
+def check_generated(root, build):
+    """What the build generated comes out the same again, made from another folder: no clock, no path, no order of chance."""
+    found = []
+    made = sorted((build / "generated").glob("*"))
+    known = {"store_migrations.c": ["-DFOLDER=src/cloud/store/migrations", "-P", "src/cloud/store/embed.cmake"]}
+    if not made:
+        return [f"{build}: nothing generated there; build first"]
+    for path in made:
+        if path.name not in known:
+            found.append(f"{path.name}: generated by what? tools/lint/style.py knows no command for it")
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            again = pathlib.Path(folder) / path.name
+            words = [str(root / word) if word.startswith("src/") else word.replace("=src/", f"={root}/src/") for word in known[path.name]]
+            subprocess.run(["cmake", f"-DOUT={again}", *words], cwd=folder, check=True, capture_output=True)
+            if again.read_bytes() != path.read_bytes():
+                found.append(f"{path.name}: made again it is another")
+    return found
+
+
 def check(root, build=None, headers=True):
     excepted = Exceptions(root)
     found = []
     for path in sources(root):
         name = path.relative_to(root).as_posix()
         found += check_text(path, name, excepted) + check_first_include(path, name, excepted) + check_companions(path, name, excepted)
+    found += check_fuzzed(root, excepted)
     if headers:
         found += check_headers_alone(root)
     if build:
-        found += check_objects(build)
-    return found + excepted.unused()
+        found += check_objects(build) + check_generated(root, build.resolve())
+    return found + excepted.unused() + excepted.added(root)
 
 
 if __name__ == "__main__":

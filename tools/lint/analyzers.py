@@ -1,0 +1,70 @@
+"""The tools that read C for us: clang-format, clang-tidy, cppcheck and gcc -fanalyzer, each with the switches that the
+tree stands by, so that `make lint` and the test of the checks (selftest.py) call the very same thing.
+
+  analyzers.py format|tidy|cppcheck|analyzer [BUILD]     from the root of the tree; exits 1 when there is a finding
+
+BUILD holds compile_commands.json for tidy (build/clang)."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+JOBS = os.environ.get("JOBS", "2")
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLASSES = "warning,performance,portability"
+
+
+def tracked(*patterns, leave=()):
+    """Files that git knows or would add, as paths from the root; names that end like one of `leave` are left out."""
+    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns], cwd=ROOT,
+                            capture_output=True, text=True, check=True).stdout.split()
+    return sorted({name for name in listed if not name.endswith(tuple(leave)) and (ROOT / name).is_file()})
+
+
+def shared_out(command, files, each):
+    """Runs `command FILE...` over the files, `each` at a time, JOBS at once; what it says goes through. True when all is well."""
+    if not files:
+        print("no file to look at", file=sys.stderr)
+        return False
+    done = subprocess.run(["xargs", "-P", JOBS, "-n", str(each), *map(str, command)], input="\n".join(map(str, files)), text=True, check=False)
+    return done.returncode == 0
+
+
+def clang_format(files):
+    return shared_out(["clang-format", f"--style=file:{ROOT}/.clang-format", "--dry-run", "-Werror"], files, 40)
+
+
+def clang_tidy(files, build):
+    config = f"--config-file={ROOT}/.clang-tidy"
+    return shared_out(["sh", "-c", f'exec clang-tidy {config} -p {build} --quiet "$@" 2>/dev/null', "tidy"], files, 8)
+
+
+def cppcheck(places):
+    return subprocess.run(["cppcheck", "--quiet", "--inline-suppr", f"--enable={CLASSES}", "--error-exitcode=1", "--std=c11", "-j", JOBS,
+                           "--suppress=missingIncludeSystem", "--suppress=varFuncNullUB", f"-I{ROOT}/src", f"-I{ROOT}/include",
+                           *map(str, places)], check=False).returncode == 0
+
+
+def gcc_analyzer(files):
+    flags = subprocess.run(["pkg-config", "--cflags", "jansson", "sqlite3", "libcurl", "libssl", "cmocka", "libnghttp2"], capture_output=True,
+                           text=True, check=True).stdout.split()
+    return shared_out(["gcc", "-std=c17", "-D_GNU_SOURCE", "-DOPENSSL_NO_DEPRECATED", '-DPORCH_VERSION="0"', "-O1", "-fanalyzer", "-Werror",
+                       f"-I{ROOT}/src", f"-I{ROOT}/include", *flags, "-o", "/dev/null", "-c"], files, 1)
+
+
+def main(tool, build="build/clang"):
+    os.chdir(ROOT)
+    if tool == "format":
+        return clang_format(tracked("*.c", "*.h", "*.cc"))
+    if tool == "tidy":
+        return clang_tidy(tracked("src/*.c", "products/*.c", leave=["_fuzz.c"]), build)
+    if tool == "cppcheck":
+        return cppcheck(["src", "products"])
+    if tool == "analyzer":
+        return gcc_analyzer(tracked("src/*.c", "products/*.c", leave=["_test.c", "_fuzz.c"]))
+    raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if len(sys.argv) > 1 and main(*sys.argv[1:3]) else 1)
