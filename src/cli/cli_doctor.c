@@ -161,10 +161,17 @@ static void look_at_certificates(visit *v) {
         look_at_certificate(v, v->settings.hub_https_cert, "the people's page (hub.https_cert)", true,
                             "renew it where it comes from, as: certbot renew",
                             "get one for the first name of hub.name, or change that line");
+    else if (place(v, "tls/https-cert.pem", path) && access(path, F_OK) == 0)
+        look_at_certificate(
+            v, path, "the people's page (tls/https-cert.pem)", true,
+            "have the ACME client's hook hand it over: porchlight https-cert --cert FILE --key FILE",
+            "get one for the first name of hub.name, or change that line");
     else if (place(v, "tls/web-cert.pem", path))
-        look_at_certificate(v, path, "the people's page (tls/web-cert.pem)", false, mend,
-                            "the hub's web CA can vouch for the names of init only: take the name out of "
-                            "hub.name, or set hub.https_cert");
+        look_at_certificate(
+            v, path, "the people's page (tls/web-cert.pem)", false, mend,
+            "the hub's web CA can vouch for the names that it was made for: take the name out "
+            "of hub.name, or stop the hub and run: porchlight ca renew-web (phones then trust "
+            "the new one), or use a public name: porchlight https-cert");
 }
 
 /* ---- the machine -------------------------------------------------------------------------------- */

@@ -47,6 +47,11 @@ porch_err porch_x509_verify(porch_bytes chain_pem, porch_bytes ca_pem, bool serv
 /* Does the certificate cover this DNS name or IP address? NOT_FOUND when not. */
 porch_err porch_x509_covers(porch_bytes pem, const char *name_or_ip, porch_why *why);
 
+/* May this authority vouch for the name, as far as its name constraints go? NOT_FOUND when not. */
+porch_err porch_x509_permits(porch_bytes ca_pem, const char *name_or_ip, porch_why *why);
+/* Appends the first certificate in DER. */
+porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why);
+
 /* A PKCS#10 request (RFC 2986) with empty subject and no attributes: the hub decides what goes in. */
 porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *why);
 /* One request in PEM or DER. Its signature is checked (proof of possession: SIGNATURE); keys other than

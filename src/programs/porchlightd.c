@@ -97,7 +97,7 @@ typedef struct {
     const char *dir;
     const char *role; /* NULL: the supervisor */
     bool admin_only;
-    bool init;
+    bool init, renew_web_ca;
     int ready_fd;
     porch_settings settings; /* of init's words */
 } words;
@@ -180,7 +180,8 @@ static int run_role(const words *w) {
 
 static int run_init(words *w) {
     porch_why why = {""};
-    porch_err e = porch_init_run(w->dir, &w->settings, porch_clock_ms(), &why);
+    porch_err e = w->renew_web_ca ? porch_web_ca_renew(w->dir, porch_clock_ms(), &why)
+                                  : porch_init_run(w->dir, &w->settings, porch_clock_ms(), &why);
     if (e == PORCH_OK) return EXIT_DONE;
     /* One line, read by the command line that started this. */
     fprintf(stderr, "%s\n", porch_why_text(&why, e));
@@ -235,6 +236,8 @@ static int parse(int argc, char **argv, words *w) {
             w->admin_only = true;
         } else if (strcmp(argv[i], "--init") == 0) {
             w->init = true;
+        } else if (strcmp(argv[i], "--renew-web-ca") == 0) {
+            w->init = w->renew_web_ca = true;
         } else if (argv[i][0] == '-') {
             return usage("there is no such option", argv[i]);
         } else if (w->dir) {

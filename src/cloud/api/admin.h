@@ -18,6 +18,7 @@
 #include "cloud/registry/registry.h"
 #include "cloud/settings/settings.h"
 #include "cloud/store/store.h"
+#include "crypto/x509.h"
 
 typedef struct porch_admin porch_admin;
 struct porch_accounts;
@@ -45,6 +46,10 @@ typedef struct porch_admin_world {
     struct porch_listener *listener;
     void (*drain)(void *ctx); /* asks the hub to stop in good order; returns at once */
     void *drain_ctx;
+    /* Keeps a public name's certificate and key (PEM) and serves them; NULL: not offered. */
+    porch_err (*install_https)(void *ctx, const char *cert, const char *key, porch_x509_info *ret,
+                               porch_why *why);
+    void *install_https_ctx;
     /* Adds what the hub knows to the object that `status` answers; may be NULL. */
     void (*status)(json_t *into, void *ctx);
     void *status_ctx;

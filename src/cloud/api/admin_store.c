@@ -1,5 +1,7 @@
 /* status, drain, ca.export-root, backup: the hub as a whole. */
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +87,66 @@ static porch_err export_root(porch_admin_call *call) {
                                                                              : PORCH_ERR_INTERNAL;
 }
 
+/* ---- certificates that people see ---------------------------------------------------------------- */
+
+/* What a line of the trust log says of a certificate. */
+static porch_err note_certificate(porch_db *db, const char *what, const char *subject,
+                                  const porch_x509_info *info, porch_why *why) {
+    char print[PORCH_X509_FINGERPRINT_TEXT_BYTES], detail[192];
+    porch_x509_fingerprint_text(info->fingerprint, print);
+    (void)snprintf(detail, sizeof detail, "{\"sha256\":\"%s\"}", print);
+    return porch_trust_append(db, what, "operator", subject, detail, why);
+}
+
+static porch_err note_https(porch_db *db, void *ctx, porch_why *why) {
+    return note_certificate(db, "https.certificate", "hub", ctx, why);
+}
+
+static porch_err note_web_ca(porch_db *db, void *ctx, porch_why *why) {
+    return note_certificate(db, "ca.renew-web", "ca:web", ctx, why);
+}
+
+static porch_err answer_certificate(porch_admin_call *call, const porch_x509_info *info) {
+    char print[PORCH_X509_FINGERPRINT_TEXT_BYTES];
+    porch_x509_fingerprint_text(info->fingerprint, print);
+    int bad = json_object_set_new(call->result, "sha256", json_string(print));
+    bad |= json_object_set_new(call->result, "ends_ms", json_integer((json_int_t)info->not_after_ms));
+    return bad == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
+}
+
+static porch_err https_cert(porch_admin_call *call) {
+    static const char *const names[] = {"cert", "key", NULL};
+    const porch_admin_world *w = call->world;
+    const char *cert, *key;
+    porch_x509_info info;
+    PORCH_TRY(porch_admin_only(call, names));
+    PORCH_TRY(porch_admin_text(call, "cert", &cert));
+    PORCH_TRY(porch_admin_text(call, "key", &key));
+    if (w->install_https == NULL || w->store == NULL)
+        return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its people's door");
+    PORCH_TRY(w->install_https(w->install_https_ctx, cert, key, &info, call->why));
+    PORCH_TRY(porch_store_write(w->store, note_https, &info, call->why));
+    return answer_certificate(call, &info);
+}
+
+/* The command line has made a new web CA while the hub was down: put it down in the trust log. */
+static porch_err web_ca_renewed(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    const porch_admin_world *w = call->world;
+    char path[4096];
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    porch_x509_info info;
+    PORCH_TRY(porch_admin_only(call, names));
+    if (w->store == NULL) return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its store");
+    PORCH_TRY(porch_path_join(w->dir, "tls/web-ca.pem", path, sizeof path));
+    PORCH_TRY(porch_file_read(path, PORCH_X509_INPUT_BYTES, &pem, &len, call->why));
+    porch_err e = porch_x509_read((porch_bytes){pem, len}, &info, call->why);
+    free(pem);
+    if (e == PORCH_OK) e = porch_store_write(w->store, note_web_ca, &info, call->why);
+    return e == PORCH_OK ? answer_certificate(call, &info) : e;
+}
+
 /* ---- backup ------------------------------------------------------------------------------------- */
 
 static void tell_progress(double done, void *ctx) {
@@ -132,6 +194,8 @@ const porch_admin_command porch_admin_store_commands[] = {
     {"drain", drain},
     {"backup", backup},
     {"ca.export-root", export_root},
+    {"ca.renew-web", web_ca_renewed},
+    {"https-cert", https_cert},
     {"trust.verify", trust_verify},
     {NULL, NULL},
 };

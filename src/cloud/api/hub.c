@@ -15,8 +15,7 @@
 
 enum {
     WORD_MOST = 64,
-    SIGNER_WAIT_MS = 5000, /* for the first signer; without one the hub goes on with what is valid */
-    TEND_MS = 60 * 1000    /* between two looks at the certificates */
+    SIGNER_WAIT_MS = 5000 /* for the first signer; without one the hub goes on with what is valid */
 };
 
 typedef enum { CONTROL_GO_ON, CONTROL_DRAIN, CONTROL_GONE } control_verdict;
@@ -74,20 +73,23 @@ static control_verdict await_signer(porch_hub *h) {
 }
 
 static control_verdict serve(porch_hub *h) {
-    uint64_t tend_ms = porch_clock_mono_ms() + TEND_MS;
+    const uint64_t every_ms = h->settings.hub_certificate_check_s * UINT64_C(1000);
+    uint64_t tend_ms = porch_clock_mono_ms() + every_ms;
     for (;;) {
-        struct pollfd wait[] = {{h->start->control_fd, POLLIN, 0}, {h->stop_fd, POLLIN, 0}};
-        int n = poll(wait, 2, TEND_MS);
+        uint64_t now_ms = porch_clock_mono_ms(), asked = 0;
+        struct pollfd wait[] = {
+            {h->start->control_fd, POLLIN, 0}, {h->stop_fd, POLLIN, 0}, {h->tend_fd, POLLIN, 0}};
+        int n = poll(wait, 3, now_ms < tend_ms ? (int)(tend_ms - now_ms) : 0);
         if (n < 0 && errno != EINTR) return CONTROL_GONE;
         if (n > 0 && wait[1].revents != 0) return CONTROL_DRAIN;
         if (n > 0 && wait[0].revents != 0) {
             control_verdict v = take_word(h, 0);
             if (v != CONTROL_GO_ON) return v;
         }
-        if (h->listener != NULL && porch_clock_mono_ms() >= tend_ms) {
-            porch_hub_tls_tend(h);
-            tend_ms = porch_clock_mono_ms() + TEND_MS;
-        }
+        if (n > 0 && wait[2].revents != 0) (void)!read(h->tend_fd, &asked, sizeof asked);
+        if (asked == 0 && porch_clock_mono_ms() < tend_ms) continue;
+        if (h->listener != NULL) porch_hub_tls_tend(h);
+        tend_ms = porch_clock_mono_ms() + every_ms;
     }
 }
 
@@ -132,7 +134,7 @@ int porch_hub_run(const porch_hub_start *start) {
     porch_hub *h = calloc(1, sizeof *h);
     if (h == NULL) return 1;
     h->start = start;
-    h->stop_fd = -1;
+    h->stop_fd = h->tend_fd = -1;
     h->started_ms = porch_clock_ms();
     (void)snprintf(conf, sizeof conf, "%s/hub.conf", start->dir);
     porch_err e = porch_settings_load(conf, &h->settings, &why);

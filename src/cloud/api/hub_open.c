@@ -164,7 +164,6 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
 
 static porch_err open_listener(porch_hub *h, porch_why *why) {
     porch_tls_server *tls[PORCH_LISTEN_ROLES] = {NULL};
-    bool public_name = h->settings.hub_https_cert[0] != '\0';
     porch_err e = porch_hub_tls_servers(h, tls, why);
     if (h->web_ca != NULL) h->api.web_ca_pem = (porch_bytes){h->web_ca, h->web_ca_len};
     porch_listener_config config = {
@@ -172,7 +171,7 @@ static porch_err open_listener(porch_hub *h, porch_why *why) {
         .shards = h->settings.hub_shards,
         .routes = h->routes,
         .route_count = porch_api_routes(&h->api, h->routes),
-        .headers = {NULL, porch_guard_device_headers(), porch_guard_people_headers(public_name)},
+        .headers = {NULL, porch_guard_device_headers(), porch_guard_people_headers(h->https.serving)},
         .guard = {NULL, NULL, porch_guard_people},
         .guard_ctx = &h->names,
         .admit = admit,
@@ -222,6 +221,8 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
         .listener = h->listener,
         .drain = porch_hub_stop,
         .drain_ctx = h,
+        .install_https = porch_hub_https_install,
+        .install_https_ctx = h,
         .status = porch_hub_status,
         .status_ctx = h,
     };
@@ -240,7 +241,8 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
 porch_err porch_hub_open(porch_hub *h, porch_why *why) {
     porch_crypto_init();
     h->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (h->stop_fd < 0) return porch_fail(why, PORCH_ERR_IO, "eventfd failed");
+    h->tend_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (h->stop_fd < 0 || h->tend_fd < 0) return porch_fail(why, PORCH_ERR_IO, "eventfd failed");
     PORCH_TRY(make_url(h, why));
     if (!h->start->admin_only) PORCH_TRY(load_app(h, why));
     PORCH_TRY(prepare_database(h, why));
@@ -287,4 +289,5 @@ void porch_hub_close(porch_hub *h) {
     porch_app_free(h->app);
     free(h->web_ca);
     if (h->stop_fd >= 0) (void)close(h->stop_fd);
+    if (h->tend_fd >= 0) (void)close(h->tend_fd);
 }

@@ -20,12 +20,20 @@
 
 enum { PORCH_HUB_PATH_BYTES = 1200, PORCH_HUB_PEM_MOST = 65536 };
 
+/* The pair of a public name (hub_https.c); empty paths: there is none. */
+typedef struct {
+    char cert[PORCH_HUB_PATH_BYTES], key[PORCH_HUB_PATH_BYTES];
+    uint64_t state; /* of both files when they were last tried */
+    bool serving;   /* it is what people see; else the web CA's is */
+} porch_hub_https;
+
 typedef struct {
     const porch_hub_start *start;
     porch_settings settings;
     porch_guard_names names;
     uint64_t started_ms;
     int stop_fd; /* an eventfd: whoever writes it ends the hub in good order */
+    int tend_fd; /* an eventfd: whoever writes it has the certificates looked at now */
 
     porch_signer_client *signer;
     porch_analyst_client *analyst;
@@ -50,8 +58,8 @@ typedef struct {
     char url[300];               /* https://HOST:PORT of the people's door */
     uint8_t *web_ca;
     size_t web_ca_len;
-    uint64_t store_rounds;     /* at the supervisor's last pulse */
-    uint64_t https_changed_ms; /* of the operator's certificate, when it was loaded */
+    uint64_t store_rounds; /* at the supervisor's last pulse */
+    porch_hub_https https;
 } porch_hub;
 
 /* hub_open.c: from settings to a listener that is not started yet, and back. */
@@ -67,6 +75,16 @@ porch_err porch_hub_tls_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
                                 porch_why *why);
 /* Renews what is past two thirds of its life and takes up a changed certificate of a public name. */
 void porch_hub_tls_tend(porch_hub *h);
+
+/* hub_https.c: the certificate of a public name. */
+void porch_hub_https_find(porch_hub *h);
+uint64_t porch_hub_https_state(const porch_hub *h);
+/* *key and *chain (malloc'ed) on success only, and only what can be served. */
+porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **chain, size_t *chain_len,
+                               porch_why *why);
+/* For the admin socket: keeps the pair in tls/ and has it served. *ret is the certificate's. Any thread. */
+porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, porch_x509_info *ret,
+                                  porch_why *why);
 
 /* hub_news.c: what one room says and others want to hear. Before anything is started. */
 void porch_hub_connect_news(porch_hub *h);

@@ -1,17 +1,16 @@
 /* The certificates of the hub's own doors: made and renewed through the signer, or the operator's own.
  *
  *   tls/hub.key  tls/hub-cert.pem   leaf and issuing certificate: what devices and services see
- *   tls/web.key  tls/web-cert.pem   by the web CA: what browsers see, unless hub.https_cert is set
+ *   tls/web.key  tls/web-cert.pem   by the web CA: what browsers see, unless there is a public name
  *
- * A certificate is taken as it is while it fits its key, covers every name of hub.conf and has more than a
- * third of its life before it. A signer that is away does not keep the hub from starting while the old
- * ones are still valid. */
+ * A public name's certificate is the operator's (hub_https.c). A certificate of ours is taken as it is
+ * while it fits its key, covers every name of hub.conf and has more than a third of its life before it. A
+ * signer that is away does not keep the hub from starting while the old ones are still valid. */
 #include "cloud/api/hub_room.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "os/clock.h"
 #include "os/file.h"
@@ -73,7 +72,8 @@ static porch_err own_key(const porch_hub *h, const char *name, porch_key **ret, 
 
 typedef enum { CERT_GOOD, CERT_AGEING, CERT_USELESS } cert_state;
 
-static cert_state judge(const porch_hub *h, porch_bytes pem, const porch_key *key, uint64_t now_ms) {
+static cert_state judge(const porch_guard_names *names, porch_bytes pem, const porch_key *key,
+                        uint64_t now_ms) {
     porch_x509_info info;
     cert_state state = CERT_GOOD;
     if (pem.len == 0 || porch_x509_read(pem, &info, NULL) != PORCH_OK ||
@@ -81,24 +81,24 @@ static cert_state judge(const porch_hub *h, porch_bytes pem, const porch_key *ke
         now_ms >= info.not_after_ms)
         return CERT_USELESS;
     if (info.not_after_ms - now_ms < (info.not_after_ms - info.not_before_ms) / 3) state = CERT_AGEING;
-    for (size_t i = 0; i < h->names.count; i++)
-        if (porch_x509_covers(pem, h->names.names[i], NULL) != PORCH_OK) state = CERT_AGEING;
+    for (size_t i = 0; i < names->count; i++)
+        if (porch_x509_covers(pem, names->names[i], NULL) != PORCH_OK) state = CERT_AGEING;
     return state;
 }
 
-static porch_err issue(porch_hub *h, porch_signer_profile profile, const porch_key *key, const char *file,
-                       porch_why *why) {
+static porch_err issue(porch_hub *h, porch_signer_profile profile, const porch_guard_names *wanted,
+                       const porch_key *key, const char *file, porch_why *why) {
     uint8_t csr_block[PORCH_X509_PEM_BYTES];
     const char *names[PORCH_GUARD_NAMES];
     char path[PORCH_HUB_PATH_BYTES];
     porch_buf csr = PORCH_BUF_OF(csr_block);
     porch_buf pem = {malloc(PORCH_SIGNER_PEM_MAX), 0, PORCH_SIGNER_PEM_MAX};
     if (pem.at == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a certificate");
-    for (size_t i = 0; i < h->names.count; i++)
-        names[i] = h->names.names[i];
+    for (size_t i = 0; i < wanted->count; i++)
+        names[i] = wanted->names[i];
     porch_err e = porch_csr_make(key, &csr, why);
     if (e == PORCH_OK)
-        e = porch_signer_issue(h->signer, profile, names, h->names.count, porch_buf_bytes(&csr), 0, &pem,
+        e = porch_signer_issue(h->signer, profile, names, wanted->count, porch_buf_bytes(&csr), 0, &pem,
                                why);
     if (e == PORCH_OK) e = tls_path(h, file, path);
     if (e == PORCH_OK) e = porch_file_write_atomic(path, porch_buf_bytes(&pem), 0644, why);
@@ -108,17 +108,18 @@ static porch_err issue(porch_hub *h, porch_signer_profile profile, const porch_k
 }
 
 /* The certificate of `file`, renewed when that is due; *renewed (may be NULL) tells. */
-static porch_err own_cert(porch_hub *h, porch_signer_profile profile, const porch_key *key,
-                          const char *file, file_bytes *ret, bool *renewed, porch_why *why) {
+static porch_err own_cert(porch_hub *h, porch_signer_profile profile, const porch_guard_names *names,
+                          const porch_key *key, const char *file, file_bytes *ret, bool *renewed,
+                          porch_why *why) {
     file_bytes pem = {0};
     porch_why own = {{0}};
     (void)read_tls(h, file, &pem, NULL);
-    cert_state state = judge(h, view(pem), key, porch_clock_ms());
+    cert_state state = judge(names, view(pem), key, porch_clock_ms());
     if (state == CERT_GOOD) {
         *ret = pem;
         return PORCH_OK;
     }
-    porch_err e = issue(h, profile, key, file, &own);
+    porch_err e = issue(h, profile, names, key, file, &own);
     if (e != PORCH_OK && state == CERT_AGEING) {
         porch_log(PORCH_LOG_WARN, "certificate.not_renewed", "file", file, "reason",
                   porch_why_text(&own, e), NULL);
@@ -156,7 +157,8 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
     file_bytes chain = {0}, authorities = {0};
     porch_key *key = NULL;
     porch_err e = own_key(h, "hub.key", &key, why);
-    if (e == PORCH_OK) e = own_cert(h, PORCH_SIGNER_HUB_SERVER, key, "hub-cert.pem", &chain, renewed, why);
+    if (e == PORCH_OK)
+        e = own_cert(h, PORCH_SIGNER_HUB_SERVER, &h->names, key, "hub-cert.pem", &chain, renewed, why);
     if (e == PORCH_OK) e = client_authorities(h, &authorities, why);
     porch_tls_server_config config = {
         .chain_pem = view(chain),
@@ -180,36 +182,10 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
     return e;
 }
 
-static uint64_t changed_ms(const char *path) {
-    struct stat st;
-    if (stat(path, &st) != 0) return 0;
-    return (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
-}
-
-static porch_err public_cert(porch_hub *h, porch_key **key, file_bytes *chain, porch_why *why) {
-    file_bytes pem = {0};
-    PORCH_TRY(
-        porch_file_read(h->settings.hub_https_cert, PORCH_HUB_PEM_MOST, &chain->at, &chain->len, why));
-    PORCH_TRY(porch_file_read(h->settings.hub_https_key, PORCH_HUB_PEM_MOST, &pem.at, &pem.len, why));
-    porch_err e = porch_key_load_pem(view(pem), key, why);
-    drop(&pem, true);
-    return e;
-}
-
-static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renewed, porch_why *why) {
-    file_bytes chain = {0};
-    porch_key *key = NULL;
-    porch_err e;
-    uint64_t seen_ms = changed_ms(h->settings.hub_https_cert);
-    if (h->settings.hub_https_cert[0] != '\0') {
-        e = public_cert(h, &key, &chain, why);
-    } else {
-        e = own_key(h, "web.key", &key, why);
-        if (e == PORCH_OK)
-            e = own_cert(h, PORCH_SIGNER_WEB_SERVER, key, "web-cert.pem", &chain, renewed, why);
-    }
+static porch_err make_people_server(const porch_hub *h, porch_bytes chain, const porch_key *key,
+                                    porch_tls_server **ret, porch_why *why) {
     const porch_tls_server_config config = {
-        .chain_pem = view(chain),
+        .chain_pem = chain,
         .key = key,
         .client_mode = PORCH_TLS_CLIENT_NONE,
         .min_version = h->settings.hub_tls_12 ? PORCH_TLS_1_2 : PORCH_TLS_1_3,
@@ -217,10 +193,57 @@ static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renew
         .ticket_lifetime_s = TICKET_LIFE_S,
         .session_context = PORCH_LIT("porchlight-people"),
     };
-    if (e == PORCH_OK) e = porch_tls_server_new(&config, ret, why);
-    /* Certificate and key are two files: caught between two writes they do not fit, and are looked at
-     * again. */
-    if (e == PORCH_OK) h->https_changed_ms = seen_ms;
+    return porch_tls_server_new(&config, ret, why);
+}
+
+/* The names that the web CA may vouch for: its constraints were fixed when it was made, hub.name may have
+ * grown since. One that it may not vouch for would spoil the certificate for all. */
+static porch_err web_names(const porch_hub *h, bool tell, porch_guard_names *ret, porch_why *why) {
+    file_bytes ca = {0};
+    porch_guard_names names = {.count = 0};
+    PORCH_TRY(read_tls(h, "web-ca.pem", &ca, why));
+    for (size_t i = 0; i < h->names.count; i++) {
+        if (porch_x509_permits(view(ca), h->names.names[i], NULL) == PORCH_OK)
+            memcpy(names.names[names.count++], h->names.names[i], sizeof names.names[0]);
+        else if (tell)
+            porch_log(
+                PORCH_LOG_WARN, "web-ca.lacks-name", "name", h->names.names[i], "reason",
+                "browsers refuse the hub under this name: its web CA was made for others; stop the hub "
+                "and run: porchlight -C DIR ca renew-web (every phone then trusts the new one)",
+                NULL);
+    }
+    drop(&ca, false);
+    if (names.count == 0)
+        return porch_fail(
+            why, PORCH_ERR_CONFIG,
+            "the web CA may vouch for none of the names in hub.name; run: porchlight -C DIR ca "
+            "renew-web");
+    *ret = names;
+    return PORCH_OK;
+}
+
+static porch_err own_people_server(porch_hub *h, bool tell, porch_tls_server **ret, bool *renewed,
+                                   porch_why *why) {
+    file_bytes chain = {0};
+    porch_key *key = NULL;
+    porch_guard_names names;
+    PORCH_TRY(web_names(h, tell, &names, why));
+    porch_err e = own_key(h, "web.key", &key, why);
+    if (e == PORCH_OK)
+        e = own_cert(h, PORCH_SIGNER_WEB_SERVER, &names, key, "web-cert.pem", &chain, renewed, why);
+    if (e == PORCH_OK) e = make_people_server(h, view(chain), key, ret, why);
+    drop(&chain, false);
+    porch_key_free(key);
+    return e;
+}
+
+static porch_err public_server(porch_hub *h, porch_tls_server **ret, porch_why *why) {
+    file_bytes chain = {0};
+    porch_key *key = NULL;
+    /* Before it is read: what changes meanwhile is looked at again. */
+    h->https.state = porch_hub_https_state(h);
+    porch_err e = porch_hub_https_load(h, &key, &chain.at, &chain.len, why);
+    if (e == PORCH_OK) e = make_people_server(h, view(chain), key, ret, why);
     drop(&chain, false);
     porch_key_free(key);
     return e;
@@ -229,13 +252,51 @@ static porch_err people_server(porch_hub *h, porch_tls_server **ret, bool *renew
 porch_err porch_hub_tls_servers(porch_hub *h, porch_tls_server *servers[PORCH_LISTEN_ROLES],
                                 porch_why *why) {
     file_bytes web_ca = {0};
+    porch_tls_server **people = &servers[PORCH_LISTEN_PEOPLE];
+    porch_why own = {{0}};
     PORCH_TRY(device_servers(h, servers, NULL, why));
-    PORCH_TRY(people_server(h, &servers[PORCH_LISTEN_PEOPLE], NULL, why));
-    if (h->settings.hub_https_cert[0] == '\0' && read_tls(h, "web-ca.pem", &web_ca, NULL) == PORCH_OK) {
+    porch_hub_https_find(h);
+    h->https.serving = false;
+    if (h->https.cert[0] != '\0') {
+        porch_err e = public_server(h, people, &own);
+        h->https.serving = e == PORCH_OK;
+        /* Devices must not wait for a web page's certificate. */
+        if (e != PORCH_OK)
+            porch_log(PORCH_LOG_ERROR, "certificate.unusable", "file", h->https.cert, "error",
+                      porch_err_name(e), "reason", porch_why_text(&own, e), "instead",
+                      "the hub's own web CA, until the files are mended", NULL);
+    }
+    if (h->https.serving) return PORCH_OK;
+    PORCH_TRY(own_people_server(h, true, people, NULL, why));
+    if (read_tls(h, "web-ca.pem", &web_ca, NULL) == PORCH_OK) {
         h->web_ca = web_ca.at;
         h->web_ca_len = web_ca.len;
     }
     return PORCH_OK;
+}
+
+/* The public pair, when its files have changed since they were last tried. */
+static void tend_public(porch_hub *h) {
+    porch_tls_server *server = NULL;
+    porch_why why = {{0}};
+    porch_hub_https_find(h);
+    if (h->https.cert[0] == '\0' || porch_hub_https_state(h) == h->https.state) return;
+    porch_err e = public_server(h, &server, &why);
+    if (e == PORCH_OK) {
+        porch_listener_replace_tls(h->listener, PORCH_LISTEN_PEOPLE, server);
+        h->https.serving = true;
+        porch_log(PORCH_LOG_INFO, "certificate.reloaded", "file", h->https.cert, NULL);
+    } else {
+        porch_log(PORCH_LOG_WARN, "certificate.kept", "file", h->https.cert, "error", porch_err_name(e),
+                  "reason", porch_why_text(&why, e), "instead", "the one from before is still served",
+                  NULL);
+    }
+    porch_tls_server_unref(server);
+}
+
+static void tell_not_renewed(porch_err e, const porch_why *why) {
+    porch_log(PORCH_LOG_WARN, "certificate.not_renewed", "error", porch_err_name(e), "reason",
+              porch_why_text(why, e), NULL);
 }
 
 void porch_hub_tls_tend(porch_hub *h) {
@@ -243,17 +304,16 @@ void porch_hub_tls_tend(porch_hub *h) {
     bool devices = false, people = false;
     porch_why why = {{0}};
     porch_err e = device_servers(h, servers, &devices, &why);
-    bool changed = h->settings.hub_https_cert[0] != '\0' &&
-                   changed_ms(h->settings.hub_https_cert) != h->https_changed_ms;
-    if (e == PORCH_OK) e = people_server(h, &servers[PORCH_LISTEN_PEOPLE], &people, &why);
-    if (e != PORCH_OK)
-        porch_log(PORCH_LOG_WARN, "certificate.not_renewed", "error", porch_err_name(e), "reason",
-                  porch_why_text(&why, e), NULL);
-    for (unsigned role = 0; e == PORCH_OK && role < PORCH_LISTEN_ROLES; role++)
-        if (role == PORCH_LISTEN_PEOPLE ? people || changed : devices)
+    if (e != PORCH_OK) tell_not_renewed(e, &why);
+    tend_public(h);
+    if (!h->https.serving) {
+        porch_err web = own_people_server(h, false, &servers[PORCH_LISTEN_PEOPLE], &people, &why);
+        if (web != PORCH_OK) tell_not_renewed(web, &why);
+    }
+    for (unsigned role = 0; role < PORCH_LISTEN_ROLES; role++) {
+        bool renewed = role == PORCH_LISTEN_PEOPLE ? people : devices;
+        if (renewed && servers[role] != NULL)
             porch_listener_replace_tls(h->listener, (porch_listen_role)role, servers[role]);
-    if (e == PORCH_OK && changed)
-        porch_log(PORCH_LOG_INFO, "certificate.reloaded", "file", h->settings.hub_https_cert, NULL);
-    for (unsigned role = 0; role < PORCH_LISTEN_ROLES; role++)
         porch_tls_server_unref(servers[role]);
+    }
 }

@@ -23,6 +23,7 @@
     X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: file") \
     X(hub, https_cert,         hub_https_cert,       TEXT, "",          0, 1000, "certificate chain of a public name for the people's port; empty means the hub's own web CA") \
     X(hub, https_key,          hub_https_key,        TEXT, "",          0, 1000, "private key that belongs to hub.https_cert") \
+    X(hub, certificate_check_s, hub_certificate_check_s, U32, 60,       1, 3600, "time between two looks at the server certificates: is one due, has a file of a public name changed") \
     X(hub, tls_12,             hub_tls_12,           BOOL, 0,           0, 1,    "accept TLS 1.2 beside 1.3, for clients that know no better") \
     X(hub, shards,             hub_shards,           U32,  0,           0, 256,  "threads that serve connections; 0 means one a core") \
     X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \

@@ -10,5 +10,9 @@
 /* Makes DIR as `settings` say (names, ports, user, ...; hub.id is filled in). hub.conf is written last: a
  * directory that has one is whole. Started as root with hub.user set, everything is given to that user. */
 porch_err porch_init_run(const char *dir, porch_settings *settings, uint64_t now_ms, porch_why *why);
+/* A new web CA for the names that hub.conf holds now, with a new key; the certificate of the old one goes.
+ * Whatever trusted the old one must be told to trust this one. BUSY while a hub runs in DIR. What a cut in
+ * the middle leaves is mended by the same call. */
+porch_err porch_web_ca_renew(const char *dir, uint64_t now_ms, porch_why *why);
 
 #endif

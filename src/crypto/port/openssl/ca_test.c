@@ -324,6 +324,39 @@ static void an_expired_certificate_can_be_issued_for_tests_of_refusal(void **sta
                      PORCH_ERR_EXPIRED);
 }
 
+static void an_authority_tells_which_names_it_may_vouch_for(void **state) {
+    (void)state;
+    static const porch_ca_names names = {{"porch.local", "192.0.2.7"}, 2};
+    static const struct {
+        const char *name;
+        bool permitted;
+    } rows[] = {{"porch.local", true},   {"PORCH.local", true}, {"a.porch.local", true},
+                {"xporch.local", false}, {"local", false},      {"192.0.2.7", true},
+                {"192.0.2.8", false},    {"::1", false},        {"example.org", false}};
+    porch_key *key = NULL;
+    uint8_t block[PORCH_X509_PEM_BYTES], der_block[PORCH_X509_PEM_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block), der = PORCH_BUF_OF(der_block), small = {der_block, 0, 16};
+    porch_x509_info from_pem, from_der;
+    assert_int_equal(porch_key_generate_p256(&key, NULL), PORCH_OK);
+    assert_int_equal(porch_ca_make_web("W", key, &names, NOW_MS, 5, &pem, NULL), PORCH_OK);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        porch_err e = porch_x509_permits(porch_buf_bytes(&pem), rows[i].name, NULL);
+        if ((e == PORCH_OK) != rows[i].permitted) fail_msg("%s: %s", rows[i].name, porch_err_name(e));
+    }
+    assert_int_equal(porch_x509_permits(PORCH_LIT("no certificate"), "porch.local", NULL),
+                     PORCH_ERR_MALFORMED);
+    assert_int_equal(porch_x509_der(porch_buf_bytes(&pem), &small, NULL), PORCH_ERR_NO_SPACE);
+    assert_int_equal(porch_x509_der(porch_buf_bytes(&pem), &der, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_read(porch_buf_bytes(&pem), &from_pem, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_read(porch_buf_bytes(&der), &from_der, NULL), PORCH_OK);
+    assert_memory_equal(from_pem.fingerprint, from_der.fingerprint, 32);
+    char text[PORCH_X509_FINGERPRINT_TEXT_BYTES];
+    porch_x509_fingerprint_text((const uint8_t[32]){0x0a, 0xbc}, text);
+    assert_int_equal(strlen(text), 95);
+    assert_int_equal(strncmp(text, "0A:BC:00:", 9), 0);
+    porch_key_free(key);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_certificate_says_who_and_nothing_else),
@@ -333,6 +366,7 @@ int main(void) {
         cmocka_unit_test(a_kind_of_name_that_is_not_permitted_is_excluded),
         cmocka_unit_test(a_certificate_that_should_not_be_is_not_issued),
         cmocka_unit_test(an_expired_certificate_can_be_issued_for_tests_of_refusal),
+        cmocka_unit_test(an_authority_tells_which_names_it_may_vouch_for),
     };
     return cmocka_run_group_tests(tests, make_cas, free_all);
 }

@@ -1,12 +1,14 @@
 #include "crypto/x509.h"
 
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include "base/cursor.h"
 #include "base/text.h"
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/random.h"
@@ -220,4 +222,61 @@ void porch_x509_fingerprint_text(const uint8_t fingerprint[32],
         out[3 * i + 1] = digits[fingerprint[i] & 15];
         out[3 * i + 2] = i < 31 ? ':' : '\0';
     }
+}
+
+/* ---- name constraints (RFC 5280, 4.2.1.10) ---- */
+
+static bool dns_within(const ASN1_STRING *base, const char *name) {
+    const char *suffix = (const char *)ASN1_STRING_get0_data(base);
+    size_t suffix_len = (size_t)ASN1_STRING_length(base), len = strlen(name);
+    if (suffix_len == 0) return true;
+    if (suffix_len > len || strncasecmp(name + len - suffix_len, suffix, suffix_len) != 0) return false;
+    return suffix_len == len || name[len - suffix_len - 1] == '.';
+}
+
+/* The base is an address and its mask. */
+static bool ip_within(const ASN1_STRING *base, const uint8_t *ip, size_t ip_len) {
+    const uint8_t *at = ASN1_STRING_get0_data(base);
+    if ((size_t)ASN1_STRING_length(base) != 2 * ip_len) return false;
+    for (size_t i = 0; i < ip_len; i++)
+        if (((at[i] ^ ip[i]) & at[ip_len + i]) != 0) return false;
+    return true;
+}
+
+static bool in_trees(const STACK_OF(GENERAL_SUBTREE) * trees, const char *name, const uint8_t *ip,
+                     size_t ip_len) {
+    for (int i = 0; i < sk_GENERAL_SUBTREE_num(trees); i++) {
+        const GENERAL_NAME *base = sk_GENERAL_SUBTREE_value(trees, i)->base;
+        if (ip_len == 0 && base->type == GEN_DNS && dns_within(base->d.dNSName, name)) return true;
+        if (ip_len > 0 && base->type == GEN_IPADD && ip_within(base->d.iPAddress, ip, ip_len)) return true;
+    }
+    return false;
+}
+
+porch_err porch_x509_permits(porch_bytes ca_pem, const char *name_or_ip, porch_why *why) {
+    X509 *cert = NULL;
+    uint8_t ip[16];
+    PORCH_TRY(read_one(ca_pem, &cert, why));
+    size_t ip_len = porch_openssl_ip(name_or_ip, ip);
+    NAME_CONSTRAINTS *limits = X509_get_ext_d2i(cert, NID_name_constraints, NULL, NULL);
+    bool good = limits == NULL || (in_trees(limits->permittedSubtrees, name_or_ip, ip, ip_len) &&
+                                   !in_trees(limits->excludedSubtrees, name_or_ip, ip, ip_len));
+    NAME_CONSTRAINTS_free(limits);
+    X509_free(cert);
+    ERR_clear_error();
+    if (!good)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "the authority may not vouch for %s", name_or_ip);
+    return PORCH_OK;
+}
+
+porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why) {
+    X509 *cert = NULL;
+    uint8_t *der = NULL;
+    PORCH_TRY(read_one(pem_or_der, &cert, why));
+    int len = i2d_X509(cert, &der);
+    X509_free(cert);
+    if (len <= 0) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "writing a certificate");
+    porch_err e = porch_write_bytes(out, (porch_bytes){der, (size_t)len});
+    OPENSSL_free(der);
+    return e;
 }

@@ -1,0 +1,131 @@
+/* The certificate of a public name on the people's door: whose files it is, whether it can be served, and
+ * the way by which root hands a new one over.
+ *
+ *   hub.https_cert, hub.https_key     files that the hub's user can read, replaced by whoever renews them
+ *   tls/https-cert.pem, tls/https.key the pair that `porchlight https-cert` handed over through the admin
+ *                                     socket: an ACME client's files are root's, and root's they stay
+ *
+ * A pair is served when certificate and key fit, the chain has not ended and it speaks for a name of the
+ * hub; what cannot be served changes nothing. */
+#include "cloud/api/hub_room.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+
+void porch_hub_https_find(porch_hub *h) {
+    porch_hub_https *p = &h->https;
+    char own[PORCH_HUB_PATH_BYTES];
+    p->cert[0] = p->key[0] = '\0';
+    if (h->settings.hub_https_cert[0] != '\0') {
+        (void)snprintf(p->cert, sizeof p->cert, "%s", h->settings.hub_https_cert);
+        (void)snprintf(p->key, sizeof p->key, "%s", h->settings.hub_https_key);
+        return;
+    }
+    if (porch_path_join(h->start->dir, "tls/https-cert.pem", own, sizeof own) != PORCH_OK ||
+        access(own, F_OK) != 0 ||
+        porch_path_join(h->start->dir, "tls/https.key", p->key, sizeof p->key) != PORCH_OK)
+        return;
+    memcpy(p->cert, own, sizeof own);
+}
+
+/* Whatever changes a file changes this: another file in its place, other bytes, other rights. */
+static uint64_t stir(uint64_t state, const char *path) {
+    struct stat st;
+    memset(&st, 0, sizeof st);
+    if (stat(path, &st) != 0) return state * 31 + 1; /* a file that is away is a state as well */
+    const uint64_t facts[] = {st.st_ino,
+                              (uint64_t)st.st_size,
+                              (uint64_t)st.st_mtim.tv_sec,
+                              (uint64_t)st.st_mtim.tv_nsec,
+                              (uint64_t)st.st_ctim.tv_sec,
+                              (uint64_t)st.st_ctim.tv_nsec};
+    for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+        state = (state ^ facts[i]) * UINT64_C(0x9E3779B97F4A7C15);
+    return state;
+}
+
+uint64_t porch_hub_https_state(const porch_hub *h) {
+    return stir(stir(1, h->https.cert), h->https.key);
+}
+
+/* Could it be served? *info is its first certificate's. */
+static porch_err judge(const porch_hub *h, porch_bytes chain, const porch_key *key, porch_x509_info *info,
+                       porch_why *why) {
+    uint64_t now_ms = porch_clock_ms();
+    PORCH_TRY(porch_x509_read(chain, info, why));
+    if (porch_x509_check_key(chain, key, NULL) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_STATE, "certificate and key do not belong together");
+    if (now_ms >= info->not_after_ms)
+        return porch_fail(why, PORCH_ERR_EXPIRED, "the certificate has ended; renew it");
+    if (now_ms < info->not_before_ms)
+        return porch_fail(why, PORCH_ERR_STATE, "the certificate has not begun; is the clock right?");
+    for (size_t i = 0; i < h->names.count; i++)
+        if (porch_x509_covers(chain, h->names.names[i], NULL) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                      "the certificate speaks for none of the hub's names; add its name to hub.name");
+}
+
+static porch_err read_file(const char *path, uint8_t **at, size_t *len, porch_why *why) {
+    porch_err e = porch_file_read(path, PORCH_HUB_PEM_MOST, at, len, why);
+    if (e == PORCH_OK || access(path, R_OK) == 0) return e;
+    return porch_fail(why, e,
+                      "%s cannot be read by the hub's user; let root hand the pair over: porchlight -C DIR "
+                      "https-cert --cert FILE --key FILE",
+                      path);
+}
+
+porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **chain, size_t *chain_len,
+                               porch_why *why) {
+    uint8_t *cert = NULL, *pem = NULL;
+    size_t cert_len = 0, pem_len = 0;
+    porch_key *read = NULL;
+    porch_x509_info info;
+    porch_err e = read_file(h->https.cert, &cert, &cert_len, why);
+    if (e == PORCH_OK) e = read_file(h->https.key, &pem, &pem_len, why);
+    if (e == PORCH_OK) e = porch_key_load_pem((porch_bytes){pem, pem_len}, &read, why);
+    if (e == PORCH_OK) e = judge(h, (porch_bytes){cert, cert_len}, read, &info, why);
+    if (pem != NULL) porch_wipe(pem, pem_len);
+    free(pem);
+    if (e != PORCH_OK) {
+        free(cert);
+        porch_key_free(read);
+        return e;
+    }
+    *key = read;
+    *chain = cert;
+    *chain_len = cert_len;
+    return PORCH_OK;
+}
+
+static porch_err write_in_tls(const porch_hub *h, const char *name, porch_bytes bytes, mode_t mode,
+                              porch_why *why) {
+    char path[PORCH_HUB_PATH_BYTES];
+    PORCH_TRY(porch_path_join(h->start->dir, name, path, sizeof path));
+    return porch_file_write_atomic(path, bytes, mode, why);
+}
+
+porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, porch_x509_info *ret,
+                                  porch_why *why) {
+    porch_hub *h = hub;
+    porch_key *read = NULL;
+    uint64_t one = 1;
+    if (h->settings.hub_https_cert[0] != '\0')
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "hub.conf names the files (hub.https_cert); take that line and hub.https_key out "
+                          "first");
+    PORCH_TRY(porch_key_load_pem(porch_bytes_of(key), &read, why));
+    porch_err e = judge(h, porch_bytes_of(cert), read, ret, why);
+    porch_key_free(read);
+    /* The key first: between the two writes the pair does not fit, and what is served stays. */
+    if (e == PORCH_OK) e = write_in_tls(h, "tls/https.key", porch_bytes_of(key), 0600, why);
+    if (e == PORCH_OK) e = write_in_tls(h, "tls/https-cert.pem", porch_bytes_of(cert), 0644, why);
+    if (e == PORCH_OK && h->tend_fd >= 0) (void)!write(h->tend_fd, &one, sizeof one);
+    return e;
+}
