@@ -18,6 +18,9 @@ export interface Push {
   snoozes: { device: string; until_ms: number }[];
   quiet: { begins: string; ends: string } | null;
 }
+export interface Trust {
+  public_name: boolean; fingerprint?: string; ends_ms?: number; names?: string[]; url?: string | null; qr_svg?: string | null;
+}
 export interface PasswordAdvice {
   ok: boolean; long_enough: boolean; capital: boolean; symbol: boolean; guesses_log10: number; strong: boolean; tips: string[];
 }
@@ -92,6 +95,7 @@ export const api = {
   events: (before: string | null) =>
     ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
+  trust: () => ask<Trust>("GET", "/api/v1/trust"),
   push: () => ask<Push>("GET", "/api/v1/push"),
   subscribe: (endpoint: string, p256dh: string, auth: string) =>
     ask<{ id: string }>("POST", "/api/v1/push/subscriptions", { endpoint, p256dh, auth }),

@@ -13,6 +13,7 @@ import { NotificationsPage } from "./pages/notifications";
 import { SecurityPage } from "./pages/security";
 import { SetupPage } from "./pages/setup";
 import { TimelinePage } from "./pages/timeline";
+import { TrustPage } from "./pages/trust";
 import { go, useRoute } from "./route";
 import "./worker";
 import "./style.css";
@@ -64,6 +65,7 @@ function App() {
     go("/login");
   };
 
+  if (path === "/trust") return <TrustPage />;
   if (path === "/setup") return <SetupPage onDone={welcome} />;
   if (away) return <main id="main"><Notice title="The hub cannot be reached"><p role="status">Check that you are on the right network. This page goes on by itself.</p></Notice></main>;
   if (!asked) return <p class="waiting" role="status">Loading…</p>;
@@ -81,6 +83,7 @@ document.addEventListener("click", (click) => {
   const link = (click.target as Element).closest?.("a");
   if (!link || click.defaultPrevented || click.button !== 0 || click.metaKey || click.ctrlKey || click.shiftKey) return;
   if (link.origin !== location.origin || link.hasAttribute("download") || link.target || link.hash) return;
+  if (/\.[a-z]+$/.test(link.pathname)) return; // a file of the hub's, such as its certificate
   click.preventDefault();
   go(link.pathname);
   document.getElementById("main")?.focus();

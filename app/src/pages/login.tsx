@@ -50,6 +50,7 @@ export function LoginPage({ onDone }: { onDone: (user: User) => void }) {
           {lost ? "Use the authenticator app" : "Use a recovery code"}
         </button>
       </form>
+      <p class="hint">The browser warned of the certificate? <a href="/trust">Trust this hub</a> on this device.</p>
     </main>
   );
 }

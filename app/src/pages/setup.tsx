@@ -6,18 +6,8 @@ import { CodeField } from "../parts/code";
 import { LampIcon } from "../parts/icons";
 import { Alert, Notice } from "../parts/notice";
 import { PasswordField } from "../parts/password";
+import { useQr } from "../parts/qr";
 import { RecoveryCodes } from "../parts/recovery";
-
-function useQr(svg: string | undefined): string | null {
-  const [url, setUrl] = useState<string | null>(null);
-  useEffect(() => {
-    if (!svg) return undefined;
-    const made = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
-    setUrl(made);
-    return () => URL.revokeObjectURL(made);
-  }, [svg]);
-  return url;
-}
 
 function zones(): string[] {
   const here = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";

@@ -37,17 +37,6 @@ void porch_api_health(porch_http_exchange *x) {
                            well ? PORCH_LIT("ok\n") : PORCH_LIT("the store is refused by the disk\n"));
 }
 
-void porch_api_web_ca(porch_http_exchange *x) {
-    porch_api *api = porch_api_of(x);
-    if (api->web_ca_pem.len == 0) {
-        (void)porch_http_problem(x, 404, "not-found", "this hub uses a certificate of a public name");
-        return;
-    }
-    (void)porch_http_reply_header(x, "Content-Disposition",
-                                  "attachment; filename=\"porchlight-web-ca.crt\"");
-    (void)porch_http_reply(x, 200, "application/x-x509-ca-cert", api->web_ca_pem);
-}
-
 void porch_api_unknown(porch_http_exchange *x) {
     (void)porch_http_problem(x, 404, "not-found",
                              "there is nothing at this path; docs/openapi.yaml lists what there is");

@@ -38,6 +38,8 @@ static const porch_http_route PEOPLE[] = {
     {"GET", "/healthz", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, porch_api_health, NULL, NULL, NULL},
     {"GET", "/metrics", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, 0, porch_api_metrics, NULL, NULL, NULL},
     {"GET", "/web-ca.crt", PORCH_ON_PEOPLE, 0, 0, porch_api_web_ca, NULL, NULL, NULL},
+    {"GET", "/porchlight.mobileconfig", PORCH_ON_PEOPLE, 0, 0, porch_api_profile, NULL, NULL, NULL},
+    {"GET", "/api/v1/trust", PORCH_ON_PEOPLE, 0, 0, porch_api_trust, NULL, NULL, NULL},
     {"GET", "/api/{path...}", PORCH_ON_PEOPLE, 0, 0, porch_api_unknown, NULL, NULL, NULL},
     {"GET", "/{path...}", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, porch_api_file, NULL, NULL, NULL},
 };

@@ -94,6 +94,8 @@ void porch_api_push_quiet(porch_http_exchange *x);
 void porch_api_metrics(porch_http_exchange *x);
 void porch_api_health(porch_http_exchange *x);
 void porch_api_web_ca(porch_http_exchange *x);
+void porch_api_profile(porch_http_exchange *x);
+void porch_api_trust(porch_http_exchange *x);
 void porch_api_unknown(porch_http_exchange *x);
 void porch_api_file(porch_http_exchange *x);
 

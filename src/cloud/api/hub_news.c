@@ -146,6 +146,18 @@ static void add_number(json_t *into, const char *name, uint64_t value) {
     (void)json_object_set_new(into, name, json_integer((json_int_t)value));
 }
 
+/* What an operator compares with what phones show. */
+static void add_trust(json_t *into, const porch_hub *h) {
+    char print[PORCH_X509_FINGERPRINT_TEXT_BYTES], page[320];
+    porch_x509_info info;
+    if (h->web_ca == NULL ||
+        porch_x509_read((porch_bytes){h->web_ca, h->web_ca_len}, &info, NULL) != PORCH_OK)
+        return;
+    porch_x509_fingerprint_text(info.fingerprint, print);
+    (void)snprintf(page, sizeof page, "%s/trust", h->url);
+    (void)json_object_set_new(into, "trust", json_pack("{s:s, s:s}", "page", page, "sha256", print));
+}
+
 void porch_hub_status(json_t *into, void *ctx) {
     porch_hub *h = ctx;
     porch_listener_counts l = {0};
@@ -154,6 +166,7 @@ void porch_hub_status(json_t *into, void *ctx) {
     (void)json_object_set_new(into, "signer", json_boolean(porch_signer_client_attached(h->signer)));
     if (h->analyst != NULL)
         (void)json_object_set_new(into, "analyst", json_boolean(porch_analyst_client_attached(h->analyst)));
+    add_trust(into, h);
     if (h->listener == NULL) return;
     porch_listener_read_counts(h->listener, &l);
     porch_broker_read_counts(h->broker, &b);
