@@ -4,13 +4,14 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test lint fuzz sweep bench bench-mqtt clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
 	@echo "make build          programs into build/release/bin, helpers into build/release/libexec"
 	@echo "make demo           a camera, a hub and a phone page; ONCE=1 runs it headless and prints one JSON line"
 	@echo "make test           everything CI runs: unit, integration and browser tests under ASan and UBSan"
+	@echo "make deb            Debian packages into build/deb; make test-deb tries them in a fresh Debian 12 (root, minutes)"
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
 	@echo "make sweep          long crash and latency sweeps (RUNS=10)"
@@ -36,6 +37,13 @@ demo:
 test:
 	@tools/setup test
 	@tools/test
+
+deb:
+	@tools/setup deb
+	@tools/deb/build
+
+test-deb: deb
+	@tests/packages/test_deb $(ROOT)
 
 lint:
 	@tools/setup test
