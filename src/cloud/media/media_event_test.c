@@ -29,19 +29,22 @@ static void ring(void *ctx) {
 static porch_err publish(media_lab *m, const char *device, const char *topic, porch_bytes payload) {
     bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     porch_store_lane *lane = porch_store_lane_open(m->lab.store, ring, &b);
-    const porch_store_message message = {1790000000123, porch_bytes_of(device), porch_bytes_of(topic),
-                                         payload, 1};
-    uint64_t ticket, upto = 0;
-    porch_err result = PORCH_OK;
+    const porch_store_message message = {.at_ms = 1790000000123,
+                                         .device = porch_bytes_of(device),
+                                         .topic = porch_bytes_of(topic),
+                                         .payload = payload,
+                                         .qos = 1};
+    uint64_t ticket;
+    porch_store_answer answer = {0, 0, PORCH_OK};
     assert_int_equal(porch_store_lane_append(lane, &message, &ticket), PORCH_OK);
-    while (!porch_store_lane_poll(lane, &upto, &result) || upto < ticket) {
+    while (!porch_store_lane_poll(lane, &answer) || answer.upto < ticket) {
         (void)pthread_mutex_lock(&b.lock);
         while (!b.ready)
             (void)pthread_cond_wait(&b.changed, &b.lock);
         b.ready = false;
         (void)pthread_mutex_unlock(&b.lock);
     }
-    return result;
+    return answer.result;
 }
 
 static void publish_motion(media_lab *m, const char *device, const char *name, bool thumbnail) {

@@ -66,6 +66,16 @@ void porch_store_on_message(porch_store *s, porch_store_message_fn fn, void *ctx
     pthread_mutex_unlock(&s->lock);
 }
 
+void porch_store_on_note(porch_store *s, porch_store_message_fn fn, void *ctx) {
+    pthread_mutex_lock(&s->lock);
+    s->on_note = (store_message_observer){fn, ctx};
+    pthread_mutex_unlock(&s->lock);
+}
+
+void porch_store_hold(porch_store *s, uint64_t seq) {
+    atomic_store(&s->hold, seq);
+}
+
 void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx) {
     pthread_mutex_lock(&s->lock);
     if (s->commit_count < PORCH_STORE_OBSERVERS)
@@ -91,6 +101,7 @@ static porch_err forget_observers(porch_db *db, void *ctx, porch_why *why) {
         if (s->on_commit[i].ctx == order[1]) s->on_commit[i].fn = NULL;
         if (s->on_tick[i].ctx == order[1]) s->on_tick[i].fn = NULL;
     }
+    if (s->on_note.ctx == order[1]) s->on_note.fn = NULL;
     pthread_mutex_unlock(&s->lock);
     return PORCH_OK;
 }

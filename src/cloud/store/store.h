@@ -42,10 +42,22 @@ porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_w
 
 /* ---- messages ----------------------------------------------------------------------------------- */
 
+/* Bits of porch_store_message.flags; none: a rule stores it, it stays as long as the settings keep
+ * messages. */
+#define PORCH_STORE_QUEUED 1u /* sessions wait for it: stays until porch_store_hold has passed it */
+#define PORCH_STORE_UNRULED \
+    2u                        /* no rule stores it: observers are not told, and it goes when nobody waits */
+#define PORCH_STORE_NOTE   4u /* no message at all, only its note */
+#define PORCH_STORE_RETAIN 8u /* was published with the retain flag */
+
 typedef struct porch_store_message {
     uint64_t at_ms; /* when the hub took it */
     porch_bytes device, topic, payload;
     uint8_t qos;
+    uint8_t flags;
+    uint64_t origin;        /* number of the publisher's lasting session, 0: none */
+    porch_bytes properties; /* MQTT 5.0's, encoded; may be empty */
+    porch_bytes note;       /* what a room wants written together with it; may be empty */
 } porch_store_message;
 
 /* One lane for each shard: one thread appends and polls. wake(ctx) is called on the writer thread when
@@ -55,9 +67,15 @@ porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx),
  * full (come back after a poll has freed something), PORCH_ERR_LIMIT for a message that never fits.
  * No lock, no heap. */
 porch_err porch_store_lane_append(porch_store_lane *lane, const porch_store_message *m, uint64_t *ticket);
-/* True: every ticket up to *upto (above the last such answer) shares *result: PORCH_OK means durable,
- * anything else that none of them was kept. False: nothing new. Answers come in ticket order. */
-bool porch_store_lane_poll(porch_store_lane *lane, uint64_t *upto, porch_err *result);
+typedef struct {
+    uint64_t upto;    /* every ticket up to this one, above the last such answer */
+    uint64_t seq;     /* number of that ticket's message; the ticket before has seq - 1, and so on */
+    porch_err result; /* PORCH_OK: durable; anything else: none of them was kept */
+} porch_store_answer;
+/* False: nothing new. Answers come in ticket order. */
+bool porch_store_lane_poll(porch_store_lane *lane, porch_store_answer *ret);
+/* The ticket given last; 0 before the first. The appending thread only. */
+uint64_t porch_store_lane_last(const porch_store_lane *lane);
 /* The greatest message number that is durable. Any thread. */
 uint64_t porch_store_durable_seq(const porch_store *s);
 
@@ -69,6 +87,12 @@ uint64_t porch_store_durable_seq(const porch_store *s);
 typedef porch_err (*porch_store_message_fn)(porch_db *db, const porch_store_message *m, uint64_t seq,
                                             void *ctx, porch_why *why);
 void porch_store_on_message(porch_store *s, porch_store_message_fn fn, void *ctx);
+/* Called for each message or bare note whose note is not empty, in the transaction that stores it. Any
+ * error refuses the message. One reader of notes a store; may be called again when a batch is repeated. */
+void porch_store_on_note(porch_store *s, porch_store_message_fn fn, void *ctx);
+/* Sessions have had every queued message up to this number; what only they waited for may go. Until the
+ * first call all of them stay. Any thread. */
+void porch_store_hold(porch_store *s, uint64_t seq);
 /* After each durable batch, before anybody is woken. Must be short; may not call porch_store_write. */
 void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx);
 /* About every store.tick_ms, in a transaction. */

@@ -74,11 +74,10 @@ static void child(store_lab *lab, unsigned round, int pipe_fd) {
                 uint64_t ticket = 0;
                 if (porch_store_lane_append(lanes[i], &m, &ticket) == PORCH_OK) stuck = false;
             }
-            uint64_t upto;
-            porch_err result;
-            while (porch_store_lane_poll(lanes[i], &upto, &result)) {
-                if (result != PORCH_OK) abort();
-                tell(pipe_fd, i, upto);
+            porch_store_answer answer;
+            while (porch_store_lane_poll(lanes[i], &answer)) {
+                if (answer.result != PORCH_OK) abort();
+                tell(pipe_fd, i, answer.upto);
             }
         }
         if (turn % 64 == 0) {

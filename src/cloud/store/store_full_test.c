@@ -43,9 +43,10 @@ static void start(sender *s) {
 }
 
 static void take_answers(sender *s) {
-    uint64_t upto;
-    porch_err result;
-    while (porch_store_lane_poll(s->lane, &upto, &result)) {
+    porch_store_answer answer;
+    while (porch_store_lane_poll(s->lane, &answer)) {
+        uint64_t upto = answer.upto;
+        porch_err result = answer.result;
         for (uint64_t t = s->answered + 1; t <= upto; t++)
             s->kept[t] = result == PORCH_OK;
         if (result != PORCH_OK) s->refusal = result;

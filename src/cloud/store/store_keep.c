@@ -6,9 +6,14 @@ enum { BITE_ROWS = 10000 };
 
 #define DAY_MS (24ull * 3600 * 1000)
 
-/* First and last number; NOT_FOUND when the log is empty. */
-static porch_err ends(porch_db *db, int64_t *first, int64_t *last, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "select min(seq), max(seq) from message", why);
+/* First number that may go, and the last; NOT_FOUND when the log is empty. */
+static porch_err ends(porch_db *db, int64_t hold, int64_t *first, int64_t *last, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select (select seq from message where (flags & 1) = 0 or seq <= ?1 "
+                         "order by seq limit 1), (select max(seq) from message)",
+                         why);
+    porch_db_bind_i64(q, 1, hold);
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK && porch_db_is_null(q, 0)) e = PORCH_ERR_NOT_FOUND;
     if (e == PORCH_OK) {
@@ -34,9 +39,22 @@ static porch_err first_young(porch_db *db, int64_t first, int64_t before, int64_
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-porch_err porch_store_keep(porch_db *db, const porch_settings *settings, uint64_t now_ms, porch_why *why) {
+/* Messages that no rule stores go once every session has had them. */
+static porch_err drop_had(porch_db *db, int64_t hold, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db,
+                                         "delete from message where seq in (select seq from message where "
+                                         "(flags & 2) != 0 and seq <= ?1 order by seq limit ?2)",
+                                         why);
+    porch_db_bind_i64(q, 1, hold);
+    porch_db_bind_i64(q, 2, BITE_ROWS);
+    PORCH_TRY(porch_db_execute(q, why));
+    return porch_db_changes(db) == BITE_ROWS ? PORCH_ERR_AGAIN : PORCH_OK;
+}
+
+static porch_err drop_old(porch_db *db, const porch_settings *settings, uint64_t now_ms, int64_t hold,
+                          porch_why *why) {
     int64_t first = 0, last = 0;
-    porch_err e = ends(db, &first, &last, why);
+    porch_err e = ends(db, hold, &first, &last, why);
     if (e != PORCH_OK) return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 
     int64_t bite_end = last - first > BITE_ROWS ? first + BITE_ROWS : last; /* `last` itself stays */
@@ -48,8 +66,21 @@ porch_err porch_store_keep(porch_db *db, const porch_settings *settings, uint64_
     if (keep > 0 && last - keep + 1 > upto) upto = last - keep + 1 < bite_end ? last - keep + 1 : bite_end;
     if (upto <= first) return PORCH_OK;
 
-    porch_db_query *q = porch_db_prepare(db, "delete from message where seq < ?1", why);
+    /* What a session still waits for outlives its time: the session's own expiry ends the wait. */
+    porch_db_query *q = porch_db_prepare(
+        db, "delete from message where seq < ?1 and not ((flags & 1) != 0 and seq > ?2)", why);
     porch_db_bind_i64(q, 1, upto);
+    porch_db_bind_i64(q, 2, hold);
     PORCH_TRY(porch_db_execute(q, why));
-    return upto == bite_end && bite_end < last ? PORCH_ERR_AGAIN : PORCH_OK;
+    bool some = porch_db_changes(db) > 0;
+    return some && upto == bite_end && bite_end < last ? PORCH_ERR_AGAIN : PORCH_OK;
+}
+
+porch_err porch_store_keep(porch_db *db, const porch_settings *settings, uint64_t now_ms, uint64_t hold,
+                           porch_why *why) {
+    int64_t held = hold > INT64_MAX ? INT64_MAX : (int64_t)hold;
+    porch_err had = drop_had(db, held, why);
+    if (had != PORCH_OK && had != PORCH_ERR_AGAIN) return had;
+    porch_err old = drop_old(db, settings, now_ms, held, why);
+    return old == PORCH_OK ? had : old;
 }

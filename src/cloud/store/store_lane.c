@@ -3,16 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What stands before a record's bytes (device, topic, payload, padding). */
+/* What stands before a record's bytes (device, topic, properties, note, payload, padding). */
 typedef struct {
     uint32_t total; /* whole record, a multiple of ALIGN */
     uint32_t payload_len;
     uint64_t at_ms;
+    uint64_t origin;
+    uint32_t properties_len;
+    uint32_t note_len;
     uint16_t device_len;
     uint16_t topic_len;
     uint8_t qos;
+    uint8_t flags;
     uint8_t skip; /* 1: nothing here, go on at the block's beginning */
-    uint8_t unused[2];
+    uint8_t unused;
 } record_head;
 
 enum { ALIGN = 8 };
@@ -48,15 +52,23 @@ void porch_lane_free(porch_store_lane *l) {
 
 /* ---- the shard's side --------------------------------------------------------------------------- */
 
+static porch_bytes cut(const uint8_t **at, size_t len) {
+    porch_bytes b = {*at, len};
+    *at += len;
+    return b;
+}
+
 static uint8_t *put(uint8_t *at, porch_bytes b) {
     if (b.len > 0) memcpy(at, b.at, b.len);
     return at + b.len;
 }
 
 static porch_err record_size(const porch_store_lane *l, const porch_store_message *m, size_t *ret) {
-    if (m->device.len > UINT16_MAX || m->topic.len > UINT16_MAX || m->payload.len > l->cap / 2)
+    if (m->device.len > UINT16_MAX || m->topic.len > UINT16_MAX || m->payload.len > l->cap / 2 ||
+        m->properties.len > l->cap / 2 || m->note.len > l->cap / 2)
         return PORCH_ERR_LIMIT;
-    size_t need = sizeof(record_head) + m->device.len + m->topic.len + m->payload.len;
+    size_t need = sizeof(record_head) + m->device.len + m->topic.len + m->properties.len + m->note.len +
+                  m->payload.len;
     need = (need + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (need > l->cap / 2) return PORCH_ERR_LIMIT;
     *ret = need;
@@ -86,21 +98,26 @@ porch_err porch_store_lane_append(porch_store_lane *l, const porch_store_message
                         .at_ms = m->at_ms,
                         .device_len = (uint16_t)m->device.len,
                         .topic_len = (uint16_t)m->topic.len,
+                        .properties_len = (uint32_t)m->properties.len,
+                        .note_len = (uint32_t)m->note.len,
+                        .origin = m->origin,
+                        .flags = m->flags,
                         .qos = m->qos};
     memcpy(l->block + place, &head, sizeof head);
-    (void)put(put(put(l->block + place + sizeof head, m->device), m->topic), m->payload);
+    uint8_t *at = put(put(l->block + place + sizeof head, m->device), m->topic);
+    (void)put(put(put(at, m->properties), m->note), m->payload);
     atomic_store(&l->tail, tail + skip + need);
     *ticket = ++l->given;
     l->wake_writer(l->store);
     return PORCH_OK;
 }
 
-bool porch_store_lane_poll(porch_store_lane *l, uint64_t *upto, porch_err *result) {
-    porch_lane_result r;
-    if (!porch_ring_pop(&l->results, &r)) return false;
-    *upto = r.upto;
-    *result = r.result;
-    return true;
+bool porch_store_lane_poll(porch_store_lane *l, porch_store_answer *ret) {
+    return porch_ring_pop(&l->results, ret);
+}
+
+uint64_t porch_store_lane_last(const porch_store_lane *l) {
+    return l->given;
 }
 
 /* ---- the writer's side -------------------------------------------------------------------------- */
@@ -129,9 +146,13 @@ bool porch_lane_read(porch_store_lane *l, porch_store_message *ret, uint64_t *ti
     const uint8_t *at = l->block + place + sizeof head;
     ret->at_ms = head.at_ms;
     ret->qos = head.qos;
-    ret->device = (porch_bytes){at, head.device_len};
-    ret->topic = (porch_bytes){at + head.device_len, head.topic_len};
-    ret->payload = (porch_bytes){at + head.device_len + head.topic_len, head.payload_len};
+    ret->flags = head.flags;
+    ret->origin = head.origin;
+    ret->device = cut(&at, head.device_len);
+    ret->topic = cut(&at, head.topic_len);
+    ret->properties = cut(&at, head.properties_len);
+    ret->note = cut(&at, head.note_len);
+    ret->payload = cut(&at, head.payload_len);
     l->reading += head.total;
     *ticket = ++l->read_ticket;
     return true;
@@ -150,11 +171,12 @@ bool porch_lane_may_answer(const porch_store_lane *l) {
     return l->run_count < PORCH_LANE_RUNS;
 }
 
-void porch_lane_answer(porch_store_lane *l, uint64_t upto, porch_err result) {
+void porch_lane_answer(porch_store_lane *l, uint64_t upto, uint64_t seq, porch_err result) {
     if (l->run_count > 0 && l->runs[l->run_count - 1].result == result) {
         l->runs[l->run_count - 1].upto = upto;
+        l->runs[l->run_count - 1].seq = seq;
     } else {
-        l->runs[l->run_count++] = (porch_lane_result){upto, result};
+        l->runs[l->run_count++] = (porch_lane_result){upto, seq, result};
     }
 }
 
@@ -167,7 +189,7 @@ void porch_lane_release(porch_store_lane *l, porch_err batch) {
     if (batch != PORCH_OK) {
         if (l->reading == atomic_load_explicit(&l->head, memory_order_relaxed))
             return; /* nothing was read */
-        l->runs[0] = (porch_lane_result){l->read_ticket, batch};
+        l->runs[0] = (porch_lane_result){l->read_ticket, 0, batch};
         l->run_count = 1;
     }
     for (size_t i = 0; i < l->run_count; i++)

@@ -16,10 +16,7 @@
 
 enum { PORCH_LANE_RESULTS = 256, PORCH_LANE_RUNS = 32 };
 
-typedef struct {
-    uint64_t upto;
-    porch_err result;
-} porch_lane_result;
+typedef porch_store_answer porch_lane_result;
 
 struct porch_store_lane {
     uint8_t *block;
@@ -58,8 +55,8 @@ porch_lane_mark porch_lane_mark_now(const porch_store_lane *l);
 void porch_lane_back_to(porch_store_lane *l, porch_lane_mark mark);
 /* Room for one more answer in this batch? Ask before reading. */
 bool porch_lane_may_answer(const porch_store_lane *l);
-/* This batch's answer to all tickets up to this one (above the last answered). */
-void porch_lane_answer(porch_store_lane *l, uint64_t upto, porch_err result);
+/* This batch's answer to all tickets up to this one (above the last answered), whose number is `seq`. */
+void porch_lane_answer(porch_store_lane *l, uint64_t upto, uint64_t seq, porch_err result);
 /* Forgets this batch's answers, to answer anew. */
 void porch_lane_unanswer(porch_store_lane *l);
 /* The batch is over. PORCH_OK sends the answers given; anything else is the answer to every record read.

@@ -296,10 +296,9 @@ static uint64_t live_until_cut(store_lab *lab, unsigned groups) {
         }
         struct pollfd p = {.fd = event, .events = POLLIN};
         if (poll(&p, 1, -1) == 1 && read(event, &drop, sizeof drop) < 0) abort();
-        porch_err result;
-        for (uint64_t upto; porch_store_lane_poll(lane, &upto, &result); n++) {
-            assert_int_equal(result, PORCH_OK);
-            durable = upto;
+        for (porch_store_answer a; porch_store_lane_poll(lane, &a); n++) {
+            assert_int_equal(a.result, PORCH_OK);
+            durable = a.upto;
         }
     }
     cut_power();

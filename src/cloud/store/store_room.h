@@ -61,6 +61,8 @@ struct porch_store {
     store_commit_observer on_commit[PORCH_STORE_OBSERVERS];
     store_tick_observer on_tick[PORCH_STORE_OBSERVERS];
     size_t message_count, commit_count, tick_count;
+    store_message_observer on_note;
+    atomic_ullong hold; /* see porch_store_hold */
 
     /* Readers: idle connections, made when first needed. */
     pthread_mutex_t read_lock;
@@ -77,7 +79,9 @@ porch_err porch_store_writer_start(porch_store *s, porch_why *why);
 void porch_store_writer_stop(porch_store *s);
 void porch_store_wake_writer(porch_store *s);
 
-/* Deletes some of what is older or more than the settings keep; PORCH_ERR_AGAIN when there is more. */
-porch_err porch_store_keep(porch_db *db, const porch_settings *settings, uint64_t now_ms, porch_why *why);
+/* Deletes some of what is older or more than the settings keep, and of what sessions have had (`hold`);
+ * PORCH_ERR_AGAIN when there is more. */
+porch_err porch_store_keep(porch_db *db, const porch_settings *settings, uint64_t now_ms, uint64_t hold,
+                           porch_why *why);
 
 #endif

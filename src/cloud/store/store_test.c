@@ -205,10 +205,12 @@ static void ring(void *ctx) {
 
 /* Waits until every ticket up to `last` is answered; counts those that were not PORCH_OK. */
 static uint64_t wait_for(porch_store_lane *lane, bell *b, uint64_t last, porch_err *other) {
-    uint64_t done = 0, refused = 0, upto = 0;
-    porch_err result = PORCH_OK;
+    uint64_t done = 0, refused = 0;
+    porch_store_answer answer;
     while (done < last) {
-        if (porch_store_lane_poll(lane, &upto, &result)) {
+        if (porch_store_lane_poll(lane, &answer)) {
+            uint64_t upto = answer.upto;
+            porch_err result = answer.result;
             assert_true(upto > done);
             if (result != PORCH_OK) {
                 refused += upto - done;
@@ -302,10 +304,9 @@ static void a_full_lane_says_busy_and_takes_more_after_it_was_emptied(void **sta
             pthread_cond_wait(&b.news, &b.lock);
         b.wakes = 0;
         pthread_mutex_unlock(&b.lock);
-        uint64_t upto;
-        porch_err result;
-        while (porch_store_lane_poll(lane, &upto, &result))
-            assert_int_equal(result, PORCH_OK);
+        porch_store_answer answer;
+        while (porch_store_lane_poll(lane, &answer))
+            assert_int_equal(answer.result, PORCH_OK);
     }
     assert_true(busy > 0);
     static char long_payload[40000];

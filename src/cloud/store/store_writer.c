@@ -24,6 +24,7 @@ typedef struct {
     store_job *jobs; /* in order, linked */
     uint64_t first_seq, next_seq;
     size_t message_count, commit_count, tick_count; /* observers as of the batch's start */
+    store_message_observer note;
     bool tick_again;
     porch_why why;
 } batch;
@@ -115,7 +116,7 @@ static porch_err run_tick(batch *b, porch_store_tick_fn fn, void *ctx, uint64_t 
 
 static porch_err keep_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
     const porch_store *s = ctx;
-    return porch_store_keep(db, &s->settings, now_ms, why);
+    return porch_store_keep(db, &s->settings, now_ms, atomic_load(&s->hold), why);
 }
 
 static porch_err run_ticks(batch *b) {
@@ -134,9 +135,11 @@ static porch_err run_ticks(batch *b) {
 /* ---- messages ----------------------------------------------------------------------------------- */
 
 static porch_err insert_message(batch *b, const porch_store_message *m) {
+    if ((m->flags & PORCH_STORE_NOTE) != 0) return PORCH_OK;
     porch_db_query *q = porch_db_prepare(
         b->s->db,
-        "insert into message (seq, at_ms, device, topic, qos, payload) values (?1, ?2, ?3, ?4, ?5, ?6)",
+        "insert into message (seq, at_ms, device, topic, qos, payload, flags, origin, properties) "
+        "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         &b->why);
     porch_db_bind_i64(q, 1, (int64_t)b->next_seq);
     porch_db_bind_i64(q, 2, (int64_t)m->at_ms);
@@ -144,15 +147,35 @@ static porch_err insert_message(batch *b, const porch_store_message *m) {
     porch_db_bind_view(q, 4, m->topic, true);
     porch_db_bind_i64(q, 5, m->qos);
     porch_db_bind_view(q, 6, m->payload, false);
+    porch_db_bind_i64(q, 7, m->flags);
+    porch_db_bind_i64(q, 8, (int64_t)m->origin);
+    if (m->properties.len > 0)
+        porch_db_bind_view(q, 9, m->properties, false);
+    else
+        porch_db_bind_null(q, 9);
     return porch_db_execute(q, &b->why);
+}
+
+static porch_err write_note(batch *b, const porch_store_message *m) {
+    const store_message_observer *o = &b->note;
+    if (m->note.len == 0) return PORCH_OK;
+    if (o->fn == NULL) return porch_fail(&b->why, PORCH_ERR_INTERNAL, "nobody reads notes");
+    return o->fn(b->s->db, m, b->next_seq, o->ctx, &b->why);
 }
 
 static porch_err observe_message(batch *b, const porch_store_message *m, porch_why *why) {
     porch_store *s = b->s;
+    if ((m->flags & (PORCH_STORE_UNRULED | PORCH_STORE_NOTE)) != 0) return PORCH_OK;
     for (size_t i = 0; i < b->message_count; i++)
         if (s->on_message[i].fn != NULL)
             PORCH_TRY(s->on_message[i].fn(s->db, m, b->next_seq, s->on_message[i].ctx, why));
     return PORCH_OK;
+}
+
+/* Row and note: what the message is promised to leave behind. */
+static porch_err insert_whole(batch *b, const porch_store_message *m) {
+    PORCH_TRY(insert_message(b, m));
+    return write_note(b, m);
 }
 
 /* Stores one message with a savepoint of its own; *result is its ticket's answer. An error return means
@@ -161,11 +184,12 @@ static porch_err store_carefully(batch *b, const porch_store_message *m, porch_e
     porch_db *db = b->s->db;
     porch_why why = {""};
     PORCH_TRY(porch_db_run(db, "savepoint mark", &b->why));
-    porch_err e = insert_message(b, m);
-    if (e == PORCH_OK) e = observe_message(b, m, &why);
+    porch_err e = insert_whole(b, m);
+    bool whole = e == PORCH_OK;
+    if (!whole) why = b->why;
+    if (whole) e = observe_message(b, m, &why);
     if (e == PORCH_OK) {
         *result = PORCH_OK;
-        b->next_seq++;
         return leave(db, true) ? PORCH_OK : lost(b, e);
     }
     porch_log(PORCH_LOG_WARN, "message.not_understood", "device", porch_log_bytes(m->device).text, "topic",
@@ -173,18 +197,16 @@ static porch_err store_carefully(batch *b, const porch_store_message *m, porch_e
               NULL);
     if (!leave(db, false)) return lost(b, e);
     *result = e;
-    if (porch_err_class_of(e) != PORCH_CLASS_PEER) return PORCH_OK;
-    *result = insert_message(b, m);
+    if (!whole || porch_err_class_of(e) != PORCH_CLASS_PEER) return PORCH_OK;
+    *result = insert_whole(b, m);
     porch_db_finish_all(db);
-    if (*result == PORCH_OK) b->next_seq++;
     return porch_db_in_transaction(db) ? PORCH_OK : lost(b, *result);
 }
 
 static porch_err store_quickly(batch *b, const porch_store_message *m) {
-    PORCH_TRY(insert_message(b, m));
+    PORCH_TRY(insert_whole(b, m));
     porch_err e = observe_message(b, m, NULL);
     porch_db_finish_all(b->s->db);
-    if (e == PORCH_OK) b->next_seq++;
     return e;
 }
 
@@ -195,7 +217,7 @@ static porch_err drain_lane(batch *b, porch_store_lane *l, uint32_t most, bool c
     for (uint32_t n = 0; n < most && porch_lane_may_answer(l) && porch_lane_read(l, &m, &ticket); n++) {
         porch_err result = PORCH_OK;
         PORCH_TRY(carefully ? store_carefully(b, &m, &result) : store_quickly(b, &m));
-        porch_lane_answer(l, ticket, result);
+        porch_lane_answer(l, ticket, b->next_seq++, result);
     }
     return PORCH_OK;
 }
@@ -230,6 +252,13 @@ static porch_err store_messages(batch *b, size_t lanes) {
     return porch_db_run(s->db, "release messages", &b->why);
 }
 
+/* Notes use numbers up as messages do; the mark keeps a number from being given twice. */
+static porch_err write_mark(batch *b) {
+    porch_db_query *q = porch_db_prepare(b->s->db, "update store_mark set seq = ?1", &b->why);
+    porch_db_bind_i64(q, 1, (int64_t)b->next_seq - 1);
+    return porch_db_execute(q, &b->why);
+}
+
 /* ---- the batch ---------------------------------------------------------------------------------- */
 
 static porch_err write_batch(batch *b, size_t lanes) {
@@ -238,6 +267,7 @@ static porch_err write_batch(batch *b, size_t lanes) {
     PORCH_TRY(run_ticks(b));
     PORCH_TRY(run_jobs(b));
     if (lanes > 0) PORCH_TRY(store_messages(b, lanes));
+    if (b->next_seq != b->first_seq) PORCH_TRY(write_mark(b));
     return porch_db_run(s->db, "commit", &b->why);
 }
 
@@ -307,6 +337,7 @@ static void run_batch(porch_store *s) {
     b.message_count = s->message_count;
     b.commit_count = s->commit_count;
     b.tick_count = s->tick_count;
+    b.note = s->on_note;
     s->jobs = NULL;
     s->jobs_end = &s->jobs;
     pthread_mutex_unlock(&s->lock);
@@ -347,7 +378,8 @@ uint64_t porch_store_pulse(porch_store *s) {
 }
 
 porch_err porch_store_writer_start(porch_store *s, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(s->db, "select max(seq) from message", why);
+    porch_db_query *q = porch_db_prepare(
+        s->db, "select max(seq, ifnull((select max(seq) from message), 0)) from store_mark", why);
     porch_err e = porch_db_step(q, why);
     uint64_t last = e == PORCH_OK ? (uint64_t)porch_db_i64(q, 0) : 0;
     porch_db_finish(q);
