@@ -13,8 +13,11 @@
 
 /* "MQTT" with its length, then the level. */
 #define NAME_BYTES 6
+#define LEVEL_31   3
 
 porch_mqtt_version porch_mqtt_connect_version(const porch_mqtt_frame *frame) {
+    static const uint8_t named_31[] = {0, 6, 'M', 'Q', 'I', 's', 'd', 'p'};
+    if (porch_bytes_starts(frame->body, (porch_bytes){named_31, sizeof named_31})) return PORCH_MQTT_V311;
     if (frame->body.len <= NAME_BYTES) return PORCH_MQTT_V311;
     return frame->body.at[NAME_BYTES] >= PORCH_MQTT_V5 ? PORCH_MQTT_V5 : PORCH_MQTT_V311;
 }
@@ -23,14 +26,21 @@ static porch_err malformed(porch_mqtt_fault *fault, const char *what) {
     return porch_mqtt_refuse(fault, PORCH_MQTT_RC_MALFORMED_PACKET, what);
 }
 
-static porch_err take_version(porch_reader *r, porch_mqtt_fault *fault, porch_mqtt_version *ret) {
+/* MQTT 3.1 has another name and level; what follows is as in 3.1.1. */
+static porch_err take_version(porch_reader *r, porch_mqtt_fault *fault, porch_mqtt_version *ret,
+                              bool *named_31) {
     porch_bytes name;
     uint8_t level;
     PORCH_TRY(porch_mqtt_take_string(r, fault, "the protocol name is cut short or not UTF-8", &name));
     PORCH_TRY(porch_mqtt_take_u8(r, fault, "the protocol level is missing", &level));
+    *named_31 = porch_bytes_eq_text(name, "MQIsdp") && level == LEVEL_31;
+    if (*named_31) {
+        *ret = PORCH_MQTT_V311;
+        return PORCH_OK;
+    }
     if (!porch_bytes_eq_text(name, "MQTT") || (level != PORCH_MQTT_V311 && level != PORCH_MQTT_V5)) {
         porch_mqtt_refuse(fault, PORCH_MQTT_RC_UNSUPPORTED_VERSION,
-                          "MQTT 3.1.1 and MQTT 5.0 are spoken here");
+                          "MQTT 3.1, 3.1.1 and 5.0 are spoken here");
         return PORCH_ERR_UNSUPPORTED;
     }
     *ret = (porch_mqtt_version)level;
@@ -67,7 +77,7 @@ porch_err porch_mqtt_connect_read(const porch_mqtt_frame *frame, porch_mqtt_faul
     porch_reader r = porch_reader_of(frame->body);
     porch_mqtt_connect c = {0};
     uint8_t flags;
-    PORCH_TRY(take_version(&r, fault, &c.version));
+    PORCH_TRY(take_version(&r, fault, &c.version, &c.named_31));
     PORCH_TRY(porch_mqtt_take_u8(&r, fault, "the connect flags are missing", &flags));
     PORCH_TRY(judge_flags(flags, c.version, fault));
     c.clean_start = (flags & FLAG_CLEAN) != 0;
@@ -103,7 +113,7 @@ static uint8_t flags_of(const porch_mqtt_connect *in) {
 
 static size_t connect_bytes(const porch_mqtt_connect *in) {
     bool v5 = in->version == PORCH_MQTT_V5;
-    size_t bytes = NAME_BYTES + 1 + 1 + 2 + 2 + in->client_id.len;
+    size_t bytes = NAME_BYTES + (in->named_31 ? 2u : 0u) + 1 + 1 + 2 + 2 + in->client_id.len;
     if (v5) bytes += porch_mqtt_properties_bytes(&in->properties);
     if (in->has_will) {
         bytes += 2 + in->will.topic.text.len + 2 + in->will.payload.len;
@@ -125,13 +135,14 @@ static porch_err write_will(porch_buf *b, porch_mqtt_version version, const porc
 }
 
 static porch_err write_connect(porch_buf *b, const porch_mqtt_connect *in) {
-    if (in->version != PORCH_MQTT_V311 && in->version != PORCH_MQTT_V5) return PORCH_ERR_UNSUPPORTED;
+    if (in->version != PORCH_MQTT_V311 && (in->version != PORCH_MQTT_V5 || in->named_31))
+        return PORCH_ERR_UNSUPPORTED;
     if (in->version == PORCH_MQTT_V311 && in->client_id.len == 0 && !in->clean_start)
         return PORCH_ERR_MALFORMED;
     PORCH_TRY(judge_flags(flags_of(in), in->version, NULL));
     PORCH_TRY(porch_mqtt_frame_write_header(b, PORCH_MQTT_CONNECT, 0, connect_bytes(in)));
-    PORCH_TRY(porch_write_block16(b, PORCH_LIT("MQTT")));
-    PORCH_TRY(porch_write_u8(b, (uint8_t)in->version));
+    PORCH_TRY(porch_write_block16(b, in->named_31 ? PORCH_LIT("MQIsdp") : PORCH_LIT("MQTT")));
+    PORCH_TRY(porch_write_u8(b, in->named_31 ? LEVEL_31 : (uint8_t)in->version));
     PORCH_TRY(porch_write_u8(b, flags_of(in)));
     PORCH_TRY(porch_write_u16(b, in->keep_alive_s));
     if (in->version == PORCH_MQTT_V5)

@@ -15,6 +15,7 @@ typedef struct {
 
 typedef struct {
     porch_mqtt_version version;
+    bool named_31;    /* 3.1.1 under the name and level of 3.1, which is otherwise the same */
     bool clean_start; /* 3.1.1: clean session */
     uint16_t keep_alive_s;
     porch_bytes client_id; /* UTF-8; may be empty */
@@ -32,8 +33,8 @@ typedef struct {
 porch_mqtt_version porch_mqtt_connect_version(const porch_mqtt_frame *frame);
 
 /* The frame must be a CONNECT. PORCH_ERR_UNSUPPORTED with fault UNSUPPORTED_VERSION when protocol name or
- * level is another one ("MQIsdp" of 3.1 too); PORCH_ERR_MALFORMED with the fault to answer. An empty client
- * identifier without clean session (3.1.1) is fault CLIENT_ID_INVALID. */
+ * level is another one ("MQIsdp" is known, as 3.1.1 by its older name); PORCH_ERR_MALFORMED with the fault
+ * to answer. An empty client identifier without clean session (3.1.1) is fault CLIENT_ID_INVALID. */
 porch_err porch_mqtt_connect_read(const porch_mqtt_frame *frame, porch_mqtt_fault *fault,
                                   porch_mqtt_connect *ret);
 /* The version is in->version. */

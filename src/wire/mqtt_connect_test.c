@@ -44,7 +44,7 @@ static void each_broken_connect_has_its_reason(void **state) {
     } rows[] = {
         {BYTES("\0\4MQTT\3\2\0\0\0\0"), PORCH_ERR_UNSUPPORTED, PORCH_MQTT_RC_UNSUPPORTED_VERSION},
         {BYTES("\0\4MQTT\6\2\0\0\0\0"), PORCH_ERR_UNSUPPORTED, PORCH_MQTT_RC_UNSUPPORTED_VERSION},
-        {BYTES("\0\6MQIsdp\3\2\0\0\0\0"), PORCH_ERR_UNSUPPORTED, PORCH_MQTT_RC_UNSUPPORTED_VERSION},
+        {BYTES("\0\6MQIsdp\4\2\0\0\0\0"), PORCH_ERR_UNSUPPORTED, PORCH_MQTT_RC_UNSUPPORTED_VERSION},
         {BYTES("\0\4mqtt\4\2\0\0\0\0"), PORCH_ERR_UNSUPPORTED, PORCH_MQTT_RC_UNSUPPORTED_VERSION},
         {BYTES("\0\4MQTT\4\3\0\0\0\0"), PORCH_ERR_MALFORMED,
          PORCH_MQTT_RC_MALFORMED_PACKET}, /* reserved flag */
@@ -151,8 +151,28 @@ static void each_broken_connack_has_its_reason(void **state) {
     }
 }
 
+static void the_older_name_is_3_1_1_and_is_written_as_it_was(void **state) {
+    (void)state;
+    static const uint8_t body[] = "\0\6MQIsdp\3\2\0\074\0\3cam";
+    porch_mqtt_frame frame = {PORCH_MQTT_CONNECT, 0, {body, sizeof body - 1}, sizeof body + 1};
+    porch_mqtt_connect c;
+    assert_int_equal(porch_mqtt_connect_read(&frame, NULL, &c), PORCH_OK);
+    assert_int_equal(c.version, PORCH_MQTT_V311);
+    assert_true(c.named_31 && c.clean_start);
+    assert_true(porch_bytes_eq_text(c.client_id, "cam"));
+    assert_int_equal(porch_mqtt_connect_version(&frame), PORCH_MQTT_V311);
+    uint8_t text[64];
+    porch_buf b = PORCH_BUF_OF(text);
+    assert_int_equal(porch_mqtt_connect_write(&b, &c), PORCH_OK);
+    assert_int_equal(b.len, sizeof body + 1);
+    assert_memory_equal(text + 2, body, sizeof body - 1);
+    c.version = PORCH_MQTT_V5;
+    assert_int_equal(porch_mqtt_connect_write(&b, &c), PORCH_ERR_UNSUPPORTED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_older_name_is_3_1_1_and_is_written_as_it_was),
         cmocka_unit_test(all_fields_of_a_connect_are_found),
         cmocka_unit_test(each_broken_connect_has_its_reason),
         cmocka_unit_test(a_refusal_is_answered_in_the_version_that_was_asked_for),
