@@ -102,6 +102,8 @@ uint64_t porch_shard_now(const porch_shard *s);
 /* The protocol's own state, one pointer a shard. */
 void *porch_shard_user(const porch_shard *s);
 void porch_shard_set_user(porch_shard *s, void *user);
+/* Its doors are closed; what is still open is being told to go. */
+bool porch_shard_draining(const porch_shard *s);
 /* The shard takes another turn at once (or after ms) even if no socket moves. */
 void porch_shard_again(porch_shard *s, uint32_t after_ms);
 /* False when the ring is full. The receiver is woken once at the end of this turn. */

@@ -105,6 +105,8 @@ porch_err porch_listener_start(porch_listener *l, porch_why *why) {
     porch_err e = porch_workers_start(l->workers, why);
     l->started = true;
     for (unsigned i = 0; i < l->shard_count && e == PORCH_OK; i++)
+        e = porch_shard_prepare(&l->shards[i], why);
+    for (unsigned i = 0; i < l->shard_count && e == PORCH_OK; i++)
         e = porch_shard_start(&l->shards[i], why);
     if (e != PORCH_OK) porch_listener_stop(l);
     return e;

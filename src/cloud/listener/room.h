@@ -89,6 +89,7 @@ struct porch_shard {
     porch_note drain_note, stop_note, pulse_note;
     atomic_bool pulse_waits; /* the note has not been reached */
     porch_loop_timer soon;   /* porch_shard_again */
+    uint64_t soon_due_ms;
     porch_loop_timer door_timer;
     bool busy;
     bool draining;

@@ -37,10 +37,16 @@ static void on_soon(void *ctx) {
     s->busy = true;
 }
 
+bool porch_shard_draining(const porch_shard *s) {
+    return s->draining;
+}
+
 void porch_shard_again(porch_shard *s, uint32_t after_ms) {
+    uint64_t due = porch_loop_now(s->loop) + after_ms;
     if (after_ms == 0) {
         s->busy = true;
-    } else if (s->soon.link == NULL) {
+    } else if (s->soon.link == NULL || due < s->soon_due_ms) {
+        s->soon_due_ms = due;
         porch_loop_timer_set(s->loop, &s->soon, after_ms, on_soon, s);
     }
 }
@@ -193,7 +199,7 @@ void porch_conn_send_away(porch_conn *c) {
 
 static void end_turn(porch_shard *s) {
     porch_listener *l = s->listener;
-    s->busy = take_parcels(s);
+    s->busy = take_parcels(s); /* may be made busy by what follows, too */
     take_notes(s);
     if (l->config.mqtt != NULL && l->config.mqtt->turn != NULL) l->config.mqtt->turn(l->config.mqtt_ctx, s);
     porch_conn_turn(s);
@@ -338,12 +344,13 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     return PORCH_OK;
 }
 
-porch_err porch_shard_start(porch_shard *s, porch_why *why) {
+porch_err porch_shard_prepare(porch_shard *s, porch_why *why) {
     porch_listener *l = s->listener;
-    if (l->config.mqtt != NULL && l->config.mqtt->shard_start != NULL) {
-        porch_err e = l->config.mqtt->shard_start(l->config.mqtt_ctx, s, why);
-        if (e != PORCH_OK) return e;
-    }
+    if (l->config.mqtt == NULL || l->config.mqtt->shard_start == NULL) return PORCH_OK;
+    return l->config.mqtt->shard_start(l->config.mqtt_ctx, s, why);
+}
+
+porch_err porch_shard_start(porch_shard *s, porch_why *why) {
     int e = pthread_create(&s->thread, NULL, shard_main, s);
     if (e != 0) return porch_fail(why, PORCH_ERR_IO, "a shard's thread cannot start: %s", strerror(e));
     s->started = true;

@@ -5,7 +5,8 @@
 #include "cloud/listener/room.h"
 
 porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, porch_why *why);
-/* The protocol's shard_start runs on the caller's thread, before the shard's own begins. */
+/* The protocol's shard_start, on the caller's thread; all shards are prepared before one is started. */
+porch_err porch_shard_prepare(porch_shard *s, porch_why *why);
 porch_err porch_shard_start(porch_shard *s, porch_why *why);
 /* Its thread has been joined or never began. */
 void porch_shard_free(porch_shard *s);
