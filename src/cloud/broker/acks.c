@@ -8,11 +8,15 @@ uint32_t porch_acks_waiting(const porch_acks *a) {
     return a->end - a->first;
 }
 
-bool porch_acks_add(porch_acks *a, uint16_t packet_id, uint32_t *place) {
+bool porch_acks_add(porch_acks *a, uint8_t type, uint16_t packet_id, uint32_t *place) {
     if (porch_acks_waiting(a) > a->mask) return false;
     *place = a->end++;
-    a->slots[*place & a->mask] = (porch_ack){packet_id, 0, false};
+    a->slots[*place & a->mask] = (porch_ack){packet_id, type, 0, false};
     return true;
+}
+
+void porch_acks_take_back(porch_acks *a) {
+    a->end--;
 }
 
 void porch_acks_ready(porch_acks *a, uint32_t place, uint8_t reason) {

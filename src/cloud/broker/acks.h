@@ -10,6 +10,7 @@
 
 typedef struct {
     uint16_t packet_id;
+    uint8_t type; /* PUBACK, PUBREC or PUBCOMP; the caller's */
     uint8_t reason;
     bool ready;
 } porch_ack;
@@ -24,7 +25,9 @@ typedef struct {
 porch_acks porch_acks_of(porch_ack *slots, uint32_t count);
 uint32_t porch_acks_waiting(const porch_acks *a);
 /* Takes the next place; false when all are taken. *place names it for porch_acks_ready. */
-bool porch_acks_add(porch_acks *a, uint16_t packet_id, uint32_t *place);
+bool porch_acks_add(porch_acks *a, uint8_t type, uint16_t packet_id, uint32_t *place);
+/* Gives the place back that was taken last. */
+void porch_acks_take_back(porch_acks *a);
 /* This one may leave once all before it may. Its place must be waiting. */
 void porch_acks_ready(porch_acks *a, uint32_t place, uint8_t reason);
 /* The next that leaves now; false when the oldest is not ready. */

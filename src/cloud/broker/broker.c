@@ -22,7 +22,10 @@ static porch_err shard_start(void *ctx, porch_shard *shard, porch_why *why) {
     porch_broker_shard *b = &broker->shards[index];
     b->pool = porch_shard_pool(shard);
     if (b->trie == NULL) b->trie = porch_trie_new(broker->seed);
-    if (b->trie == NULL) return porch_fail(why, PORCH_ERR_IO, "no memory for subscriptions");
+    if (b->kept == NULL) b->kept = porch_trie_new(broker->seed);
+    if (b->retained == NULL) b->retained = porch_retained_new(broker->seed);
+    if (b->trie == NULL || b->kept == NULL || b->retained == NULL)
+        return porch_fail(why, PORCH_ERR_IO, "no memory for subscriptions");
     if (broker->config.store != NULL && b->lane == NULL) {
         b->lane = porch_store_lane_open(broker->config.store, lane_wake, b);
         if (b->lane == NULL) return porch_fail(why, PORCH_ERR_IO, "no memory for a lane to the store");
@@ -34,7 +37,7 @@ static porch_err shard_start(void *ctx, porch_shard *shard, porch_why *why) {
     pthread_mutex_lock(&broker->lock);
     if (index + 1 > broker->shard_count) broker->shard_count = index + 1;
     pthread_mutex_unlock(&broker->lock);
-    return PORCH_OK;
+    return porch_broker_load(b, why);
 }
 
 static void bury(porch_broker_shard *b) {
@@ -52,23 +55,20 @@ static void bury(porch_broker_shard *b) {
     b->dead = waiting;
 }
 
-/* What is stored but not yet answered was never acknowledged: nobody was promised anything. */
+/* Sessions without a connection leave memory; the store has what the next start needs. */
 static void shard_stop(void *ctx, porch_shard *shard) {
     porch_broker *broker = ctx;
     porch_broker_shard *b = &broker->shards[porch_shard_index(shard)];
+    for (size_t i = 0; i < b->bucket_count; i++)
+        while (b->buckets[i] != NULL)
+            porch_session_end(b->buckets[i], false);
     pthread_mutex_lock(&b->lock);
     b->shard = NULL;
     pthread_mutex_unlock(&b->lock);
-    while (b->pending_count > 0) {
-        porch_pending *p = &b->pending[b->pending_first];
-        p->session->pending_commits--;
-        porch_message_release(b->pool, p->message);
-        b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
-        b->pending_count--;
-    }
-    porch_pool_give(b->pool, b->pending);
-    b->pending = NULL;
+    porch_broker_drop_pending(b);
     bury(b);
+    porch_retained_free(b->retained, b->pool);
+    b->retained = NULL;
 }
 
 static void parcel(void *ctx, porch_shard *shard, const porch_parcel *p) {
@@ -76,8 +76,9 @@ static void parcel(void *ctx, porch_shard *shard, const porch_parcel *p) {
     (void)ctx;
     if (p->kind == PORCH_PARCEL_HOLD) {
         porch_broker_hold(b, p->word, p->number);
-    } else if (p->kind == PORCH_PARCEL_MESSAGE) {
+    } else if (p->kind == PORCH_PARCEL_MESSAGE || p->kind == PORCH_PARCEL_RETAINED) {
         porch_message *m = p->at;
+        if (p->kind == PORCH_PARCEL_RETAINED) porch_broker_retain_here(b, m);
         porch_broker_route_here(b, m, NULL);
         if (b->hold_ms > 0 && m->publisher != 0) {
             porch_parcel hold = {PORCH_PARCEL_HOLD, b->hold_ms, {.word = m->publisher}};
@@ -91,6 +92,9 @@ static void turn(void *ctx, porch_shard *shard) {
     porch_broker_shard *b = porch_shard_user(shard);
     (void)ctx;
     porch_broker_take_commits(b);
+    porch_broker_take_deadlines(b);
+    porch_broker_take_replays(b);
+    porch_broker_keep_tick(b);
     while (b->stalled != NULL) {
         porch_session *s = b->stalled;
         b->stalled = s->next_stalled;
@@ -109,7 +113,7 @@ static void conn_closed(porch_conn *c) {
     porch_session *s = porch_conn_user(c);
     if (s == NULL) return;
     porch_conn_set_user(c, NULL);
-    porch_session_end(s);
+    porch_session_detach(s);
 }
 
 static void conn_fill(porch_conn *c, porch_buf *out) {
@@ -161,28 +165,31 @@ static porch_taken on_disconnect(porch_session *s, const porch_mqtt_frame *frame
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
-    /* MQTT-3.1.2-23: an expiry that CONNECT set to 0 stays 0; here each was, whatever was asked for. */
-    if (porch_mqtt_property_number(&d.properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0) != 0) {
-        fault = (porch_mqtt_fault){PORCH_MQTT_RC_PROTOCOL_ERROR, "a session expiry after none was agreed"};
-        porch_session_fault(s, frame, &fault);
-        return PORCH_TAKEN;
+    if (porch_mqtt_property_has(&d.properties, PORCH_MQTT_PROP_SESSION_EXPIRY)) {
+        uint32_t wants = porch_mqtt_property_number(&d.properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0);
+        uint32_t most = s->home->broker->settings.broker_session_expiry_s;
+        if (s->expiry_s == 0 && wants != 0) { /* MQTT-3.14.2-2 */
+            fault =
+                (porch_mqtt_fault){PORCH_MQTT_RC_PROTOCOL_ERROR, "a session expiry after none was agreed"};
+            porch_session_fault(s, frame, &fault);
+            return PORCH_TAKEN;
+        }
+        s->expiry_s = wants < most ? wants : most;
     }
+    s->will_anyway = d.reason == PORCH_MQTT_RC_DISCONNECT_WITH_WILL;
     s->ending = s->said_goodbye = true;
     porch_conn_close(s->conn);
     return PORCH_TAKEN;
 }
 
-/* Packets of QoS 2 and of an authentication exchange: read for their shape, then out of place. */
+/* A second CONNECT and an authentication exchange: read for their shape, then out of place. */
 static porch_taken on_misplaced(porch_session *s, const porch_mqtt_frame *frame) {
     porch_mqtt_fault fault = {PORCH_MQTT_RC_PROTOCOL_ERROR, "this packet has no place here"};
-    porch_mqtt_ack ack;
     porch_mqtt_auth auth;
     if (frame->type == PORCH_MQTT_AUTH) {
         (void)porch_mqtt_auth_read(frame, &fault, &auth);
-    } else if (frame->type == PORCH_MQTT_CONNECT) {
-        fault.what = "a second CONNECT";
     } else {
-        (void)porch_mqtt_ack_read(frame, s->version, &fault, &ack);
+        fault.what = "a second CONNECT";
     }
     porch_session_fault(s, frame, &fault);
     return PORCH_TAKEN;
@@ -192,9 +199,9 @@ static porch_taken (*const handlers[PORCH_MQTT_TYPE_COUNT])(porch_session *, con
     [PORCH_MQTT_CONNECT] = on_misplaced,
     [PORCH_MQTT_PUBLISH] = porch_broker_on_publish,
     [PORCH_MQTT_PUBACK] = porch_broker_on_puback,
-    [PORCH_MQTT_PUBREC] = on_misplaced,
-    [PORCH_MQTT_PUBREL] = on_misplaced,
-    [PORCH_MQTT_PUBCOMP] = on_misplaced,
+    [PORCH_MQTT_PUBREC] = porch_broker_on_pubrec,
+    [PORCH_MQTT_PUBREL] = porch_broker_on_pubrel,
+    [PORCH_MQTT_PUBCOMP] = porch_broker_on_pubcomp,
     [PORCH_MQTT_SUBSCRIBE] = porch_broker_on_subscribe,
     [PORCH_MQTT_UNSUBSCRIBE] = porch_broker_on_unsubscribe,
     [PORCH_MQTT_PINGREQ] = on_ping,
@@ -247,7 +254,7 @@ static void bad_frame(porch_broker_shard *b, porch_conn *c, porch_err e, const p
 static bool reading(const porch_conn *c) {
     const porch_session *s = porch_conn_user(c);
     if (porch_conn_closing(c)) return false;
-    return s == NULL || !(s->stalled || s->choked || s->paused_until_ms > 0);
+    return s == NULL || (s->welcomed && !(s->stalled || s->choked || s->paused_until_ms > 0));
 }
 
 static size_t conn_take(porch_conn *c, porch_bytes in) {

@@ -4,10 +4,9 @@
  *                                              └─ any other ────────────────────────────────────┤
  *        PUBACK in arrival order ◄── routed ◄── each shard's subscription trie ◄────────────────┘
  *
- * Offered now: QoS 0 and 1 both ways, wildcards, keep-alive, clean sessions, take-over within one
- * principal, receive maximum, maximum packet size. Not offered yet, each refused with its reason code: QoS
- * 2, retained messages, wills, sessions that outlive their connection, shared subscriptions, subscription
- * identifiers, topic aliases, enhanced authentication. */
+ * The whole protocol but shared subscriptions and enhanced authentication, which are refused with their
+ * reason codes. Sessions, QoS 2 state, retained messages and wills are in the store (note.h) and come back
+ * after a crash (broker_load.c). */
 #ifndef PORCH_CLOUD_BROKER_BROKER_H
 #define PORCH_CLOUD_BROKER_BROKER_H
 
@@ -73,6 +72,11 @@ typedef struct {
     uint64_t protocol_errors;
     uint64_t stored;        /* acknowledged after their commit */
     uint64_t store_refused; /* the store was full or failed: 0x97 */
+    uint64_t resumed;       /* connections that found their session again */
+    uint64_t expired;       /* sessions whose client did not come back in time */
+    uint64_t wills;         /* spoken */
+    uint64_t dropped_full;  /* oldest messages of absent or slow clients' full queues */
+    uint64_t retained;      /* messages, now */
 } porch_broker_counts;
 void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret);
 

@@ -1,7 +1,7 @@
 /* CONNECT: who is it, is it what it says, and where is its home?
  *
- *   certificate judged ─► registry, once more ─► client identifier ─► home shard? ─► offered? ─► take-over
- * ─► CONNACK
+ *   certificate judged ─► registry, once more ─► client identifier ─► will permitted? ─► home shard?
+ *   ─► take-over or resumption ─► written down, when it outlives its connection or has a will ─► CONNACK
  *
  * On another shard than its home the packet is left unread and the connection moves there: the same bytes
  * are then judged again, by the shard that keeps the session. */
@@ -16,10 +16,11 @@
 
 /* ---- answers ---- */
 
-static void connack(porch_conn *c, porch_mqtt_version version, uint8_t reason, porch_bytes properties) {
+static void connack(porch_conn *c, porch_mqtt_version version, bool present, uint8_t reason,
+                    porch_bytes properties) {
     uint8_t text[1024];
     porch_buf b = PORCH_BUF_OF(text);
-    porch_mqtt_connack ack = {false, reason, {{NULL, 0}, 0}};
+    porch_mqtt_connack ack = {present, reason, {{NULL, 0}, 0}};
     if (version == PORCH_MQTT_V5)
         (void)porch_mqtt_properties_of(properties, PORCH_MQTT_CONNACK, NULL, &ack.properties);
     if (porch_mqtt_connack_write(&b, version, &ack) == PORCH_OK) porch_conn_put(c, porch_buf_bytes(&b));
@@ -44,7 +45,7 @@ static porch_taken refuse(porch_broker_shard *b, porch_conn *c, const porch_mqtt
     }
     if (in == NULL || problem_info(in))
         (void)porch_mqtt_property_put_text(&properties, PORCH_MQTT_PROP_REASON_STRING, porch_bytes_of(why));
-    if (reason != 0) connack(c, version, reason, porch_buf_bytes(&properties));
+    if (reason != 0) connack(c, version, false, reason, porch_buf_bytes(&properties));
     porch_conn_close(c);
     return PORCH_TAKEN;
 }
@@ -99,29 +100,83 @@ static bool client_id_of(porch_broker_shard *b, const porch_registry_entry *e, c
     return e->any_client_id || (strncmp(out, e->name, name) == 0 && out[name] == '/');
 }
 
-/* ---- what is not offered yet ---- */
+/* ---- the will ---- */
 
-static bool offered(const porch_mqtt_connect *in, uint8_t *reason, const char **why) {
-    if (porch_mqtt_property_has(&in->properties, PORCH_MQTT_PROP_AUTH_METHOD)) {
-        *reason = PORCH_MQTT_RC_BAD_AUTH_METHOD;
-        *why = "enhanced authentication is not offered: the certificate is the proof";
-    } else if (in->has_will) {
-        *reason = in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_IMPLEMENTATION_ERROR
-                                               : PORCH_MQTT_RC_SERVER_UNAVAILABLE;
-        *why = "wills are not offered; connect without one";
-        if (in->will.retain && in->version == PORCH_MQTT_V5) *reason = PORCH_MQTT_RC_RETAIN_NOT_SUPPORTED;
-        if (in->will.qos > 1 && in->version == PORCH_MQTT_V5) *reason = PORCH_MQTT_RC_QOS_NOT_SUPPORTED;
-    } else if (in->version == PORCH_MQTT_V311 && !in->clean_start) {
-        /* 3.1.1 cannot say that a session will not be kept, so half a promise is not made. */
-        *reason = PORCH_MQTT_RC_SERVER_UNAVAILABLE;
-        *why = "sessions that outlive their connection are not offered; connect with clean session";
-    } else {
-        return true;
+/* A will's properties without its delay: those of its PUBLISH. */
+static porch_err will_properties(porch_broker_shard *b, const porch_mqtt_will *will, porch_buf *raw,
+                                 porch_mqtt_properties *ret) {
+    porch_mqtt_property one;
+    *raw = (porch_buf){porch_pool_take(b->pool, will->properties.raw.len + 1), 0,
+                       will->properties.raw.len + 1};
+    if (raw->at == NULL) return PORCH_ERR_NO_SPACE;
+    for (porch_bytes rest = will->properties.raw; porch_mqtt_property_next(&rest, &one);)
+        if (one.id != PORCH_MQTT_PROP_WILL_DELAY) PORCH_TRY(porch_mqtt_property_put(raw, &one));
+    return porch_mqtt_properties_of(porch_buf_bytes(raw), PORCH_MQTT_PUBLISH, NULL, ret);
+}
+
+/* *ret is NULL without a will, or when there is no memory. */
+static porch_err make_will(porch_broker_shard *b, const porch_mqtt_connect *in, porch_will *ret) {
+    *ret = (porch_will){NULL, 0};
+    if (!in->has_will) return PORCH_OK;
+    porch_buf raw = {NULL, 0, 0};
+    porch_mqtt_properties properties;
+    porch_err e = will_properties(b, &in->will, &raw, &properties);
+    if (e == PORCH_OK)
+        ret->message = porch_message_new(b->pool, in->will.topic.text, &properties, in->will.payload,
+                                         in->will.qos, porch_shard_now(b->shard));
+    porch_pool_give(b->pool, raw.at);
+    if (ret->message == NULL) return e == PORCH_OK ? PORCH_ERR_NO_SPACE : e;
+    ret->message->retain = in->will.retain;
+    ret->delay_s = porch_mqtt_property_number(&in->will.properties, PORCH_MQTT_PROP_WILL_DELAY, 0);
+    return PORCH_OK;
+}
+
+/* A will is a publication that is judged before it is promised. */
+static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, const porch_mqtt_connect *in,
+                         uint8_t *reason, porch_why *why) {
+    if (!in->has_will) return true;
+    const porch_settings *set = &b->broker->settings;
+    porch_bytes topic = in->will.topic.text;
+    *reason = PORCH_MQTT_RC_NOT_AUTHORIZED;
+    if (topic.len > set->broker_topic_bytes || porch_topic_levels(topic) > set->broker_topic_levels) {
+        *reason = PORCH_MQTT_RC_TOPIC_NAME_INVALID;
+        porch_fail(why, PORCH_ERR_LIMIT,
+                   "the will's topic is too long or too deep (broker.topic_bytes, broker.topic_levels)");
+        return false;
     }
-    return false;
+    if (topic.len > 0 && topic.at[0] == '$') {
+        porch_fail(why, PORCH_ERR_AUTH, "the will: topics that begin with $ are the hub's own");
+        return false;
+    }
+    if (in->will.retain && porch_broker_may_retain(b, topic, in->will.payload) != PORCH_OK) {
+        *reason = PORCH_MQTT_RC_QUOTA_EXCEEDED;
+        porch_fail(why, PORCH_ERR_LIMIT, "too many retained messages (broker.retained_messages)");
+        return false;
+    }
+    const porch_access_policy *policy = porch_grants_policy(b->broker->config.grants, e);
+    if (policy == NULL) {
+        porch_fail(why, PORCH_ERR_AUTH, "its permissions cannot be read");
+        return false;
+    }
+    porch_access_decision d = porch_access_can_publish(policy, in->will.topic);
+    if (!d.allowed) {
+        porch_why inner;
+        porch_access_explain(policy, d, PORCH_ACCESS_PUBLISH, topic, &inner);
+        porch_fail(why, PORCH_ERR_AUTH, "the will: %.200s", inner.text);
+    }
+    porch_grants_policy_release(policy);
+    return d.allowed;
 }
 
 /* ---- welcome ---- */
+
+/* How long the session waits for its client: what the client asks for, up to broker.session_expiry_s. */
+static uint32_t expiry_of(const porch_settings *set, const porch_mqtt_connect *in) {
+    uint32_t most = set->broker_session_expiry_s;
+    if (in->version != PORCH_MQTT_V5) return in->clean_start ? 0 : most;
+    uint32_t wants = porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0);
+    return wants < most ? wants : most;
+}
 
 static void agree(porch_session *s, const porch_mqtt_connect *in, uint16_t *server_keep_alive) {
     const porch_settings *set = &s->home->broker->settings;
@@ -138,35 +193,61 @@ static void agree(porch_session *s, const porch_mqtt_connect *in, uint16_t *serv
         porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     if (window > set->broker_inflight) window = set->broker_inflight;
     s->window_most = (uint16_t)window;
+    s->alias_in =
+        (porch_alias){NULL, (uint16_t)(in->version == PORCH_MQTT_V5 ? set->broker_topic_aliases : 0)};
+    uint32_t aliases = porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0);
+    if (aliases > set->broker_topic_aliases) aliases = set->broker_topic_aliases;
+    s->alias_out = (porch_alias){NULL, (uint16_t)aliases};
 }
 
 static void put(porch_buf *b, porch_mqtt_property_id id, uint32_t number) {
     (void)porch_mqtt_property_put_number(b, id, number); /* the buffer holds them all */
 }
 
-static void welcome(porch_session *s, const porch_mqtt_connect *in, uint16_t server_keep_alive) {
+/* MQTT 5.0, section 3.2.2.3; what is not said has its default there. */
+static void write_properties(const porch_session *s, const porch_mqtt_connect *in,
+                             uint16_t server_keep_alive, porch_buf *b) {
     const porch_settings *set = &s->home->broker->settings;
-    uint8_t raw[512];
-    porch_buf b = PORCH_BUF_OF(raw);
-    if (porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0) != 0)
-        put(&b, PORCH_MQTT_PROP_SESSION_EXPIRY, 0);
-    put(&b, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, set->broker_receive_maximum);
-    put(&b, PORCH_MQTT_PROP_MAXIMUM_QOS, 1);
-    put(&b, PORCH_MQTT_PROP_RETAIN_AVAILABLE, 0);
-    put(&b, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, set->broker_packet_bytes);
+    if (porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_SESSION_EXPIRY, 0) != s->expiry_s)
+        put(b, PORCH_MQTT_PROP_SESSION_EXPIRY, s->expiry_s);
+    put(b, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, set->broker_receive_maximum);
+    put(b, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, set->broker_packet_bytes);
     if (in->client_id.len == 0)
-        (void)porch_mqtt_property_put_text(&b, PORCH_MQTT_PROP_ASSIGNED_CLIENT_ID,
+        (void)porch_mqtt_property_put_text(b, PORCH_MQTT_PROP_ASSIGNED_CLIENT_ID,
                                            porch_bytes_of(s->client_id));
-    put(&b, PORCH_MQTT_PROP_WILDCARD_AVAILABLE, 1);
-    put(&b, PORCH_MQTT_PROP_SUBSCRIPTION_ID_AVAILABLE, 0);
-    put(&b, PORCH_MQTT_PROP_SHARED_AVAILABLE, 0);
-    if (server_keep_alive > 0) put(&b, PORCH_MQTT_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
-    connack(s->conn, s->version, PORCH_MQTT_RC_SUCCESS, porch_buf_bytes(&b));
+    if (set->broker_topic_aliases > 0)
+        put(b, PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, set->broker_topic_aliases);
+    put(b, PORCH_MQTT_PROP_SHARED_AVAILABLE, PORCH_BROKER_SHARES);
+    if (server_keep_alive > 0) put(b, PORCH_MQTT_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
+    if (s->entry.kind == PORCH_IDENTITY_DEVICE &&
+        porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, 0) == 1) {
+        char basis[80];
+        snprintf(basis, sizeof basis, "d/%s/response", s->entry.name);
+        (void)porch_mqtt_property_put_text(b, PORCH_MQTT_PROP_RESPONSE_INFO, porch_bytes_of(basis));
+    }
 }
 
-static void take_over(porch_broker_shard *b, const porch_registry_entry *e, const char *client_id) {
-    porch_session *old = porch_session_find(b, e->kind, e->name, client_id);
-    if (old == NULL) return;
+void porch_session_welcome(porch_session *s, bool present, porch_bytes properties) {
+    porch_broker_shard *b = s->home;
+    connack(s->conn, s->version, present, PORCH_MQTT_RC_SUCCESS, properties);
+    if (!porch_session_online(s)) return;
+    s->welcomed = true;
+    porch_session_resend(s);
+    if (s->resends > 0 || s->queue_count > 0) porch_conn_want_write(s->conn);
+    porch_session_arm(s);
+    porch_session_listen(s);
+    if (s->entry.kind == PORCH_IDENTITY_DEVICE && b->broker->config.registry != NULL)
+        porch_registry_seen(b->broker->config.registry, s->entry.name, true, porch_clock_ms());
+    if (porch_shard_may_log(b->shard))
+        porch_log(PORCH_LOG_INFO, "mqtt.connected", porch_identity_kind_text(s->entry.kind), s->entry.name,
+                  "client", s->client_id, "address", s->address, "version",
+                  s->version == PORCH_MQTT_V5 ? "5.0" : "3.1.1", "session", present ? "resumed" : "new",
+                  NULL);
+}
+
+/* ---- the session that is there ---- */
+
+static void take_over(porch_broker_shard *b, porch_session *old) {
     old->taken_over = true;
     porch_broker_count(&b->counts.taken_over, 1);
     porch_session_disconnect(old, PORCH_MQTT_RC_SESSION_TAKEN_OVER,
@@ -174,27 +255,103 @@ static void take_over(porch_broker_shard *b, const porch_registry_entry *e, cons
     if (old->conn != NULL) porch_conn_cut(old->conn);
 }
 
+/* What becomes of it: *ret is the session to go on with, NULL for a new one. Its will is spoken when it
+ * ends, or when it is due (section 3.1.3.2.2). False: no room now. */
+static bool settle_old(porch_broker_shard *b, const porch_mqtt_connect *in, const porch_registry_entry *e,
+                       const char *client_id, porch_session **ret, uint64_t *forget) {
+    porch_session *old = porch_session_find(b, e->kind, e->name, client_id);
+    if (old != NULL && old->conn != NULL) {
+        take_over(b, old);
+        old = porch_session_find(b, e->kind, e->name, client_id);
+    }
+    *ret = NULL;
+    *forget = 0;
+    if (old == NULL) return true;
+    bool ends = in->clean_start || !porch_session_lasts(old);
+    bool due = ends || old->will_due_ms <= porch_shard_now(b->shard);
+    if (old->will.message != NULL && due && !porch_session_speak_will(old)) return false;
+    if (ends) {
+        *forget = old->number;
+        porch_session_end(old, b->lane == NULL);
+    } else {
+        porch_session_drop_will(old);
+        *ret = old;
+    }
+    return true;
+}
+
+static porch_taken too_many(porch_broker_shard *b, porch_conn *c, const porch_mqtt_connect *in,
+                            const char *why) {
+    return refuse(b, c, in, in->version,
+                  in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_QUOTA_EXCEEDED
+                                               : PORCH_MQTT_RC_SERVER_UNAVAILABLE,
+                  why);
+}
+
+/* Writes the session down, in one note with the end of the one before it, and lets CONNACK wait for that.
+ */
+static bool save(porch_session *s, uint64_t forget, bool present, porch_bytes properties) {
+    porch_broker_shard *b = s->home;
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf before = PORCH_BUF_OF(text);
+    porch_pending then = {
+        .kind = PORCH_PENDING_CONNACK, .packet_id = present, .place = (uint32_t)properties.len};
+    if (forget != 0 && porch_note_session_drop(&before, forget) != PORCH_OK) return false;
+    then.block = porch_pool_take(b->pool, properties.len + 1);
+    if (then.block == NULL) return false;
+    memcpy(then.block, properties.at, properties.len);
+    if (porch_session_save(s, true, &before, &then)) return true;
+    porch_pool_give(b->pool, then.block);
+    return false;
+}
+
 static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porch_mqtt_connect *in,
                                 const porch_registry_entry *e, const char *client_id) {
-    take_over(b, e, client_id);
-    porch_session *s = porch_session_new(b, c, e, client_id);
-    if (s == NULL)
-        return refuse(b, c, in, in->version,
-                      in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_QUOTA_EXCEEDED
-                                                   : PORCH_MQTT_RC_SERVER_UNAVAILABLE,
-                      "too many sessions of one principal (broker.sessions), or no memory");
+    porch_session *s = NULL;
+    uint64_t forget = 0;
+    porch_will will;
+    if (make_will(b, in, &will) != PORCH_OK) return too_many(b, c, in, "no memory for a will");
+    if (!settle_old(b, in, e, client_id, &s, &forget)) {
+        if (will.message != NULL) porch_message_release(b->pool, will.message);
+        porch_conn_pause(c);
+        porch_conn_resume(c); /* comes again in the next turn */
+        return PORCH_STALL;
+    }
+    bool present = s != NULL;
+    if (s == NULL) s = porch_session_new(b, e, client_id);
+    if (s == NULL) {
+        if (will.message != NULL) porch_message_release(b->pool, will.message);
+        return too_many(b, c, in, "too many sessions of one principal (broker.sessions), or no memory");
+    }
     uint16_t server_keep_alive;
+    uint8_t raw[512];
+    porch_buf properties = PORCH_BUF_OF(raw);
+    porch_session_attach(s, c);
+    s->will = will;
+    s->will_anyway = false;
+    s->expiry_s = expiry_of(&b->broker->settings, in);
     agree(s, in, &server_keep_alive);
+    if (!present && porch_session_lasts(s)) porch_session_begin_lasting(s);
+    if (s->number == 0 && b->lane != NULL && (porch_session_lasts(s) || will.message != NULL)) {
+        s->number = atomic_fetch_add(&b->broker->numbers, 1) + 1;
+        s->cursor_saved = b->settled;
+        s->cursor_saved_ms = porch_shard_now(b->shard);
+    }
     porch_broker_count(&b->counts.connects, 1);
-    welcome(s, in, server_keep_alive);
-    if (s->conn == NULL) return PORCH_TAKEN;
-    porch_session_arm(s);
-    if (e->kind == PORCH_IDENTITY_DEVICE && b->broker->config.registry != NULL)
-        porch_registry_seen(b->broker->config.registry, e->name, true, porch_clock_ms());
-    if (porch_shard_may_log(b->shard))
-        porch_log(PORCH_LOG_INFO, "mqtt.connected", porch_identity_kind_text(e->kind), e->name, "client",
-                  client_id, "address", s->address, "version",
-                  in->version == PORCH_MQTT_V5 ? "5.0" : "3.1.1", NULL);
+    if (present) porch_broker_count(&b->counts.resumed, 1);
+    write_properties(s, in, server_keep_alive, &properties);
+    if (s->number == 0 && forget == 0) {
+        porch_session_welcome(s, present, porch_buf_bytes(&properties));
+    } else if (save(s, forget, present, porch_buf_bytes(&properties))) {
+        porch_conn_pause(c);
+    } else {
+        porch_conn_set_user(c, NULL);
+        porch_session_end(s, true);
+        return refuse(b, c, in, in->version,
+                      in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_SERVER_BUSY
+                                                   : PORCH_MQTT_RC_SERVER_UNAVAILABLE,
+                      "the store is behind; come again");
+    }
     return PORCH_TAKEN;
 }
 
@@ -222,9 +379,12 @@ porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const 
             b, c, &in, in.version, PORCH_MQTT_RC_CLIENT_ID_INVALID,
             "the client identifier is not this principal's: a device uses its id, a service its name or "
             "name/...");
-    uint8_t code;
-    const char *sentence;
-    if (!offered(&in, &code, &sentence)) return refuse(b, c, &in, in.version, code, sentence);
+    if (porch_mqtt_property_has(&in.properties, PORCH_MQTT_PROP_AUTH_METHOD))
+        return refuse(b, c, &in, in.version, PORCH_MQTT_RC_BAD_AUTH_METHOD,
+                      "enhanced authentication is not offered: the certificate is the proof");
+    uint8_t code = 0;
+    if (!will_allowed(b, &entry, &in, &code, &reason))
+        return refuse(b, c, &in, in.version, code, reason.text);
     unsigned home = (unsigned)(porch_session_hash(b->broker, entry.kind, entry.name, client_id) %
                                porch_shard_count(b->shard));
     if (home != b->index) {

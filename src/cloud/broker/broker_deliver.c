@@ -1,8 +1,11 @@
 /* From a message to the sockets of those who may hear it.
  *
- *   trie ─► targets, each session once at its highest QoS ─► deny judged ─► session's queue ─► fill
+ *   trie ─► targets, each session once at its highest QoS ─► deny judged ─► session's queue ─► fill ─►
+ * flight
  *
- * A queue holds references; packets are written in fill, right into the TLS record that leaves. */
+ * A queue holds references; packets are written in fill, right into the TLS record that leaves. From QoS 1
+ * on a delivery is in flight until it is acknowledged; what a lasting session has in flight is sent again
+ * on its next connection. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +24,20 @@ enum {
 
 /* ---- the queue ---- */
 
-static porch_queued *queue_at(porch_session *s, uint32_t i) {
+porch_delivery *porch_session_queue_at(porch_session *s, uint32_t i) {
     return &s->queue[(s->queue_first + i) & (s->queue_cap - 1)];
+}
+
+size_t porch_session_queue_count(const porch_session *s) {
+    return s->queue_count;
 }
 
 static bool widen_queue(porch_session *s) {
     uint32_t cap = s->queue_cap == 0 ? QUEUE_LEAST : s->queue_cap * 2;
-    porch_queued *wider = porch_pool_take(s->home->pool, cap * sizeof *wider);
+    porch_delivery *wider = porch_pool_take(s->home->pool, cap * sizeof *wider);
     if (wider == NULL) return false;
     for (uint32_t i = 0; i < s->queue_count; i++)
-        wider[i] = *queue_at(s, i);
+        wider[i] = *porch_session_queue_at(s, i);
     porch_pool_give(s->home->pool, s->queue);
     s->queue = wider;
     s->queue_first = 0;
@@ -38,20 +45,67 @@ static bool widen_queue(porch_session *s) {
     return true;
 }
 
-static void pop_queue(porch_session *s) {
-    porch_queued *q = queue_at(s, 0);
-    size_t bytes = porch_message_bytes(q->message, s->version, q->qos);
-    s->queue_bytes -= bytes;
-    s->sent_bytes += bytes;
-    s->sent_messages++;
-    porch_message_release(s->home->pool, q->message);
+void porch_delivery_release(porch_broker_shard *b, porch_delivery *d) {
+    if (d->message != NULL) porch_message_release(b->pool, d->message);
+    porch_pool_give(b->pool, d->identifiers);
+    d->message = NULL;
+    d->identifiers = NULL;
+}
+
+/* Takes the first one out; its message's reference is the caller's now. */
+static porch_delivery unqueue(porch_session *s) {
+    porch_delivery d = *porch_session_queue_at(s, 0);
+    s->queue_bytes -= porch_message_weight(d.message);
     s->queue_first = (s->queue_first + 1) & (s->queue_cap - 1);
     s->queue_count--;
+    if (s->queue_count == 0) s->rejudge = false;
+    return d;
+}
+
+/* The first one is not needed any more: expired, no longer permitted, or in the way of newer ones. */
+static void skip_first(porch_session *s) {
+    porch_delivery d = unqueue(s);
+    porch_session_had(s, &d);
+    porch_delivery_release(s->home, &d);
+}
+
+bool porch_session_put_back(porch_session *s, const porch_delivery *d) {
+    if (s->queue_count == s->queue_cap && !widen_queue(s)) return false;
+    s->queue_first = (s->queue_first - 1) & (s->queue_cap - 1);
+    s->queue_count++;
+    s->queue_bytes += porch_message_weight(d->message);
+    *porch_session_queue_at(s, 0) = *d;
+    return true;
+}
+
+bool porch_session_take_first(porch_session *s, porch_delivery *ret) {
+    if (s->queue_count == 0) return false;
+    *ret = unqueue(s);
+    return true;
+}
+
+bool porch_session_put_last(porch_session *s, const porch_delivery *d) {
+    if (s->queue_count == s->queue_cap && !widen_queue(s)) return false;
+    *porch_session_queue_at(s, s->queue_count++) = *d;
+    s->queue_bytes += porch_message_weight(d->message);
+    return true;
+}
+
+bool porch_session_take_last(porch_session *s, uint64_t seq, porch_delivery *ret) {
+    if (s->queue_count == 0) return false;
+    porch_delivery *last = porch_session_queue_at(s, s->queue_count - 1);
+    if (last->message->seq != seq) return false;
+    *ret = *last;
+    s->queue_bytes -= porch_message_weight(last->message);
+    s->queue_count--;
+    return true;
 }
 
 void porch_session_drop_queue(porch_session *s) {
-    while (s->queue_count > 0)
-        pop_queue(s);
+    while (s->queue_count > 0) {
+        porch_delivery d = unqueue(s);
+        porch_delivery_release(s->home, &d);
+    }
     porch_pool_give(s->home->pool, s->queue);
     porch_pool_give(s->home->pool, s->big);
     s->queue = NULL;
@@ -78,6 +132,17 @@ static void log_slow(porch_session *s, const porch_message *m, const char *reaso
     if (s->slow_logged_ms != 0 && now - s->slow_logged_ms < SLOW_LOG_MS) return;
     s->slow_logged_ms = now;
     porch_session_log(s, "mqtt.slow", "PUBLISH", "topic", porch_message_topic(m), reason);
+}
+
+/* A lasting session's quota is used up: the oldest gives way, and the operator hears of it. */
+static void make_room(porch_session *s, const porch_message *m, size_t bytes) {
+    while (s->queue_count > 0 && over_quota(s, bytes)) {
+        porch_broker_count(&s->home->counts.dropped_full, 1);
+        skip_first(s);
+    }
+    log_slow(
+        s, m,
+        "more waits for this session than it may keep; the oldest go (broker.queue_messages, queue_bytes)");
 }
 
 /* The subscriber's quota is used up: QoS 0 is dropped; QoS 1 was promised, so the client is told by the end
@@ -135,39 +200,54 @@ void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_
     if (s != NULL) porch_session_hold(s, hold_ms);
 }
 
-static void deliver(porch_session *s, porch_message *m, uint8_t qos) {
-    size_t bytes = porch_message_bytes(m, s->version, qos);
-    if (s->conn == NULL || s->ending) return;
-    if (bytes > s->packet_most) {
-        log_slow(s, m,
-                 "the packet is too large for this subscriber (its Maximum Packet Size); it is skipped");
-        return;
-    }
-    if (over_quota(s, bytes)) {
+/* Bytes of its PUBLISH at the most: an alias is only used where it fits. */
+static size_t packet_bytes(const porch_session *s, const porch_delivery *d) {
+    porch_message_form form = {.qos = d->qos, .identifier = d->identifier, .identifiers = d->identifiers};
+    return porch_message_bytes(d->message, s->version, &form);
+}
+
+static bool room_in_queue(porch_session *s, const porch_delivery *d) {
+    size_t bytes = porch_message_weight(d->message);
+    if (over_quota(s, bytes) && s->conn != NULL) {
         porch_conn_flush(s->conn); /* which may find that the peer has gone: */
-        if (s->ending) return;
+        if (s->ending) return false;
     }
+    if (over_quota(s, bytes) && d->qos > 0 && porch_session_lasts(s)) make_room(s, d->message, bytes);
     if (over_quota(s, bytes) || (s->queue_count == s->queue_cap && !widen_queue(s))) {
-        too_slow(s, m, qos);
-        return;
+        if (s->conn != NULL) too_slow(s, d->message, d->qos);
+        return false;
     }
-    porch_message_retain(m);
-    s->queue_count++;
-    *queue_at(s, s->queue_count - 1) = (porch_queued){m, qos};
-    s->queue_bytes += bytes;
+    return true;
+}
+
+bool porch_session_deliver(porch_session *s, const porch_delivery *d) {
+    if (s->over || (s->conn == NULL && (d->qos == 0 || !porch_session_lasts(s)))) return false;
+    if (s->ending && !porch_session_lasts(s)) return false;
+    if (s->conn != NULL && packet_bytes(s, d) > s->packet_most) {
+        log_slow(s, d->message,
+                 "the packet is too large for this subscriber (its Maximum Packet Size); it is skipped");
+        return false;
+    }
+    if (!room_in_queue(s, d)) return false;
+    porch_message_retain(d->message);
+    (void)porch_session_put_last(s, d);
+    if (s->conn == NULL) return true;
     porch_conn_want_write(s->conn);
     uint32_t hold = presses(s);
     if (hold > s->home->hold_ms) s->home->hold_ms = hold;
+    return true;
 }
 
 /* ---- who hears it ---- */
 
-static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher) {
+static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher,
+                     const porch_trie_entry **ret, size_t *hit_count) {
     const porch_trie_entry *hits;
     porch_topic_name name = {porch_message_topic(m)};
     size_t count = porch_trie_match(b->trie, name, &hits), n = 0;
     b->round++;
     for (size_t i = 0; i < count; i++) {
+        if (hits[i].shared) continue;
         porch_session *s = hits[i].owner;
         if (hits[i].no_local && s == publisher) continue;
         uint8_t qos = hits[i].qos < m->qos ? hits[i].qos : m->qos;
@@ -175,33 +255,63 @@ static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_
             s->round = b->round;
             s->round_qos = qos;
             s->round_judge = hits[i].judge;
+            s->round_retain = hits[i].retain_as_published;
+            s->round_identifiers = 0;
             b->targets[n++] = s;
         } else {
             if (qos > s->round_qos) s->round_qos = qos;
             s->round_judge = s->round_judge && hits[i].judge;
+            s->round_retain = s->round_retain || hits[i].retain_as_published;
         }
+        if (hits[i].number > 0) s->round_identifiers++;
     }
+    *ret = hits;
+    *hit_count = count;
     return n;
 }
 
-static bool may_receive(porch_session *s, const porch_message *m) {
-    porch_topic_name name = {porch_message_topic(m)};
-    porch_access_decision d = porch_access_can_receive(s->policy, name);
+/* One copy carries the identifiers of all subscriptions that it is for (MQTT-3.3.4-3 to -5). */
+static bool add_identifiers(porch_session *s, const porch_session *publisher, const porch_trie_entry *hits,
+                            size_t count, porch_delivery *d) {
+    if (s->round_identifiers > 1) {
+        d->identifiers =
+            porch_pool_take(s->home->pool, (1 + s->round_identifiers) * sizeof *d->identifiers);
+        if (d->identifiers == NULL) return false;
+        d->identifiers[0] = 0;
+    }
+    for (size_t i = 0; s->round_identifiers > 0 && i < count; i++) {
+        if (hits[i].owner != s || hits[i].number == 0 || (hits[i].no_local && s == publisher)) continue;
+        if (d->identifiers != NULL) {
+            d->identifiers[++d->identifiers[0]] = hits[i].number;
+        } else {
+            d->identifier = hits[i].number;
+        }
+    }
+    return true;
+}
+
+bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
+    porch_access_decision d = porch_access_can_receive(s->policy, (porch_topic_name){topic});
     if (d.allowed) return true;
     porch_broker_count(&s->home->counts.delivery_refused, 1);
     if (porch_log_wants(PORCH_LOG_DEBUG))
         porch_log(PORCH_LOG_DEBUG, "mqtt.delivery_refused", "principal", s->entry.name, "topic",
-                  porch_log_bytes(name.text).text, NULL);
+                  porch_log_bytes(topic).text, NULL);
     return false;
 }
 
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
-    size_t n = choose(b, m, publisher);
+    const porch_trie_entry *hits = NULL;
+    size_t count = 0;
+    size_t n = choose(b, m, publisher, &hits, &count);
     b->hold_ms = 0;
     for (size_t i = 0; i < n; i++) {
         porch_session *s = b->targets[i];
-        if (s->round_judge && !may_receive(s, m)) continue;
-        deliver(s, m, s->round_qos);
+        if (s->round_judge && !porch_session_may_receive(s, porch_message_topic(m))) continue;
+        porch_delivery d = {.message = m, .qos = s->round_qos, .retain = s->round_retain && m->retain};
+        d.lasts = d.qos > 0 && m->queued && porch_session_lasts(s);
+        if (!add_identifiers(s, publisher, hits, count, &d)) continue;
+        if (!porch_session_deliver(s, &d)) porch_pool_give(b->pool, d.identifiers);
     }
 }
 
@@ -219,22 +329,16 @@ bool porch_broker_can_route(const porch_broker_shard *b) {
 void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
     unsigned shards = porch_shard_count(b->shard);
     for (unsigned i = 0; i < shards; i++) {
-        if (i == b->index || !listens(&b->broker->shards[i])) continue;
+        if (i == b->index || (!m->retain && !listens(&b->broker->shards[i]))) continue;
         porch_message_retain(m);
-        porch_parcel p = {PORCH_PARCEL_MESSAGE, 0, {.at = m}};
+        porch_parcel p = {m->retain ? PORCH_PARCEL_RETAINED : PORCH_PARCEL_MESSAGE, 0, {.at = m}};
         if (!porch_shard_send(b->shard, i, &p)) porch_message_release(b->pool, m);
     }
+    if (m->retain) porch_broker_retain_here(b, m);
     porch_broker_route_here(b, m, publisher);
 }
 
 /* ---- onto the wire ---- */
-
-static void write_one(porch_session *s, const porch_queued *q, uint64_t now, uint8_t *at, size_t bytes) {
-    uint16_t id = q->qos > 0 ? porch_window_take(&s->window) : 0;
-    porch_message_write(q->message, s->version, q->qos, id, now, at);
-    porch_broker_count(&s->home->counts.messages_out, 1);
-    porch_broker_count(&s->home->counts.bytes_out, (int64_t)bytes);
-}
 
 static void fill_big(porch_session *s, porch_buf *out) {
     size_t n = s->big_len - s->big_at;
@@ -245,14 +349,6 @@ static void fill_big(porch_session *s, porch_buf *out) {
     if (s->big_at < s->big_len) return;
     porch_pool_give(s->home->pool, s->big);
     s->big = NULL;
-}
-
-static bool make_window(porch_session *s) {
-    if (s->window.slots != NULL) return true;
-    uint16_t *slots = porch_pool_take(s->home->pool, porch_window_slots(s->window_most) * sizeof *slots);
-    if (slots == NULL) return false;
-    s->window = porch_window_of(slots, s->window_most);
-    return true;
 }
 
 /* The rest of a large message goes first: any other byte in between would be taken for a part of it. */
@@ -274,32 +370,148 @@ bool porch_session_put(porch_session *s, porch_bytes packet) {
     return true;
 }
 
-void porch_session_fill(porch_session *s, porch_buf *out) {
-    uint64_t now = porch_shard_now(s->home->shard);
-    if (s->big != NULL) fill_big(s, out);
-    while (s->big == NULL && s->queue_count > 0 && !s->ending) {
-        const porch_queued *q = queue_at(s, 0);
-        if (porch_message_expired(q->message, now)) {
-            pop_queue(s);
-            continue;
-        }
-        if (q->qos > 0 && (!make_window(s) || porch_window_full(&s->window))) break;
-        size_t bytes = porch_message_bytes(q->message, s->version, q->qos);
-        if (bytes <= out->cap - out->len) {
-            write_one(s, q, now, out->at + out->len, bytes);
-            out->len += bytes;
-        } else if (bytes <= out->cap) {
-            break; /* whole in the next record */
-        } else {
-            s->big = porch_pool_take(s->home->pool, bytes);
-            if (s->big == NULL) break;
-            write_one(s, q, now, s->big, bytes);
-            s->big_at = 0;
-            s->big_len = bytes;
-            fill_big(s, out);
-        }
-        pop_queue(s);
+/* Room for this many bytes: in the record, or as a large packet that leaves in parts. NULL: in the next
+ * record, or no memory. */
+static uint8_t *room_on_wire(porch_session *s, porch_buf *out, size_t bytes) {
+    if (bytes <= out->cap - out->len) {
+        uint8_t *at = out->at + out->len;
+        out->len += bytes;
+        return at;
     }
+    if (bytes <= out->cap) return NULL;
+    s->big = porch_pool_take(s->home->pool, bytes);
+    s->big_at = 0;
+    s->big_len = bytes;
+    return s->big;
+}
+
+/* Writes the PUBLISH of a delivery. False: not now. */
+static bool write_publish(porch_session *s, const porch_delivery *d, uint16_t packet_id, bool dup,
+                          porch_buf *out) {
+    porch_message *m = d->message;
+    porch_bytes topic = porch_message_topic(m);
+    porch_message_form form = {.identifier = d->identifier,
+                               .identifiers = d->identifiers,
+                               .packet_id = packet_id,
+                               .qos = d->qos,
+                               .dup = dup,
+                               .retain = d->retain};
+    bool known = false;
+    if (s->alias_out.most > 0) form.alias = porch_alias_for(&s->alias_out, topic, &known);
+    form.leave_topic_out = known;
+    size_t bytes = porch_message_bytes(m, s->version, &form);
+    if (bytes > s->packet_most) {
+        form.alias = 0;
+        form.leave_topic_out = false;
+        bytes = porch_message_bytes(m, s->version, &form);
+    }
+    uint8_t *at = room_on_wire(s, out, bytes);
+    if (at == NULL) return false;
+    /* Without memory for it the alias travels with its topic again next time. */
+    if (form.alias > 0 && !known) (void)porch_alias_set(&s->alias_out, s->home->pool, form.alias, topic);
+    porch_message_write(m, s->version, &form, porch_shard_now(s->home->shard), at);
+    if (at == s->big) fill_big(s, out);
+    porch_broker_count(&s->home->counts.messages_out, 1);
+    porch_broker_count(&s->home->counts.bytes_out, (int64_t)bytes);
+    s->sent_messages++;
+    s->sent_bytes += bytes;
+    return true;
+}
+
+static bool write_pubrel(uint16_t packet_id, porch_buf *out) {
+    if (out->cap - out->len < 4) return false;
+    uint8_t *at = out->at + out->len;
+    at[0] = PORCH_MQTT_PUBREL << 4 | 2;
+    at[1] = 2;
+    at[2] = (uint8_t)(packet_id >> 8);
+    at[3] = (uint8_t)packet_id;
+    out->len += 4;
+    return true;
+}
+
+static void fill_resends(porch_session *s, porch_buf *out) {
+    porch_flying **list = porch_pool_take(s->home->pool, s->resends * sizeof *list);
+    if (list == NULL) return;
+    uint32_t n = porch_flight_resends(&s->flight, list, s->resends);
+    for (uint32_t i = 0; i < n && s->big == NULL; i++) {
+        porch_flying *one = list[i];
+        if (one->state == PORCH_FLIGHT_RELEASED) {
+            if (!write_pubrel(one->packet_id, out)) break;
+        } else if (one->delivery.message != NULL) {
+            if (!write_publish(s, &one->delivery, one->packet_id, one->sent, out)) break;
+            one->sent = true;
+        }
+        one->resend = false;
+        s->resends--;
+    }
+    porch_pool_give(s->home->pool, list);
+}
+
+/* A lasting session's QoS 2 delivery: its identifier is written down before it is used. */
+static bool save_first(porch_session *s) {
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    porch_flying *one = porch_flight_take(&s->flight, s->home->pool);
+    if (one == NULL) return false;
+    porch_pending then = {.kind = PORCH_PENDING_SEND, .packet_id = one->packet_id};
+    uint64_t seq = porch_session_queue_at(s, 0)->message->seq;
+    if (porch_note_flight(&note, s->number, seq, one->packet_id) != PORCH_OK ||
+        !porch_session_note_then(s, &note, &then)) {
+        porch_flight_drop(&s->flight, one);
+        porch_shard_again(s->home->shard, 1);
+        porch_conn_want_write(s->conn);
+        return false;
+    }
+    one->delivery = unqueue(s);
+    one->seq = seq;
+    one->state = PORCH_FLIGHT_SAVING;
+    return true;
+}
+
+/* False: it stays where it is. */
+static bool send_first(porch_session *s, porch_buf *out) {
+    porch_flying *one = NULL;
+    porch_delivery *d = porch_session_queue_at(s, 0);
+    if (d->qos > 0) {
+        one = porch_flight_take(&s->flight, s->home->pool);
+        if (one == NULL) return false;
+    }
+    if (!write_publish(s, d, one == NULL ? 0 : one->packet_id, false, out)) {
+        if (one != NULL) porch_flight_drop(&s->flight, one);
+        return false;
+    }
+    porch_delivery sent = unqueue(s);
+    if (one == NULL) {
+        porch_delivery_release(s->home, &sent);
+        return true;
+    }
+    one->sent = true;
+    one->seq = sent.lasts ? sent.message->seq : 0;
+    /* What is never sent again is not kept. */
+    if (!porch_session_lasts(s) && sent.share == NULL) porch_delivery_release(s->home, &sent);
+    one->delivery = sent;
+    return true;
+}
+
+static bool fill_first(porch_session *s, porch_buf *out) {
+    const porch_delivery *d = porch_session_queue_at(s, 0);
+    bool gone = porch_message_expired(d->message, porch_shard_now(s->home->shard)) ||
+                (s->rejudge && !porch_session_may_receive(s, porch_message_topic(d->message)));
+    if (gone) {
+        skip_first(s);
+        return true;
+    }
+    if (d->qos > 0 && s->flight.used >= s->window_most) return false;
+    return d->qos == 2 && d->lasts && s->number != 0 && s->home->lane != NULL ? save_first(s)
+                                                                              : send_first(s, out);
+}
+
+void porch_session_fill(porch_session *s, porch_buf *out) {
+    if (!s->welcomed) return;
+    if (s->big != NULL) fill_big(s, out);
+    if (s->big == NULL && s->resends > 0 && !s->ending) fill_resends(s, out);
+    while (s->big == NULL && s->resends == 0 && s->queue_count > 0 && !s->ending)
+        if (!fill_first(s, out)) break;
     rest_queue(s);
     if (s->choked) {
         s->choked = false;

@@ -42,6 +42,11 @@ porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret
         pthread_mutex_init(&b->shards[i].lock, NULL);
     }
     porch_err e = read_stored(b, why);
+    b->exact_suback = strcmp(b->settings.access_suback_refusal, "unspecified") != 0;
+    if (e == PORCH_OK && b->exact_suback && strcmp(b->settings.access_suback_refusal, "exact") != 0)
+        e = porch_fail(why, PORCH_ERR_CONFIG, "access.suback_refusal is 'exact' or 'unspecified', not '%s'",
+                       b->settings.access_suback_refusal);
+    if (e == PORCH_OK && b->config.store != NULL) porch_store_on_note(b->config.store, porch_note_apply, b);
     if (e != PORCH_OK) {
         porch_broker_free(b);
         return e;
@@ -55,6 +60,8 @@ void porch_broker_free(porch_broker *b) {
     for (unsigned i = 0; i < PORCH_BROKER_SHARDS_MOST; i++) {
         porch_broker_shard *s = &b->shards[i];
         porch_trie_free(s->trie);
+        porch_trie_free(s->kept);
+        porch_deadlines_free(&s->deadlines);
         free(s->buckets);
         free(s->targets);
         pthread_mutex_destroy(&s->lock);
@@ -166,13 +173,18 @@ typedef struct {
 } order;
 
 static void carry_out(porch_session *s, const order *o) {
-    if (s->conn == NULL || s->ending) return;
     if (o->reason == 0) {
         porch_session_regrant(s);
-    } else {
+        return;
+    }
+    /* Nothing of it stays: no session to come back to, no will. */
+    s->expiry_s = 0;
+    porch_session_drop_will(s);
+    if (s->conn == NULL)
+        porch_session_end(s, true);
+    else
         porch_session_disconnect(s, o->reason,
                                  "its session was ended by the hub: revoked, removed or by an operator");
-    }
 }
 
 static void obey(porch_shard *shard, porch_note *note) {
@@ -238,6 +250,12 @@ void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret) {
         PORCH_BROKER_SUM(protocol_errors);
         PORCH_BROKER_SUM(stored);
         PORCH_BROKER_SUM(store_refused);
+        PORCH_BROKER_SUM(resumed);
+        PORCH_BROKER_SUM(expired);
+        PORCH_BROKER_SUM(wills);
+        PORCH_BROKER_SUM(dropped_full);
 #undef PORCH_BROKER_SUM
+        uint64_t retained = atomic_load_explicit(&b->shards[i].retained_count, memory_order_relaxed);
+        if (retained > ret->retained) ret->retained = retained; /* each shard has all of them */
     }
 }

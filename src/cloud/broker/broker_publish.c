@@ -1,98 +1,40 @@
-/* PUBLISH from a client, and PUBACK in both directions.
+/* PUBLISH from a client, a will's or the hub's own word.
  *
- *   shape ─► offered? ─► limits ─► access ─► rate ─► room ─► message ─┬─ stored, QoS 1 ─► lane ─► commit ─►
- * route, ack └─ other ─► route, ack
+ *   shape ─► limits ─► access ─► rate ─► room ─► message ─┬─ stored by rule, kept for a lasting session
+ * (QoS 1, 2) │  or retained ─► lane ─► commit ─► route, acknowledge └─ other ─► route, acknowledge
  *
  * A refusal has the reason code that the version knows: a refused 3.1.1 publish is acknowledged and
  * dropped, a refused QoS 0 dropped; both are logged and counted. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cloud/broker/room.h"
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { RATE_LOG_MS = 10000, PENDING_LEAST = 1024 };
-
-/* ---- acknowledgements ---- */
-
-static bool make_acks(porch_session *s) {
-    if (s->acks.slots != NULL) return true;
-    uint32_t count = 1;
-    while (count < s->home->broker->settings.broker_receive_maximum)
-        count *= 2;
-    porch_ack *slots = porch_pool_take(s->home->pool, count * sizeof *slots);
-    if (slots == NULL) return false;
-    s->acks = porch_acks_of(slots, count);
-    return true;
-}
-
-static size_t write_ack(const porch_session *s, const porch_ack *ack, uint8_t at[5]) {
-    bool reason = s->version == PORCH_MQTT_V5 && ack->reason != 0;
-    at[0] = PORCH_MQTT_PUBACK << 4;
-    at[1] = reason ? 3 : 2;
-    at[2] = (uint8_t)(ack->packet_id >> 8);
-    at[3] = (uint8_t)ack->packet_id;
-    at[4] = ack->reason;
-    return reason ? 5 : 4;
-}
-
-void porch_session_send_acks(porch_session *s) {
-    uint8_t text[512];
-    size_t len = 0;
-    porch_ack ack;
-    if (s->conn == NULL || s->ending || s->acks.slots == NULL) return;
-    while (porch_acks_take(&s->acks, &ack)) {
-        len += write_ack(s, &ack, text + len);
-        if (len <= sizeof text - 5) continue;
-        if (!porch_session_put(s, (porch_bytes){text, len})) return;
-        len = 0;
-    }
-    if (len > 0) porch_session_put(s, (porch_bytes){text, len});
-}
-
-static void acknowledge(porch_session *s, uint32_t place, uint8_t reason) {
-    porch_acks_ready(&s->acks, place, reason);
-    porch_session_send_acks(s);
-}
-
-porch_taken porch_broker_on_puback(porch_session *s, const porch_mqtt_frame *frame) {
-    porch_mqtt_fault fault;
-    porch_mqtt_ack ack;
-    if (porch_mqtt_ack_read(frame, s->version, &fault, &ack) != PORCH_OK) {
-        porch_session_fault(s, frame, &fault);
-    } else if (s->window.slots != NULL && porch_window_give(&s->window, ack.packet_id)) {
-        if (s->queue_count > 0) porch_conn_want_write(s->conn);
-    }
-    return PORCH_TAKEN; /* one for a packet that nobody waits for is let pass, as the standard wants */
-}
+enum { RATE_LOG_MS = 10000 };
 
 /* ---- refusals ---- */
+
+static porch_mqtt_type ack_type(const porch_mqtt_publish *p) {
+    return p->qos == 2 ? PORCH_MQTT_PUBREC : PORCH_MQTT_PUBACK;
+}
+
+/* 3.1.1 goes on with PUBREL after any PUBREC, so the identifier is remembered until then; 5.0 does not. */
+static void answer_refusal(porch_session *s, const porch_mqtt_publish *p, uint8_t reason) {
+    if (p->qos == 0 || !porch_session_make_acks(s)) return;
+    if (p->qos == 2 && s->version != PORCH_MQTT_V5) {
+        porch_received_one *one = porch_received_put(&s->received, s->home->pool, p->packet_id);
+        if (one != NULL) one->state = PORCH_RECEIVED_KEPT;
+    }
+    porch_session_acknowledge(s, porch_session_expect_ack(s, ack_type(p), p->packet_id), reason);
+}
 
 static void refuse(porch_session *s, const porch_mqtt_publish *p, uint8_t reason, const char *why) {
     porch_broker_count(&s->home->counts.publishes_refused, 1);
     porch_session_log(s, "mqtt.refused", "PUBLISH", "topic", p->topic.text, why);
-    uint32_t place;
-    if (p->qos == 0) return;
-    if (make_acks(s) && porch_acks_add(&s->acks, p->packet_id, &place)) acknowledge(s, place, reason);
-}
-
-/* What this release does not offer. True: handled. */
-static bool not_offered(porch_session *s, const porch_mqtt_publish *p) {
-    bool v5 = s->version == PORCH_MQTT_V5;
-    if (porch_mqtt_property_has(&p->properties, PORCH_MQTT_PROP_TOPIC_ALIAS)) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID, "topic aliases are not offered");
-    } else if (p->qos > 1) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_QOS_NOT_SUPPORTED, "QoS 2 is not offered");
-    } else if (p->retain && v5) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_RETAIN_NOT_SUPPORTED,
-                                 "retained messages are not offered");
-    } else if (p->retain) {
-        refuse(s, p, 0, "retained messages are not offered");
-    } else {
-        return false;
-    }
-    return true;
+    answer_refusal(s, p, reason);
 }
 
 static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
@@ -124,10 +66,26 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
     return true;
 }
 
+/* What is not about permission: retained messages past their limits, a payload that is not what it says. */
+static bool acceptable(porch_session *s, const porch_mqtt_publish *p) {
+    if (porch_mqtt_property_has(&p->properties, PORCH_MQTT_PROP_PAYLOAD_FORMAT) &&
+        porch_mqtt_property_number(&p->properties, PORCH_MQTT_PROP_PAYLOAD_FORMAT, 0) == 1 &&
+        !porch_utf8_valid(p->payload)) {
+        refuse(s, p, PORCH_MQTT_RC_PAYLOAD_FORMAT_INVALID, "the payload says it is UTF-8 and is not");
+        return false;
+    }
+    if (p->retain && porch_broker_may_retain(s->home, p->topic.text, p->payload) != PORCH_OK) {
+        refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED,
+               "too many retained messages (broker.retained_messages, broker.retained_bytes)");
+        return false;
+    }
+    return true;
+}
+
 /* Too fast: this message is taken, the next ones are read later. */
 static void hold_rate(porch_session *s, size_t bytes) {
     const porch_settings *set = &s->home->broker->settings;
-    if (s->conn == NULL || s->ending || (set->broker_messages_s == 0 && set->broker_bytes_s == 0)) return;
+    if (!porch_session_online(s) || (set->broker_messages_s == 0 && set->broker_bytes_s == 0)) return;
     uint64_t now_us = porch_clock_mono_us();
     uint64_t a = porch_rate_take(&s->party->messages, 1, set->broker_messages_s, now_us);
     uint64_t b = porch_rate_take(&s->party->bytes, bytes, set->broker_bytes_s, now_us);
@@ -144,7 +102,7 @@ static void hold_rate(porch_session *s, size_t bytes) {
                       "faster than broker.messages_s or broker.bytes_s; it is read more slowly");
 }
 
-/* ---- stored topics ---- */
+/* ---- what is stored ---- */
 
 static bool is_stored(const porch_broker *broker, porch_topic_name topic) {
     for (size_t i = 0; i < broker->stored_count; i++)
@@ -159,143 +117,190 @@ static porch_bytes owner_of(const porch_session *s, porch_bytes topic) {
         size_t end = slash == NULL ? topic.len : (size_t)(slash - topic.at);
         return (porch_bytes){topic.at + 2, end - 2};
     }
-    return porch_bytes_of(s->entry.name);
+    return s == NULL ? PORCH_LIT("") : porch_bytes_of(s->entry.name);
 }
 
-static bool room_for_pending(porch_broker_shard *b) {
-    if (b->pending_count < b->pending_cap) return true;
-    uint32_t cap = b->pending_cap == 0 ? PENDING_LEAST : b->pending_cap * 2;
-    porch_pending *wider = porch_pool_take(b->pool, cap * sizeof *wider);
-    if (wider == NULL) return false;
-    for (uint32_t i = 0; i < b->pending_count; i++)
-        wider[i] = b->pending[(b->pending_first + i) & (b->pending_cap - 1)];
-    porch_pool_give(b->pool, b->pending);
-    b->pending = wider;
-    b->pending_first = 0;
-    b->pending_cap = cap;
-    return true;
+/* What becomes of a publication, and how the store is to take it. */
+typedef struct {
+    bool ruled;  /* a rule stores its topic */
+    bool queued; /* a lasting session, here or elsewhere, subscribed to it */
+    bool waits;  /* nothing happens before the commit */
+} fate;
+
+static fate judge_fate(porch_broker_shard *b, const porch_publication *p) {
+    fate f = {false, false, false};
+    if (b->lane == NULL) return f;
+    porch_topic_name topic = {p->topic};
+    f.ruled = (p->topic.len == 0 || p->topic.at[0] != '$') && is_stored(b->broker, topic);
+    f.queued = p->qos > 0 && porch_broker_keeps(b, topic);
+    f.waits = f.queued || p->retain || p->note.len > 0 || (f.ruled && p->qos > 0);
+    return f;
 }
 
-static porch_err append(porch_session *s, const porch_mqtt_publish *p, uint64_t *ticket) {
-    porch_store_message stored = {porch_clock_ms(), owner_of(s, p->topic.text), p->topic.text, p->payload,
-                                  p->qos};
-    if (!room_for_pending(s->home)) return PORCH_ERR_BUSY;
-    return porch_store_lane_append(s->home->lane, &stored, ticket);
+static porch_store_message record(const porch_session *s, const porch_publication *p, const fate *f) {
+    porch_store_message m = {.at_ms = porch_clock_ms(),
+                             .device = owner_of(s, p->topic),
+                             .topic = p->topic,
+                             .payload = p->payload,
+                             .qos = p->qos,
+                             .origin = s == NULL ? 0 : s->number,
+                             .note = p->note};
+    m.flags = (uint8_t)((f->queued ? PORCH_STORE_QUEUED : 0) | (f->ruled ? 0 : PORCH_STORE_UNRULED) |
+                        (p->retain ? PORCH_STORE_RETAIN : 0));
+    if (!f->queued && !f->ruled) m.flags |= PORCH_STORE_NOTE;
+    return m;
 }
-
-static void wait_for_commit(porch_session *s, uint64_t ticket, porch_message *m, uint32_t place) {
-    porch_broker_shard *b = s->home;
-    b->pending[(b->pending_first + b->pending_count++) & (b->pending_cap - 1)] =
-        (porch_pending){ticket, m, s, place};
-    s->pending_commits++;
-}
-
-/* The store refused: nothing was kept. 3.1.1 has no word for it, so the session ends unacknowledged. */
-static void not_stored(porch_session *s, uint32_t place, porch_err e) {
-    porch_broker_count(&s->home->counts.store_refused, 1);
-    if (s->conn == NULL || s->ending) return;
-    if (s->version == PORCH_MQTT_V5) {
-        porch_session_log(s, "mqtt.refused", "PUBLISH", NULL, (porch_bytes){NULL, 0}, porch_err_text(e));
-        acknowledge(s, place,
-                    e == PORCH_ERR_FULL ? PORCH_MQTT_RC_QUOTA_EXCEEDED : PORCH_MQTT_RC_UNSPECIFIED_ERROR);
-    } else {
-        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, porch_err_text(e));
-    }
-}
-
-static void commit_one(porch_broker_shard *b, const porch_pending *p) {
-    porch_session *s = p->session;
-    if (b->commit_result == PORCH_OK) {
-        porch_broker_count(&b->counts.stored, 1);
-        porch_broker_route(b, p->message, s);
-        if (b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
-        if (s->conn != NULL && !s->ending) acknowledge(s, p->place, PORCH_MQTT_RC_SUCCESS);
-    } else {
-        not_stored(s, p->place, b->commit_result);
-    }
-    s->pending_commits--;
-    porch_message_release(b->pool, p->message);
-}
-
-void porch_broker_take_commits(porch_broker_shard *b) {
-    if (b->lane == NULL) return;
-    for (;;) {
-        while (b->pending_count > 0) {
-            const porch_pending *p = &b->pending[b->pending_first];
-            if (p->ticket > b->committed) break;
-            if (!porch_broker_can_route(b)) {
-                porch_shard_again(b->shard, 1); /* a neighbour is behind; what is durable can wait for it */
-                return;
-            }
-            porch_pending one = *p;
-            b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
-            b->pending_count--;
-            commit_one(b, &one);
-        }
-        if (!porch_store_lane_poll(b->lane, &b->committed, &b->commit_result)) return;
-        if (b->commit_result != PORCH_OK)
-            porch_log(PORCH_LOG_ERROR, "store.refused", "reason", porch_err_text(b->commit_result), NULL);
-    }
-}
-
-/* ---- the whole ---- */
 
 /* QoS 0 on a stored topic is kept as well as it goes; nobody waits for it. */
-static void store_loosely(porch_session *s, const porch_mqtt_publish *p) {
-    uint64_t ticket;
-    if (append(s, p, &ticket) == PORCH_OK) return;
-    porch_broker_count(&s->home->counts.store_refused, 1);
-    uint64_t now = porch_shard_now(s->home->shard);
-    if (s->rate_logged_ms != 0 && now - s->rate_logged_ms < RATE_LOG_MS) return;
+static void store_loosely(porch_broker_shard *b, porch_session *s, const porch_publication *p,
+                          const fate *f) {
+    porch_store_message m = record(s, p, f);
+    if (porch_broker_write(b, &m, NULL, NULL) == PORCH_OK) return;
+    porch_broker_count(&b->counts.store_refused, 1);
+    uint64_t now = porch_shard_now(b->shard);
+    if (s == NULL || (s->rate_logged_ms != 0 && now - s->rate_logged_ms < RATE_LOG_MS)) return;
     s->rate_logged_ms = now;
-    porch_session_log(s, "mqtt.not_stored", "PUBLISH", "topic", p->topic.text,
+    porch_session_log(s, "mqtt.not_stored", "PUBLISH", "topic", p->topic,
                       "the store is behind; QoS 0 messages pass it by");
 }
 
-static porch_taken route_now(porch_session *s, const porch_mqtt_publish *p, porch_message *m,
-                             uint32_t place) {
-    porch_broker_route(s->home, m, s);
-    porch_message_release(s->home->pool, m);
-    if (s->home->hold_ms > 0) porch_session_hold(s, s->home->hold_ms);
-    if (p->qos > 0 && s->conn != NULL && !s->ending) acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
+/* Everything is judged. `p_id` and `place` are the acknowledgement's; an identifier of 0 has none. BUSY:
+ * come again; LIMIT: too large to be stored; NO_SPACE: no memory. */
+static porch_err pass_on(porch_broker_shard *b, porch_session *s, const porch_publication *p,
+                         uint16_t packet_id, uint32_t place) {
+    uint8_t text[256];
+    porch_buf note = PORCH_BUF_OF(text);
+    fate f = judge_fate(b, p);
+    porch_message *m =
+        porch_message_new(b->pool, p->topic, p->properties, p->payload, p->qos, porch_shard_now(b->shard));
+    if (m == NULL) return PORCH_ERR_NO_SPACE;
+    m->publisher = s == NULL ? 0 : s->hash;
+    m->retain = p->retain;
+    m->queued = f.queued;
+    porch_pending then = {
+        .kind = PORCH_PENDING_ROUTE, .message = m, .packet_id = packet_id, .place = place};
+    porch_err e = PORCH_OK;
+    bool received = s != NULL && packet_id != 0 && p->qos == 2 && s->number != 0 && b->lane != NULL;
+    if (f.waits || received) {
+        porch_store_message r = record(s, p, &f);
+        r.properties = porch_message_properties(m);
+        e = porch_write_bytes(&note, p->note);
+        if (e == PORCH_OK && p->retain) e = porch_note_retain(&note);
+        if (e == PORCH_OK && received) e = porch_note_received(&note, s->number, packet_id);
+        r.note = porch_buf_bytes(&note);
+        if (e == PORCH_OK) e = porch_broker_write(b, &r, s, &then);
+    } else if (s != NULL && s->pending_publishes > 0 && p->qos > 0) {
+        if (!porch_broker_follow(b, s, &then)) e = PORCH_ERR_BUSY; /* what it said before goes first */
+    } else {
+        if (f.ruled) store_loosely(b, s, p, &f);
+        if (p->retain) m->seq = atomic_fetch_add(&b->broker->seqs, 1) + 1; /* there is no store */
+        porch_broker_route(b, m, s);
+        porch_message_release(b->pool, m);
+        if (s == NULL) return PORCH_OK;
+        if (b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
+        porch_received_one *one = p->qos == 2 ? porch_received_find(&s->received, packet_id) : NULL;
+        if (one != NULL) one->state = PORCH_RECEIVED_KEPT;
+        if (packet_id != 0 && porch_session_online(s))
+            porch_session_acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
+        return PORCH_OK;
+    }
+    if (e != PORCH_OK) porch_message_release(b->pool, m);
+    return e;
+}
+
+porch_taken porch_broker_speak(porch_broker_shard *b, porch_session *publisher,
+                               const porch_publication *p) {
+    if (!porch_broker_can_route(b)) return PORCH_STALL;
+    porch_err e = pass_on(b, publisher, p, 0, 0);
+    if (e == PORCH_ERR_BUSY) return PORCH_STALL;
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_ERROR, "broker.own_message_lost", "topic", porch_log_bytes(p->topic).text,
+                  "reason", porch_err_text(e), NULL);
     return PORCH_TAKEN;
 }
 
-/* Everything is judged. Without a ticket nobody waits for the store. */
-static porch_taken pass_on(porch_session *s, const porch_mqtt_publish *p, bool stored) {
+/* ---- from a client ---- */
+
+/* The alias's topic in place of an empty one, and the other way round. False: the session is over. */
+static bool resolve_alias(porch_session *s, porch_mqtt_publish *p) {
+    if (!porch_mqtt_property_has(&p->properties, PORCH_MQTT_PROP_TOPIC_ALIAS)) return true;
+    uint16_t alias = (uint16_t)porch_mqtt_property_number(&p->properties, PORCH_MQTT_PROP_TOPIC_ALIAS, 0);
+    if (alias == 0 || alias > s->alias_in.most) {
+        porch_session_disconnect(s, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID,
+                                 "a topic alias above the one that was agreed");
+        return false;
+    }
+    if (p->topic.text.len == 0) {
+        p->topic.text = porch_alias_topic_of(&s->alias_in, alias);
+        if (p->topic.text.len > 0) return true;
+        porch_session_disconnect(s, PORCH_MQTT_RC_PROTOCOL_ERROR, "a topic alias that was never set");
+        return false;
+    }
+    if (p->topic.text.len <= s->home->broker->settings.broker_topic_bytes &&
+        porch_alias_set(&s->alias_in, s->home->pool, alias, p->topic.text))
+        return true;
+    porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, "no memory for a topic alias");
+    return false;
+}
+
+/* Has this QoS 2 publication been taken before (MQTT-4.3.3-10)? Then it is only answered. */
+static bool is_repeated(porch_session *s, const porch_mqtt_publish *p) {
+    porch_received_one *one = p->qos == 2 ? porch_received_find(&s->received, p->packet_id) : NULL;
+    if (one == NULL) return false;
+    uint32_t place = porch_session_expect_ack(s, PORCH_MQTT_PUBREC, p->packet_id);
+    if (one->state == PORCH_RECEIVED_SAVING) {
+        one->link = s->link;
+        one->place = place;
+    } else {
+        porch_session_acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
+    }
+    return true;
+}
+
+/* False: not now; or the session has ended for it. */
+static bool room_for_ack(porch_session *s, const porch_mqtt_publish *p) {
+    if (p->qos == 0) return true;
+    bool full = porch_session_unacknowledged(s) >= s->home->broker->settings.broker_receive_maximum;
+    if (!porch_session_make_acks(s)) return false;
+    if (!full || (p->qos == 2 && porch_received_find(&s->received, p->packet_id) != NULL)) return true;
+    if (s->version == PORCH_MQTT_V5)
+        porch_session_disconnect(s, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED,
+                                 "more unacknowledged publications than broker.receive_maximum");
+    return false;
+}
+
+static porch_taken take_judged(porch_session *s, const porch_mqtt_publish *p) {
     porch_broker_shard *b = s->home;
-    uint64_t ticket = 0;
+    porch_publication word = {.topic = p->topic.text,
+                              .payload = p->payload,
+                              .properties = &p->properties,
+                              .qos = p->qos,
+                              .retain = p->retain};
+    porch_received_one *one = NULL;
     uint32_t place = 0;
-    porch_message *m = porch_message_new(b->pool, p->topic.text, &p->properties, p->payload, p->qos,
-                                         porch_shard_now(b->shard));
-    if (m != NULL) m->publisher = s->hash;
-    if (m == NULL) {
-        const char *why = "no memory for messages (broker.memory_bytes)";
-        if (s->version != PORCH_MQTT_V5 && p->qos > 0) {
-            porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, why); /* not acknowledged */
-        } else {
-            refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED, why);
-        }
-        return PORCH_TAKEN;
+    if (p->qos == 2) {
+        one = porch_received_put(&s->received, b->pool, p->packet_id);
+        if (one == NULL) return PORCH_STALL;
     }
-    if (stored && p->qos > 0) {
-        porch_err e = append(s, p, &ticket);
-        if (e == PORCH_ERR_BUSY) {
-            porch_message_release(b->pool, m);
-            return PORCH_STALL;
-        }
-        if (e != PORCH_OK) {
-            porch_message_release(b->pool, m);
-            refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED,
-                   "the message is too large to be stored (store.lane_bytes)");
-            return PORCH_TAKEN;
-        }
-    } else if (stored) {
-        store_loosely(s, p);
+    /* The place is taken last of all that may fail, and given back by being last. */
+    if (p->qos > 0) place = porch_session_expect_ack(s, ack_type(p), p->packet_id);
+    if (one != NULL) {
+        one->link = s->link;
+        one->place = place;
     }
-    if (p->qos > 0) porch_acks_add(&s->acks, p->packet_id, &place); /* room was seen before */
-    if (ticket == 0) return route_now(s, p, m, place);
-    wait_for_commit(s, ticket, m, place);
+    porch_err e = pass_on(b, s, &word, p->packet_id, place);
+    if (e == PORCH_OK) return PORCH_TAKEN;
+    if (p->qos == 2) porch_received_drop(&s->received, p->packet_id);
+    if (p->qos > 0) porch_acks_take_back(&s->acks);
+    if (p->qos == 1) s->pubacks--;
+    if (e == PORCH_ERR_BUSY) return PORCH_STALL;
+    const char *why = e == PORCH_ERR_LIMIT ? "the message is too large to be stored (store.lane_bytes)"
+                                           : "no memory for messages (broker.memory_bytes)";
+    if (e != PORCH_ERR_LIMIT && s->version != PORCH_MQTT_V5 && p->qos > 0) {
+        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, why); /* not acknowledged */
+    } else {
+        refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED, why);
+    }
     return PORCH_TAKEN;
 }
 
@@ -307,24 +312,14 @@ porch_taken porch_broker_on_publish(porch_session *s, const porch_mqtt_frame *fr
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
-    if (p.qos == 1) {
-        bool full =
-            !make_acks(s) || porch_acks_waiting(&s->acks) >= b->broker->settings.broker_receive_maximum;
-        if (full && s->version == PORCH_MQTT_V5) {
-            porch_session_disconnect(s, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED,
-                                     "more unacknowledged publications than broker.receive_maximum");
-            return PORCH_TAKEN;
-        }
-        if (full) return PORCH_STALL;
-    }
+    if (!room_for_ack(s, &p)) return s->ending ? PORCH_TAKEN : PORCH_STALL;
     if (!porch_broker_can_route(b)) return PORCH_STALL;
-    if (not_offered(s, &p)) return PORCH_TAKEN;
-    bool stored = b->lane != NULL && is_stored(b->broker, p.topic);
-    if (!allowed(s, &p)) {
+    if (!resolve_alias(s, &p) || is_repeated(s, &p)) return PORCH_TAKEN;
+    if (!allowed(s, &p) || !acceptable(s, &p)) {
         hold_rate(s, frame->bytes);
         return PORCH_TAKEN;
     }
-    porch_taken taken = pass_on(s, &p, stored);
+    porch_taken taken = take_judged(s, &p);
     if (taken == PORCH_STALL) return taken;
     porch_broker_count(&b->counts.messages_in, 1);
     porch_broker_count(&b->counts.bytes_in, (int64_t)frame->bytes);

@@ -1,4 +1,7 @@
-/* A session's life: made at CONNECT, found by its key, ended with its connection. */
+/* A session's life: made at CONNECT, found by its key, ended with its connection or when its expiry has
+ * passed without one (MQTT 5.0, sections 3.1.2.11.2 and 4.1); and its will, spoken when the connection ends
+ * without a goodbye (section 3.1.2.5). */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +10,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { BUCKETS_LEAST = 256, IDLE_MS = 5000 };
+enum { BUCKETS_LEAST = 256, IDLE_MS = 5000, RETRY_MS = 20, LOOK_MS = 60000 };
 
 /* ---- the map ---- */
 
@@ -116,7 +119,15 @@ static void leave_party(porch_broker *broker, porch_party *p) {
 
 /* ---- life ---- */
 
-porch_session *porch_session_new(porch_broker_shard *b, porch_conn *c, const porch_registry_entry *entry,
+porch_session *porch_session_by_hash(porch_broker_shard *b, uint64_t hash) {
+    if (b->buckets == NULL) return NULL;
+    porch_session *s = b->buckets[hash & (b->bucket_count - 1)];
+    while (s != NULL && s->hash != hash)
+        s = s->chain;
+    return s;
+}
+
+porch_session *porch_session_new(porch_broker_shard *b, const porch_registry_entry *entry,
                                  const char *client_id) {
     porch_session *s = calloc(1, sizeof *s);
     if (s == NULL || !widen_map(b) || !room_for_target(b)) goto fail;
@@ -125,17 +136,13 @@ porch_session *porch_session_new(porch_broker_shard *b, porch_conn *c, const por
     s->policy = porch_grants_policy(b->broker->config.grants, entry);
     if (s->policy == NULL) goto fail;
     s->home = b;
-    s->conn = c;
     s->entry = *entry;
     (void)porch_bytes_to_text(porch_bytes_of(client_id), s->client_id, sizeof s->client_id);
-    memcpy(s->address, porch_conn_peer(c)->address, sizeof s->address);
     s->hash = porch_session_hash(b->broker, entry->kind, entry->name, client_id);
     s->chain = b->buckets[s->hash & (b->bucket_count - 1)];
     b->buckets[s->hash & (b->bucket_count - 1)] = s;
     b->session_count++;
-    s->last_in_ms = porch_shard_now(b->shard);
     porch_broker_count(&b->counts.sessions, 1);
-    porch_conn_set_user(c, s);
     return s;
 fail:
     if (s != NULL && s->party != NULL) leave_party(b->broker, s->party);
@@ -143,38 +150,109 @@ fail:
     return NULL;
 }
 
-void porch_session_end(porch_session *s) {
-    porch_broker_shard *b = s->home;
-    porch_topic_filter f;
-    bool by_hub = s->ending;
+void porch_session_attach(porch_session *s, porch_conn *c) {
+    s->conn = c;
+    s->link++;
+    s->ending = s->stalled = s->choked = s->taken_over = s->said_goodbye = s->welcomed = false;
+    s->last_in_ms = porch_shard_now(s->home->shard);
+    s->paused_until_ms = 0;
+    memcpy(s->address, porch_conn_peer(c)->address, sizeof s->address);
+    porch_deadline_clear(&s->home->deadlines, &s->deadline);
+    porch_conn_set_user(c, s);
+}
+
+/* What belonged to the connection alone. */
+static void drop_link(porch_session *s) {
+    porch_pool *pool = s->home->pool;
     s->conn = NULL;
     s->ending = true;
-    unmap(s);
-    for (size_t i = 0; i < s->subscription_count; i++) {
-        f.text = (porch_bytes){(const uint8_t *)s->subscriptions[i].filter, s->subscriptions[i].len};
-        if (porch_trie_remove(b->trie, f, s)) porch_broker_count(&b->counts.subscriptions, -1);
-        porch_pool_give(b->pool, s->subscriptions[i].filter);
+    porch_pool_give(pool, s->acks.slots);
+    porch_pool_give(pool, s->big);
+    s->acks = (porch_acks){NULL, 0, 0, 0};
+    s->big = NULL;
+    s->pubacks = 0;
+    porch_alias_free(&s->alias_in, pool);
+    porch_alias_free(&s->alias_out, pool);
+}
+
+void porch_session_drop_will(porch_session *s) {
+    if (s->will.message != NULL) porch_message_release(s->home->pool, s->will.message);
+    s->will.message = NULL;
+}
+
+/* QoS 0 is for those who listen. */
+static void drop_fleeting(porch_session *s) {
+    uint32_t n = s->queue_count;
+    for (uint32_t i = 0; i < n; i++) {
+        porch_delivery d;
+        (void)porch_session_take_first(s, &d);
+        if (d.qos == 0 || !porch_session_put_last(s, &d)) porch_delivery_release(s->home, &d);
     }
-    free(s->subscriptions);
-    s->subscriptions = NULL;
-    s->subscription_count = 0;
+}
+
+static void log_closed(const porch_session *s, bool by_hub) {
+    if (!porch_log_wants(PORCH_LOG_INFO) || !porch_shard_may_log(s->home->shard)) return;
+    porch_log(PORCH_LOG_INFO, "mqtt.closed", porch_identity_kind_text(s->entry.kind), s->entry.name,
+              "client", s->client_id, "address", s->address, "by",
+              s->said_goodbye ? "client"
+              : by_hub        ? "hub"
+                              : "network",
+              NULL);
+}
+
+void porch_session_detach(porch_session *s) {
+    porch_broker_shard *b = s->home;
+    bool by_hub = s->ending;
+    log_closed(s, by_hub);
+    drop_link(s);
+    if (s->entry.kind == PORCH_IDENTITY_DEVICE && !s->taken_over && b->broker->config.registry != NULL)
+        porch_registry_seen(b->broker->config.registry, s->entry.name, false, porch_clock_ms());
+    if (s->said_goodbye && !s->will_anyway) porch_session_drop_will(s);
+    if (!porch_session_lasts(s) && s->will.message == NULL) {
+        porch_session_end(s, true);
+        return;
+    }
+    drop_fleeting(s);
+    uint64_t now = porch_shard_now(b->shard);
+    uint64_t life_ms = (uint64_t)s->expiry_s * 1000, delay_ms = (uint64_t)s->will.delay_s * 1000;
+    s->ended_ms = porch_clock_ms();
+    s->expires_ms = s->expiry_s == UINT32_MAX ? UINT64_MAX : now + life_ms;
+    s->will_due_ms = now + (delay_ms < life_ms || s->expiry_s == UINT32_MAX ? delay_ms : life_ms);
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    /* A hub that goes down leaves wills to its next start, as after a crash. */
+    if (s->number != 0 && !porch_shard_draining(b->shard) &&
+        porch_note_session_ended(&note, s->number, s->ended_ms, s->expiry_s, s->will.message != NULL) ==
+            PORCH_OK)
+        porch_session_note(s, &note);
+    porch_session_set_deadline(s);
+}
+
+void porch_session_end(porch_session *s, bool forget) {
+    porch_broker_shard *b = s->home;
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    if (s->over) return;
+    s->over = true;
+    if (s->conn != NULL) drop_link(s);
+    if (s->number != 0 && forget && porch_note_session_drop(&note, s->number) == PORCH_OK)
+        porch_session_note(s, &note);
+    porch_session_end_lasting(s);
+    porch_deadline_clear(&b->deadlines, &s->deadline);
+    unmap(s);
+    porch_session_unsubscribe_all(s);
+    porch_session_end_replays(s);
     porch_session_drop_queue(s);
-    porch_pool_give(b->pool, s->window.slots);
-    porch_pool_give(b->pool, s->acks.slots);
-    s->window.slots = NULL;
-    s->acks.slots = NULL;
+    uint32_t at = 0;
+    for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;)
+        porch_delivery_release(b, &one->delivery);
+    s->flight.used = 0;
+    porch_flight_free(&s->flight, b->pool);
+    porch_received_free(&s->received, b->pool);
+    porch_session_drop_will(s);
     leave_party(b->broker, s->party);
     s->party = NULL;
     porch_broker_count(&b->counts.sessions, -1);
-    if (s->entry.kind == PORCH_IDENTITY_DEVICE && !s->taken_over && b->broker->config.registry != NULL)
-        porch_registry_seen(b->broker->config.registry, s->entry.name, false, porch_clock_ms());
-    if (porch_log_wants(PORCH_LOG_INFO) && porch_shard_may_log(b->shard))
-        porch_log(PORCH_LOG_INFO, "mqtt.closed", porch_identity_kind_text(s->entry.kind), s->entry.name,
-                  "client", s->client_id, "address", s->address, "by",
-                  s->said_goodbye ? "client"
-                  : by_hub        ? "hub"
-                                  : "network",
-                  NULL);
     s->next_dead = b->dead;
     b->dead = s;
 }
@@ -182,6 +260,71 @@ void porch_session_end(porch_session *s) {
 void porch_session_free(porch_session *s) {
     porch_grants_policy_release(s->policy);
     free(s);
+}
+
+/* ---- deadlines ---- */
+
+void porch_session_set_deadline(porch_session *s) {
+    uint64_t due = s->expires_ms;
+    if (s->will.message != NULL && s->will_due_ms < due) due = s->will_due_ms;
+    if (due == UINT64_MAX) return;
+    if (!porch_deadline_set(&s->home->deadlines, &s->deadline, due))
+        porch_log(PORCH_LOG_ERROR, "broker.no_deadline", "client", s->client_id, "reason", "no memory",
+                  NULL);
+    if (s->home->shard != NULL && !s->home->loading)
+        porch_shard_again(s->home->shard, 1); /* the turn looks how long there is to wait */
+}
+
+/* False: no room now. A will is a publication of its session's principal (MQTT-3.1.2-8). */
+bool porch_session_speak_will(porch_session *s) {
+    porch_message *m = s->will.message;
+    porch_bytes topic = porch_message_topic(m);
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    porch_mqtt_properties properties;
+    if (porch_mqtt_properties_of(porch_message_properties(m), PORCH_MQTT_PUBLISH, NULL, &properties) !=
+        PORCH_OK)
+        properties = (porch_mqtt_properties){{NULL, 0}, 0};
+    if (s->number != 0 && s->home->lane != NULL) (void)porch_note_will_spoken(&note, s->number);
+    porch_publication p = {.topic = topic,
+                           .payload = porch_message_payload(m),
+                           .properties = &properties,
+                           .note = porch_buf_bytes(&note),
+                           .qos = m->qos,
+                           .retain = m->retain};
+    if (porch_access_can_publish(s->policy, (porch_topic_name){topic}).allowed) {
+        if (porch_broker_speak(s->home, s, &p) == PORCH_STALL) return false;
+        porch_broker_count(&s->home->counts.wills, 1);
+    } else {
+        porch_session_log(s, "mqtt.refused", "PUBLISH", "topic", topic, "the will is no longer permitted");
+    }
+    porch_session_drop_will(s);
+    return true;
+}
+
+void porch_broker_take_deadlines(porch_broker_shard *b) {
+    uint64_t now = porch_shard_now(b->shard);
+    if (porch_shard_draining(b->shard)) return;
+    for (porch_deadline *d; (d = porch_deadline_first(&b->deadlines)) != NULL && d->due_ms <= now;) {
+        porch_session *s = (porch_session *)(void *)((uint8_t *)d - offsetof(porch_session, deadline));
+        if (s->will.message != NULL && (s->will_due_ms <= now || s->expires_ms <= now) &&
+            !porch_session_speak_will(s)) {
+            (void)porch_deadline_set(&b->deadlines, d, now + RETRY_MS);
+            break;
+        }
+        porch_deadline_clear(&b->deadlines, d);
+        if (s->expires_ms <= now) {
+            porch_broker_count(&b->counts.expired, 1);
+            porch_session_end(s, true);
+        } else {
+            porch_session_set_deadline(s);
+        }
+    }
+    const porch_deadline *next = porch_deadline_first(&b->deadlines);
+    if (next != NULL) {
+        uint64_t left = next->due_ms > now ? next->due_ms - now : 1;
+        porch_shard_again(b->shard, left > LOOK_MS ? LOOK_MS : (uint32_t)left);
+    }
 }
 
 /* ---- words for the operator and the peer ---- */
@@ -211,7 +354,7 @@ void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what
     s->ending = true;
     if (what != NULL)
         porch_session_log(s, "mqtt.refused", "DISCONNECT", NULL, (porch_bytes){NULL, 0}, what);
-    send_disconnect(s, reason, what);
+    if (s->welcomed) send_disconnect(s, reason, what);
     if (s->conn != NULL) porch_conn_close(s->conn);
 }
 
@@ -243,7 +386,8 @@ void porch_session_arm(porch_session *s) {
 }
 
 void porch_session_listen(porch_session *s) {
-    if (s->conn != NULL && !s->stalled && !s->choked && s->paused_until_ms == 0) porch_conn_resume(s->conn);
+    if (s->conn != NULL && s->welcomed && !s->stalled && !s->choked && s->paused_until_ms == 0)
+        porch_conn_resume(s->conn);
 }
 
 void porch_session_on_timer(porch_session *s) {

@@ -34,7 +34,7 @@ static porch_subscribed *add(porch_session *s, porch_bytes filter) {
     memcpy(text, filter.at, filter.len);
     text[filter.len] = 0;
     porch_subscribed *one = &s->subscriptions[s->subscription_count++];
-    *one = (porch_subscribed){text, filter.len, 0, false};
+    *one = (porch_subscribed){.filter = text, .len = filter.len};
     return one;
 }
 
@@ -42,11 +42,73 @@ static void drop_last(porch_session *s) {
     porch_pool_give(s->home->pool, s->subscriptions[--s->subscription_count].filter);
 }
 
+/* The byte of SUBSCRIBE (section 3.8.3.1). */
+enum { OPTION_QOS = 3, OPTION_NO_LOCAL = 4, OPTION_RETAIN_AS_PUBLISHED = 8 };
+
+static uint8_t options_of(const porch_mqtt_subscription *one) {
+    return (uint8_t)(one->qos | (one->no_local ? OPTION_NO_LOCAL : 0) |
+                     (one->retain_as_published ? OPTION_RETAIN_AS_PUBLISHED : 0));
+}
+
+static porch_trie_entry entry_of(porch_session *s, const porch_subscribed *one, bool judged) {
+    return (porch_trie_entry){.owner = s,
+                              .number = one->identifier,
+                              .qos = one->options & OPTION_QOS,
+                              .no_local = (one->options & OPTION_NO_LOCAL) != 0,
+                              .retain_as_published = (one->options & OPTION_RETAIN_AS_PUBLISHED) != 0,
+                              .judge = judged};
+}
+
+/* All shards hear of what a lasting session wants at QoS 1 or 2. While loading they have heard. */
+static void tell_kept(porch_session *s, porch_subscribed *one, porch_topic_filter filter) {
+    bool wants = porch_session_lasts(s) && (one->options & OPTION_QOS) > 0 && s->home->lane != NULL;
+    if (wants == one->kept) return;
+    one->kept = wants;
+    if (!s->home->loading) porch_broker_kept_filter(s->home, filter.text, wants ? 1 : -1);
+}
+
+porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, porch_bytes group,
+                                          porch_topic_filter filter, uint8_t options, uint32_t identifier) {
+    porch_broker_shard *b = s->home;
+    porch_subscribed *known = find(s, text);
+    bool fresh = known == NULL, was_there = false;
+    (void)group;
+    if (fresh) known = add(s, text);
+    if (known == NULL) return NULL;
+    known->options = options;
+    known->identifier = identifier;
+    porch_trie_entry entry = entry_of(s, known, porch_access_may_deny_receive(s->policy, filter));
+    if (porch_trie_put(b->trie, filter, &entry, &was_there) != PORCH_OK) {
+        if (fresh) drop_last(s);
+        return NULL;
+    }
+    if (!was_there) porch_broker_count(&b->counts.subscriptions, 1);
+    tell_kept(s, known, filter);
+    return known;
+}
+
+static void leave(porch_session *s, porch_subscribed *one) {
+    if (porch_trie_remove(s->home->trie, filter_of(one), s))
+        porch_broker_count(&s->home->counts.subscriptions, -1);
+    if (one->kept) porch_broker_kept_filter(s->home, filter_of(one).text, -1);
+    porch_pool_give(s->home->pool, one->filter);
+}
+
+void porch_session_unsubscribe_all(porch_session *s) {
+    for (size_t i = 0; i < s->subscription_count; i++)
+        leave(s, &s->subscriptions[i]);
+    free(s->subscriptions);
+    s->subscriptions = NULL;
+    s->subscription_count = s->subscription_cap = 0;
+}
+
+/* ---- judging ---- */
+
 static uint8_t refuse(porch_session *s, const porch_mqtt_subscription *one, uint8_t reason,
                       const char *why) {
     porch_broker_count(&s->home->counts.subscribes_refused, 1);
     porch_session_log(s, "mqtt.refused", "SUBSCRIBE", "filter", one->text, why);
-    return reason;
+    return s->home->broker->exact_suback ? reason : PORCH_MQTT_RC_UNSPECIFIED_ERROR;
 }
 
 static uint8_t judge(porch_session *s, const porch_mqtt_subscription *one) {
@@ -63,64 +125,83 @@ static uint8_t judge(porch_session *s, const porch_mqtt_subscription *one) {
         porch_access_explain(s->policy, d, PORCH_ACCESS_SUBSCRIBE, text, &why);
         return refuse(s, one, PORCH_MQTT_RC_NOT_AUTHORIZED, why.text);
     }
+    if (find(s, one->text) == NULL && s->subscription_count >= set->broker_subscriptions)
+        return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED,
+                      "too many subscriptions (broker.subscriptions)");
     return 0;
 }
 
-/* Returns the byte for SUBACK. */
-static uint8_t subscribe(porch_session *s, const porch_mqtt_subscription *one) {
-    porch_broker_shard *b = s->home;
+/* Returns the byte for SUBACK; what is granted to a lasting session is added to the note. */
+static uint8_t subscribe(porch_session *s, const porch_mqtt_subscription *one, uint32_t identifier,
+                         porch_buf *note) {
     uint8_t reason = judge(s, one);
     if (reason != 0) return reason;
-    porch_subscribed *known = find(s, one->filter.text);
-    bool fresh = known == NULL;
-    if (fresh && s->subscription_count >= b->broker->settings.broker_subscriptions)
-        return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED,
-                      "too many subscriptions (broker.subscriptions)");
-    if (fresh) known = add(s, one->filter.text);
+    bool fresh = find(s, one->text) == NULL;
+    const porch_subscribed *known =
+        porch_session_subscribe(s, one->text, one->share_group, one->filter, options_of(one), identifier);
     if (known == NULL) return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED, "no memory for a subscription");
-    known->qos = one->qos > 1 ? 1 : one->qos;
-    known->no_local = one->no_local;
-    bool was_there;
-    porch_trie_entry entry = {s, known->qos, known->no_local,
-                              porch_access_may_deny_receive(s->policy, one->filter)};
-    if (porch_trie_put(b->trie, one->filter, &entry, &was_there) != PORCH_OK) {
-        if (fresh) drop_last(s);
-        return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED, "no memory for a subscription");
-    }
-    if (!was_there) porch_broker_count(&b->counts.subscriptions, 1);
-    return known->qos;
+    if (note->at != NULL)
+        (void)porch_note_subscribe(note, s->number, one->text, known->options, identifier);
+    bool replays = one->retain_handling == 0 || (one->retain_handling == 1 && fresh);
+    if (replays && !porch_session_replay(s, one->filter, one->qos, identifier))
+        porch_session_log(s, "mqtt.not_replayed", "SUBSCRIBE", "filter", one->text,
+                          "no memory for its retained messages (broker.memory_bytes)");
+    return one->qos;
 }
 
-static void answer(porch_session *s, porch_mqtt_type type, uint16_t packet_id, porch_bytes reasons) {
+/* ---- answering ---- */
+
+/* A lasting session's answer waits until what it says is written down. False: no room now; nothing was
+ * sent. */
+static bool answer(porch_session *s, porch_mqtt_type type, uint16_t packet_id, porch_bytes reasons,
+                   const porch_buf *note) {
     size_t cap = reasons.len + 16;
     uint8_t *at = porch_pool_take(s->home->pool, cap);
-    if (at == NULL) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
-                                 "no memory for an answer (broker.memory_bytes)");
-        return;
-    }
     porch_buf b = {at, 0, cap};
     porch_mqtt_suback ack = {type, packet_id, reasons, {{NULL, 0}, 0}};
-    if (porch_mqtt_suback_write(&b, s->version, &ack) == PORCH_OK)
+    if (at == NULL || porch_mqtt_suback_write(&b, s->version, &ack) != PORCH_OK) {
+        porch_pool_give(s->home->pool, at);
+        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
+                                 "no memory for an answer (broker.memory_bytes)");
+        return true;
+    }
+    if (note->len == 0) {
         porch_session_put(s, porch_buf_bytes(&b));
+        porch_pool_give(s->home->pool, at);
+        return true;
+    }
+    porch_pending then = {.kind = PORCH_PENDING_ANSWER, .block = at, .place = (uint32_t)b.len};
+    if (porch_session_note_then(s, note, &then)) return true;
     porch_pool_give(s->home->pool, at);
+    return false;
+}
+
+static bool writes(const porch_session *s) {
+    return porch_session_lasts(s) && s->number != 0 && s->home->lane != NULL;
+}
+
+/* Room for `count` words about texts of `bytes` in all; at stays NULL when nothing is to be written. */
+static bool make_note(const porch_session *s, size_t count, size_t bytes, porch_buf *note) {
+    *note = (porch_buf){NULL, 0, 0};
+    if (!writes(s)) return true;
+    note->cap = count * PORCH_NOTE_BYTES + bytes;
+    note->at = porch_pool_take(s->home->pool, note->cap);
+    return note->at != NULL;
 }
 
 porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *frame) {
     porch_mqtt_fault fault;
     porch_mqtt_subscribe sub;
     porch_mqtt_subscription one;
+    porch_buf note;
     if (porch_mqtt_subscribe_read(frame, s->version, &fault, &sub) != PORCH_OK) {
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
-    if (porch_mqtt_property_has(&sub.properties, PORCH_MQTT_PROP_SUBSCRIPTION_ID)) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED,
-                                 "subscription identifiers are not offered");
-        return PORCH_TAKEN;
-    }
+    uint32_t identifier = porch_mqtt_property_number(&sub.properties, PORCH_MQTT_PROP_SUBSCRIPTION_ID, 0);
     uint8_t *reasons = porch_pool_take(s->home->pool, sub.count);
-    if (reasons == NULL) {
+    if (reasons == NULL || !make_note(s, sub.count, frame->bytes, &note)) {
+        porch_pool_give(s->home->pool, reasons);
         porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
                                  "no memory for an answer (broker.memory_bytes)");
         return PORCH_TAKEN;
@@ -128,18 +209,19 @@ porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *
     size_t n = 0;
     for (porch_bytes rest = sub.filters;
          n < sub.count && porch_mqtt_subscription_next(&rest, s->version, &one);)
-        reasons[n++] = subscribe(s, &one);
-    answer(s, PORCH_MQTT_SUBACK, sub.packet_id, (porch_bytes){reasons, n});
+        reasons[n++] = subscribe(s, &one, identifier, &note);
+    /* Offered again, it grants the same once more. */
+    bool sent = answer(s, PORCH_MQTT_SUBACK, sub.packet_id, (porch_bytes){reasons, n}, &note);
     porch_pool_give(s->home->pool, reasons);
-    return PORCH_TAKEN;
+    porch_pool_give(s->home->pool, note.at);
+    return sent ? PORCH_TAKEN : PORCH_STALL;
 }
 
-static uint8_t unsubscribe(porch_session *s, porch_bytes text) {
+static uint8_t unsubscribe(porch_session *s, porch_bytes text, porch_buf *note) {
     porch_subscribed *one = find(s, text);
+    if (note->at != NULL) (void)porch_note_unsubscribe(note, s->number, text);
     if (one == NULL) return PORCH_MQTT_RC_NO_SUBSCRIPTION_EXISTED;
-    if (porch_trie_remove(s->home->trie, filter_of(one), s))
-        porch_broker_count(&s->home->counts.subscriptions, -1);
-    porch_pool_give(s->home->pool, one->filter);
+    leave(s, one);
     *one = s->subscriptions[--s->subscription_count];
     return PORCH_MQTT_RC_SUCCESS;
 }
@@ -148,23 +230,26 @@ porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame
     porch_mqtt_fault fault;
     porch_mqtt_unsubscribe unsub;
     porch_bytes text;
+    porch_buf note;
     if (porch_mqtt_unsubscribe_read(frame, s->version, &fault, &unsub) != PORCH_OK) {
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
     uint8_t *reasons = porch_pool_take(s->home->pool, unsub.count);
-    if (reasons == NULL) {
+    if (reasons == NULL || !make_note(s, unsub.count, frame->bytes, &note)) {
+        porch_pool_give(s->home->pool, reasons);
         porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
                                  "no memory for an answer (broker.memory_bytes)");
         return PORCH_TAKEN;
     }
     size_t n = 0;
     for (porch_bytes rest = unsub.filters; n < unsub.count && porch_mqtt_unsubscription_next(&rest, &text);)
-        reasons[n++] = unsubscribe(s, text);
+        reasons[n++] = unsubscribe(s, text, &note);
     porch_bytes answers = {reasons, s->version == PORCH_MQTT_V5 ? n : 0};
-    answer(s, PORCH_MQTT_UNSUBACK, unsub.packet_id, answers);
+    bool sent = answer(s, PORCH_MQTT_UNSUBACK, unsub.packet_id, answers, &note);
     porch_pool_give(s->home->pool, reasons);
-    return PORCH_TAKEN;
+    porch_pool_give(s->home->pool, note.at);
+    return sent ? PORCH_TAKEN : PORCH_STALL;
 }
 
 /* Membership or statements changed: what was subscribed stays, and what arrives is judged. */
@@ -178,13 +263,13 @@ void porch_session_regrant(porch_session *s) {
     porch_grants_policy_release(s->policy);
     s->policy = fresh;
     s->allowed_len = 0;
+    s->rejudge = s->queue_count > 0;
     for (size_t i = 0; i < s->subscription_count; i++) {
         const porch_subscribed *one = &s->subscriptions[i];
         porch_topic_filter f = filter_of(one);
         bool stands = porch_access_can_subscribe(fresh, f).allowed;
         bool was_there;
-        porch_trie_entry entry = {s, one->qos, one->no_local,
-                                  !stands || porch_access_may_deny_receive(fresh, f)};
+        porch_trie_entry entry = entry_of(s, one, !stands || porch_access_may_deny_receive(fresh, f));
         (void)porch_trie_put(b->trie, f, &entry, &was_there); /* it is there: nothing is allocated */
         if (!stands)
             porch_session_log(s, "mqtt.regrant", "SUBSCRIBE", "filter", f.text,

@@ -2,33 +2,63 @@
 
 #include <string.h>
 
+enum { ALIAS_BYTES = 3 };
+
+/* Where the publisher's alias stands in its properties and where its expiry will stand in the message's. */
+typedef struct {
+    size_t alias_at, alias_bytes;
+    uint32_t expiry_at, expiry_s;
+} layout;
+
+static layout lay_out(const porch_mqtt_properties *p) {
+    layout l = {p->raw.len, 0, 0, 0};
+    porch_mqtt_property one;
+    for (porch_bytes rest = p->raw; rest.len > 0;) {
+        size_t at = (size_t)(rest.at - p->raw.at);
+        if (!porch_mqtt_property_next(&rest, &one)) break;
+        if (one.id == PORCH_MQTT_PROP_TOPIC_ALIAS) {
+            l.alias_at = at;
+            l.alias_bytes = ALIAS_BYTES;
+        } else if (one.id == PORCH_MQTT_PROP_MESSAGE_EXPIRY) {
+            l.expiry_at = (uint32_t)(at - l.alias_bytes) + 1; /* behind the property's id */
+            l.expiry_s = one.number;
+        }
+    }
+    return l;
+}
+
+static bool worth_a_look(const porch_mqtt_properties *p) {
+    return p != NULL && (porch_mqtt_property_has(p, PORCH_MQTT_PROP_TOPIC_ALIAS) ||
+                         porch_mqtt_property_has(p, PORCH_MQTT_PROP_MESSAGE_EXPIRY));
+}
+
+static uint8_t *put(uint8_t *at, const uint8_t *from, size_t len) {
+    if (len > 0) memcpy(at, from, len);
+    return at + len;
+}
+
 porch_message *porch_message_new(porch_pool *pool, porch_bytes topic,
                                  const porch_mqtt_properties *properties, porch_bytes payload, uint8_t qos,
                                  uint64_t now_ms) {
     porch_bytes raw = properties == NULL ? (porch_bytes){NULL, 0} : properties->raw;
-    porch_message *m = porch_pool_take(pool, sizeof *m + topic.len + raw.len + payload.len);
+    layout l = {raw.len, 0, 0, 0};
+    if (worth_a_look(properties)) l = lay_out(properties);
+    size_t left = raw.len - l.alias_bytes;
+    porch_message *m = porch_pool_take(pool, sizeof *m + topic.len + left + payload.len);
     if (m == NULL) return NULL;
+    memset(m, 0, sizeof *m);
     atomic_init(&m->refs, 1);
     m->topic_len = (uint32_t)topic.len;
-    m->properties_len = (uint32_t)raw.len;
+    m->properties_len = (uint32_t)left;
     m->payload_len = (uint32_t)payload.len;
-    m->expiry_at = m->expiry_s = 0;
-    m->taken_ms = now_ms;
-    m->publisher = 0;
+    m->expiry_at = l.expiry_at;
+    m->expiry_s = l.expiry_s;
+    m->taken_ms = (int64_t)now_ms;
     m->qos = qos;
-    memcpy(m->data, topic.at, topic.len);
-    if (raw.len > 0) memcpy(m->data + topic.len, raw.at, raw.len);
-    if (payload.len > 0) memcpy(m->data + topic.len + raw.len, payload.at, payload.len);
-    if (properties != NULL && porch_mqtt_property_has(properties, PORCH_MQTT_PROP_MESSAGE_EXPIRY)) {
-        porch_mqtt_property one;
-        for (porch_bytes rest = raw; rest.len > 0;) {
-            size_t at = (size_t)(rest.at - raw.at);
-            if (!porch_mqtt_property_next(&rest, &one)) break;
-            if (one.id != PORCH_MQTT_PROP_MESSAGE_EXPIRY) continue;
-            m->expiry_at = (uint32_t)at + 1; /* behind the property's id */
-            m->expiry_s = one.number;
-        }
-    }
+    uint8_t *at = put(put(m->data, topic.at, topic.len), raw.at, l.alias_at);
+    if (l.alias_bytes > 0)
+        at = put(at, raw.at + l.alias_at + l.alias_bytes, raw.len - l.alias_at - l.alias_bytes);
+    (void)put(at, payload.at, payload.len);
     return m;
 }
 
@@ -40,19 +70,34 @@ void porch_message_release(porch_pool *mine, porch_message *m) {
     if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) == 1) porch_pool_give(mine, m);
 }
 
-static size_t body_bytes(const porch_message *m, porch_mqtt_version version, uint8_t qos) {
-    size_t n = 2 + (size_t)m->topic_len + (qos > 0 ? 2 : 0) + m->payload_len;
-    if (version == PORCH_MQTT_V5) n += porch_mqtt_varint_bytes(m->properties_len) + m->properties_len;
+/* ---- one delivery ---- */
+
+static size_t own_properties_bytes(const porch_message_form *f) {
+    size_t n = f->alias > 0 ? ALIAS_BYTES : 0;
+    if (f->identifiers != NULL) {
+        for (uint32_t i = 1; i <= f->identifiers[0]; i++)
+            n += 1 + porch_mqtt_varint_bytes(f->identifiers[i]);
+    } else if (f->identifier > 0) {
+        n += 1 + porch_mqtt_varint_bytes(f->identifier);
+    }
     return n;
 }
 
-size_t porch_message_bytes(const porch_message *m, porch_mqtt_version version, uint8_t qos) {
-    size_t body = body_bytes(m, version, qos);
+static size_t body_bytes(const porch_message *m, porch_mqtt_version version, const porch_message_form *f) {
+    size_t n = 2 + (f->leave_topic_out ? 0 : (size_t)m->topic_len) + (f->qos > 0 ? 2 : 0) + m->payload_len;
+    if (version != PORCH_MQTT_V5) return n;
+    size_t properties = m->properties_len + own_properties_bytes(f);
+    return n + porch_mqtt_varint_bytes((uint32_t)properties) + properties;
+}
+
+size_t porch_message_bytes(const porch_message *m, porch_mqtt_version version,
+                           const porch_message_form *form) {
+    size_t body = body_bytes(m, version, form);
     return 1 + porch_mqtt_varint_bytes((uint32_t)body) + body;
 }
 
 static uint64_t waited_s(const porch_message *m, uint64_t now_ms) {
-    return now_ms > m->taken_ms ? (now_ms - m->taken_ms) / 1000 : 0;
+    return (int64_t)now_ms > m->taken_ms ? (uint64_t)((int64_t)now_ms - m->taken_ms) / 1000 : 0;
 }
 
 bool porch_message_expired(const porch_message *m, uint64_t now_ms) {
@@ -68,28 +113,51 @@ static uint8_t *put_varint(uint8_t *at, size_t value) {
     return at;
 }
 
-void porch_message_write(const porch_message *m, porch_mqtt_version version, uint8_t qos,
-                         uint16_t packet_id, uint64_t now_ms, uint8_t *at) {
-    *at++ = (uint8_t)(PORCH_MQTT_PUBLISH << 4 | qos << 1);
-    at = put_varint(at, body_bytes(m, version, qos));
-    *at++ = (uint8_t)(m->topic_len >> 8);
-    *at++ = (uint8_t)m->topic_len;
-    memcpy(at, m->data, m->topic_len);
-    at += m->topic_len;
-    if (qos > 0) {
-        *at++ = (uint8_t)(packet_id >> 8);
-        *at++ = (uint8_t)packet_id;
+static uint8_t *put_u16(uint8_t *at, uint32_t value) {
+    *at++ = (uint8_t)(value >> 8);
+    *at++ = (uint8_t)value;
+    return at;
+}
+
+static uint8_t *put_identifier(uint8_t *at, uint32_t identifier) {
+    *at++ = PORCH_MQTT_PROP_SUBSCRIPTION_ID;
+    return put_varint(at, identifier);
+}
+
+static uint8_t *put_properties(const porch_message *m, const porch_message_form *f, uint64_t now_ms,
+                               uint8_t *at) {
+    at = put_varint(at, m->properties_len + own_properties_bytes(f));
+    (void)put(at, m->data + m->topic_len, m->properties_len);
+    if (m->expiry_s > 0) {
+        /* MQTT-3.3.2-6: what is left of it */
+        uint64_t waited = waited_s(m, now_ms);
+        uint32_t left = waited < m->expiry_s ? m->expiry_s - (uint32_t)waited : 0;
+        for (int i = 0; i < 4; i++)
+            at[m->expiry_at + (uint32_t)i] = (uint8_t)(left >> (24 - 8 * i));
     }
-    if (version == PORCH_MQTT_V5) {
-        at = put_varint(at, m->properties_len);
-        memcpy(at, m->data + m->topic_len, m->properties_len);
-        if (m->expiry_s > 0) {
-            /* MQTT-3.3.2-6: what is left of it */
-            uint32_t left = m->expiry_s - (uint32_t)waited_s(m, now_ms);
-            for (int i = 0; i < 4; i++)
-                at[m->expiry_at + (uint32_t)i] = (uint8_t)(left >> (24 - 8 * i));
-        }
-        at += m->properties_len;
+    at += m->properties_len;
+    if (f->alias > 0) {
+        *at++ = PORCH_MQTT_PROP_TOPIC_ALIAS;
+        at = put_u16(at, f->alias);
     }
-    if (m->payload_len > 0) memcpy(at, m->data + m->topic_len + m->properties_len, m->payload_len);
+    if (f->identifiers != NULL) {
+        for (uint32_t i = 1; i <= f->identifiers[0]; i++)
+            at = put_identifier(at, f->identifiers[i]);
+    } else if (f->identifier > 0) {
+        at = put_identifier(at, f->identifier);
+    }
+    return at;
+}
+
+void porch_message_write(const porch_message *m, porch_mqtt_version version, const porch_message_form *form,
+                         uint64_t now_ms, uint8_t *at) {
+    size_t topic = form->leave_topic_out ? 0 : m->topic_len;
+    *at++ =
+        (uint8_t)(PORCH_MQTT_PUBLISH << 4 | (form->dup ? 8 : 0) | form->qos << 1 | (form->retain ? 1 : 0));
+    at = put_varint(at, body_bytes(m, version, form));
+    at = put_u16(at, (uint32_t)topic);
+    at = put(at, m->data, topic);
+    if (form->qos > 0) at = put_u16(at, form->packet_id);
+    if (version == PORCH_MQTT_V5) at = put_properties(m, form, now_ms, at);
+    (void)put(at, m->data + m->topic_len + m->properties_len, m->payload_len);
 }

@@ -1,7 +1,8 @@
 /* What the files of this room share: the broker, its part on each shard, and sessions.
  *
  * A session lives on its home shard, hash(kind, name, client identifier), and is touched by that shard's
- * thread only. In this release a session is as long as its connection. */
+ * thread only. It may outlive its connection (MQTT 5.0, section 4.1); then it has a number and what it
+ * needs to go on after a crash is written down by note.h before anybody relies on it. */
 #ifndef PORCH_CLOUD_BROKER_ROOM_H
 #define PORCH_CLOUD_BROKER_ROOM_H
 
@@ -10,11 +11,17 @@
 #include "access/policy.h"
 #include "access/statement.h"
 #include "cloud/broker/acks.h"
+#include "cloud/broker/alias.h"
 #include "cloud/broker/broker.h"
+#include "cloud/broker/deadline.h"
+#include "cloud/broker/delivery.h"
+#include "cloud/broker/flight.h"
 #include "cloud/broker/message.h"
+#include "cloud/broker/note.h"
 #include "cloud/broker/rate.h"
+#include "cloud/broker/received.h"
+#include "cloud/broker/retained.h"
 #include "cloud/broker/trie.h"
-#include "cloud/broker/window.h"
 #include "cloud/grants/grants.h"
 #include "cloud/listener/conn.h"
 #include "cloud/registry/registry.h"
@@ -30,11 +37,13 @@ enum {
     PORCH_BROKER_STORED_MOST = 32,
     PORCH_BROKER_PARTY_BUCKETS = 1024,
     PORCH_BROKER_CLIENT_ID_BYTES = 256,
+    PORCH_BROKER_SHARES = 0,         /* shared subscriptions are offered */
     PORCH_BROKER_CHOKE_BYTES = 65536 /* unread answers after which a client is not read from */
 };
 
 typedef struct porch_broker_shard porch_broker_shard;
 typedef struct porch_session porch_session;
+typedef struct porch_share porch_share;
 
 /* All sessions of one device or service: what they may do together. */
 typedef struct porch_party {
@@ -45,69 +54,129 @@ typedef struct porch_party {
     porch_rate messages, bytes;
 } porch_party;
 
-typedef struct {
-    porch_message *message;
-    uint8_t qos;
-} porch_queued;
+/* What a shard does once the store has answered a ticket. */
+typedef enum {
+    PORCH_PENDING_ROUTE,    /* route the message, acknowledge it */
+    PORCH_PENDING_CONNACK,  /* welcome */
+    PORCH_PENDING_ANSWER,   /* send the SUBACK or UNSUBACK that `block` holds */
+    PORCH_PENDING_COMPLETE, /* PUBREL was taken: PUBCOMP */
+    PORCH_PENDING_SEND,     /* a QoS 2 delivery may leave */
+    PORCH_PENDING_RELEASE   /* PUBREC was taken: PUBREL */
+} porch_pending_kind;
 
-/* A stored message that waits for its commit. */
 typedef struct {
     uint64_t ticket;
-    porch_message *message; /* NULL: nothing to route any more */
-    porch_session *session; /* NULL: nobody to acknowledge */
-    uint32_t place;
+    porch_message *message; /* ROUTE */
+    porch_session *session; /* NULL: nobody waits */
+    void *block;            /* a pool block: ANSWER's bytes, CONNACK's properties */
+    uint32_t link;          /* connection that waits: another one is not answered */
+    uint32_t place;         /* of the acknowledgement; bytes in `block` */
+    uint16_t packet_id;
+    uint8_t kind;
+    bool follows; /* nothing of it is stored: it only keeps its place in the order */
 } porch_pending;
 
 typedef struct {
-    char *filter; /* zero-terminated, a pool block */
+    char *filter; /* zero-terminated, a pool block; as the client sent it */
     size_t len;
-    uint8_t qos;
-    bool no_local;
+    uint32_t identifier;
+    uint8_t options; /* as the byte of SUBSCRIBE */
+    bool kept;       /* all shards know that it is a lasting session's */
 } porch_subscribed;
+
+/* Retained messages on their way to a new subscriber. */
+typedef struct porch_replay {
+    struct porch_replay *next;
+    porch_retained_walk walk;
+    uint32_t identifier;
+    uint8_t qos;
+    size_t len;
+    uint8_t filter[];
+} porch_replay;
+
+typedef struct {
+    porch_message *message;
+    uint32_t delay_s;
+} porch_will;
 
 struct porch_session {
     porch_broker_shard *home;
-    porch_conn *conn; /* NULL: over */
+    porch_conn *conn; /* NULL: none now */
     porch_session *chain, *next_stalled, *next_dead;
+    porch_session *next_lasting, *prev_lasting;
     uint64_t hash;
+    uint64_t number; /* in the store; 0: nothing of it is written down */
     porch_registry_entry entry;
     porch_party *party;
     const porch_access_policy *policy;
     porch_mqtt_version version;
+    uint32_t link;     /* counts its connections */
     bool problem_info; /* reason strings are welcome */
     bool ending, stalled, choked, taken_over, said_goodbye;
+    bool welcomed;    /* CONNACK has left */
+    bool will_anyway; /* it said goodbye and wants its will spoken all the same */
+    bool over;        /* ended; memory stays until the store has answered */
     char client_id[PORCH_BROKER_CLIENT_ID_BYTES];
     char address[64];
+
+    /* its life without a connection */
+    uint32_t expiry_s;   /* UINT32_MAX: for ever; 0: ends with its connection */
+    uint64_t ended_ms;   /* wall clock */
+    uint64_t expires_ms; /* monotonic; UINT64_MAX: never */
+    porch_will will;     /* message NULL: none */
+    uint64_t will_due_ms;
+    porch_deadline deadline;
 
     uint64_t keep_alive_ms; /* 1.5 times what was agreed; 0: none */
     uint64_t last_in_ms, paused_until_ms, slow_logged_ms, rate_logged_ms;
 
     /* towards the client */
     uint32_t packet_most;
-    porch_queued *queue; /* a ring in a pool block; grows up to broker.queue_messages */
+    porch_delivery *queue; /* a ring in a pool block; grows up to broker.queue_messages */
     uint32_t queue_first, queue_count, queue_cap;
     size_t queue_bytes;
     uint64_t sent_messages, sent_bytes;          /* out of the queue so far */
     uint64_t mark_ms, mark_messages, mark_bytes; /* the same when its pace was last looked at */
     bool keeps_pace;
-    porch_window window;
+    bool rejudge; /* permissions changed while something waited */
+    porch_flight flight;
+    uint32_t resends; /* in flight, to be sent on this connection */
     uint16_t window_most;
+    porch_alias alias_out;
     uint8_t *big; /* a packet larger than one record, being sent */
     size_t big_at, big_len;
+    porch_replay *replays;
 
     /* from the client */
     porch_acks acks;
-    uint32_t pending_commits;
-    uint16_t allowed_len; /* the last topic that it was allowed to publish to */
+    uint32_t pubacks; /* PUBACKs among them */
+    porch_received received;
+    porch_alias alias_in;
+    uint32_t pending_commits;   /* of any kind: its memory must stay */
+    uint32_t pending_publishes; /* what is published behind them waits its turn */
+    uint16_t allowed_len;       /* the last topic that it was allowed to publish to */
     uint8_t allowed[128];
 
     porch_subscribed *subscriptions;
     size_t subscription_count, subscription_cap;
 
-    uint64_t round; /* see deliver.c */
+    /* how far it has had what is kept for it */
+    uint64_t cursor_saved;
+    uint64_t cursor_saved_ms; /* monotonic */
+    bool cursor_moved;        /* something was acknowledged since */
+
+    uint64_t round; /* see broker_deliver.c */
+    uint32_t round_identifiers;
     uint8_t round_qos;
-    bool round_judge;
+    bool round_judge, round_retain;
 };
+
+static inline bool porch_session_lasts(const porch_session *s) {
+    return s->expiry_s > 0;
+}
+static inline bool porch_session_online(const porch_session *s) {
+    return s->conn != NULL && !s->ending;
+}
 
 typedef struct {
     _Atomic uint64_t sessions, subscriptions, connects, connects_refused, taken_over, messages_in,
@@ -115,6 +184,7 @@ typedef struct {
     _Atomic uint64_t bytes_in, bytes_out, publishes_refused, subscribes_refused, delivery_refused,
         dropped_slow;
     _Atomic uint64_t disconnected_slow, rate_limited, protocol_errors, stored, store_refused;
+    _Atomic uint64_t resumed, expired, wills, dropped_full;
 } porch_broker_shard_counts;
 
 static inline void porch_broker_count(_Atomic uint64_t *n, int64_t by) {
@@ -129,19 +199,31 @@ struct porch_broker_shard {
     porch_shard *shard;
     porch_pool *pool;
     porch_trie *trie;
+    porch_trie *kept; /* filters of all shards' lasting sessions: what must be stored for them */
+    porch_retained *retained;
     porch_session **buckets; /* sessions by key */
     size_t bucket_count, session_count;
-    porch_session **targets; /* scratch of deliver.c, one for each session */
+    porch_session **targets; /* scratch of broker_deliver.c, one for each session */
     size_t target_cap;
     uint64_t round;
     uint32_t hold_ms; /* the last route_here met a subscriber that is behind but keeps pace */
+    porch_session *lasting;
+    porch_deadlines deadlines;
+    uint32_t replays; /* open ones */
     porch_store_lane *lane;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
-    uint64_t committed; /* tickets answered and not yet worked through */
-    porch_err commit_result;
+    porch_store_answer answer; /* the last from the store; its tickets may not all be worked through */
+    bool loading;
+    uint64_t turns; /* since settled_next was read */
+    uint64_t tick_due_ms;
+    uint64_t settled; /* every message up to this number has been routed here */
+    uint64_t settled_next;
     porch_session *stalled, *dead;
     _Atomic uint32_t outside; /* messages of other threads in the inbox */
+    _Atomic uint64_t routed;  /* this shard's own messages up to this number have left for all others */
+    _Atomic uint64_t retained_count;
+    _Atomic uint64_t had; /* its lasting sessions have had everything up to this number */
     porch_broker_shard_counts counts;
 };
 
@@ -153,14 +235,19 @@ struct porch_broker {
     porch_party *parties[PORCH_BROKER_PARTY_BUCKETS];
     porch_topic_filter stored[PORCH_BROKER_STORED_MOST];
     size_t stored_count;
-    unsigned shard_count; /* as started so far */
+    bool exact_suback;         /* access.suback_refusal */
+    unsigned shard_count;      /* as started so far */
+    _Atomic uint64_t numbers;  /* of sessions, the last one given */
+    _Atomic uint64_t seqs;     /* of retained messages where there is no store */
+    _Atomic uint32_t keep_all; /* changes of `kept` under way: until all shards know, everything is kept */
     porch_broker_shard shards[PORCH_BROKER_SHARDS_MOST];
 };
 
 /* Parcels between shards. */
 enum {
     PORCH_PARCEL_MESSAGE = 1,
-    PORCH_PARCEL_HOLD = 2 /* `word`: hash of a publisher's session that is to pause for `number` ms */
+    PORCH_PARCEL_HOLD = 2,    /* `word`: hash of a publisher's session that is to pause for `number` ms */
+    PORCH_PARCEL_RETAINED = 3 /* a message that is also to be kept as its topic's retained one */
 };
 
 /* What a handler did with its packet. STALL: not now, offer it again. */
@@ -168,17 +255,31 @@ typedef enum { PORCH_TAKEN, PORCH_STALL } porch_taken;
 
 /* broker_connect.c */
 porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const porch_mqtt_frame *frame);
+/* The store has the session: `properties` are CONNACK's. */
+void porch_session_welcome(porch_session *s, bool present, porch_bytes properties);
 
 /* broker_session.c */
-porch_session *porch_session_new(porch_broker_shard *b, porch_conn *c, const porch_registry_entry *entry,
+porch_session *porch_session_new(porch_broker_shard *b, const porch_registry_entry *entry,
                                  const char *client_id);
-void porch_session_free(porch_session *s);
 porch_session *porch_session_find(porch_broker_shard *b, porch_identity_kind kind, const char *name,
                                   const char *client_id);
+porch_session *porch_session_by_hash(porch_broker_shard *b, uint64_t hash);
 uint64_t porch_session_hash(const porch_broker *broker, porch_identity_kind kind, const char *name,
                             const char *client_id);
-/* The connection is gone: leaves the map, the trie and the party; freed later. */
-void porch_session_end(porch_session *s);
+/* A new connection for it; the one it had is gone. */
+void porch_session_attach(porch_session *s, porch_conn *c);
+/* The connection is gone: the session ends, or waits for its client. */
+void porch_session_detach(porch_session *s);
+/* Leaves the map, the trie and the party, and the store when `forget`; freed later. */
+void porch_session_end(porch_session *s, bool forget);
+void porch_session_free(porch_session *s);
+/* False: no room now. */
+bool porch_session_speak_will(porch_session *s);
+void porch_session_drop_will(porch_session *s);
+/* By its expiry and its will; without a connection. */
+void porch_session_set_deadline(porch_session *s);
+/* Sessions whose time is over, wills whose time has come. */
+void porch_broker_take_deadlines(porch_broker_shard *b);
 /* Sends DISCONNECT (5.0) and closes; counts and logs unless what is NULL. */
 void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what);
 void porch_session_fault(porch_session *s, const porch_mqtt_frame *frame, const porch_mqtt_fault *fault);
@@ -190,18 +291,89 @@ void porch_session_listen(porch_session *s);
 /* One line for the operator; detail is a topic, a filter or NULL. */
 void porch_session_log(porch_session *s, const char *event, const char *packet, const char *detail_key,
                        porch_bytes detail, const char *reason);
-/* Sends acknowledgements that may leave now. */
-void porch_session_send_acks(porch_session *s);
 
 /* broker_publish.c */
+/* Something to be published: by a client, by its will, or by the hub. */
+typedef struct {
+    porch_bytes topic, payload;
+    const porch_mqtt_properties *properties; /* NULL: none */
+    porch_bytes note;                        /* more to be written with it */
+    uint8_t qos;
+    bool retain;
+} porch_publication;
+
 porch_taken porch_broker_on_publish(porch_session *s, const porch_mqtt_frame *frame);
+/* Stores and routes; nobody is acknowledged. `publisher` may be NULL: the hub. STALL: no room now. */
+porch_taken porch_broker_speak(porch_broker_shard *b, porch_session *publisher, const porch_publication *p);
+
+/* broker_acks.c: acknowledgements in both directions, QoS 1 and 2 */
 porch_taken porch_broker_on_puback(porch_session *s, const porch_mqtt_frame *frame);
-/* Commits that the store has answered; routes and acknowledges. */
+porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *frame);
+porch_taken porch_broker_on_pubrel(porch_session *s, const porch_mqtt_frame *frame);
+porch_taken porch_broker_on_pubcomp(porch_session *s, const porch_mqtt_frame *frame);
+/* Room for the next acknowledgement? */
+bool porch_session_make_acks(porch_session *s);
+/* Its place in the order; the room was seen before. */
+uint32_t porch_session_expect_ack(porch_session *s, porch_mqtt_type type, uint16_t packet_id);
+void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason);
+/* How many publications of QoS 1 and 2 the client has under way. */
+uint32_t porch_session_unacknowledged(const porch_session *s);
+void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok);
+void porch_session_release_saved(porch_session *s, uint16_t packet_id, bool ok);
+void porch_session_completed_saved(porch_session *s, uint16_t packet_id, bool ok);
+/* While loading: this message was under way with that identifier, or is done with; see mqtt_flight. */
+void porch_session_resume_flight(porch_session *s, uint64_t seq, uint16_t packet_id, uint8_t state);
+/* Marks what was under way on the old connection for the new one. */
+void porch_session_resend(porch_session *s);
+
+/* broker_pending.c: what waits for the store */
+/* Appends the note (and message) to the lane; the ticket's answer will do what `p` says. p->session, link
+ * and ticket are filled in here. BUSY: no room now. LIMIT: never. */
+porch_err porch_broker_write(porch_broker_shard *b, const porch_store_message *m, porch_session *s,
+                             porch_pending *p);
+/* A note of a session that nobody waits for. When the lane is full it is not written: it must be one that
+ * the next tick repeats or that does no harm when it is missing. */
+void porch_session_note(porch_session *s, const porch_buf *note);
+/* A note that something waits for. False: no room now. */
+bool porch_session_note_then(porch_session *s, const porch_buf *note, porch_pending *p);
+/* Does `p` once everything written so far is answered. False: no room now. */
+bool porch_broker_follow(porch_broker_shard *b, porch_session *s, porch_pending *p);
 void porch_broker_take_commits(porch_broker_shard *b);
+void porch_broker_drop_pending(porch_broker_shard *b);
+
+/* broker_keep.c: sessions that outlive their connection, in the store */
+/* Is there a lasting session that this topic is for, on whatever shard? */
+bool porch_broker_keeps(porch_broker_shard *b, porch_topic_name topic);
+/* A lasting session subscribed (+1) or no longer does (-1): tells all shards. */
+void porch_broker_kept_filter(porch_broker_shard *b, porch_bytes filter, int by);
+void porch_broker_kept_here(porch_broker_shard *b, unsigned owner, porch_bytes filter, int by);
+void porch_session_begin_lasting(porch_session *s);
+void porch_session_end_lasting(porch_session *s);
+/* A delivery that counted for the cursor is done with. */
+void porch_session_had(porch_session *s, const porch_delivery *d);
+/* Writes `before`, then the session's row when it has a number. False: no room now. */
+bool porch_session_save(porch_session *s, bool connected, porch_buf *before, porch_pending *p);
+/* Once a second: cursors, what the store may let go. */
+void porch_broker_keep_tick(porch_broker_shard *b);
+porch_err porch_broker_load(porch_broker_shard *b, porch_why *why);
 
 /* broker_subscribe.c */
 porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *frame);
 porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame *frame);
+/* Adds to list and trie, or changes what is there; NULL without memory. */
+porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, porch_bytes group,
+                                          porch_topic_filter filter, uint8_t options, uint32_t identifier);
+void porch_session_unsubscribe_all(porch_session *s);
+
+/* broker_retain.c */
+/* Keeps, replaces or clears: on this shard. */
+void porch_broker_retain_here(porch_broker_shard *b, porch_message *m);
+/* PORCH_OK, or LIMIT when a limit would be passed. */
+porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload);
+/* The retained messages of this filter go to the session, a few at a time. False without memory. */
+bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t qos, uint32_t identifier);
+void porch_session_end_replays(porch_session *s);
+void porch_broker_take_replays(porch_broker_shard *b);
 
 /* broker_deliver.c */
 /* True when each other shard's ring takes one more message. */
@@ -213,10 +385,25 @@ void porch_session_hold(porch_session *s, uint32_t hold_ms);
 void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms);
 /* To this shard's subscribers only. */
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
+/* Into the session's queue; takes over what `d` points to but the message, which it references. False: it
+ * was not taken. */
+bool porch_session_deliver(porch_session *s, const porch_delivery *d);
 void porch_session_fill(porch_session *s, porch_buf *out);
 void porch_session_drop_queue(porch_session *s);
+/* Gives back what a delivery holds. */
+void porch_delivery_release(porch_broker_shard *b, porch_delivery *d);
 /* One whole packet of another kind, behind a message that is on its way. A client that leaves too much
  * unread is not read from either. False: the connection was cut. */
 bool porch_session_put(porch_session *s, porch_bytes packet);
+bool porch_session_may_receive(porch_session *s, porch_bytes topic);
+/* The queue's room and place at its front again, for one that could not be sent. */
+bool porch_session_put_back(porch_session *s, const porch_delivery *d);
+/* The first one out, at the end again; for going through all of them. */
+bool porch_session_take_first(porch_session *s, porch_delivery *ret);
+bool porch_session_put_last(porch_session *s, const porch_delivery *d);
+/* Takes the last one out, when it is of this message; its message's reference is the caller's then. */
+bool porch_session_take_last(porch_session *s, uint64_t seq, porch_delivery *ret);
+size_t porch_session_queue_count(const porch_session *s);
+porch_delivery *porch_session_queue_at(porch_session *s, uint32_t i);
 
 #endif

@@ -246,6 +246,28 @@ bool porch_trie_remove(porch_trie *t, porch_topic_filter filter, const void *own
     return false;
 }
 
+porch_trie_entry *porch_trie_get(porch_trie *t, porch_topic_filter filter, const void *owner) {
+    node *n = find_node(t, filter);
+    for (uint32_t i = 0; n != NULL && i < n->entry_count; i++)
+        if (n->entries[i].owner == owner) return &n->entries[i];
+    return NULL;
+}
+
+static bool walk_any(const porch_trie *t, const node *n, porch_topic_level walk, bool dollar) {
+    porch_bytes level;
+    if (n->rest != NULL && !dollar && n->rest->entry_count > 0) return true;
+    if (!porch_topic_level_next(&walk, &level)) return n->entry_count > 0;
+    if (n->children == 0) return false;
+    const node *literal = find_literal(t, n, level);
+    if (literal != NULL && walk_any(t, literal, walk, false)) return true;
+    return n->plus != NULL && !dollar && walk_any(t, n->plus, walk, false);
+}
+
+bool porch_trie_any(const porch_trie *t, porch_topic_name name) {
+    bool dollar = name.text.len > 0 && name.text.at[0] == '$';
+    return t->entry_count > 0 && walk_any(t, t->root, porch_topic_level_first(name.text), dollar);
+}
+
 /* Every entry is at one node and each node is reached at most once, so the hits never pass entry_count. */
 static void collect(porch_trie *t, const node *n, size_t *count) {
     if (n->entry_count == 0) return;

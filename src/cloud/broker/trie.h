@@ -15,9 +15,12 @@ typedef struct porch_trie porch_trie;
 /* A subscriber at one filter. `owner` is the caller's; the rest is handed back as given. */
 typedef struct {
     void *owner;
+    uint32_t number; /* the subscription's identifier, or whatever the caller counts here */
     uint8_t qos;
     bool no_local;
-    bool judge; /* deliveries must be judged: a deny may apply */
+    bool retain_as_published;
+    bool judge;  /* deliveries must be judged: a deny may apply */
+    bool shared; /* the owner is a shared subscription, not a session */
 } porch_trie_entry;
 
 /* `seed` keys the hash, so that strangers cannot choose colliding levels. NULL without memory. */
@@ -32,6 +35,11 @@ bool porch_trie_remove(porch_trie *t, porch_topic_filter filter, const void *own
 /* All entries whose filter matches, valid until the next call that changes the trie. An owner with several
  * matching filters appears several times. */
 size_t porch_trie_match(porch_trie *t, porch_topic_name name, const porch_trie_entry **hits);
+/* Is there any entry whose filter matches? */
+bool porch_trie_any(const porch_trie *t, porch_topic_name name);
+/* What this owner has at this filter, to be changed in place; NULL when it has nothing. Valid until the
+ * next call that changes the trie. */
+porch_trie_entry *porch_trie_get(porch_trie *t, porch_topic_filter filter, const void *owner);
 /* How many entries there are. */
 size_t porch_trie_count(const porch_trie *t);
 /* Nodes, the root included: nothing is left behind when all entries are gone. */

@@ -23,7 +23,7 @@ static porch_topic_name name_of(const char *text) {
 
 static bool put(porch_trie *t, const char *filter, int owner, uint8_t qos) {
     bool was_there;
-    porch_trie_entry e = {&owners[owner], qos, false, false};
+    porch_trie_entry e = {.owner = &owners[owner], .qos = qos};
     assert_int_equal(porch_trie_put(t, filter_of(filter), &e, &was_there), PORCH_OK);
     return was_there;
 }

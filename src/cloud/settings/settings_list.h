@@ -128,19 +128,25 @@
     X(broker, packet_bytes,    broker_packet_bytes, U32, 262144, 1024, 16777216, "largest MQTT packet taken or sent") \
     X(broker, connect_ms,      broker_connect_ms, U32, 10000, 100, 600000, "time for CONNECT after the handshake") \
     X(broker, keep_alive_s,    broker_keep_alive_s, U32, 1200, 1, 65535, "longest keep-alive; MQTT 5.0 clients that want none or more are told this one") \
-    X(broker, receive_maximum, broker_receive_maximum, U32, 512, 1, 65535, "unacknowledged QoS 1 publications taken from one client at once") \
-    X(broker, inflight,        broker_inflight, U32, 512, 1, 16384, "unacknowledged QoS 1 deliveries to one client at once") \
-    X(broker, queue_messages,  broker_queue_messages, U32, 65536, 16, 1048576, "messages that wait for one slow subscriber") \
+    X(broker, receive_maximum, broker_receive_maximum, U32, 512, 1, 65535, "unacknowledged QoS 1 and 2 publications taken from one client at once") \
+    X(broker, inflight,        broker_inflight, U32, 512, 1, 16384, "unacknowledged QoS 1 and 2 deliveries to one client at once") \
+    X(broker, queue_messages,  broker_queue_messages, U32, 65536, 16, 1048576, "messages that wait for one slow or absent subscriber; QoS 0 is then dropped, a session without expiry is cut, one with expiry loses its oldest") \
     X(broker, queue_bytes,     broker_queue_bytes, U32, 16777216, 65536, 1073741824, "bytes that wait for one slow subscriber") \
     X(broker, subscriptions,   broker_subscriptions, U32, 1000, 1, 1000000, "most subscriptions of one session") \
     X(broker, sessions,        broker_sessions, U32, 64, 1, 1000000, "most sessions of one service at once") \
+    X(broker, session_expiry_s, broker_session_expiry_s, U32, 604800, 0, 4294967295, "longest time that a session waits for its client; 3.1.1 clients without clean session get it; 4294967295 means for ever") \
+    X(broker, will_grace_s,    broker_will_grace_s, U32, 10, 0, 86400, "after a start of the hub clients have this time to come back before their wills are spoken") \
+    X(broker, retained_messages, broker_retained_messages, U32, 100000, 0, 100000000, "most retained messages") \
+    X(broker, retained_bytes,  broker_retained_bytes, U64, 67108864, 0, 1099511627776, "most bytes of retained messages, topics included; each shard's memory holds what it took") \
+    X(broker, topic_aliases,   broker_topic_aliases, U32, 16, 0, 1024, "topic aliases of one connection in each direction (MQTT 5.0)") \
     X(broker, topic_bytes,     broker_topic_bytes, U32, 1024, 16, 65535, "longest topic name or filter") \
     X(broker, topic_levels,    broker_topic_levels, U32, 32, 2, 128, "deepest topic name or filter") \
     X(broker, messages_s,      broker_messages_s, U32, 10000, 0, 100000000, "messages a second of one device or service; faster ones are read more slowly; 0 means no limit") \
     X(broker, bytes_s,         broker_bytes_s, U32, 8388608, 0, 4294967295, "bytes a second of one device or service; faster ones are read more slowly; 0 means no limit") \
     X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
-    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/#", 0, 1000, "topics whose messages are stored, by space; their QoS 1 is acknowledged after the commit") \
+    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/#", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
+    X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request on the admin socket") \
     X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")

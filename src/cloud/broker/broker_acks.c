@@ -1,0 +1,247 @@
+/* PUBACK, PUBREC, PUBREL and PUBCOMP in both directions (MQTT 5.0, sections 3.4 to 3.7 and 4.3).
+ *
+ *   from the client   PUBLISH 2 ─► received: SAVING ─commit─► KEPT, PUBREC ─► PUBREL: RELEASING ─commit─►
+ * PUBCOMP to the client     flight: SAVING ─commit─► PUBLISH ─► PUBREC: RELEASING ─commit─► PUBREL ─►
+ * PUBCOMP
+ *
+ * The commits are those of lasting sessions: what a crash must not undo is written down before the other
+ * side may rely on it. Other sessions take the same steps at once. Acknowledgements leave in the order in
+ * which what they acknowledge arrived. */
+#include <string.h>
+
+#include "cloud/broker/room.h"
+
+/* ---- the order of acknowledgements ---- */
+
+bool porch_session_make_acks(porch_session *s) {
+    if (s->acks.slots == NULL) {
+        /* A PUBREC and a PUBCOMP may wait for each publication. */
+        uint32_t count = 2;
+        while (count < 2 * s->home->broker->settings.broker_receive_maximum)
+            count *= 2;
+        porch_ack *slots = porch_pool_take(s->home->pool, count * sizeof *slots);
+        if (slots == NULL) return false;
+        s->acks = porch_acks_of(slots, count);
+    }
+    return porch_acks_waiting(&s->acks) <= s->acks.mask;
+}
+
+uint32_t porch_session_unacknowledged(const porch_session *s) {
+    return s->pubacks + s->received.used;
+}
+
+uint32_t porch_session_expect_ack(porch_session *s, porch_mqtt_type type, uint16_t packet_id) {
+    uint32_t place = 0;
+    (void)porch_acks_add(&s->acks, (uint8_t)type, packet_id, &place);
+    if (type == PORCH_MQTT_PUBACK) s->pubacks++;
+    return place;
+}
+
+static size_t write_ack(const porch_session *s, const porch_ack *ack, uint8_t at[5]) {
+    bool reason = s->version == PORCH_MQTT_V5 && ack->reason != 0;
+    at[0] = (uint8_t)(ack->type << 4 | (ack->type == PORCH_MQTT_PUBREL ? 2 : 0));
+    at[1] = reason ? 3 : 2;
+    at[2] = (uint8_t)(ack->packet_id >> 8);
+    at[3] = (uint8_t)ack->packet_id;
+    at[4] = ack->reason;
+    return reason ? 5 : 4;
+}
+
+static void send_acks(porch_session *s) {
+    uint8_t text[512];
+    size_t len = 0;
+    porch_ack ack;
+    if (!porch_session_online(s) || s->acks.slots == NULL) return;
+    while (porch_acks_take(&s->acks, &ack)) {
+        if (ack.type == PORCH_MQTT_PUBACK) s->pubacks--;
+        len += write_ack(s, &ack, text + len);
+        if (len <= sizeof text - 5) continue;
+        if (!porch_session_put(s, (porch_bytes){text, len})) return;
+        len = 0;
+    }
+    if (len > 0) porch_session_put(s, (porch_bytes){text, len});
+}
+
+void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason) {
+    porch_acks_ready(&s->acks, place, reason);
+    send_acks(s);
+}
+
+static void send_one(porch_session *s, porch_mqtt_type type, uint16_t packet_id, uint8_t reason) {
+    uint8_t text[5];
+    porch_ack ack = {packet_id, (uint8_t)type, reason, true};
+    if (porch_session_online(s)) porch_session_put(s, (porch_bytes){text, write_ack(s, &ack, text)});
+}
+
+static bool read_ack(porch_session *s, const porch_mqtt_frame *frame, porch_mqtt_ack *ret) {
+    porch_mqtt_fault fault;
+    if (porch_mqtt_ack_read(frame, s->version, &fault, ret) == PORCH_OK) return true;
+    porch_session_fault(s, frame, &fault);
+    return false;
+}
+
+/* ---- to the client ---- */
+
+static void landed(porch_session *s, porch_flying *one) {
+    if (one->resend) s->resends--;
+    one->delivery.lasts = one->seq != 0;
+    porch_session_had(s, &one->delivery);
+    porch_delivery_release(s->home, &one->delivery);
+    porch_flight_drop(&s->flight, one);
+    if (s->queue_count > 0 && s->conn != NULL) porch_conn_want_write(s->conn);
+}
+
+/* One for a packet that nobody waits for is let pass, as the standard wants. */
+porch_taken porch_broker_on_puback(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_ack ack;
+    if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
+    porch_flying *one = porch_flight_find(&s->flight, ack.packet_id);
+    if (one != NULL && one->state == PORCH_FLIGHT_SENT && one->delivery.qos == 1) landed(s, one);
+    return PORCH_TAKEN;
+}
+
+static bool writes(const porch_session *s, const porch_flying *one) {
+    return one->seq != 0 && s->number != 0 && s->home->lane != NULL;
+}
+
+porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_ack ack;
+    if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
+    porch_flying *one = porch_flight_find(&s->flight, ack.packet_id);
+    if (one == NULL || one->delivery.qos != 2 || one->state == PORCH_FLIGHT_SAVING) {
+        send_one(s, PORCH_MQTT_PUBREL, ack.packet_id, PORCH_MQTT_RC_PACKET_ID_NOT_FOUND);
+        return PORCH_TAKEN;
+    }
+    if (ack.reason >= 0x80) {
+        uint8_t text[PORCH_NOTE_BYTES];
+        porch_buf note = PORCH_BUF_OF(text);
+        if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
+            porch_session_note(s, &note);
+        landed(s, one);
+        return PORCH_TAKEN;
+    }
+    if (one->state == PORCH_FLIGHT_SENT && writes(s, one)) {
+        uint8_t text[PORCH_NOTE_BYTES];
+        porch_buf note = PORCH_BUF_OF(text);
+        porch_pending then = {.kind = PORCH_PENDING_RELEASE, .packet_id = one->packet_id};
+        if (porch_note_flight_released(&note, s->number, one->seq) != PORCH_OK ||
+            !porch_session_note_then(s, &note, &then))
+            return PORCH_STALL;
+        one->state = PORCH_FLIGHT_RELEASING;
+        return PORCH_TAKEN;
+    }
+    if (one->state == PORCH_FLIGHT_RELEASING) return PORCH_TAKEN;
+    one->state = PORCH_FLIGHT_RELEASED;
+    send_one(s, PORCH_MQTT_PUBREL, one->packet_id, 0);
+    return PORCH_TAKEN;
+}
+
+porch_taken porch_broker_on_pubcomp(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_ack ack;
+    if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
+    porch_flying *one = porch_flight_find(&s->flight, ack.packet_id);
+    if (one == NULL || one->state != PORCH_FLIGHT_RELEASED) return PORCH_TAKEN;
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
+        porch_session_note(s, &note); /* without it, PUBREL is sent once more after a crash */
+    landed(s, one);
+    return PORCH_TAKEN;
+}
+
+/* The identifier is written down: the PUBLISH may leave. */
+void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok) {
+    porch_flying *one = porch_flight_find(&s->flight, packet_id);
+    if (one == NULL || one->state != PORCH_FLIGHT_SAVING) return;
+    if (!ok) {
+        porch_delivery d = one->delivery;
+        porch_flight_drop(&s->flight, one);
+        if (!porch_session_put_back(s, &d)) porch_delivery_release(s->home, &d);
+        return;
+    }
+    one->state = PORCH_FLIGHT_SENT;
+    one->resend = true;
+    s->resends++;
+    if (s->conn != NULL) porch_conn_want_write(s->conn);
+}
+
+/* PUBREC is written down: PUBREL may leave. */
+void porch_session_release_saved(porch_session *s, uint16_t packet_id, bool ok) {
+    porch_flying *one = porch_flight_find(&s->flight, packet_id);
+    if (one == NULL || one->state != PORCH_FLIGHT_RELEASING) return;
+    if (!ok) {
+        one->state = PORCH_FLIGHT_SENT; /* the client says PUBREC again when it is asked again */
+        return;
+    }
+    one->state = PORCH_FLIGHT_RELEASED;
+    if (one->delivery.message != NULL) {
+        /* It is never sent again; its number still counts. */
+        porch_delivery_release(s->home, &one->delivery);
+    }
+    send_one(s, PORCH_MQTT_PUBREL, packet_id, 0);
+}
+
+void porch_session_resume_flight(porch_session *s, uint64_t seq, uint16_t packet_id, uint8_t state) {
+    porch_delivery d = {.qos = 2};
+    bool queued = porch_session_take_last(s, seq, &d);
+    enum { SENT = 1, RELEASED = 2 };
+    porch_flying *one = NULL;
+    if (state == RELEASED || (state == SENT && queued))
+        one = porch_flight_put(&s->flight, s->home->pool, packet_id);
+    if (one == NULL || state == RELEASED) porch_delivery_release(s->home, &d);
+    if (one == NULL) return;
+    one->delivery = d;
+    one->seq = seq;
+    one->sent = true;
+    one->state = state == RELEASED ? PORCH_FLIGHT_RELEASED : PORCH_FLIGHT_SENT;
+}
+
+void porch_session_resend(porch_session *s) {
+    uint32_t at = 0;
+    s->resends = 0;
+    for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
+        one->resend = one->state == PORCH_FLIGHT_SENT || one->state == PORCH_FLIGHT_RELEASED;
+        if (one->resend) s->resends++;
+    }
+}
+
+/* ---- from the client ---- */
+
+porch_taken porch_broker_on_pubrel(porch_session *s, const porch_mqtt_frame *frame) {
+    porch_mqtt_ack ack;
+    if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
+    if (!porch_session_make_acks(s)) return PORCH_STALL;
+    porch_received_one *one = porch_received_find(&s->received, ack.packet_id);
+    bool known = one != NULL && one->state != PORCH_RECEIVED_SAVING;
+    if (known && s->number != 0 && s->home->lane != NULL) {
+        if (one->state == PORCH_RECEIVED_KEPT) {
+            uint8_t text[PORCH_NOTE_BYTES];
+            porch_buf note = PORCH_BUF_OF(text);
+            porch_pending then = {.kind = PORCH_PENDING_COMPLETE, .packet_id = ack.packet_id};
+            if (porch_note_received_done(&note, s->number, ack.packet_id) != PORCH_OK ||
+                !porch_session_note_then(s, &note, &then))
+                return PORCH_STALL;
+        }
+        one->state = PORCH_RECEIVED_RELEASING;
+        one->link = s->link;
+        one->place = porch_session_expect_ack(s, PORCH_MQTT_PUBCOMP, ack.packet_id);
+        return PORCH_TAKEN;
+    }
+    if (known) porch_received_drop(&s->received, ack.packet_id);
+    uint32_t place = porch_session_expect_ack(s, PORCH_MQTT_PUBCOMP, ack.packet_id);
+    porch_session_acknowledge(s, place, known ? PORCH_MQTT_RC_SUCCESS : PORCH_MQTT_RC_PACKET_ID_NOT_FOUND);
+    return PORCH_TAKEN;
+}
+
+void porch_session_completed_saved(porch_session *s, uint16_t packet_id, bool ok) {
+    porch_received_one *one = porch_received_find(&s->received, packet_id);
+    if (one == NULL || one->state != PORCH_RECEIVED_RELEASING) return;
+    if (!ok) {
+        one->state = PORCH_RECEIVED_KEPT;
+        return;
+    }
+    uint32_t place = one->place;
+    bool waits = one->link == s->link;
+    porch_received_drop(&s->received, packet_id);
+    if (waits && porch_session_online(s)) porch_session_acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
+}

@@ -1,0 +1,201 @@
+/* What waits for the store: notes and messages go into the shard's lane, and what their answer sets free
+ * waits in a ring, in the order of tickets.
+ *
+ *   write ─► lane, pending ─► (commit) ─► take_commits ─► route, acknowledge, welcome, answer, send
+ *
+ * A refused ticket (full disk, failing disk) has left nothing behind: whoever waited is told, or its
+ * connection ends unacknowledged so that the client repeats. */
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "os/log.h"
+
+enum { PENDING_LEAST = 1024 };
+
+static bool room_for_pending(porch_broker_shard *b) {
+    if (b->pending_count < b->pending_cap) return true;
+    uint32_t cap = b->pending_cap == 0 ? PENDING_LEAST : b->pending_cap * 2;
+    porch_pending *wider = porch_pool_take(b->pool, cap * sizeof *wider);
+    if (wider == NULL) return false;
+    for (uint32_t i = 0; i < b->pending_count; i++)
+        wider[i] = b->pending[(b->pending_first + i) & (b->pending_cap - 1)];
+    porch_pool_give(b->pool, b->pending);
+    b->pending = wider;
+    b->pending_first = 0;
+    b->pending_cap = cap;
+    return true;
+}
+
+static void enter(porch_broker_shard *b, porch_session *s, porch_pending *p) {
+    p->session = s;
+    if (s != NULL) {
+        p->link = s->link;
+        s->pending_commits++;
+        if (p->kind == PORCH_PENDING_ROUTE) s->pending_publishes++;
+    }
+    b->pending[(b->pending_first + b->pending_count++) & (b->pending_cap - 1)] = *p;
+}
+
+porch_err porch_broker_write(porch_broker_shard *b, const porch_store_message *m, porch_session *s,
+                             porch_pending *p) {
+    uint64_t ticket = 0;
+    if (p != NULL && !room_for_pending(b)) return PORCH_ERR_BUSY;
+    PORCH_TRY(porch_store_lane_append(b->lane, m, &ticket));
+    if (p == NULL) return PORCH_OK;
+    p->ticket = ticket;
+    enter(b, s, p);
+    return PORCH_OK;
+}
+
+bool porch_broker_follow(porch_broker_shard *b, porch_session *s, porch_pending *p) {
+    if (!room_for_pending(b)) return false;
+    p->ticket = porch_store_lane_last(b->lane);
+    p->follows = true;
+    enter(b, s, p);
+    return true;
+}
+
+void porch_session_note(porch_session *s, const porch_buf *note) {
+    porch_store_message m = {.flags = PORCH_STORE_NOTE, .note = porch_buf_bytes(note)};
+    if (s->home->lane != NULL) (void)porch_broker_write(s->home, &m, NULL, NULL);
+}
+
+bool porch_session_note_then(porch_session *s, const porch_buf *note, porch_pending *p) {
+    porch_store_message m = {.flags = PORCH_STORE_NOTE, .note = porch_buf_bytes(note)};
+    return porch_broker_write(s->home, &m, s, p) == PORCH_OK;
+}
+
+/* ---- answers ---- */
+
+static bool waits(const porch_session *s, const porch_pending *p) {
+    return porch_session_online(s) && s->link == p->link;
+}
+
+/* The store refused: nothing was kept. 3.1.1 has no word for it, so the session ends unacknowledged. */
+static void not_stored(porch_session *s, const porch_pending *p, porch_err e) {
+    porch_broker_count(&s->home->counts.store_refused, 1);
+    if (!waits(s, p)) return;
+    if (s->version == PORCH_MQTT_V5) {
+        porch_session_log(s, "mqtt.refused", "PUBLISH", NULL, (porch_bytes){NULL, 0}, porch_err_text(e));
+        porch_session_acknowledge(s, p->place,
+                                  e == PORCH_ERR_FULL ? PORCH_MQTT_RC_QUOTA_EXCEEDED
+                                                      : PORCH_MQTT_RC_UNSPECIFIED_ERROR);
+    } else {
+        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, porch_err_text(e));
+    }
+}
+
+/* A QoS 2 publication is kept now, or may come again. Its PUBREC goes to whoever asked last. */
+static void settle_received(porch_session *s, porch_pending *p, bool ok) {
+    porch_received_one *one = porch_received_find(&s->received, p->packet_id);
+    if (one == NULL || one->state != PORCH_RECEIVED_SAVING) return;
+    p->link = one->link;
+    p->place = one->place;
+    if (ok)
+        one->state = PORCH_RECEIVED_KEPT;
+    else
+        porch_received_drop(&s->received, p->packet_id);
+}
+
+static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
+    porch_session *s = p->session;
+    if (s != NULL && p->message->qos == 2 && p->packet_id != 0) settle_received(s, p, e == PORCH_OK);
+    if (e == PORCH_OK) {
+        if (!p->follows) porch_broker_count(&b->counts.stored, 1);
+        porch_broker_route(b, p->message, s);
+        if (s != NULL && b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
+        if (s != NULL && p->packet_id != 0 && waits(s, p))
+            porch_session_acknowledge(s, p->place, PORCH_MQTT_RC_SUCCESS);
+    } else if (s != NULL && p->packet_id != 0) {
+        not_stored(s, p, e);
+    } else {
+        porch_broker_count(&b->counts.store_refused, 1);
+    }
+    porch_message_release(b->pool, p->message);
+}
+
+/* Nothing was written, so nothing may be said: the client comes back and repeats. */
+static void gave_up(porch_session *s, porch_err e) {
+    porch_broker_count(&s->home->counts.store_refused, 1);
+    if (s->conn != NULL) porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, porch_err_text(e));
+}
+
+static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
+    porch_session *s = p->session;
+    bool ok = e == PORCH_OK;
+    switch ((porch_pending_kind)p->kind) {
+    case PORCH_PENDING_ROUTE:
+        routed(b, p, e);
+        if (s != NULL) s->pending_publishes--;
+        break;
+    case PORCH_PENDING_CONNACK:
+        if (ok && waits(s, p))
+            porch_session_welcome(s, p->packet_id != 0, (porch_bytes){p->block, p->place});
+        if (!ok) gave_up(s, e);
+        break;
+    case PORCH_PENDING_ANSWER:
+        if (ok && waits(s, p)) porch_session_put(s, (porch_bytes){p->block, p->place});
+        if (!ok) gave_up(s, e);
+        break;
+    case PORCH_PENDING_COMPLETE:
+        porch_session_completed_saved(s, p->packet_id, ok);
+        if (!ok) gave_up(s, e);
+        break;
+    case PORCH_PENDING_SEND:
+        porch_session_sent_saved(s, p->packet_id, ok);
+        if (!ok) gave_up(s, e);
+        break;
+    case PORCH_PENDING_RELEASE:
+        porch_session_release_saved(s, p->packet_id, ok);
+        if (!ok) gave_up(s, e);
+        break;
+    }
+    porch_pool_give(b->pool, p->block);
+    if (s != NULL) s->pending_commits--;
+}
+
+/* The number that the store gave the message of this ticket. */
+static void number(const porch_broker_shard *b, const porch_pending *p) {
+    if (p->message == NULL || p->message->seq != 0 || b->answer.result != PORCH_OK) return;
+    if (p->message->queued || p->message->retain)
+        p->message->seq = b->answer.seq - (b->answer.upto - p->ticket);
+}
+
+void porch_broker_take_commits(porch_broker_shard *b) {
+    if (b->lane == NULL) return;
+    for (;;) {
+        while (b->pending_count > 0) {
+            const porch_pending *p = &b->pending[b->pending_first];
+            if (p->ticket > b->answer.upto) break;
+            if (p->kind == PORCH_PENDING_ROUTE && !porch_broker_can_route(b)) {
+                porch_shard_again(b->shard, 1); /* a neighbour is behind; what is durable can wait for it */
+                return;
+            }
+            porch_pending one = *p;
+            b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
+            b->pending_count--;
+            number(b, &one);
+            settle(b, &one, one.follows ? PORCH_OK : b->answer.result);
+        }
+        if (b->answer.result == PORCH_OK && b->answer.seq > 0)
+            atomic_store_explicit(&b->routed, b->answer.seq, memory_order_release);
+        if (!porch_store_lane_poll(b->lane, &b->answer)) return;
+        if (b->answer.result != PORCH_OK)
+            porch_log(PORCH_LOG_ERROR, "store.refused", "reason", porch_err_text(b->answer.result), NULL);
+    }
+}
+
+/* What is stored but not yet answered was never acknowledged: nobody was promised anything. */
+void porch_broker_drop_pending(porch_broker_shard *b) {
+    while (b->pending_count > 0) {
+        porch_pending *p = &b->pending[b->pending_first];
+        if (p->session != NULL) p->session->pending_commits--;
+        if (p->message != NULL) porch_message_release(b->pool, p->message);
+        porch_pool_give(b->pool, p->block);
+        b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
+        b->pending_count--;
+    }
+    porch_pool_give(b->pool, b->pending);
+    b->pending = NULL;
+    b->pending_cap = 0;
+}

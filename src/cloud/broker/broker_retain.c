@@ -1,0 +1,115 @@
+/* Retained messages: kept on every shard, limited for the whole hub, and brought to new subscribers a few
+ * at a time, so that a hundred thousand of them hold nobody else up. */
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "os/log.h"
+
+enum {
+    REPLAY_BITE = 32,   /* messages at a time into one session's queue */
+    REPLAY_STEPS = 512, /* nodes looked at for them */
+    REPLAY_TURN = 256   /* messages in one turn of a shard */
+};
+
+porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload) {
+    const porch_settings *set = &b->broker->settings;
+    if (payload.len == 0) return PORCH_OK;
+    const porch_message *old = porch_retained_find(b->retained, topic);
+    uint64_t count = porch_retained_count(b->retained), bytes = porch_retained_bytes(b->retained);
+    if (old == NULL) {
+        count++;
+    } else {
+        bytes -= (uint64_t)old->topic_len + old->properties_len + old->payload_len;
+    }
+    bytes += topic.len + payload.len;
+    return count > set->broker_retained_messages || bytes > set->broker_retained_bytes ? PORCH_ERR_LIMIT
+                                                                                       : PORCH_OK;
+}
+
+void porch_broker_retain_here(porch_broker_shard *b, porch_message *m) {
+    porch_err e = porch_retained_set(b->retained, b->pool, m, m->seq);
+    atomic_store_explicit(&b->retained_count, porch_retained_count(b->retained), memory_order_relaxed);
+    if (e == PORCH_OK) return;
+    porch_log(PORCH_LOG_ERROR, "broker.not_retained", "topic", porch_log_bytes(porch_message_topic(m)).text,
+              "reason", "no memory; it is back after the next start", NULL);
+}
+
+bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t qos, uint32_t identifier) {
+    if (porch_retained_count(s->home->retained) == 0) return true;
+    porch_replay *r = porch_pool_take(s->home->pool, sizeof *r + filter.text.len);
+    if (r == NULL) return false;
+    r->next = s->replays;
+    r->walk = porch_retained_walk_begin(s->home->retained);
+    r->identifier = identifier;
+    r->qos = qos;
+    r->len = filter.text.len;
+    memcpy(r->filter, filter.text.at, filter.text.len);
+    s->replays = r;
+    s->home->replays++;
+    porch_shard_again(s->home->shard, 0);
+    return true;
+}
+
+static void end_first(porch_session *s) {
+    porch_replay *r = s->replays;
+    s->replays = r->next;
+    s->home->replays--;
+    porch_retained_walk_end(s->home->retained, &r->walk);
+    porch_pool_give(s->home->pool, r);
+}
+
+void porch_session_end_replays(porch_session *s) {
+    while (s->replays != NULL)
+        end_first(s);
+}
+
+/* Retained messages wait until half of the quota is free: they are never what fills it. */
+static bool has_room(const porch_session *s) {
+    const porch_settings *set = &s->home->broker->settings;
+    return s->queue_count + REPLAY_BITE < set->broker_queue_messages / 2 &&
+           s->queue_bytes < set->broker_queue_bytes / 2;
+}
+
+/* MQTT-3.3.1-8: what a subscription begins with has the flag. */
+static void bring(porch_session *s, const porch_replay *r, porch_message *m) {
+    if (porch_message_expired(m, porch_shard_now(s->home->shard))) return;
+    if (!porch_session_may_receive(s, porch_message_topic(m))) return;
+    porch_delivery d = {.message = m,
+                        .identifier = r->identifier,
+                        .qos = r->qos < m->qos ? r->qos : m->qos,
+                        .retain = true};
+    (void)porch_session_deliver(s, &d);
+}
+
+static size_t replay_some(porch_session *s) {
+    porch_replay *r = s->replays;
+    porch_message *some[REPLAY_BITE];
+    porch_topic_filter filter = {{r->filter, r->len}};
+    size_t n =
+        porch_retained_walk_next(s->home->retained, &r->walk, filter, some, REPLAY_BITE, REPLAY_STEPS);
+    for (size_t i = 0; i < n && !s->over; i++)
+        bring(s, r, some[i]);
+    if (r->walk.at == NULL && s->replays == r) end_first(s);
+    return n;
+}
+
+/* Each session in turn gets a bite; who reads slowly waits for the socket, not for this. */
+void porch_broker_take_replays(porch_broker_shard *b) {
+    size_t n = 0;
+    bool more = false;
+    if (b->replays == 0) return;
+    for (size_t i = 0; i < b->bucket_count && b->replays > 0; i++) {
+        for (porch_session *s = b->buckets[i], *next; s != NULL; s = next) {
+            next = s->chain;
+            if (s->replays == NULL || !s->welcomed || !has_room(s)) continue;
+            if (n >= REPLAY_TURN) {
+                more = true;
+                break;
+            }
+            n += 1 + replay_some(s);
+            more = more || (s->replays != NULL && has_room(s));
+        }
+        if (n >= REPLAY_TURN) break;
+    }
+    porch_shard_again(b->shard, more || n >= REPLAY_TURN ? 0 : 2);
+}
