@@ -323,6 +323,116 @@ class Live(SessionCase):
         self.nothing_more(sub)
 
 
+class Shared(SessionCase):
+    def members(self, count, qos=1, name="m", **options):
+        out = [self.online("app", f"app/{name}{i}", **options) for i in range(count)]
+        for member in out:
+            self.assertEqual(member.subscribe(("$share/g/t/work/#", qos)).reason, [qos])
+        return out
+
+    def test_each_message_goes_to_one_member_and_all_get_their_part(self):
+        members, pub = self.members(3), self.online("app", "app/p")
+        plain = self.online("app", "app/plain")
+        plain.subscribe(("t/work/#", 0))
+        for i in range(60):
+            pub.publish("t/work/x", str(i), 1, 1 + i)
+        got = []
+        for member in members:
+            mine = []
+            for _ in range(20):
+                _, payload, qos, packet_id = member.expect(PUBLISH).publication()
+                self.assertEqual(qos, 1)
+                mine.append(int(payload))
+                member.send(ack(PUBACK, packet_id))
+            self.nothing_more(member)
+            self.assertEqual(mine, sorted(mine))
+            got += mine
+        self.assertEqual(sorted(got), list(range(60)))
+        for i in range(60):
+            self.assertEqual(plain.expect(PUBLISH).publication()[1], str(i).encode())
+
+    def test_what_a_dead_member_had_not_acknowledged_goes_to_another(self):
+        dying, living = self.members(2)
+        pub = self.online("app", "app/p")
+        for i in range(10):
+            pub.publish("t/work/x", str(i), 1, 1 + i)
+        for _ in range(5):
+            dying.expect(PUBLISH)
+        self.hard_stop(dying)
+        got = set()
+        while len(got) < 10:
+            _, payload, _, packet_id = living.expect(PUBLISH).publication()
+            got.add(int(payload))
+            living.send(ack(PUBACK, packet_id))
+        self.assertEqual(got, set(range(10)))
+
+    def test_members_that_may_not_have_it_are_passed_over(self):
+        denied, allowed = self.online("half", "half/m"), self.online("app", "app/m")
+        for member in (denied, allowed):
+            self.assertEqual(member.subscribe(("$share/s/t/+/deny", 1)).reason, [1])
+        pub = self.online("app", "app/p")
+        for i in range(8):
+            pub.publish("t/secret/deny", str(i), 1, 1 + i)
+        for _ in range(8):
+            allowed.send(ack(PUBACK, allowed.expect(PUBLISH).publication()[3]))
+        self.nothing_more(denied)
+        # A shared subscription opens nothing that a plain one does not.
+        cam = self.online("cam")
+        self.assertEqual(cam.subscribe(("$share/g/d/bell/#", 1), ("$share/g/#", 1)).reason, [0x87, 0x87])
+
+    def test_retained_messages_do_not_come_and_no_local_is_an_error(self):
+        pub = self.online("app", "app/p")
+        pub.publish("t/work/kept", "x", 1, 1, retain=True)
+        (member,) = self.members(1)
+        self.nothing_more(member)
+        pub.publish("t/work/kept", "", 1, 1, retain=True)
+        member.send(mqtt.subscribe(["$share/g/t/work/#"], options=1 | 4))
+        self.assertEqual(member.ended(), 0x82)
+
+    def test_work_waits_for_a_lasting_member_through_a_crash(self):
+        members = self.members(2, name="last", properties=expiry(600))
+        for member in members:
+            self.hard_stop(member)
+        pub = self.online("app", "app/p")
+        for i in range(30):
+            pub.publish("t/work/x", str(i), 1, 1 + i)
+        self.crash()
+        got = []
+        for i in range(2):
+            member = self.online("app", f"app/last{i}", clean=False, properties=expiry(600))
+            self.assertTrue(self.present(member))
+            members[i] = member
+        for member in members:
+            member.socket.settimeout(60)
+        import threading
+        lock = threading.Lock()
+
+        def take(member):
+            while True:
+                try:
+                    packet = member.receive()
+                except (mqtt.Closed, OSError):
+                    return
+                if packet.kind != PUBLISH:
+                    continue
+                _, payload, _, packet_id = packet.publication()
+                with lock:
+                    got.append(int(payload))
+                    done = len(set(got)) == 30
+                member.send(ack(PUBACK, packet_id))
+                if done:
+                    for other in members:
+                        other.socket.shutdown(2)
+                    return
+
+        threads = [threading.Thread(target=take, args=(member,)) for member in members]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(set(got)), list(range(30)))
+
+
 class Crashed(SessionCase):
     def test_a_session_is_whole_after_the_hub_was_killed(self):
         sub = self.online("app", "app/kept", properties=expiry(600))

@@ -196,10 +196,6 @@ class MqttRefusals(case.HubCase):
     # what is not offered is refused by its own code, never half done
 
     def test_what_is_not_offered_is_refused_by_its_own_code(self):
-        client = self.client()
-        answer = client.connect("front-door")
-        self.assertIn(b"\x2a\x00", answer.body)  # no shared subscriptions
-        self.assertEqual(client.subscribe("$share/g/d/front-door/#").reason, [0x9e])
         other = self.client()
         method = b"\x15" + mqtt.text("SCRAM-SHA-256")
         self.assertEqual(other.connect("front-door", properties=method).reason, 0x8c)

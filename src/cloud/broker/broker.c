@@ -62,6 +62,7 @@ static void shard_stop(void *ctx, porch_shard *shard) {
     for (size_t i = 0; i < b->bucket_count; i++)
         while (b->buckets[i] != NULL)
             porch_session_end(b->buckets[i], false);
+    porch_share_forget_all(b);
     pthread_mutex_lock(&b->lock);
     b->shard = NULL;
     pthread_mutex_unlock(&b->lock);

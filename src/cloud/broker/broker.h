@@ -4,8 +4,8 @@
  *                                              └─ any other ────────────────────────────────────┤
  *        PUBACK in arrival order ◄── routed ◄── each shard's subscription trie ◄────────────────┘
  *
- * The whole protocol but shared subscriptions and enhanced authentication, which are refused with their
- * reason codes. Sessions, QoS 2 state, retained messages and wills are in the store (note.h) and come back
+ * The whole protocol but enhanced authentication, which is refused by its code. Sessions, QoS 2 state,
+ * retained messages, wills and the cursors of shared subscriptions are in the store (note.h) and come back
  * after a crash (broker_load.c). */
 #ifndef PORCH_CLOUD_BROKER_BROKER_H
 #define PORCH_CLOUD_BROKER_BROKER_H

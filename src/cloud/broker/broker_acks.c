@@ -85,7 +85,7 @@ static bool read_ack(porch_session *s, const porch_mqtt_frame *frame, porch_mqtt
 static void landed(porch_session *s, porch_flying *one) {
     if (one->resend) s->resends--;
     one->delivery.lasts = one->seq != 0;
-    porch_session_had(s, &one->delivery);
+    porch_session_had(s, &one->delivery, one->seq);
     porch_delivery_release(s->home, &one->delivery);
     porch_flight_drop(&s->flight, one);
     if (s->queue_count > 0 && s->conn != NULL) porch_conn_want_write(s->conn);
@@ -101,7 +101,7 @@ porch_taken porch_broker_on_puback(porch_session *s, const porch_mqtt_frame *fra
 }
 
 static bool writes(const porch_session *s, const porch_flying *one) {
-    return one->seq != 0 && s->number != 0 && s->home->lane != NULL;
+    return one->seq != 0 && one->delivery.share == 0 && s->number != 0 && s->home->lane != NULL;
 }
 
 porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *frame) {

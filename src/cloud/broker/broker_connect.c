@@ -217,7 +217,6 @@ static void write_properties(const porch_session *s, const porch_mqtt_connect *i
                                            porch_bytes_of(s->client_id));
     if (set->broker_topic_aliases > 0)
         put(b, PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, set->broker_topic_aliases);
-    put(b, PORCH_MQTT_PROP_SHARED_AVAILABLE, PORCH_BROKER_SHARES);
     if (server_keep_alive > 0) put(b, PORCH_MQTT_PROP_SERVER_KEEP_ALIVE, server_keep_alive);
     if (s->entry.kind == PORCH_IDENTITY_DEVICE &&
         porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, 0) == 1) {
@@ -233,6 +232,7 @@ void porch_session_welcome(porch_session *s, bool present, porch_bytes propertie
     if (!porch_session_online(s)) return;
     s->welcomed = true;
     porch_session_resend(s);
+    porch_share_tell(s, true);
     if (s->resends > 0 || s->queue_count > 0) porch_conn_want_write(s->conn);
     porch_session_arm(s);
     porch_session_listen(s);

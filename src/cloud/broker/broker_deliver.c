@@ -65,7 +65,7 @@ static porch_delivery unqueue(porch_session *s) {
 /* The first one is not needed any more: expired, no longer permitted, or in the way of newer ones. */
 static void skip_first(porch_session *s) {
     porch_delivery d = unqueue(s);
-    porch_session_had(s, &d);
+    porch_session_had(s, &d, d.lasts || (d.share != 0 && d.message->queued) ? d.message->seq : 0);
     porch_delivery_release(s->home, &d);
 }
 
@@ -241,13 +241,16 @@ bool porch_session_deliver(porch_session *s, const porch_delivery *d) {
 /* ---- who hears it ---- */
 
 static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher,
-                     const porch_trie_entry **ret, size_t *hit_count) {
+                     const porch_trie_entry **ret, size_t *hit_count, bool *shared) {
     const porch_trie_entry *hits;
     porch_topic_name name = {porch_message_topic(m)};
     size_t count = porch_trie_match(b->trie, name, &hits), n = 0;
     b->round++;
     for (size_t i = 0; i < count; i++) {
-        if (hits[i].shared) continue;
+        if (hits[i].shared) {
+            *shared = true;
+            continue;
+        }
         porch_session *s = hits[i].owner;
         if (hits[i].no_local && s == publisher) continue;
         uint8_t qos = hits[i].qos < m->qos ? hits[i].qos : m->qos;
@@ -303,8 +306,11 @@ bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
     const porch_trie_entry *hits = NULL;
     size_t count = 0;
-    size_t n = choose(b, m, publisher, &hits, &count);
+    bool shared = false;
+    size_t n = choose(b, m, publisher, &hits, &count, &shared);
     b->hold_ms = 0;
+    for (size_t i = 0; shared && i < count; i++)
+        if (hits[i].shared) porch_share_take(b, hits[i].owner, m);
     for (size_t i = 0; i < n; i++) {
         porch_session *s = b->targets[i];
         if (s->round_judge && !porch_session_may_receive(s, porch_message_topic(m))) continue;
@@ -481,14 +487,16 @@ static bool send_first(porch_session *s, porch_buf *out) {
         return false;
     }
     porch_delivery sent = unqueue(s);
+    uint64_t seq = sent.lasts || (sent.share != 0 && sent.message->queued) ? sent.message->seq : 0;
     if (one == NULL) {
+        if (sent.share != 0) porch_session_had(s, &sent, seq);
         porch_delivery_release(s->home, &sent);
         return true;
     }
     one->sent = true;
-    one->seq = sent.lasts ? sent.message->seq : 0;
+    one->seq = seq;
     /* What is never sent again is not kept. */
-    if (!porch_session_lasts(s) && sent.share == NULL) porch_delivery_release(s->home, &sent);
+    if (!porch_session_lasts(s) && sent.share == 0) porch_delivery_release(s->home, &sent);
     one->delivery = sent;
     return true;
 }

@@ -103,8 +103,11 @@ void porch_session_end_lasting(porch_session *s) {
     s->next_lasting = s->prev_lasting = NULL;
 }
 
-void porch_session_had(porch_session *s, const porch_delivery *d) {
-    if (d->lasts) s->cursor_moved = true;
+void porch_session_had(porch_session *s, const porch_delivery *d, uint64_t seq) {
+    if (d->share != 0)
+        porch_share_done(s, d, seq);
+    else if (d->lasts)
+        s->cursor_moved = true;
 }
 
 static void add_will(const porch_session *s, porch_note_session *row) {
@@ -151,7 +154,7 @@ static uint64_t cursor_of(porch_session *s) {
     }
     uint32_t at = 0;
     for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;)
-        if (one->seq != 0 && one->seq < low) low = one->seq;
+        if (one->seq != 0 && one->delivery.share == 0 && one->seq < low) low = one->seq;
     return low - 1;
 }
 
@@ -216,6 +219,7 @@ void porch_broker_keep_tick(porch_broker_shard *b) {
         uint64_t cursor = save_cursor(s, now);
         if (cursor < had) had = cursor;
     }
+    had = porch_share_keep_tick(b, had);
     atomic_store(&b->had, had);
     if (b->index == 0) let_go(b->broker, porch_shard_count(b->shard));
     porch_shard_again(b->shard, TICK_MS);

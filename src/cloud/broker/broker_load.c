@@ -254,6 +254,7 @@ static porch_err join_until(loading *l, uint64_t seq) {
         porch_bytes text = {(const uint8_t *)j->filter, j->len}, group;
         porch_topic_filter filter;
         if (porch_mqtt_share_parse(text, NULL, &group, &filter) != PORCH_OK) continue;
+        if (group.len > 0 && (j->options & 3) == 0) continue; /* no member that lasts */
         if (porch_session_subscribe(j->session, text, group, filter, j->options, j->identifier) == NULL)
             return no_memory(l);
     }
@@ -305,7 +306,7 @@ static porch_err load_message(loading *l, porch_db_query *q) {
 }
 
 static porch_err load_messages(loading *l, porch_db *db) {
-    uint64_t least = UINT64_MAX;
+    uint64_t least = porch_share_least_cursor(l->b, UINT64_MAX);
     for (const porch_session *s = l->b->lasting; s != NULL; s = s->next_lasting)
         if (s->cursor_saved < least) least = s->cursor_saved;
     if (least < UINT64_MAX) {
@@ -343,7 +344,10 @@ static porch_err load_kept(loading *l, porch_db_query *q) {
     uint64_t hash = porch_session_hash(
         l->b->broker, device ? PORCH_IDENTITY_DEVICE : PORCH_IDENTITY_SERVICE, name, client_id);
     porch_broker_kept_here(l->b, (unsigned)(hash % l->shards), filter.text, 1);
-    return PORCH_OK;
+    if (group.len == 0 || porch_share_id(l->b->broker, porch_db_text(q, 3)) % l->shards != l->b->index)
+        return PORCH_OK;
+    uint64_t cursor = porch_db_is_null(q, 4) ? l->b->settled : (uint64_t)porch_db_i64(q, 4);
+    return porch_share_load_member(l->b, porch_db_text(q, 3), hash, cursor) ? PORCH_OK : no_memory(l);
 }
 
 /* ---- the whole ---- */
@@ -355,8 +359,9 @@ static porch_err load_all(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(load_belongings(l, db));
     PORCH_TRY(each(l,
                    porch_db_prepare(db,
-                                    "select s.kind, s.name, s.client_id, u.filter from mqtt_subscription u "
-                                    "join mqtt_session s on s.id = u.session "
+                                    "select s.kind, s.name, s.client_id, u.filter, h.cursor "
+                                    "from mqtt_subscription u join mqtt_session s on s.id = u.session "
+                                    "left join mqtt_share h on h.filter = u.filter "
                                     "where s.expiry_s > 0 and (u.options & 3) > 0",
                                     why),
                    load_kept));

@@ -180,6 +180,30 @@ void porch_session_drop_will(porch_session *s) {
     s->will.message = NULL;
 }
 
+/* What members of a shared subscription have not acknowledged is for others, but for QoS 2 that had begun
+ * (MQTT-4.8.2-4, -5). */
+static void give_back_shared(porch_session *s, bool ends) {
+    uint32_t n = s->queue_count, at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        porch_delivery d;
+        (void)porch_session_take_first(s, &d);
+        if (d.share != 0)
+            porch_share_back(s, &d);
+        else if (!porch_session_put_last(s, &d))
+            porch_delivery_release(s->home, &d);
+    }
+    for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
+        if (one->delivery.share == 0 || (one->delivery.qos == 2 && !ends)) continue;
+        if (one->delivery.qos == 2 || one->delivery.message == NULL) {
+            porch_share_done(s, &one->delivery, one->seq);
+            porch_delivery_release(s->home, &one->delivery);
+        } else {
+            porch_share_back(s, &one->delivery);
+        }
+        porch_flight_drop(&s->flight, one);
+    }
+}
+
 /* QoS 0 is for those who listen. */
 static void drop_fleeting(porch_session *s) {
     uint32_t n = s->queue_count;
@@ -212,6 +236,8 @@ void porch_session_detach(porch_session *s) {
         porch_session_end(s, true);
         return;
     }
+    porch_share_tell(s, false);
+    give_back_shared(s, false);
     drop_fleeting(s);
     uint64_t now = porch_shard_now(b->shard);
     uint64_t life_ms = (uint64_t)s->expiry_s * 1000, delay_ms = (uint64_t)s->will.delay_s * 1000;
@@ -240,6 +266,8 @@ void porch_session_end(porch_session *s, bool forget) {
     porch_session_end_lasting(s);
     porch_deadline_clear(&b->deadlines, &s->deadline);
     unmap(s);
+    porch_share_tell(s, false);
+    give_back_shared(s, true);
     porch_session_unsubscribe_all(s);
     porch_session_end_replays(s);
     porch_session_drop_queue(s);

@@ -13,8 +13,12 @@ static porch_subscribed *find(porch_session *s, porch_bytes filter) {
     return NULL;
 }
 
+/* The filter within; a shared subscription's begins behind its group. */
 static porch_topic_filter filter_of(const porch_subscribed *one) {
-    return (porch_topic_filter){{(const uint8_t *)one->filter, one->len}};
+    porch_bytes text = {(const uint8_t *)one->filter, one->len}, group;
+    porch_topic_filter filter = {text};
+    if (one->share != 0) (void)porch_mqtt_share_parse(text, NULL, &group, &filter);
+    return filter;
 }
 
 static bool room_for_one(porch_session *s) {
@@ -72,11 +76,16 @@ porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, po
     porch_broker_shard *b = s->home;
     porch_subscribed *known = find(s, text);
     bool fresh = known == NULL, was_there = false;
-    (void)group;
     if (fresh) known = add(s, text);
     if (known == NULL) return NULL;
     known->options = options;
     known->identifier = identifier;
+    if (group.len > 0) {
+        known->share = porch_share_id(b->broker, text);
+        if (b->loading) known->joined = true; /* the owner has loaded it, too */
+        tell_kept(s, known, filter);
+        return known;
+    }
     porch_trie_entry entry = entry_of(s, known, porch_access_may_deny_receive(s->policy, filter));
     if (porch_trie_put(b->trie, filter, &entry, &was_there) != PORCH_OK) {
         if (fresh) drop_last(s);
@@ -88,7 +97,9 @@ porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, po
 }
 
 static void leave(porch_session *s, porch_subscribed *one) {
-    if (porch_trie_remove(s->home->trie, filter_of(one), s))
+    if (one->share != 0)
+        porch_share_leave(s, one);
+    else if (porch_trie_remove(s->home->trie, filter_of(one), s))
         porch_broker_count(&s->home->counts.subscriptions, -1);
     if (one->kept) porch_broker_kept_filter(s->home, filter_of(one).text, -1);
     porch_pool_give(s->home->pool, one->filter);
@@ -114,9 +125,7 @@ static uint8_t refuse(porch_session *s, const porch_mqtt_subscription *one, uint
 static uint8_t judge(porch_session *s, const porch_mqtt_subscription *one) {
     const porch_settings *set = &s->home->broker->settings;
     porch_bytes text = one->filter.text;
-    if (one->share_group.len > 0)
-        return refuse(s, one, PORCH_MQTT_RC_SHARED_NOT_SUPPORTED, "shared subscriptions are not offered");
-    if (text.len > set->broker_topic_bytes || porch_topic_levels(text) > set->broker_topic_levels)
+    if (one->text.len > set->broker_topic_bytes || porch_topic_levels(text) > set->broker_topic_levels)
         return refuse(s, one, PORCH_MQTT_RC_TOPIC_FILTER_INVALID,
                       "the filter is too long or too deep (broker.topic_bytes, broker.topic_levels)");
     porch_access_decision d = porch_access_can_subscribe(s->policy, one->filter);
@@ -142,6 +151,7 @@ static uint8_t subscribe(porch_session *s, const porch_mqtt_subscription *one, u
     if (known == NULL) return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED, "no memory for a subscription");
     if (note->at != NULL)
         (void)porch_note_subscribe(note, s->number, one->text, known->options, identifier);
+    if (one->share_group.len > 0) return one->qos; /* MQTT-4.8.2: nothing retained comes */
     bool replays = one->retain_handling == 0 || (one->retain_handling == 1 && fresh);
     if (replays && !porch_session_replay(s, one->filter, one->qos, identifier))
         porch_session_log(s, "mqtt.not_replayed", "SUBSCRIBE", "filter", one->text,
@@ -189,6 +199,35 @@ static bool make_note(const porch_session *s, size_t count, size_t bytes, porch_
     return note->at != NULL;
 }
 
+/* What judge would let pass; what it refuses is told when its turn comes. */
+static bool may_join(const porch_session *s, const porch_mqtt_subscription *one) {
+    const porch_settings *set = &s->home->broker->settings;
+    return s->subscription_count < set->broker_subscriptions && one->text.len <= set->broker_topic_bytes &&
+           porch_topic_levels(one->filter.text) <= set->broker_topic_levels &&
+           porch_access_can_subscribe(s->policy, one->filter).allowed;
+}
+
+/* Members of shared subscriptions are known to the owners before anything is answered. False: not yet. */
+static bool join_shares(porch_session *s, const porch_mqtt_subscribe *sub, uint32_t identifier) {
+    porch_mqtt_subscription one;
+    bool all = true;
+    for (porch_bytes rest = sub->filters; porch_mqtt_subscription_next(&rest, s->version, &one);) {
+        if (one.share_group.len == 0) continue;
+        porch_subscribed *known = find(s, one.text);
+        if (known != NULL && known->joined && known->options == options_of(&one)) continue;
+        if (known == NULL && !may_join(s, &one)) continue;
+        if (known == NULL || known->options != options_of(&one)) {
+            known = porch_session_subscribe(s, one.text, one.share_group, one.filter, options_of(&one),
+                                            identifier);
+            if (known == NULL) continue; /* is told so in its turn */
+            known->joined = false;
+            porch_share_join(s, known);
+        }
+        all = all && known->joined;
+    }
+    return all;
+}
+
 porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *frame) {
     porch_mqtt_fault fault;
     porch_mqtt_subscribe sub;
@@ -199,6 +238,7 @@ porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *
         return PORCH_TAKEN;
     }
     uint32_t identifier = porch_mqtt_property_number(&sub.properties, PORCH_MQTT_PROP_SUBSCRIPTION_ID, 0);
+    if (!join_shares(s, &sub, identifier)) return PORCH_STALL;
     uint8_t *reasons = porch_pool_take(s->home->pool, sub.count);
     if (reasons == NULL || !make_note(s, sub.count, frame->bytes, &note)) {
         porch_pool_give(s->home->pool, reasons);
@@ -267,6 +307,7 @@ void porch_session_regrant(porch_session *s) {
     for (size_t i = 0; i < s->subscription_count; i++) {
         const porch_subscribed *one = &s->subscriptions[i];
         porch_topic_filter f = filter_of(one);
+        if (one->share != 0) continue; /* each of its messages is judged */
         bool stands = porch_access_can_subscribe(fresh, f).allowed;
         bool was_there;
         porch_trie_entry entry = entry_of(s, one, !stands || porch_access_may_deny_receive(fresh, f));

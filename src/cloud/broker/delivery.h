@@ -6,13 +6,11 @@
 
 #include "cloud/broker/message.h"
 
-struct porch_share;
-
 typedef struct {
-    porch_message *message;    /* NULL: not needed any more (a QoS 1 delivery that is never repeated) */
-    struct porch_share *share; /* the shared subscription that chose this client; NULL: its own */
-    uint32_t *identifiers;     /* a pool block: how many, then they; NULL: at most the one below */
-    uint32_t identifier;       /* of the subscription, 0: none */
+    porch_message *message; /* NULL: not needed any more (a QoS 1 delivery that is never repeated) */
+    uint64_t share;         /* the shared subscription that chose this client; 0: its own */
+    uint32_t *identifiers;  /* a pool block: how many, then they; NULL: at most the one below */
+    uint32_t identifier;    /* of the subscription, 0: none */
     uint8_t qos;
     bool retain; /* the flag on the wire */
     bool lasts;  /* counts for the session's cursor */

@@ -23,7 +23,7 @@ typedef enum {
 
 typedef struct {
     porch_delivery delivery;
-    uint64_t seq;   /* of the delivery, when it counts for the cursor; 0 otherwise */
+    uint64_t seq;   /* of the delivery, when it counts for a cursor; 0 otherwise */
     uint32_t order; /* of the first sending */
     uint16_t packet_id;
     uint8_t state;

@@ -283,6 +283,12 @@ static porch_err apply_subscribe(page *p) {
     porch_db_bind_i64(q, 3, options);
     porch_db_bind_i64(q, 4, identifier);
     porch_db_bind_i64(q, 5, (int64_t)p->seq);
+    PORCH_TRY(porch_db_execute(q, p->why));
+    if (!porch_bytes_starts(filter, PORCH_LIT("$share/"))) return PORCH_OK;
+    q = porch_db_prepare(p->db, "insert or ignore into mqtt_share (filter, cursor) values (?1, ?2)",
+                         p->why);
+    porch_db_bind_text(q, 1, filter);
+    porch_db_bind_i64(q, 2, (int64_t)p->seq);
     return porch_db_execute(q, p->why);
 }
 

@@ -37,7 +37,7 @@ enum {
     PORCH_BROKER_STORED_MOST = 32,
     PORCH_BROKER_PARTY_BUCKETS = 1024,
     PORCH_BROKER_CLIENT_ID_BYTES = 256,
-    PORCH_BROKER_SHARES = 0,         /* shared subscriptions are offered */
+
     PORCH_BROKER_CHOKE_BYTES = 65536 /* unread answers after which a client is not read from */
 };
 
@@ -82,6 +82,8 @@ typedef struct {
     uint32_t identifier;
     uint8_t options; /* as the byte of SUBSCRIBE */
     bool kept;       /* all shards know that it is a lasting session's */
+    bool joined;     /* the owner of the shared subscription knows of it */
+    uint64_t share;  /* 0: not shared */
 } porch_subscribed;
 
 /* Retained messages on their way to a new subscriber. */
@@ -208,6 +210,7 @@ struct porch_broker_shard {
     uint64_t round;
     uint32_t hold_ms; /* the last route_here met a subscriber that is behind but keeps pace */
     porch_session *lasting;
+    porch_share *shares; /* that this shard owns */
     porch_deadlines deadlines;
     uint32_t replays; /* open ones */
     porch_store_lane *lane;
@@ -349,8 +352,8 @@ void porch_broker_kept_filter(porch_broker_shard *b, porch_bytes filter, int by)
 void porch_broker_kept_here(porch_broker_shard *b, unsigned owner, porch_bytes filter, int by);
 void porch_session_begin_lasting(porch_session *s);
 void porch_session_end_lasting(porch_session *s);
-/* A delivery that counted for the cursor is done with. */
-void porch_session_had(porch_session *s, const porch_delivery *d);
+/* A delivery is done with; `seq` is its message's number when that counts for a cursor, else 0. */
+void porch_session_had(porch_session *s, const porch_delivery *d, uint64_t seq);
 /* Writes `before`, then the session's row when it has a number. False: no room now. */
 bool porch_session_save(porch_session *s, bool connected, porch_buf *before, porch_pending *p);
 /* Once a second: cursors, what the store may let go. */
@@ -364,6 +367,24 @@ porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame
 porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, porch_bytes group,
                                           porch_topic_filter filter, uint8_t options, uint32_t identifier);
 void porch_session_unsubscribe_all(porch_session *s);
+
+/* broker_share.c */
+uint64_t porch_share_id(const porch_broker *broker, porch_bytes text);
+/* On a member's home shard. */
+void porch_share_join(porch_session *s, porch_subscribed *one);
+void porch_share_leave(porch_session *s, const porch_subscribed *one);
+/* Its client came or went: said to the owners of all its shared subscriptions. */
+void porch_share_tell(porch_session *s, bool online);
+/* A delivery is done with, or goes to another member (which takes what it holds). */
+void porch_share_done(porch_session *s, const porch_delivery *d, uint64_t seq);
+void porch_share_back(porch_session *s, porch_delivery *d);
+/* On the owner's shard. */
+void porch_share_take(porch_broker_shard *b, porch_share *share, porch_message *m);
+bool porch_share_load_member(porch_broker_shard *b, porch_bytes text, uint64_t session, uint64_t cursor);
+/* Writes cursors; the least of them and `had`. */
+uint64_t porch_share_keep_tick(porch_broker_shard *b, uint64_t had);
+uint64_t porch_share_least_cursor(const porch_broker_shard *b, uint64_t least);
+void porch_share_forget_all(porch_broker_shard *b);
 
 /* broker_retain.c */
 /* Keeps, replaces or clears: on this shard. */

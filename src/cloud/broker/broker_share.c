@@ -1,0 +1,513 @@
+/* Shared subscriptions (MQTT 5.0, section 4.8.2): each message to one of the members.
+ *
+ *   any shard ─ message ─► owner shard: waiting ─ DELIVER ─► a member's home shard ─► its session's queue
+ *                             ▲                                    │
+ *                             └──── DONE (acknowledged) ───────────┤
+ *                             └──── BACK (gone, denied, full) ─────┘   then another member gets it
+ *
+ * The owner is chosen by the hash of the subscription's whole text. Members take turns; one that is away,
+ * has too much under way or must not receive the message is passed over. What a dead member had not
+ * acknowledged goes back, but for QoS 2 deliveries that had begun (MQTT-4.8.2-5). With a lasting member the
+ * subscription has a cursor in the store, as a session has. Words between shards are pool blocks, posted in
+ * order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/broker/room.h"
+#include "os/log.h"
+
+typedef struct {
+    uint64_t session; /* hash */
+    uint32_t shard;
+    uint32_t out; /* given to it and not answered */
+    bool online, lasts;
+} member;
+
+typedef struct {
+    porch_message *message;
+    uint32_t tries;
+} waiting;
+
+typedef struct {
+    uint64_t seq;
+    bool done;
+} owed;
+
+struct porch_share {
+    porch_share *next;
+    uint64_t id;
+    char *text;                /* a pool block, zero-terminated */
+    porch_topic_filter filter; /* within it */
+    member *members;
+    uint32_t member_count, member_cap, turn;
+    waiting *queue; /* a ring */
+    uint32_t first, count, cap;
+    size_t bytes;
+    owed *owed; /* what lasting members must get, in order of arrival */
+    size_t owed_first, owed_count, owed_cap;
+    uint64_t cursor_saved;
+    bool moved;
+};
+
+typedef enum { JOIN, JOINED, STATE, LEAVE, DELIVER, DONE, BACK } verb;
+
+typedef struct {
+    porch_note note;
+    uint64_t share, session, seq;
+    porch_message *message;
+    uint32_t from; /* shard */
+    uint8_t verb;
+    bool online, lasts;
+    size_t len;
+    char text[];
+} word;
+
+uint64_t porch_share_id(const porch_broker *broker, porch_bytes text) {
+    uint64_t h = broker->seed ^ 0x5348415245u;
+    for (size_t i = 0; i < text.len; i++)
+        h = (h ^ text.at[i]) * 0x100000001b3u;
+    h ^= h >> 31;
+    h *= 0xd6e8feb86659fd93u;
+    return (h ^ h >> 29) | 1;
+}
+
+static unsigned owner_of(const porch_broker_shard *b, uint64_t share) {
+    return (unsigned)(share % porch_shard_count(b->shard));
+}
+
+/* ---- words ---- */
+
+static void hear(porch_shard *shard, porch_note *note);
+
+static word *compose(porch_broker_shard *b, verb v, uint64_t share, uint64_t session, size_t len) {
+    word *w = porch_pool_take(b->pool, sizeof *w + len + 1);
+    if (w == NULL) {
+        porch_log(PORCH_LOG_ERROR, "broker.share_word_lost", "reason",
+                  "no memory for messages (broker.memory_bytes)", NULL);
+        return NULL;
+    }
+    memset(w, 0, sizeof *w);
+    w->note.run = hear;
+    w->verb = (uint8_t)v;
+    w->share = share;
+    w->session = session;
+    w->from = b->index;
+    w->len = len;
+    return w;
+}
+
+static void post(porch_broker_shard *b, unsigned to, word *w) {
+    porch_broker_shard *other = &b->broker->shards[to];
+    pthread_mutex_lock(&other->lock);
+    bool runs = other->shard != NULL;
+    if (runs) porch_shard_post(other->shard, &w->note);
+    pthread_mutex_unlock(&other->lock);
+    if (runs) return;
+    if (w->message != NULL) porch_message_release(b->pool, w->message);
+    porch_pool_give(b->pool, w);
+}
+
+/* ---- the owner's side ---- */
+
+static porch_share *find(porch_broker_shard *b, uint64_t id) {
+    porch_share *s = b->shares;
+    while (s != NULL && s->id != id)
+        s = s->next;
+    return s;
+}
+
+static bool lasts(const porch_share *s) {
+    for (uint32_t i = 0; i < s->member_count; i++)
+        if (s->members[i].lasts) return true;
+    return false;
+}
+
+static porch_share *make(porch_broker_shard *b, uint64_t id, porch_bytes text) {
+    porch_bytes group;
+    bool was_there;
+    porch_share *s = calloc(1, sizeof *s);
+    if (s == NULL) return NULL;
+    s->text = porch_pool_take(b->pool, text.len + 1);
+    if (s->text == NULL) goto fail;
+    memcpy(s->text, text.at, text.len);
+    s->text[text.len] = 0;
+    s->id = id;
+    s->cursor_saved = b->settled;
+    if (porch_mqtt_share_parse(porch_bytes_of(s->text), NULL, &group, &s->filter) != PORCH_OK) goto fail;
+    porch_trie_entry e = {.owner = s, .qos = 2, .shared = true, .retain_as_published = true};
+    if (porch_trie_put(b->trie, s->filter, &e, &was_there) != PORCH_OK) goto fail;
+    porch_broker_count(&b->counts.subscriptions, 1);
+    s->next = b->shares;
+    b->shares = s;
+    return s;
+fail:
+    porch_pool_give(b->pool, s->text);
+    free(s);
+    return NULL;
+}
+
+static waiting take_first(porch_share *s) {
+    waiting w = s->queue[s->first];
+    s->first = (s->first + 1) & (s->cap - 1);
+    s->count--;
+    s->bytes -= porch_message_weight(w.message);
+    return w;
+}
+
+static void pay(porch_share *s, uint64_t seq) {
+    for (size_t i = 0; seq != 0 && i < s->owed_count; i++) {
+        owed *o = &s->owed[(s->owed_first + i) & (s->owed_cap - 1)];
+        if (o->seq != seq || o->done) continue;
+        o->done = s->moved = true;
+        break;
+    }
+    while (s->owed_count > 0 && s->owed[s->owed_first].done) {
+        s->owed_first = (s->owed_first + 1) & (s->owed_cap - 1);
+        s->owed_count--;
+    }
+}
+
+static void drop_first(porch_broker_shard *b, porch_share *s) {
+    waiting w = take_first(s);
+    pay(s, w.message->queued ? w.message->seq : 0);
+    porch_message_release(b->pool, w.message);
+}
+
+static void forget(porch_broker_shard *b, porch_share *s) {
+    porch_share **at = &b->shares;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    while (s->count > 0)
+        drop_first(b, s);
+    if (porch_trie_remove(b->trie, s->filter, s)) porch_broker_count(&b->counts.subscriptions, -1);
+    porch_pool_give(b->pool, s->text);
+    free(s->members);
+    free(s->queue);
+    free(s->owed);
+    free(s);
+}
+
+/* Doubles a ring of a power of two; the first element moves to the front. */
+static void *widen(void *ring, size_t size, size_t first, size_t count, size_t cap) {
+    uint8_t *wider = malloc((cap == 0 ? 16 : 2 * cap) * size);
+    for (size_t i = 0; wider != NULL && i < count; i++)
+        memcpy(wider + i * size, (uint8_t *)ring + ((first + i) & (cap - 1)) * size, size);
+    if (wider != NULL) free(ring);
+    return wider;
+}
+
+static bool room_to_wait(porch_share *s) {
+    if (s->count < s->cap) return true;
+    waiting *wider = widen(s->queue, sizeof *s->queue, s->first, s->count, s->cap);
+    if (wider == NULL) return false;
+    s->queue = wider;
+    s->cap = s->cap == 0 ? 16 : 2 * s->cap;
+    s->first = 0;
+    return true;
+}
+
+static bool owe(porch_share *s, uint64_t seq) {
+    if (s->owed_count == s->owed_cap) {
+        owed *wider = widen(s->owed, sizeof *s->owed, s->owed_first, s->owed_count, s->owed_cap);
+        if (wider == NULL) return false;
+        s->owed = wider;
+        s->owed_cap = s->owed_cap == 0 ? 16 : 2 * s->owed_cap;
+        s->owed_first = 0;
+    }
+    s->owed[(s->owed_first + s->owed_count++) & (s->owed_cap - 1)] = (owed){seq, false};
+    return true;
+}
+
+/* The next in turn that can take one more. */
+static member *choose(porch_broker_shard *b, porch_share *s) {
+    for (uint32_t i = 0; i < s->member_count; i++) {
+        member *m = &s->members[(s->turn + i) % s->member_count];
+        if (!m->online || m->out >= b->broker->settings.broker_inflight) continue;
+        s->turn = (uint32_t)(m - s->members) + 1;
+        return m;
+    }
+    return NULL;
+}
+
+static bool anybody(const porch_share *s) {
+    for (uint32_t i = 0; i < s->member_count; i++)
+        if (s->members[i].online || s->members[i].lasts) return true;
+    return false;
+}
+
+/* Gives out what waits, as far as members take it. */
+static void pump(porch_broker_shard *b, porch_share *s) {
+    if (b->loading) return;
+    while (s->count > 0 && !anybody(s))
+        drop_first(b, s);
+    while (s->count > 0) {
+        if (s->queue[s->first].tries > s->member_count) {
+            porch_broker_count(&b->counts.delivery_refused, 1); /* none of them may, or can, have it */
+            drop_first(b, s);
+            continue;
+        }
+        member *m = choose(b, s);
+        word *w = m == NULL ? NULL : compose(b, DELIVER, s->id, m->session, 0);
+        if (w == NULL) return;
+        waiting one = take_first(s);
+        w->message = one.message;
+        w->seq = one.tries; /* comes back with it */
+        m->out++;
+        post(b, m->shard, w);
+    }
+}
+
+void porch_share_take(porch_broker_shard *b, porch_share *s, porch_message *m) {
+    const porch_settings *set = &b->broker->settings;
+    if (b->loading && m->seq <= s->cursor_saved) return;
+    bool kept = m->queued && m->seq != 0 && lasts(s);
+    while (s->count > 0 &&
+           (s->count >= set->broker_queue_messages || s->bytes >= set->broker_queue_bytes)) {
+        porch_broker_count(&b->counts.dropped_full, 1);
+        drop_first(b, s);
+    }
+    if (!room_to_wait(s) || (kept && !owe(s, m->seq))) return;
+    porch_message_retain(m);
+    s->queue[(s->first + s->count++) & (s->cap - 1)] = (waiting){m, 0};
+    s->bytes += porch_message_weight(m);
+    pump(b, s);
+}
+
+static member *member_of(porch_share *s, uint64_t session) {
+    for (uint32_t i = 0; i < s->member_count; i++)
+        if (s->members[i].session == session) return &s->members[i];
+    return NULL;
+}
+
+static bool add_member(porch_share *s, const member *one) {
+    member *old = member_of(s, one->session);
+    if (old != NULL) {
+        old->online = one->online;
+        old->lasts = one->lasts;
+        return true;
+    }
+    if (s->member_count == s->member_cap) {
+        uint32_t cap = s->member_cap == 0 ? 4 : 2 * s->member_cap;
+        member *wider = realloc(s->members, cap * sizeof *wider);
+        if (wider == NULL) return false;
+        s->members = wider;
+        s->member_cap = cap;
+    }
+    s->members[s->member_count++] = *one;
+    return true;
+}
+
+bool porch_share_load_member(porch_broker_shard *b, porch_bytes text, uint64_t session, uint64_t cursor) {
+    uint64_t id = porch_share_id(b->broker, text);
+    porch_share *s = find(b, id);
+    if (s == NULL) s = make(b, id, text);
+    if (s == NULL) return false;
+    s->cursor_saved = cursor;
+    member one = {
+        .session = session, .shard = (uint32_t)(session % porch_shard_count(b->shard)), .lasts = true};
+    return add_member(s, &one);
+}
+
+static void on_join(porch_broker_shard *b, const word *w) {
+    porch_bytes text = {(const uint8_t *)w->text, w->len};
+    porch_share *s = find(b, w->share);
+    if (s == NULL) s = make(b, w->share, text);
+    member one = {.session = w->session, .shard = w->from, .online = w->online, .lasts = w->lasts};
+    if (s == NULL || !add_member(s, &one)) {
+        porch_log(PORCH_LOG_ERROR, "broker.not_shared", "filter", porch_log_bytes(text).text, "reason",
+                  "no memory; its SUBSCRIBE waits", NULL);
+        return;
+    }
+    word *answer = compose(b, JOINED, w->share, w->session, 0);
+    if (answer != NULL) post(b, w->from, answer);
+    pump(b, s);
+}
+
+static void on_leave(porch_broker_shard *b, porch_share *s, const word *w) {
+    member *m = member_of(s, w->session);
+    if (m == NULL) return;
+    bool lasted = lasts(s);
+    *m = s->members[--s->member_count];
+    if (lasted && !lasts(s)) {
+        uint8_t text[PORCH_NOTE_BYTES + 1024];
+        porch_buf note = PORCH_BUF_OF(text);
+        porch_store_message r = {.flags = PORCH_STORE_NOTE};
+        if (porch_note_share_drop(&note, porch_bytes_of(s->text)) == PORCH_OK)
+            r.note = porch_buf_bytes(&note);
+        if (b->lane != NULL && r.note.len > 0) (void)porch_broker_write(b, &r, NULL, NULL);
+        s->owed_count = 0;
+    }
+    if (s->member_count == 0)
+        forget(b, s);
+    else
+        pump(b, s);
+}
+
+/* Back at the front, for another one. */
+static void on_back(porch_broker_shard *b, porch_share *s, word *w) {
+    if (w->message != NULL && room_to_wait(s)) {
+        s->first = (s->first - 1) & (s->cap - 1);
+        s->count++;
+        s->queue[s->first] = (waiting){w->message, (uint32_t)w->seq};
+        s->bytes += porch_message_weight(w->message);
+        w->message = NULL;
+    }
+    pump(b, s);
+}
+
+static void on_owner(porch_broker_shard *b, word *w) {
+    porch_share *s = find(b, w->share);
+    if (w->verb == JOIN) {
+        on_join(b, w);
+        return;
+    }
+    if (s == NULL) return;
+    member *m = member_of(s, w->session);
+    if (m != NULL && (w->verb == DONE || w->verb == BACK) && m->out > 0) m->out--;
+    if (m != NULL && w->verb == STATE) m->online = w->online;
+    if (w->verb == DONE) pay(s, w->seq);
+    if (w->verb == LEAVE)
+        on_leave(b, s, w);
+    else if (w->verb == BACK)
+        on_back(b, s, w);
+    else
+        pump(b, s);
+}
+
+/* ---- the member's side ---- */
+
+static porch_subscribed *subscription(porch_session *s, uint64_t share) {
+    for (size_t i = 0; s != NULL && i < s->subscription_count; i++)
+        if (s->subscriptions[i].share == share) return &s->subscriptions[i];
+    return NULL;
+}
+
+static void reply(porch_broker_shard *b, verb v, uint64_t share, uint64_t session, porch_message *m,
+                  uint64_t seq) {
+    word *w = compose(b, v, share, session, 0);
+    if (w == NULL) {
+        if (m != NULL) porch_message_release(b->pool, m);
+        return;
+    }
+    w->message = m;
+    w->seq = seq;
+    post(b, owner_of(b, share), w);
+}
+
+/* Said before what it gives back, so that it does not get it again. */
+static void tell(porch_broker_shard *b, uint64_t share, uint64_t session, bool online) {
+    word *w = compose(b, STATE, share, session, 0);
+    if (w == NULL) return;
+    w->online = online;
+    post(b, owner_of(b, share), w);
+}
+
+static void on_deliver(porch_broker_shard *b, word *w) {
+    porch_session *s = porch_session_by_hash(b, w->session);
+    const porch_subscribed *one = subscription(s, w->share);
+    porch_message *m = w->message;
+    bool taken = false, there = one != NULL && porch_session_online(s);
+    if (there && porch_session_may_receive(s, porch_message_topic(m))) {
+        uint8_t qos = one->options & 3;
+        porch_delivery d = {.message = m,
+                            .share = w->share,
+                            .identifier = one->identifier,
+                            .qos = qos < m->qos ? qos : m->qos,
+                            .retain = m->retain && (one->options & 8) != 0};
+        taken = porch_session_deliver(s, &d);
+    }
+    if (taken) {
+        porch_message_release(b->pool, m);
+    } else {
+        if (!there) tell(b, w->share, w->session, false);
+        reply(b, BACK, w->share, w->session, m, there ? w->seq + 1 : w->seq);
+    }
+    w->message = NULL;
+}
+
+static void hear(porch_shard *shard, porch_note *note) {
+    word *w = (word *)(void *)note;
+    porch_broker_shard *b = porch_shard_user(shard);
+    if (w->verb == DELIVER) {
+        on_deliver(b, w);
+    } else if (w->verb == JOINED) {
+        porch_subscribed *one = subscription(porch_session_by_hash(b, w->session), w->share);
+        if (one != NULL) one->joined = true;
+    } else {
+        on_owner(b, w);
+    }
+    if (w->message != NULL) porch_message_release(b->pool, w->message);
+    porch_pool_give(b->pool, w);
+}
+
+void porch_share_join(porch_session *s, porch_subscribed *one) {
+    porch_broker_shard *b = s->home;
+    word *w = compose(b, JOIN, one->share, s->hash, one->len);
+    if (w == NULL) return; /* the SUBSCRIBE is offered again, and so is this */
+    memcpy(w->text, one->filter, one->len);
+    w->online = porch_session_online(s);
+    w->lasts = porch_session_lasts(s) && (one->options & 3) > 0 && b->lane != NULL;
+    post(b, owner_of(b, one->share), w);
+}
+
+void porch_share_leave(porch_session *s, const porch_subscribed *one) {
+    reply(s->home, LEAVE, one->share, s->hash, NULL, 0);
+}
+
+void porch_share_tell(porch_session *s, bool online) {
+    for (size_t i = 0; i < s->subscription_count; i++)
+        if (s->subscriptions[i].share != 0) tell(s->home, s->subscriptions[i].share, s->hash, online);
+}
+
+void porch_share_done(porch_session *s, const porch_delivery *d, uint64_t seq) {
+    reply(s->home, DONE, d->share, s->hash, NULL, seq);
+}
+
+void porch_share_back(porch_session *s, porch_delivery *d) {
+    porch_message *m = d->message;
+    d->message = NULL; /* the word has it now */
+    reply(s->home, BACK, d->share, s->hash, m, 0);
+    porch_delivery_release(s->home, d);
+}
+
+/* ---- the store ---- */
+
+static uint64_t cursor_of(const porch_broker_shard *b, const porch_share *s) {
+    uint64_t low = b->settled + 1;
+    for (size_t i = 0; i < s->owed_count; i++) {
+        const owed *o = &s->owed[(s->owed_first + i) & (s->owed_cap - 1)];
+        if (!o->done && o->seq < low) low = o->seq;
+    }
+    return low - 1;
+}
+
+uint64_t porch_share_keep_tick(porch_broker_shard *b, uint64_t had) {
+    for (porch_share *s = b->shares; s != NULL; s = s->next) {
+        if (!lasts(s)) continue;
+        uint64_t cursor = cursor_of(b, s);
+        if (cursor > s->cursor_saved && (s->moved || cursor - s->cursor_saved > 10000)) {
+            uint8_t text[PORCH_NOTE_BYTES + 1024];
+            porch_buf note = PORCH_BUF_OF(text);
+            porch_store_message r = {.flags = PORCH_STORE_NOTE};
+            if (porch_note_share(&note, porch_bytes_of(s->text), cursor) == PORCH_OK)
+                r.note = porch_buf_bytes(&note);
+            if (r.note.len > 0 && porch_broker_write(b, &r, NULL, NULL) == PORCH_OK)
+                s->cursor_saved = cursor;
+            s->moved = false;
+        }
+        if (s->cursor_saved < had) had = s->cursor_saved;
+    }
+    return had;
+}
+
+uint64_t porch_share_least_cursor(const porch_broker_shard *b, uint64_t least) {
+    for (const porch_share *s = b->shares; s != NULL; s = s->next)
+        if (s->cursor_saved < least) least = s->cursor_saved;
+    return least;
+}
+
+void porch_share_forget_all(porch_broker_shard *b) {
+    while (b->shares != NULL)
+        forget(b, b->shares);
+}
