@@ -96,7 +96,7 @@ class Doctor(unittest.TestCase):
         left = self.found("names")  # the hub made its own anew; its web CA is bound to the names of init
         self.assertEqual(len(left), 1, left)
         self.assertIn("web-cert.pem", left[0]["text"])
-        self.assertIn("hub.https_cert", left[0]["mend"])
+        self.assertIn("ca renew-web", left[0]["mend"])
 
     def test_a_line_of_hub_conf_that_is_wrong_is_told(self):
         self.hub.set(hub_mqtt_prot=1)
