@@ -57,6 +57,7 @@ sweep:
 	@tools/setup test
 	@tools/build release programs
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10)
+	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
 
 bench:
 	@tools/setup bench

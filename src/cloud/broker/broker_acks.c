@@ -70,7 +70,9 @@ void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason)
 static void send_one(porch_session *s, porch_mqtt_type type, uint16_t packet_id, uint8_t reason) {
     uint8_t text[5];
     porch_ack ack = {packet_id, (uint8_t)type, reason, true};
-    if (porch_session_online(s)) porch_session_put(s, (porch_bytes){text, write_ack(s, &ack, text)});
+    /* Before CONNACK nothing is said: what is due is sent again behind it. */
+    if (porch_session_online(s) && s->welcomed)
+        porch_session_put(s, (porch_bytes){text, write_ack(s, &ack, text)});
 }
 
 static bool read_ack(porch_session *s, const porch_mqtt_frame *frame, porch_mqtt_ack *ret) {

@@ -222,6 +222,7 @@ static bool room_in_queue(porch_session *s, const porch_delivery *d) {
 
 bool porch_session_deliver(porch_session *s, const porch_delivery *d) {
     if (s->over || (s->conn == NULL && (d->qos == 0 || !porch_session_lasts(s)))) return false;
+    if (s->home->loading && d->message->seq <= s->cursor_saved) return false; /* it has had that */
     if (s->ending && !porch_session_lasts(s)) return false;
     if (s->conn != NULL && packet_bytes(s, d) > s->packet_most) {
         log_slow(s, d->message,
