@@ -1,43 +1,16 @@
 /* HTTP/2 as a peer sees it: a real listener, real TLS, nghttp2's client for what is allowed and frames
  * written by hand for what is not. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-
 #include <nghttp2/nghttp2.h>
 
-#include "cloud/listener/http.h"
-#include "cloud/listener/testbed.h"
+#include "cloud/listener/http_testbed.h"
 #include "os/log.h"
 
 static bed_ca ca;
 static bed_identity server, device;
 
-typedef struct {
-    porch_listener *listener;
-    int fd, device_fd;
-    uint16_t port, device_port;
-} hub;
-static hub usual, hasty; /* hasty: short times */
+static bed_http usual, hasty; /* hasty: short times */
 
 /* ---- what the handlers do ---- */
-
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
-
-static void tell(atomic_int *what) {
-    pthread_mutex_lock(&told_lock);
-    atomic_fetch_add(what, 1);
-    pthread_cond_broadcast(&told);
-    pthread_mutex_unlock(&told_lock);
-}
-
-static void wait_for(atomic_int *what, int count) {
-    pthread_mutex_lock(&told_lock);
-    while (atomic_load(what) < count)
-        pthread_cond_wait(&told, &told_lock);
-    pthread_mutex_unlock(&told_lock);
-}
 
 static void hello(porch_http_exchange *x) {
     porch_bytes cookie = porch_http_cookie(x, "second");
@@ -46,88 +19,6 @@ static void hello(porch_http_exchange *x) {
                      porch_http_path(x), porch_http_header(x, "Host"), PORCH_FMT(cookie));
     porch_http_reply_header(x, "X-Who", porch_http_peer(x)->principal.name);
     porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
-}
-
-static uint8_t page[40000];
-
-static void lasting(porch_http_exchange *x) {
-    porch_http_reply_lasting(x, 200, "text/plain", (porch_bytes){page, sizeof page});
-}
-
-static void echo(porch_http_exchange *x) {
-    porch_http_reply(x, 200, "application/octet-stream", porch_http_body(x));
-}
-
-static atomic_int aborted, freed, streams_open, streams_closed;
-
-typedef struct {
-    uint64_t bytes, sum;
-} total;
-
-static void sum_head(porch_http_exchange *x) {
-    porch_http_set_user(x, calloc(1, sizeof(total)));
-}
-
-static void sum_data(porch_http_exchange *x, porch_bytes piece, bool last) {
-    total *t = porch_http_user(x);
-    for (size_t i = 0; i < piece.len; i++)
-        t->sum += piece.at[i];
-    t->bytes += piece.len;
-    if (!last) return;
-    char text[64];
-    int n =
-        snprintf(text, sizeof text, "%llu %llu", (unsigned long long)t->bytes, (unsigned long long)t->sum);
-    free(t);
-    porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
-}
-
-static void sum_abort(porch_http_exchange *x) {
-    free(porch_http_user(x));
-    tell(&aborted);
-}
-
-static porch_err pattern_read(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got) {
-    (void)ctx;
-    for (size_t i = 0; i < cap; i++)
-        buf[i] = (uint8_t)((offset + i) * 7);
-    *got = cap;
-    return PORCH_OK;
-}
-
-static void pattern_free(void *ctx) {
-    (void)ctx;
-    tell(&freed);
-}
-
-static void pattern(porch_http_exchange *x) {
-    porch_http_reply_source(x, 206, "video/mp4", 1000000, pattern_read, pattern_free, NULL);
-}
-
-static porch_http_stream *live;
-
-static void stream_over(void *ctx) {
-    (void)ctx;
-    pthread_mutex_lock(&told_lock);
-    live = NULL;
-    pthread_mutex_unlock(&told_lock);
-    tell(&streams_closed);
-}
-
-static void stream(porch_http_exchange *x) {
-    porch_http_stream *s = porch_http_reply_stream(x, "text/event-stream", stream_over, NULL);
-    pthread_mutex_lock(&told_lock);
-    live = s;
-    pthread_mutex_unlock(&told_lock);
-    porch_http_stream_send(s, PORCH_LIT(": hello\n\n"));
-    tell(&streams_open);
-}
-
-static bool guard(void *ctx, porch_http_exchange *x) {
-    (void)ctx;
-    const char *site = porch_http_header(x, "sec-fetch-site");
-    if (site == NULL || strcmp(site, "same-origin") == 0) return true;
-    porch_http_problem(x, 403, "origin", "another site asked");
-    return false;
 }
 
 static const porch_http_route routes[] = {
@@ -141,40 +32,11 @@ static const porch_http_route routes[] = {
     {"GET", "/pattern", PORCH_ON_PEOPLE, 0, 0, pattern, NULL, NULL, NULL},
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
 };
-static const porch_http_header_row common[] = {{"X-Content-Type-Options", "nosniff"}, {NULL, NULL}};
 
-static void hub_start(hub *h, const porch_settings *settings) {
-    porch_why why = {""};
-    h->fd = bed_listen(&h->port);
-    h->device_fd = bed_listen(&h->device_port);
-    porch_tls_server *people = bed_server(&ca, &server, PORCH_TLS_CLIENT_NONE, "h2");
-    porch_tls_server *devices = bed_server(&ca, &server, PORCH_TLS_CLIENT_REQUEST, "h2");
-    porch_listener_config config;
-    memset(&config, 0, sizeof config);
-    config.settings = settings;
-    config.shards = 2;
-    config.listen_fd[PORCH_LISTEN_MQTT] = -1;
-    config.listen_fd[PORCH_LISTEN_DEVICE] = h->device_fd;
-    config.listen_fd[PORCH_LISTEN_PEOPLE] = h->fd;
-    config.tls[PORCH_LISTEN_PEOPLE] = people;
-    config.tls[PORCH_LISTEN_DEVICE] = devices;
-    config.routes = routes;
-    config.route_count = sizeof routes / sizeof *routes;
-    config.headers[PORCH_LISTEN_PEOPLE] = common;
-    config.guard[PORCH_LISTEN_PEOPLE] = guard;
-    config.admit = bed_admit;
-    bed_ok(porch_listener_new(&config, &h->listener, &why), &why);
-    bed_ok(porch_listener_start(h->listener, &why), &why);
-    porch_tls_server_unref(people);
-    porch_tls_server_unref(devices);
-}
-
-static void hub_stop(hub *h) {
-    porch_listener_drain(h->listener, 5000);
-    porch_listener_stop(h->listener);
-    porch_listener_free(h->listener);
-    close(h->fd);
-    close(h->device_fd);
+static void hub_start(bed_http *h, const porch_settings *settings) {
+    const bed_http_of of = {&ca,      &server, "h2", "h2", settings, routes, sizeof routes / sizeof *routes,
+                            bed_admit};
+    bed_http_start(h, &of);
 }
 
 static int set_up(void **state) {
@@ -206,8 +68,8 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    hub_stop(&usual);
-    hub_stop(&hasty);
+    bed_http_stop(&usual);
+    bed_http_stop(&hasty);
     porch_key_free(server.key);
     porch_key_free(device.key);
     bed_ca_free(&ca);
@@ -286,7 +148,7 @@ static int on_closed(nghttp2_session *session, int32_t id, uint32_t code, void *
     return 0;
 }
 
-static client *client_new(hub *h) {
+static client *client_new(bed_http *h) {
     client *k = calloc(1, sizeof *k);
     nghttp2_session_callbacks *calls;
     k->c = bed_connect(&ca, NULL, h->port);
@@ -615,7 +477,7 @@ static void put_frame(porch_buf *b, size_t len, uint8_t type, uint8_t flags, uin
 }
 
 /* Sends the preface and `b`; the code of the GOAWAY that must come, and then the end. */
-static uint32_t code_for(hub *h, const porch_buf *b) {
+static uint32_t code_for(bed_http *h, const porch_buf *b) {
     bed_client *c = bed_connect(&ca, NULL, h->port);
     assert_true(bed_send(
         c, (porch_bytes){(const uint8_t *)"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", 33}));
@@ -791,7 +653,7 @@ static void answers_without_a_window_are_reset_and_then_the_connection(void **st
 static void draining_lets_what_runs_finish(void **state) {
     (void)state;
     porch_settings s;
-    hub h;
+    bed_http h;
     porch_settings_default(&s);
     hub_start(&h, &s);
     int opened = atomic_load(&streams_open), closed = atomic_load(&streams_closed);
@@ -800,7 +662,7 @@ static void draining_lets_what_runs_finish(void **state) {
     while (a->body_len < 9)
         step(k);
     wait_for(&streams_open, opened + 1);
-    hub_stop(&h);
+    bed_http_stop(&h);
     while (!k->over)
         step(k);
     assert_int_equal(k->goaway, NGHTTP2_NO_ERROR + 1);

@@ -1,35 +1,20 @@
 /* HTTP as a peer sees it: a real listener on the loopback, real TLS, one blocking client. */
 #include "cloud/listener/http.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
-#include "cloud/listener/testbed.h"
+#include "cloud/listener/http_testbed.h"
 #include "os/log.h"
 
 static bed_ca ca, foreign;
 static bed_identity server, device, late, early, stranger;
-static porch_listener *listener;
-static uint16_t device_port, people_port;
-static int device_fd, people_fd;
+static bed_http hub;
 
 /* ---- what the handlers do ---- */
 
 static void hello(porch_http_exchange *x) {
     porch_http_reply_header(x, "X-Who", porch_http_peer(x)->principal.name);
     porch_http_reply(x, 200, "text/plain", PORCH_LIT("hello"));
-}
-
-static uint8_t page[40000];
-
-static void lasting(porch_http_exchange *x) {
-    porch_http_reply_lasting(x, 200, "text/plain", (porch_bytes){page, sizeof page});
-}
-
-static void echo(porch_http_exchange *x) {
-    porch_http_reply(x, 200, "application/octet-stream", porch_http_body(x));
 }
 
 static void silent(porch_http_exchange *x) {
@@ -47,98 +32,6 @@ static void describe(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
 }
 
-/* A body summed up piece by piece. */
-typedef struct {
-    uint64_t bytes, sum;
-} total;
-static atomic_int aborted;
-
-static void sum_head(porch_http_exchange *x) {
-    porch_http_set_user(x, calloc(1, sizeof(total)));
-}
-
-static void sum_data(porch_http_exchange *x, porch_bytes piece, bool last) {
-    total *t = porch_http_user(x);
-    for (size_t i = 0; i < piece.len; i++)
-        t->sum += piece.at[i];
-    t->bytes += piece.len;
-    if (!last) return;
-    char text[64];
-    int n =
-        snprintf(text, sizeof text, "%llu %llu", (unsigned long long)t->bytes, (unsigned long long)t->sum);
-    free(t);
-    porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
-}
-
-static pthread_mutex_t told_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t told = PTHREAD_COND_INITIALIZER;
-
-static void tell(atomic_int *what) {
-    pthread_mutex_lock(&told_lock);
-    atomic_fetch_add(what, 1);
-    pthread_cond_broadcast(&told);
-    pthread_mutex_unlock(&told_lock);
-}
-
-static void wait_for(atomic_int *what, int count) {
-    pthread_mutex_lock(&told_lock);
-    while (atomic_load(what) < count)
-        pthread_cond_wait(&told, &told_lock);
-    pthread_mutex_unlock(&told_lock);
-}
-
-static void sum_abort(porch_http_exchange *x) {
-    free(porch_http_user(x));
-    tell(&aborted);
-}
-
-static atomic_int freed;
-
-static porch_err pattern_read(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got) {
-    (void)ctx;
-    for (size_t i = 0; i < cap; i++)
-        buf[i] = (uint8_t)((offset + i) * 7);
-    *got = cap;
-    return PORCH_OK;
-}
-
-static void pattern_free(void *ctx) {
-    (void)ctx;
-    tell(&freed);
-}
-
-static void pattern(porch_http_exchange *x) {
-    porch_http_reply_source(x, 206, "video/mp4", 1000000, pattern_read, pattern_free, NULL);
-}
-
-static porch_http_stream *live;
-static atomic_int streams_open, streams_closed;
-
-static void stream_over(void *ctx) {
-    (void)ctx;
-    pthread_mutex_lock(&told_lock);
-    live = NULL;
-    pthread_mutex_unlock(&told_lock);
-    tell(&streams_closed);
-}
-
-static void stream(porch_http_exchange *x) {
-    porch_http_stream *s = porch_http_reply_stream(x, "text/event-stream", stream_over, NULL);
-    pthread_mutex_lock(&told_lock);
-    live = s;
-    pthread_mutex_unlock(&told_lock);
-    porch_http_stream_send(s, PORCH_LIT(": hello\n\n"));
-    tell(&streams_open);
-}
-
-static bool guard(void *ctx, porch_http_exchange *x) {
-    (void)ctx;
-    const char *site = porch_http_header(x, "sec-fetch-site");
-    if (site == NULL || strcmp(site, "same-origin") == 0) return true;
-    porch_http_problem(x, 403, "origin", "another site asked");
-    return false;
-}
-
 static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
@@ -152,7 +45,6 @@ static const porch_http_route routes[] = {
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
     {"GET", "/silent", PORCH_ON_PEOPLE, 0, 0, silent, NULL, NULL, NULL},
 };
-static const porch_http_header_row common[] = {{"X-Content-Type-Options", "nosniff"}, {NULL, NULL}};
 
 static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms, porch_principal *ret,
                        porch_why *why) {
@@ -168,7 +60,6 @@ static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_m
 
 static int set_up(void **state) {
     (void)state;
-    porch_why why = {""};
     porch_log_init("http_test", PORCH_LOG_ERROR);
     bed_ca_make(&ca, "test");
     bed_ca_make(&foreign, "foreign");
@@ -183,38 +74,15 @@ static int set_up(void **state) {
     settings.http_stream_bytes = 100000;
     settings.http_head_ms = 500;
     settings.http_body_ms = 700;
-    device_fd = bed_listen(&device_port);
-    people_fd = bed_listen(&people_port);
-    porch_tls_server *for_devices = bed_server(&ca, &server, PORCH_TLS_CLIENT_REQUEST, NULL);
-    porch_tls_server *for_people = bed_server(&ca, &server, PORCH_TLS_CLIENT_NONE, "http/1.1");
-    porch_listener_config config;
-    memset(&config, 0, sizeof config);
-    config.settings = &settings;
-    config.shards = 2;
-    config.listen_fd[PORCH_LISTEN_MQTT] = -1;
-    config.listen_fd[PORCH_LISTEN_DEVICE] = device_fd;
-    config.listen_fd[PORCH_LISTEN_PEOPLE] = people_fd;
-    config.tls[PORCH_LISTEN_DEVICE] = for_devices;
-    config.tls[PORCH_LISTEN_PEOPLE] = for_people;
-    config.routes = routes;
-    config.route_count = sizeof routes / sizeof *routes;
-    config.headers[PORCH_LISTEN_PEOPLE] = common;
-    config.guard[PORCH_LISTEN_PEOPLE] = guard;
-    config.admit = admit;
-    bed_ok(porch_listener_new(&config, &listener, &why), &why);
-    bed_ok(porch_listener_start(listener, &why), &why);
-    porch_tls_server_unref(for_devices);
-    porch_tls_server_unref(for_people);
+    const bed_http_of of = {
+        &ca, &server, "http/1.1", NULL, &settings, routes, sizeof routes / sizeof *routes, admit};
+    bed_http_start(&hub, &of);
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    porch_listener_drain(listener, 5000);
-    porch_listener_stop(listener);
-    porch_listener_free(listener);
-    close(device_fd);
-    close(people_fd);
+    bed_http_stop(&hub);
     porch_key *keys[5] = {server.key, device.key, late.key, early.key, stranger.key};
     for (size_t i = 0; i < 5; i++)
         porch_key_free(keys[i]);
@@ -252,7 +120,7 @@ static int ask(bed_client *c, const char *request, size_t *body, size_t *len) {
     return answer(c, false, body, len);
 }
 
-#define ON_PEOPLE() bed_connect(&ca, NULL, people_port)
+#define ON_PEOPLE() bed_connect(&ca, NULL, hub.port)
 #define HOST        "Host: localhost\r\n"
 
 /* ---- the tests ---- */
@@ -554,19 +422,19 @@ static void a_storm_of_broken_requests_leaves_the_hub_standing(void **state) {
 static void certificates_are_judged_with_a_reason(void **state) {
     (void)state;
     size_t body, len;
-    bed_client *c = bed_connect(&ca, &device, device_port);
+    bed_client *c = bed_connect(&ca, &device, hub.device_port);
     assert_int_equal(ask(c, "GET /mine HTTP/1.1\r\n" HOST "\r\n", &body, &len), 200);
     assert_true(find(c, "X-Who: cam\r\n") < body);
     bed_close(c);
-    c = bed_connect(&ca, &late, device_port);
+    c = bed_connect(&ca, &late, hub.device_port);
     assert_int_equal(ask(c, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &body, &len), 403);
     assert_true(find(c, "expired") >= body && find(c, "expired") != SIZE_MAX);
     bed_close(c);
-    c = bed_connect(&ca, &early, device_port);
+    c = bed_connect(&ca, &early, hub.device_port);
     assert_int_equal(ask(c, "GET /mine HTTP/1.1\r\n" HOST "\r\n", &body, &len), 403);
     assert_true(find(c, "not yet valid") != SIZE_MAX);
     bed_close(c);
-    c = bed_connect(&ca, NULL, device_port);
+    c = bed_connect(&ca, NULL, hub.device_port);
     assert_int_equal(ask(c, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &body, &len), 200);
     assert_int_equal(ask(c, "GET /mine HTTP/1.1\r\n" HOST "\r\n", &body, &len), 403);
     bed_close(c);
@@ -575,7 +443,7 @@ static void certificates_are_judged_with_a_reason(void **state) {
 static void a_foreign_authority_fails_the_handshake(void **state) {
     (void)state;
     bed_client *c = calloc(1, sizeof *c);
-    porch_err e = bed_try_connect(c, &ca, &stranger, device_port);
+    porch_err e = bed_try_connect(c, &ca, &stranger, hub.device_port);
     if (e == PORCH_OK) assert_false(bed_more(c)); /* TLS 1.3: the client is done first */
     bed_close(c);
 }
@@ -586,8 +454,8 @@ static void plaintext_is_refused_with_an_alert_at_most(void **state) {
     porch_why why = {""};
     int fd;
     char text[256];
-    porch_listener_read_counts(listener, &before);
-    bed_ok(porch_socket_connect_tcp("127.0.0.1", people_port, BED_WAIT_MS, &fd, &why), &why);
+    porch_listener_read_counts(hub.listener, &before);
+    bed_ok(porch_socket_connect_tcp("127.0.0.1", hub.port, BED_WAIT_MS, &fd, &why), &why);
     assert_int_equal(send(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27, 0), 27);
     size_t got = 0;
     for (;;) {
@@ -598,7 +466,7 @@ static void plaintext_is_refused_with_an_alert_at_most(void **state) {
     }
     close(fd);
     assert_true(got < 16);
-    porch_listener_read_counts(listener, &after);
+    porch_listener_read_counts(hub.listener, &after);
     assert_int_equal(after.plaintext_refused, before.plaintext_refused + 1);
 }
 
@@ -607,7 +475,7 @@ static void a_small_body_in_drips_is_given_up(void **state) {
     (void)state;
     size_t body, len;
     int drips = 0;
-    bed_client *c = bed_connect(&ca, NULL, people_port);
+    bed_client *c = bed_connect(&ca, NULL, hub.port);
     send_text(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n");
     while (porch_tls_read(c->conn, c->in, sizeof c->in, &c->in_len) == PORCH_ERR_AGAIN) {
         assert_true(drips++ < 300);
