@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "cli/cli_room.h"
 #include "cli/doctor.h"
+#include "cloud/settings/folders.h"
 #include "cloud/settings/settings.h"
 #include "crypto/x509.h"
 #include "os/clock.h"
@@ -51,35 +52,28 @@ static void look_at_mode(visit *v, const char *path, uid_t owner, mode_t most) {
         porch_doctor_add_refusal(v->report, "modes", why.text, "put a file of the hub's own in its place");
 }
 
-/* Keys and everything beside them are the owner's alone; certificates may be read by all, as the hub's own
- * check at its start has it. */
-static void look_at_folder(visit *v, const char *name, bool with_files) {
+/* By the table that the hub's own check at its start has. */
+static void look_at_folder(visit *v, const porch_hub_folder *f) {
     char folder[PORCH_CLI_PATH_BYTES], path[PORCH_CLI_PATH_BYTES];
-    if (!place(v, name, folder)) return;
+    if (!place(v, f->name[0] ? f->name : ".", folder)) return;
     /* The signer may have a user of its own; whether it is the right one, the hub's start judges. */
     struct stat own;
-    uid_t owner = strcmp(name, "signer") == 0 && lstat(folder, &own) == 0 ? own.st_uid : v->owner;
-    look_at_mode(v, folder, owner, 0700);
-    DIR *d = with_files ? opendir(folder) : NULL;
+    uid_t owner = f->signers && lstat(folder, &own) == 0 ? own.st_uid : v->owner;
+    look_at_mode(v, folder, owner, PORCH_HUB_FOLDER_MODE);
+    DIR *d = f->many ? NULL : opendir(folder);
     for (struct dirent *entry = d ? readdir(d) : NULL; entry; entry = readdir(d)) {
         struct stat st;
         if (entry->d_name[0] == '.' ||
             porch_path_join(folder, entry->d_name, path, sizeof path) != PORCH_OK || lstat(path, &st) != 0)
             continue;
-        const char *end = strrchr(entry->d_name, '.');
-        bool open = strcmp(name, "tls") == 0 && (end == NULL || strcmp(end, ".key") != 0);
-        if (!S_ISDIR(st.st_mode)) look_at_mode(v, path, owner, open ? 0644 : 0600);
+        if (!S_ISDIR(st.st_mode)) look_at_mode(v, path, owner, porch_hub_file_mode(f, entry->d_name));
     }
     if (d) closedir(d);
 }
 
 static void look_at_modes(visit *v) {
-    look_at_folder(v, ".", true);
-    look_at_folder(v, "tls", true);
-    look_at_folder(v, "signer", true);
-    look_at_folder(v, "OFFLINE", true);
-    look_at_folder(v, "run", true);
-    look_at_folder(v, "clips", false);
+    for (size_t i = 0; i < PORCH_HUB_FOLDERS; i++)
+        look_at_folder(v, &porch_hub_folders[i]);
 }
 
 static void look_at_root(visit *v) {

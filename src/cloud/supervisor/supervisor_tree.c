@@ -7,17 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cloud/settings/folders.h"
 #include "os/file.h"
-
-/* Folders of DIR, and the widest mode of the files in each. */
-static const struct {
-    const char *name;           /* "" is DIR itself */
-    const char *private_ending; /* files with this ending are 0600 at most, NULL: all are */
-    mode_t other_files;
-} folders[] = {
-    {"", NULL, 0600},      {"tls", ".key", 0644}, {"signer", NULL, 0600},
-    {"clips", NULL, 0600}, {"run", NULL, 0600},   {"OFFLINE", NULL, 0600},
-};
 
 static porch_err io_error(porch_why *why, const char *path, const char *call) {
     return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", path, call,
@@ -59,37 +50,25 @@ porch_err porch_tree_make(const char *dir, porch_why *why) {
     PORCH_TRY(check_is_empty(dir, why));
     PORCH_TRY(porch_dir_make(dir, 0700, why));
     if (chmod(dir, 0700) != 0) return io_error(why, dir, "chmod"); /* an empty one that was there */
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+    for (size_t i = 0; i < PORCH_HUB_FOLDERS; i++) {
+        const porch_hub_folder *folder = &porch_hub_folders[i];
         char path[PORCH_TREE_PATH_BYTES];
-        if (!folders[i].name[0]) continue;
-        PORCH_TRY(folder_path(dir, folders[i].name, path, why));
+        if (!folder->name[0]) continue;
+        PORCH_TRY(folder_path(dir, folder->name, path, why));
         PORCH_TRY(porch_dir_make(path, 0700, why));
     }
     return porch_dir_sync(dir, why);
 }
 
-static bool ends_with(const char *text, const char *ending) {
-    size_t n = strlen(text);
-    size_t m = strlen(ending);
-    return n >= m && strcmp(text + n - m, ending) == 0;
-}
-
-static bool is_listed(const char *name) {
-    for (size_t i = 1; i < sizeof folders / sizeof *folders; i++)
-        if (strcmp(folders[i].name, name) == 0) return true;
-    return false;
-}
-
-static porch_err check_entry(const char *path, const char *name, size_t folder, uid_t owner,
-                             porch_why *why) {
+static porch_err check_entry(const char *path, const char *name, const porch_hub_folder *folder,
+                             uid_t owner, porch_why *why) {
     struct stat st;
     if (lstat(path, &st) != 0) return errno == ENOENT ? PORCH_OK : io_error(why, path, "lstat");
     /* The listed ones have their own turn, and the signer's has its own owner. */
-    if (folder == 0 && S_ISDIR(st.st_mode) && is_listed(name)) return PORCH_OK;
-    if (S_ISDIR(st.st_mode)) return porch_file_check_mode(path, owner, 0700, why);
-    if (S_ISSOCK(st.st_mode)) return porch_file_check_mode(path, owner, 0600, why);
-    bool is_private = !folders[folder].private_ending || ends_with(name, folders[folder].private_ending);
-    return porch_file_check_mode(path, owner, is_private ? 0600 : folders[folder].other_files, why);
+    if (!folder->name[0] && S_ISDIR(st.st_mode) && porch_hub_folder_listed(name)) return PORCH_OK;
+    if (S_ISDIR(st.st_mode)) return porch_file_check_mode(path, owner, PORCH_HUB_FOLDER_MODE, why);
+    if (S_ISSOCK(st.st_mode)) return porch_file_check_mode(path, owner, PORCH_HUB_PRIVATE_MODE, why);
+    return porch_file_check_mode(path, owner, porch_hub_file_mode(folder, name), why);
 }
 
 /* A folder that changes hands does so as a whole: one command for all of it. */
@@ -105,11 +84,12 @@ static porch_err check_folder_owner(const char *path, bool signers, uid_t owner,
                       (unsigned)st.st_uid, (unsigned)owner, path);
 }
 
-static porch_err check_folder(const char *path, size_t folder, uid_t owner, porch_why *why) {
-    PORCH_TRY(check_folder_owner(path, strcmp(folders[folder].name, "signer") == 0, owner, why));
-    PORCH_TRY(porch_file_check_mode(path, owner, 0700, why));
-    /* Clips are many, encrypted, and behind a closed folder: their own modes are not looked at. */
-    if (strcmp(folders[folder].name, "clips") == 0) return PORCH_OK;
+static porch_err check_folder(const char *path, const porch_hub_folder *folder, uid_t owner,
+                              porch_why *why) {
+    PORCH_TRY(check_folder_owner(path, folder->signers, owner, why));
+    PORCH_TRY(porch_file_check_mode(path, owner, PORCH_HUB_FOLDER_MODE, why));
+    /* Behind a closed folder their own modes matter less. */
+    if (folder->many) return PORCH_OK;
     DIR *d = opendir(path);
     if (!d) return io_error(why, path, "opendir");
     porch_err e = PORCH_OK;
@@ -129,14 +109,15 @@ porch_err porch_tree_check(const char *dir, uid_t owner, uid_t signer, porch_why
     if (access(path, F_OK) != 0 && errno == ENOENT)
         return porch_fail(why, PORCH_ERR_NOT_FOUND,
                           "%s is not a hub's directory; make one: porchlight init %s", dir, dir);
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        if (!folders[i].name[0])
+    for (size_t i = 0; i < PORCH_HUB_FOLDERS; i++) {
+        const porch_hub_folder *folder = &porch_hub_folders[i];
+        if (!folder->name[0])
             memcpy(path, dir, strlen(dir) + 1); /* fits: the join above did */
         else
-            PORCH_TRY(folder_path(dir, folders[i].name, path, why));
-        porch_err e = check_folder(path, i, strcmp(folders[i].name, "signer") == 0 ? signer : owner, why);
+            PORCH_TRY(folder_path(dir, folder->name, path, why));
+        porch_err e = check_folder(path, folder, folder->signers ? signer : owner, why);
         /* OFFLINE may have been carried away as a whole. */
-        if (e == PORCH_ERR_NOT_FOUND && strcmp(folders[i].name, "OFFLINE") == 0) continue;
+        if (e == PORCH_ERR_NOT_FOUND && strcmp(folder->name, "OFFLINE") == 0) continue;
         if (e != PORCH_OK) return e;
     }
     return PORCH_OK;
@@ -157,10 +138,11 @@ static porch_err give_folder(const char *path, porch_user to, const char *except
 }
 
 porch_err porch_tree_give(const char *dir, porch_user hub, porch_user signer, porch_why *why) {
-    for (size_t i = 1; i < sizeof folders / sizeof *folders; i++) {
+    for (size_t i = 1; i < PORCH_HUB_FOLDERS; i++) {
+        const porch_hub_folder *folder = &porch_hub_folders[i];
         char path[PORCH_TREE_PATH_BYTES];
-        PORCH_TRY(folder_path(dir, folders[i].name, path, why));
-        porch_user to = strcmp(folders[i].name, "signer") == 0 ? signer : hub;
+        PORCH_TRY(folder_path(dir, folder->name, path, why));
+        porch_user to = folder->signers ? signer : hub;
         PORCH_TRY(give_folder(path, to, "", why));
     }
     return give_folder(dir, hub, "signer", why);
