@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/cursor.h"
 #include "os/channel.h"
 #include "os/clock.h"
 
@@ -21,6 +20,36 @@ struct porch_call {
     bool in_use;
     uint32_t number;
 };
+
+/* ---- how messages begin ---- */
+
+porch_err porch_call_request_write(porch_buf *out, uint32_t number, uint8_t version) {
+    PORCH_TRY(porch_write_u32(out, number));
+    return porch_write_u8(out, version);
+}
+
+porch_err porch_call_request_read(porch_reader *r, uint8_t version, uint32_t *number) {
+    uint8_t theirs = 0;
+    PORCH_TRY(porch_read_u32(r, number));
+    PORCH_TRY(porch_read_u8(r, &theirs));
+    return theirs == version ? PORCH_OK : PORCH_ERR_UNSUPPORTED;
+}
+
+porch_err porch_call_answer_write(porch_buf *out, uint32_t number, uint8_t version, porch_err error) {
+    PORCH_TRY(porch_call_request_write(out, number, version));
+    return porch_write_u8(out, (uint8_t)error);
+}
+
+porch_err porch_call_answer_read(porch_reader *r, uint8_t version, uint32_t *number, porch_err *error) {
+    uint8_t value = 0;
+    PORCH_TRY(porch_call_request_read(r, version, number));
+    PORCH_TRY(porch_read_u8(r, &value));
+    if (value >= PORCH_ERR_COUNT) return PORCH_ERR_MALFORMED;
+    *error = (porch_err)value;
+    return PORCH_OK;
+}
+
+/* ---- calls ---- */
 
 porch_call *porch_call_new(const char *helper, uint32_t away_wait_ms) {
     porch_call *c = calloc(1, sizeof *c);

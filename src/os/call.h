@@ -10,11 +10,20 @@
 #define PORCH_OS_CALL_H
 
 #include "base/bytes.h"
+#include "base/cursor.h"
 #include "base/error.h"
 
 typedef struct porch_call porch_call;
 
 enum { PORCH_CALL_NUMBER_BYTES = 4 };
+
+/* How every request begins: the call's number and the version of the language that both sides speak. A
+ * message of another version is PORCH_ERR_UNSUPPORTED: a helper of another build runs. */
+porch_err porch_call_request_write(porch_buf *out, uint32_t number, uint8_t version);
+porch_err porch_call_request_read(porch_reader *r, uint8_t version, uint32_t *number);
+/* How every answer begins: the same, and what came of it. */
+porch_err porch_call_answer_write(porch_buf *out, uint32_t number, uint8_t version, porch_err error);
+porch_err porch_call_answer_read(porch_reader *r, uint8_t version, uint32_t *number, porch_err *error);
 
 /* `helper` names the process in sentences and must outlive it. NULL when out of memory. */
 porch_call *porch_call_new(const char *helper, uint32_t away_wait_ms);

@@ -140,6 +140,29 @@ static void a_helper_that_does_not_answer_in_time_keeps_its_socket(void **state)
     porch_call_free(c);
 }
 
+static void a_head_reads_back_and_one_cut_short_or_of_another_version_is_refused(void **state) {
+    uint8_t block[16];
+    porch_buf b = PORCH_BUF_OF(block);
+    uint32_t number = 0;
+    porch_err error = PORCH_OK;
+    (void)state;
+    assert_int_equal(porch_call_answer_write(&b, 7, 3, PORCH_ERR_DENIED), PORCH_OK);
+    for (size_t n = 0; n < b.len; n++) {
+        porch_reader cut = porch_reader_of((porch_bytes){block, n});
+        assert_int_equal(porch_call_answer_read(&cut, 3, &number, &error), PORCH_ERR_TRUNCATED);
+    }
+    porch_reader whole = porch_reader_of(porch_buf_bytes(&b)), other = whole, request = whole;
+    assert_int_equal(porch_call_answer_read(&whole, 3, &number, &error), PORCH_OK);
+    assert_int_equal(number, 7);
+    assert_int_equal(error, PORCH_ERR_DENIED);
+    assert_true(porch_reader_done(&whole));
+    assert_int_equal(porch_call_answer_read(&other, 4, &number, &error), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_call_request_read(&request, 3, &number), PORCH_OK);
+    block[b.len - 1] = PORCH_ERR_COUNT;
+    porch_reader unknown = porch_reader_of(porch_buf_bytes(&b));
+    assert_int_equal(porch_call_answer_read(&unknown, 3, &number, &error), PORCH_ERR_MALFORMED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_numbered_and_stale_answers_dropped),
@@ -147,6 +170,7 @@ int main(void) {
         cmocka_unit_test(a_harmless_call_is_repeated_with_the_successor_of_a_helper_that_died_under_it),
         cmocka_unit_test(a_call_that_may_not_be_repeated_fails_and_the_next_one_works),
         cmocka_unit_test(a_helper_that_does_not_answer_in_time_keeps_its_socket),
+        cmocka_unit_test(a_head_reads_back_and_one_cut_short_or_of_another_version_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

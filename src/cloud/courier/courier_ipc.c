@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "os/call.h"
 
 /* RFC 9110, 5.6.2: what a header's name is made of. */
 static bool is_token_byte(uint8_t c) {
@@ -46,8 +47,7 @@ static porch_err check_message(const porch_courier_message *m) {
 porch_err porch_courier_message_write(porch_buf *out, const porch_courier_message *in) {
     porch_buf b = *out;
     PORCH_TRY(check_message(in));
-    PORCH_TRY(porch_write_u32(&b, in->number));
-    PORCH_TRY(porch_write_u8(&b, PORCH_COURIER_IPC_VERSION));
+    PORCH_TRY(porch_call_request_write(&b, in->number, PORCH_COURIER_IPC_VERSION));
     PORCH_TRY(porch_write_u32(&b, in->timeout_ms));
     PORCH_TRY(porch_write_block16(&b, in->url));
     PORCH_TRY(porch_write_u8(&b, (uint8_t)in->headers_count));
@@ -61,19 +61,12 @@ porch_err porch_courier_message_write(porch_buf *out, const porch_courier_messag
     return PORCH_OK;
 }
 
-static porch_err read_version(porch_reader *r) {
-    uint8_t version = 0;
-    PORCH_TRY(porch_read_u8(r, &version));
-    return version == PORCH_COURIER_IPC_VERSION ? PORCH_OK : PORCH_ERR_UNSUPPORTED;
-}
-
 porch_err porch_courier_message_read(porch_bytes message, porch_courier_message *ret) {
     if (message.len > PORCH_COURIER_MESSAGE_MAX) return PORCH_ERR_LIMIT;
     porch_reader r = porch_reader_of(message);
     porch_courier_message got = {0};
     uint8_t count = 0;
-    PORCH_TRY(porch_read_u32(&r, &got.number));
-    PORCH_TRY(read_version(&r));
+    PORCH_TRY(porch_call_request_read(&r, PORCH_COURIER_IPC_VERSION, &got.number));
     PORCH_TRY(porch_read_u32(&r, &got.timeout_ms));
     PORCH_TRY(porch_read_block16(&r, &got.url));
     PORCH_TRY(porch_read_u8(&r, &count));
@@ -92,9 +85,7 @@ porch_err porch_courier_message_read(porch_bytes message, porch_courier_message 
 
 porch_err porch_courier_answer_write(porch_buf *out, const porch_courier_answer *in) {
     porch_buf b = *out;
-    PORCH_TRY(porch_write_u32(&b, in->number));
-    PORCH_TRY(porch_write_u8(&b, PORCH_COURIER_IPC_VERSION));
-    PORCH_TRY(porch_write_u8(&b, (uint8_t)in->error));
+    PORCH_TRY(porch_call_answer_write(&b, in->number, PORCH_COURIER_IPC_VERSION, in->error));
     PORCH_TRY(porch_write_u16(&b, in->status));
     PORCH_TRY(porch_write_block16(&b, in->why));
     *out = b;
@@ -104,12 +95,7 @@ porch_err porch_courier_answer_write(porch_buf *out, const porch_courier_answer 
 porch_err porch_courier_answer_read(porch_bytes message, porch_courier_answer *ret) {
     porch_reader r = porch_reader_of(message);
     porch_courier_answer got = {0};
-    uint8_t error = 0;
-    PORCH_TRY(porch_read_u32(&r, &got.number));
-    PORCH_TRY(read_version(&r));
-    PORCH_TRY(porch_read_u8(&r, &error));
-    if (error >= PORCH_ERR_COUNT) return PORCH_ERR_MALFORMED;
-    got.error = (porch_err)error;
+    PORCH_TRY(porch_call_answer_read(&r, PORCH_COURIER_IPC_VERSION, &got.number, &got.error));
     PORCH_TRY(porch_read_u16(&r, &got.status));
     PORCH_TRY(porch_read_block16(&r, &got.why));
     if (!porch_reader_done(&r)) return PORCH_ERR_MALFORMED;

@@ -1,6 +1,7 @@
 #include "cloud/signer/signer_ipc.h"
 
 #include "base/cursor.h"
+#include "os/call.h"
 
 enum {
     HAS_PROFILE = 1,
@@ -47,8 +48,7 @@ static porch_err write_names(porch_buf *b, const porch_signer_request *in) {
 static porch_err write_request(porch_buf *b, const porch_signer_request *in) {
     if (!op_known((unsigned)in->op)) return PORCH_ERR_INTERNAL;
     unsigned fields = ops[in->op].fields;
-    PORCH_TRY(porch_write_u32(b, in->number));
-    PORCH_TRY(porch_write_u8(b, PORCH_SIGNER_IPC_VERSION));
+    PORCH_TRY(porch_call_request_write(b, in->number, PORCH_SIGNER_IPC_VERSION));
     PORCH_TRY(porch_write_u8(b, (uint8_t)in->op));
     if (fields & HAS_PROFILE) PORCH_TRY(porch_write_u8(b, (uint8_t)in->profile));
     if (fields & HAS_DAYS) PORCH_TRY(porch_write_u32(b, in->days));
@@ -100,19 +100,12 @@ static porch_err read_names(porch_reader *r, porch_signer_request *ret) {
     return PORCH_OK;
 }
 
-static porch_err read_version(porch_reader *r) {
-    uint8_t version = 0;
-    PORCH_TRY(porch_read_u8(r, &version));
-    return version == PORCH_SIGNER_IPC_VERSION ? PORCH_OK : PORCH_ERR_UNSUPPORTED;
-}
-
 porch_err porch_signer_request_read(porch_bytes message, porch_signer_request *ret) {
     if (message.len > PORCH_SIGNER_MESSAGE_MAX) return PORCH_ERR_LIMIT;
     porch_reader r = porch_reader_of(message);
     porch_signer_request got = {0};
     uint8_t op = 0;
-    PORCH_TRY(porch_read_u32(&r, &got.number));
-    PORCH_TRY(read_version(&r));
+    PORCH_TRY(porch_call_request_read(&r, PORCH_SIGNER_IPC_VERSION, &got.number));
     PORCH_TRY(porch_read_u8(&r, &op));
     if (!op_known(op)) return PORCH_ERR_UNSUPPORTED;
     got.op = (porch_signer_op)op;
@@ -131,9 +124,7 @@ porch_err porch_signer_request_read(porch_bytes message, porch_signer_request *r
 
 porch_err porch_signer_answer_write(porch_buf *out, const porch_signer_answer *in) {
     porch_buf b = *out;
-    PORCH_TRY(porch_write_u32(&b, in->number));
-    PORCH_TRY(porch_write_u8(&b, PORCH_SIGNER_IPC_VERSION));
-    PORCH_TRY(porch_write_u8(&b, (uint8_t)in->error));
+    PORCH_TRY(porch_call_answer_write(&b, in->number, PORCH_SIGNER_IPC_VERSION, in->error));
     PORCH_TRY(porch_write_block16(&b, in->why));
     PORCH_TRY(porch_write_block16(&b, in->secret));
     PORCH_TRY(porch_write_block32(&b, in->data));
@@ -144,12 +135,7 @@ porch_err porch_signer_answer_write(porch_buf *out, const porch_signer_answer *i
 porch_err porch_signer_answer_read(porch_bytes message, porch_signer_answer *ret) {
     porch_reader r = porch_reader_of(message);
     porch_signer_answer got = {0};
-    uint8_t error = 0;
-    PORCH_TRY(porch_read_u32(&r, &got.number));
-    PORCH_TRY(read_version(&r));
-    PORCH_TRY(porch_read_u8(&r, &error));
-    if (error >= PORCH_ERR_COUNT) return PORCH_ERR_MALFORMED;
-    got.error = (porch_err)error;
+    PORCH_TRY(porch_call_answer_read(&r, PORCH_SIGNER_IPC_VERSION, &got.number, &got.error));
     PORCH_TRY(porch_read_block16(&r, &got.why));
     PORCH_TRY(porch_read_block16(&r, &got.secret));
     PORCH_TRY(porch_read_block32(&r, &got.data));
