@@ -265,14 +265,6 @@ static porch_err deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why)
 
 void *porch_push_run(void *ctx) {
     porch_notify *n = ctx;
-    uint64_t wait_ms = 0;
-    do {
-        porch_why why = {""};
-        porch_err e = deliver_one(n, &wait_ms, &why);
-        if (e == PORCH_OK) continue;
-        porch_log(PORCH_LOG_ERROR, "push.stuck", "error", porch_err_name(e), "reason",
-                  porch_why_text(&why, e), NULL);
-        wait_ms = n->config.settings->notify_retry_first_ms;
-    } while (porch_notify_thread_wait(&n->push, wait_ms));
+    porch_notify_thread_work(&n->push, n, deliver_one, "push.stuck");
     return NULL;
 }

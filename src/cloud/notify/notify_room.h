@@ -55,6 +55,12 @@ porch_err porch_notify_thread_start(porch_notify_thread *t, void *(*fn)(void *),
 /* Waits until woken, stopped or `wait_ms` later (UINT64_MAX: no time). False when it must stop. */
 bool porch_notify_thread_wait(porch_notify_thread *t, uint64_t wait_ms);
 void porch_notify_thread_wake(porch_notify_thread *t);
+/* One piece of work, if one is due; *wait_ms: until the next is, UINT64_MAX for none. */
+typedef porch_err (*porch_notify_one_fn)(porch_notify *n, uint64_t *wait_ms, porch_why *why);
+/* One after the other until the thread must stop. What fails (the disk refuses) is logged as `stuck` and
+ * tried again after notify.retry_first: what was sent may be sent again then, with the same id. */
+void porch_notify_thread_work(porch_notify_thread *t, porch_notify *n, porch_notify_one_fn one,
+                              const char *stuck);
 /* May be called twice; wake stays harmless until free. */
 void porch_notify_thread_end(porch_notify_thread *t);
 void porch_notify_thread_free(porch_notify_thread *t);

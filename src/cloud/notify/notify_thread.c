@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "os/log.h"
+
 porch_err porch_notify_thread_init(porch_notify_thread *t) {
     pthread_condattr_t monotonic;
     if (pthread_condattr_init(&monotonic) != 0) return PORCH_ERR_BUSY;
@@ -44,6 +46,19 @@ void porch_notify_thread_wake(porch_notify_thread *t) {
     t->woken = true;
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
+}
+
+void porch_notify_thread_work(porch_notify_thread *t, porch_notify *n, porch_notify_one_fn one,
+                              const char *stuck) {
+    uint64_t wait_ms = 0;
+    do {
+        porch_why why = {""};
+        porch_err e = one(n, &wait_ms, &why);
+        if (e == PORCH_OK) continue;
+        porch_log(PORCH_LOG_ERROR, stuck, "error", porch_err_name(e), "reason", porch_why_text(&why, e),
+                  NULL);
+        wait_ms = n->config.settings->notify_retry_first_ms;
+    } while (porch_notify_thread_wait(t, wait_ms));
 }
 
 void porch_notify_thread_end(porch_notify_thread *t) {
