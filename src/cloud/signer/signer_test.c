@@ -199,7 +199,7 @@ static void names_lives_and_requests_that_do_not_fit_are_refused_and_not_journal
     assert_int_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 91).error, PORCH_ERR_LIMIT);
     assert_int_equal(issue(p, PORCH_SIGNER_HUB_SERVER, "bank.example", 0).error, PORCH_ERR_DENIED);
     assert_int_equal(issue(p, PORCH_SIGNER_WEB_SERVER, "local", 0).error, PORCH_ERR_DENIED);
-    p->csr.at[p->csr.len / 2] ^= 1;
+    p->csr.at[p->csr.len / 2] = '!'; /* wherever that is: no base64 has one */
     assert_int_not_equal(issue(p, PORCH_SIGNER_DEVICE, "cam", 0).error, PORCH_OK);
     assert_int_equal(journal_lines(p, "issue"), 0);
 }
