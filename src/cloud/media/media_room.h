@@ -45,7 +45,7 @@ bool porch_media_uid_good(const char *text);
 void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
 void porch_media_clip_delete_files(const porch_media *m, const char *clip);
 
-/* ---- media_upload.c ---- */
+/* ---- media_parts.c ---- */
 porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
 void porch_media_uploads_close(media_uploads *u);
 /* Bytes that a household keeps changed outside of uploads: an indexed copy was made, a clip deleted. */

@@ -1,48 +1,26 @@
-/* Every unfinished clip is a `part`: a small record in memory that knows whose it is, how much of it is
- * there, and who is appending to it now. The file itself says what is durable; the database learns of a
- * clip when it begins and when it is complete, and of nothing in between.
+/* One clip on its way in: begun, appended to in pieces over any number of requests, finished. The file
+ * itself says what is durable; the database learns of a clip when it begins and when it is complete, and of
+ * nothing in between. What is unfinished at all stands in media_parts.h.
  *
- * Locks: uploads.lock guards the list and the sums, for moments only; upload.lock guards one file and is
- * held over disk work. Never take uploads.lock and then wait for an upload.lock. */
+ * upload.lock guards one file and is held over disk work. Never take the lock of the parts and then wait
+ * for an upload.lock. */
 #include "cloud/media/media_upload.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud/media/media_file.h"
+#include "cloud/media/media_parts.h"
 #include "cloud/media/media_room.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "os/clock.h"
 #include "os/log.h"
 
-typedef struct part {
-    struct part *next;
-    char id[PORCH_MEDIA_UID];
-    char event[PORCH_MEDIA_UID];
-    porch_media_owner owner;
-    uint64_t created_ms, first_byte_ms;
-    uint64_t bytes;             /* appended, durable or not */
-    porch_media_upload *active; /* who appends now */
-} part;
-
-typedef struct household {
-    struct household *next;
-    char name[65];
-    uint64_t bytes; /* of complete clips and their copies */
-} household;
-
-struct media_uploads {
-    porch_media *media;
-    pthread_mutex_t lock;
-    part *parts;
-    household *households;
-};
-
 struct porch_media_upload {
     porch_media *media;
-    part *part;    /* NULL once the clip is no longer this handle's */
-    unsigned refs; /* under uploads.lock */
+    media_part *part; /* NULL once the clip is no longer this handle's */
+    unsigned refs;    /* under uploads.lock */
     pthread_mutex_t lock;
     bool dead; /* taken over, finished or failed */
     char path[PATH_MAX];
@@ -53,84 +31,6 @@ struct porch_media_upload {
     media_feed *feed;
     uint64_t durable;
 };
-
-static void lock(media_uploads *u) {
-    (void)pthread_mutex_lock(&u->lock);
-}
-
-static void unlock(media_uploads *u) {
-    (void)pthread_mutex_unlock(&u->lock);
-}
-
-/* ---- what is there: called with uploads.lock held ---- */
-
-static part *find_part(media_uploads *u, const char *clip) {
-    part *p = u->parts;
-    while (p != NULL && strcmp(p->id, clip) != 0)
-        p = p->next;
-    return p;
-}
-
-static household *household_of(media_uploads *u, const char *name) {
-    household *h = u->households;
-    while (h != NULL && strcmp(h->name, name) != 0)
-        h = h->next;
-    if (h == NULL && (h = calloc(1, sizeof *h)) != NULL) {
-        (void)porch_bytes_to_text(porch_bytes_of(name), h->name, sizeof h->name);
-        h->next = u->households;
-        u->households = h;
-    }
-    return h;
-}
-
-static uint64_t household_bytes(media_uploads *u, const char *name) {
-    const household *h = household_of(u, name);
-    uint64_t sum = h != NULL ? h->bytes : 0;
-    for (const part *p = u->parts; p != NULL; p = p->next) {
-        if (strcmp(p->owner.household, name) == 0) sum += p->bytes;
-    }
-    return sum;
-}
-
-static part *add_part(media_uploads *u, const char *clip, const char *event, const porch_media_owner *owner,
-                      uint64_t created_ms) {
-    part *p = find_part(u, clip);
-    if (p != NULL) return p;
-    p = calloc(1, sizeof *p);
-    if (p == NULL) return NULL;
-    memcpy(p->id, clip, sizeof p->id);
-    memcpy(p->event, event, sizeof p->event);
-    p->owner = *owner;
-    p->created_ms = created_ms;
-    p->next = u->parts;
-    u->parts = p;
-    return p;
-}
-
-static void drop_part(media_uploads *u, part *gone) {
-    part **at = &u->parts;
-    while (*at != NULL && *at != gone)
-        at = &(*at)->next;
-    if (*at == gone) *at = gone->next;
-    free(gone);
-}
-
-static void account(media_uploads *u, const char *name, int64_t bytes) {
-    household *h = household_of(u, name);
-    if (h == NULL) return;
-    if (bytes >= 0) {
-        h->bytes += (uint64_t)bytes;
-    } else {
-        uint64_t less = (uint64_t)-bytes;
-        h->bytes = h->bytes > less ? h->bytes - less : 0;
-    }
-}
-
-void porch_media_uploads_account(porch_media *m, const char *name, int64_t bytes) {
-    lock(m->uploads);
-    account(m->uploads, name, bytes);
-    unlock(m->uploads);
-}
 
 /* ---- begin ---- */
 
@@ -176,14 +76,14 @@ static porch_err admit(porch_media *m, const begin *b, porch_why *why) {
     const porch_media_owner *owner = b->owner;
     uint32_t unfinished = 0;
     bool taken = false;
-    lock(m->uploads);
-    uint64_t used = household_bytes(m->uploads, owner->household);
-    for (const part *p = m->uploads->parts; p != NULL; p = p->next) {
+    porch_media_uploads_lock(m->uploads);
+    uint64_t used = porch_media_household_bytes(m->uploads, owner->household);
+    for (const media_part *p = m->uploads->parts; p != NULL; p = p->next) {
         if (strcmp(p->owner.device, owner->device) == 0) unfinished++;
     }
     bool room = used < s->media_household_bytes && unfinished < s->media_uploads_per_device;
-    if (room) taken = add_part(m->uploads, b->clip, b->event, owner, b->now_ms) != NULL;
-    unlock(m->uploads);
+    if (room) taken = porch_media_part_add(m->uploads, b->clip, b->event, owner, b->now_ms) != NULL;
+    porch_media_uploads_unlock(m->uploads);
     if (room && !taken) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an upload");
     if (used >= s->media_household_bytes) {
         return porch_fail(
@@ -216,15 +116,19 @@ porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owne
         *made = !b.known;
         if (e != PORCH_OK ||
             b.known) { /* not begun, or begun by another request: the place is free again */
-            lock(m->uploads);
-            part *p = find_part(m->uploads, place);
-            if (p != NULL) drop_part(m->uploads, p);
-            unlock(m->uploads);
+            porch_media_uploads_lock(m->uploads);
+            media_part *p = porch_media_part_find(m->uploads, place);
+            if (p != NULL) porch_media_part_drop(m->uploads, p);
+            porch_media_uploads_unlock(m->uploads);
         }
         PORCH_TRY(e);
     }
     memcpy(clip, b.clip, sizeof b.clip);
     return PORCH_OK;
+}
+
+void porch_media_upload_lose_part(porch_media_upload *u) {
+    u->part = NULL;
 }
 
 /* ---- open ---- */
@@ -249,10 +153,10 @@ static void free_upload(porch_media_upload *u) {
 
 static void let_go(porch_media_upload *u) {
     media_uploads *all = u->media->uploads;
-    lock(all);
+    porch_media_uploads_lock(all);
     bool last = --u->refs == 0;
     if (u->part != NULL && u->part->active == u && last) u->part->active = NULL;
-    unlock(all);
+    porch_media_uploads_unlock(all);
     if (last) free_upload(u);
 }
 
@@ -274,9 +178,9 @@ static void retire(porch_media_upload *u) {
 }
 
 static bool still_mine(porch_media_upload *u) {
-    lock(u->media->uploads);
+    porch_media_uploads_lock(u->media->uploads);
     bool mine = u->part != NULL;
-    unlock(u->media->uploads);
+    porch_media_uploads_unlock(u->media->uploads);
     return mine;
 }
 
@@ -292,8 +196,8 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
     (void)pthread_mutex_lock(&u->lock);
     memcpy(u->id, info->id, sizeof u->id);
     porch_media_clip_path(m, u->id, false, u->path);
-    lock(all);
-    part *p = find_part(all, info->id);
+    porch_media_uploads_lock(all);
+    media_part *p = porch_media_part_find(all, info->id);
     if (p != NULL) {
         old = p->active;
         if (old != NULL) {
@@ -303,7 +207,7 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
         u->part = p;
         p->active = u;
     }
-    unlock(all);
+    porch_media_uploads_unlock(all);
     if (p == NULL) { /* it was completed or given up since the row was read */
         (void)pthread_mutex_unlock(&u->lock);
         free_upload(u);
@@ -356,9 +260,9 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
 
 static void set_bytes(porch_media_upload *u) {
     media_uploads *all = u->media->uploads;
-    lock(all);
+    porch_media_uploads_lock(all);
     if (u->part != NULL) u->part->bytes = u->file != NULL ? porch_media_file_bytes(u->file) : 0;
-    unlock(all);
+    porch_media_uploads_unlock(all);
 }
 
 porch_err porch_media_upload_open(porch_media *m, const char *device, const char *clip, uint64_t offset,
@@ -408,11 +312,11 @@ porch_err porch_media_upload_status(porch_media *m, const char *device, const ch
     ret->offset = info.bytes;
     if (ret->complete) return PORCH_OK;
 
-    lock(m->uploads);
-    part *p = find_part(m->uploads, clip);
+    porch_media_uploads_lock(m->uploads);
+    media_part *p = porch_media_part_find(m->uploads, clip);
     porch_media_upload *u = p != NULL ? p->active : NULL;
     if (u != NULL) u->refs++;
-    unlock(m->uploads);
+    porch_media_uploads_unlock(m->uploads);
     if (u != NULL) {
         porch_err e = PORCH_ERR_CLOSED;
         (void)pthread_mutex_lock(&u->lock);
@@ -447,10 +351,11 @@ static porch_err check_room(porch_media_upload *u, size_t more, porch_why *why) 
                           (unsigned long long)most);
     }
     porch_err e = PORCH_OK;
-    lock(all);
+    porch_media_uploads_lock(all);
     if (u->part == NULL) {
         e = porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
-    } else if (household_bytes(all, u->part->owner.household) + more > s->media_household_bytes) {
+    } else if (porch_media_household_bytes(all, u->part->owner.household) + more >
+               s->media_household_bytes) {
         e = porch_fail(why, PORCH_ERR_FULL,
                        "household %s has used its quota of clips (media.household_bytes)",
                        u->part->owner.household);
@@ -460,7 +365,7 @@ static porch_err check_room(porch_media_upload *u, size_t more, porch_why *why) 
             u->part->first_byte_ms = porch_clock_ms();
         }
     }
-    unlock(all);
+    porch_media_uploads_unlock(all);
     return e;
 }
 
@@ -545,23 +450,22 @@ static porch_err start_again(porch_media_upload *u, porch_why *why) {
 static porch_err complete(porch_media_upload *u, finish *f, porch_why *why) {
     media_uploads *all = u->media->uploads;
     f->bytes = porch_media_file_bytes(u->file);
-    lock(all);
+    porch_media_uploads_lock(all);
     f->first_byte_ms = u->part != NULL ? u->part->first_byte_ms : 0;
     bool mine = u->part != NULL;
-    unlock(all);
+    porch_media_uploads_unlock(all);
     if (!mine) return porch_fail(why, PORCH_ERR_CLOSED, "another request goes on with this clip");
     PORCH_TRY(porch_media_file_finish(u->file, why));
     PORCH_TRY(porch_store_write(u->media->config.store, store_complete, f, why));
     porch_media_file_drop_tail(u->path);
-    lock(all);
-    part *p = find_part(all, u->id);
+    porch_media_uploads_lock(all);
+    media_part *p = porch_media_part_find(all, u->id);
     if (p != NULL) {
-        if (p->active != NULL) p->active->part = NULL;
-        account(all, p->owner.household, (int64_t)f->bytes);
-        drop_part(all, p);
+        porch_media_household_account(all, p->owner.household, (int64_t)f->bytes);
+        porch_media_part_drop(all, p);
     }
     u->part = NULL;
-    unlock(all);
+    porch_media_uploads_unlock(all);
     if (u->feed != NULL) {
         porch_media_feed_complete(u->feed, f->bytes);
         u->feed = NULL;
@@ -605,93 +509,4 @@ void porch_media_upload_close(porch_media_upload *u) {
     }
     (void)pthread_mutex_unlock(&u->lock);
     let_go(u);
-}
-
-/* ---- the room's start and end ---- */
-
-static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
-    media_uploads *u = ctx;
-    char name[65];
-    porch_err e;
-    porch_db_query *q = porch_db_prepare(
-        db, "select household, sum(bytes + indexed_bytes) from clip where state = 1 group by household",
-        why);
-    while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        if (porch_bytes_to_text(porch_db_text(q, 0), name, sizeof name))
-            account(u, name, porch_db_i64(q, 1));
-    }
-    porch_db_finish(q);
-    if (e != PORCH_ERR_NOT_FOUND) return e;
-    q = porch_db_prepare(
-        db, "select id, event, device, product, household, created_ms from clip where state = 0", why);
-    while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        char id[PORCH_MEDIA_UID], event[PORCH_MEDIA_UID];
-        porch_media_owner owner;
-        if (porch_bytes_to_text(porch_db_text(q, 0), id, sizeof id) &&
-            porch_bytes_to_text(porch_db_text(q, 1), event, sizeof event) &&
-            porch_bytes_to_text(porch_db_text(q, 2), owner.device, sizeof owner.device) &&
-            porch_bytes_to_text(porch_db_text(q, 3), owner.product, sizeof owner.product) &&
-            porch_bytes_to_text(porch_db_text(q, 4), owner.household, sizeof owner.household)) {
-            (void)add_part(u, id, event, &owner, (uint64_t)porch_db_i64(q, 5));
-        }
-    }
-    porch_db_finish(q);
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
-}
-
-porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why) {
-    media_uploads *u = calloc(1, sizeof *u);
-    if (u == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for uploads");
-    u->media = m;
-    (void)pthread_mutex_init(&u->lock, NULL);
-    *ret = u;
-    PORCH_TRY(porch_store_read(m->config.store, load_sums, u, why));
-    for (part *p = u->parts; p != NULL; p = p->next) {
-        char path[PATH_MAX];
-        porch_media_clip_path(m, p->id, false, path);
-        p->bytes = porch_media_file_size(path);
-    }
-    return PORCH_OK;
-}
-
-void porch_media_uploads_close(media_uploads *u) {
-    if (u == NULL) return;
-    while (u->parts != NULL) {
-        porch_media_upload *active = u->parts->active;
-        if (active != NULL) active->part = NULL;
-        drop_part(u, u->parts);
-    }
-    while (u->households != NULL) {
-        household *h = u->households;
-        u->households = h->next;
-        free(h);
-    }
-    (void)pthread_mutex_destroy(&u->lock);
-    free(u);
-}
-
-static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "delete from clip where id = ?1 and state = 0", why);
-    porch_db_bind_str(q, 1, ctx);
-    return porch_db_execute(q, why);
-}
-
-porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why) {
-    for (;;) {
-        char id[PORCH_MEDIA_UID] = "";
-        lock(m->uploads);
-        for (const part *p = m->uploads->parts; p != NULL && id[0] == '\0'; p = p->next) {
-            if (p->created_ms < before_ms && p->active == NULL) memcpy(id, p->id, sizeof id);
-        }
-        unlock(m->uploads);
-        if (id[0] == '\0') return PORCH_OK;
-        PORCH_TRY(porch_store_write(m->config.store, delete_unfinished, id, why));
-        lock(m->uploads);
-        part *p = find_part(m->uploads, id);
-        if (p != NULL && p->active != NULL) p->active->part = NULL;
-        if (p != NULL) drop_part(m->uploads, p);
-        unlock(m->uploads);
-        porch_media_clip_delete_files(m, id);
-        porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", id, NULL);
-    }
 }

@@ -1,0 +1,57 @@
+/* What is unfinished, and what each household keeps: a small record in memory for every clip on its way in,
+ * which knows whose it is, how much of it is there, and who is appending to it now; and the sums that
+ * quotas are judged by. media_upload.c works with it; the room opens and closes it.
+ *
+ * One lock for all of it, held for moments only, never over disk work. */
+#ifndef PORCH_CLOUD_MEDIA_PARTS_H
+#define PORCH_CLOUD_MEDIA_PARTS_H
+
+#include <pthread.h>
+
+#include "cloud/media/media_room.h"
+#include "cloud/media/media_upload.h"
+
+typedef struct media_part {
+    struct media_part *next;
+    char id[PORCH_MEDIA_UID];
+    char event[PORCH_MEDIA_UID];
+    porch_media_owner owner;
+    uint64_t created_ms, first_byte_ms;
+    uint64_t bytes;             /* appended, durable or not */
+    porch_media_upload *active; /* who appends now */
+} media_part;
+
+typedef struct media_household {
+    struct media_household *next;
+    char name[65];
+    uint64_t bytes; /* of complete clips and their copies */
+} media_household;
+
+struct media_uploads {
+    porch_media *media;
+    pthread_mutex_t lock;
+    media_part *parts;
+    media_household *households;
+};
+
+void porch_media_uploads_lock(media_uploads *u);
+void porch_media_uploads_unlock(media_uploads *u);
+
+/* What follows is called with the lock held. */
+
+/* NULL when no such clip is unfinished. */
+media_part *porch_media_part_find(media_uploads *u, const char *clip);
+/* The part of this clip, made when there is none yet; NULL without memory. */
+media_part *porch_media_part_add(media_uploads *u, const char *clip, const char *event,
+                                 const porch_media_owner *owner, uint64_t created_ms);
+/* Whoever appends to it loses it. */
+void porch_media_part_drop(media_uploads *u, media_part *gone);
+/* Bytes of the household's complete clips, their copies, and all that is on its way. */
+uint64_t porch_media_household_bytes(media_uploads *u, const char *name);
+/* The household's complete clips are so many bytes more (or less). */
+void porch_media_household_account(media_uploads *u, const char *name, int64_t bytes);
+
+/* media_upload.c: the clip is no longer this handle's. */
+void porch_media_upload_lose_part(porch_media_upload *u);
+
+#endif
