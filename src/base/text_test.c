@@ -45,7 +45,7 @@ static void base64_refuses_a_second_spelling_of_the_same_bytes(void **state) {
     static const char *const wrong_plain[] = {"Zh==", "Zm9=", "Zg",     "Zg=",      "Zg=a",
                                               "====", "Z===", "Zm9v\n", "Zg==Zg==", "-_8="};
     static const char *const wrong_url[] = {"Zh", "Zm9", "Zg==", "Z", "+/8"};
-    uint8_t block[32];
+    uint8_t block[32] = {0};
     for (size_t i = 0; i < sizeof wrong_plain / sizeof wrong_plain[0]; i++) {
         porch_buf out = PORCH_BUF_OF(block);
         assert_int_equal(porch_base64_read(&out, porch_bytes_of(wrong_plain[i]), false),
@@ -60,7 +60,7 @@ static void base64_refuses_a_second_spelling_of_the_same_bytes(void **state) {
 
 static void base64_never_writes_past_its_block(void **state) {
     (void)state;
-    uint8_t block[8];
+    uint8_t block[8] = {0};
     for (size_t cap = 0; cap < 8; cap++) {
         porch_buf out = {block, 0, cap};
         assert_int_equal(porch_base64_write(&out, PORCH_LIT("fooba"), false), PORCH_ERR_NO_SPACE);

@@ -28,7 +28,7 @@ static void write_headers(porch_buf *b, const porch_http1_headers *headers, cons
 }
 
 static void a_request(porch_bytes head) {
-    porch_http1_header room[32], again[32];
+    porch_http1_header room[32] = {0}, again[32] = {0};
     porch_http1_request q, p;
     porch_http1_fault fault = {0, NULL};
     if (porch_http1_request_read(head, &limits, (porch_http1_headers){room, 0, 32}, &fault, &q) !=
@@ -57,7 +57,7 @@ static void a_request(porch_bytes head) {
 }
 
 static void a_response(porch_bytes head) {
-    porch_http1_header room[32], again[32];
+    porch_http1_header room[32] = {0}, again[32] = {0};
     porch_http1_response s, p;
     if (porch_http1_response_read(head, &limits, false, (porch_http1_headers){room, 0, 32}, NULL, &s) !=
         PORCH_OK)

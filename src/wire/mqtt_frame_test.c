@@ -166,7 +166,7 @@ static void a_variable_byte_integer_has_one_spelling(void **state) {
 
 static void a_header_is_written_whole_or_not_at_all(void **state) {
     (void)state;
-    uint8_t raw[5];
+    uint8_t raw[5] = {0};
     for (size_t cap = 0; cap < 3; cap++) {
         porch_buf b = {raw, 0, cap};
         assert_int_equal(porch_mqtt_frame_write_header(&b, PORCH_MQTT_PUBLISH, 2, 200), PORCH_ERR_NO_SPACE);

@@ -143,16 +143,20 @@ static void a_body_cut_short_is_refused_or_is_another_good_packet(void **state) 
     assert_true(refused > 200);
 }
 
+static size_t sample_named(const char *name) {
+    for (size_t i = 0; i < COUNT(samples); i++)
+        if (strcmp(samples[i].name, name) == 0) return i;
+    fail_msg("no sample is called %s", name);
+    return 0;
+}
+
 static void these_bodies_cut_short_are_refused_at_every_length(void **state) {
     (void)state;
     const char *strict[] = {"connect 3.1.1 with all", "connect 5.0 with all", "connack 5.0",
                             "connack 5.0 refused",    "subscribe 5.0",        "subscribe 5.0 shared",
                             "unsubscribe 5.0",        "puback 3.1.1",         "auth 5.0"};
     for (size_t k = 0; k < COUNT(strict); k++) {
-        size_t i = 0;
-        while (i < COUNT(samples) && strcmp(samples[i].name, strict[k]) != 0)
-            i++;
-        assert_true(i < COUNT(samples));
+        size_t i = sample_named(strict[k]);
         for (size_t cut = 0; cut < samples[i].raw.len - 2; cut++) {
             uint8_t raw[256];
             porch_mqtt_packet p;
@@ -193,7 +197,7 @@ static void a_packet_that_does_not_fit_writes_nothing(void **state) {
     for (size_t i = 0; i < COUNT(samples); i++) {
         porch_mqtt_packet p;
         porch_mqtt_fault fault;
-        uint8_t out[256];
+        uint8_t out[256] = {0};
         assert_int_equal(read_raw(samples[i].raw, &samples[i], &fault, &p), PORCH_OK);
         for (size_t cap = 0; cap < samples[i].raw.len; cap++) {
             porch_buf b = {out, 3, cap + 3};
