@@ -137,7 +137,10 @@ static void a_child_is_waited_for_and_signalled_by_its_pidfd(void **state) {
 
 static void a_child_can_run_as_another_user(void **state) {
     (void)state;
-    if (getuid() != 0) skip();
+    if (getuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
     char out[128];
     porch_process_start s = {.change_user = true, .uid = 65534, .gid = 65534};
     int status = run_script("id -u; id -G", s, out, sizeof out, NULL);

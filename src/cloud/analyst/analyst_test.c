@@ -140,7 +140,7 @@ static heard analyse(process *p, porch_analyst_start start, const void *at, size
 
 static testing_clip good_clip(void) {
     testing_clip c = testing_make(320, 240, 40);
-    if (c.at == NULL) skip();
+    if (c.at == NULL) fail_msg("this FFmpeg has no libx264, which Debian's has");
     return c;
 }
 

@@ -278,7 +278,10 @@ static void more_clients_than_allowed_are_told_so(void **state) {
 
 static void another_user_is_refused(void **state) {
     bench *b = *state;
-    if (getuid() != 0) skip(); /* only root can become another user to try */
+    if (getuid() != 0) {
+        print_message("skipped: only root can become another user\n");
+        skip();
+    }
     assert_int_equal(chmod(b->lab.dir, 0755), 0);
     assert_int_equal(chmod(b->path, 0777), 0);
     assert_int_equal(seteuid(65534), 0);
