@@ -14,7 +14,7 @@ help:
 	@echo "make deb            Debian packages into build/deb; make test-deb tries them in a fresh Debian 12 (root, minutes)"
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
-	@echo "make sweep          long crash and latency sweeps (RUNS=10)"
+	@echo "make sweep          the unit tests and the journey under ThreadSanitizer, then long crash and latency sweeps (RUNS=10)"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
 	@echo "make clean          remove build/ and the app's output"
@@ -56,6 +56,7 @@ fuzz:
 sweep:
 	@tools/setup test
 	@tools/build release programs
+	@tools/test tsan
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
 
