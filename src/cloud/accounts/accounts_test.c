@@ -357,7 +357,7 @@ static void each_recovery_code_signs_in_once(void **state) {
     assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES);
     for (unsigned i = 0; i < PORCH_RECOVERY_CODES; i++) {
         const char *code = done.recovery.text[i];
-        uint64_t now_ms = T0 + HOUR_MS * (i + 1);
+        uint64_t now_ms = T0 + HOUR_MS * (uint64_t)(i + 1);
         assert_int_equal(strlen(code), PORCH_RECOVERY_CODE_TEXT - 1);
         for (unsigned k = 0; k < i; k++)
             assert_string_not_equal(code, done.recovery.text[k]);
