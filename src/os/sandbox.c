@@ -140,6 +140,14 @@ static const int sanitizer_calls[] = {CALL(read)};
 enum { SANITIZED = 0 };
 #endif
 
+/* Threads of a process that has started none: its first, and what a sanitizer's runtime runs beside it
+ * (ThreadSanitizer's runs one more after a fork). */
+#ifdef __SANITIZE_THREAD__
+enum { FIRST_THREADS = 3 };
+#else
+enum { FIRST_THREADS = SANITIZED ? 2 : 1 };
+#endif
+
 static const char *const time_zones[] = {"/usr/share/zoneinfo", "/etc/localtime", "/etc/timezone", NULL};
 static const char *const resolver_and_roots[] = {"/etc/resolv.conf",
                                                  "/run/systemd/resolve",
@@ -345,7 +353,7 @@ static bool is_single_thread(void) {
     for (struct dirent *entry; (entry = readdir(tasks)) != NULL;)
         count += entry->d_name[0] != '.';
     closedir(tasks);
-    return count <= (SANITIZED ? 2 : 1); /* a sanitizer may run a thread of its own */
+    return count <= FIRST_THREADS;
 }
 
 porch_err porch_sandbox_enter(const porch_sandbox_profile *profile, porch_why *why) {
