@@ -46,7 +46,9 @@ export class Hub {
     return camera;
   }
 
+  // Browsers too: one that a test which ran out of time has left would keep this process from ending.
   async stop() {
+    for (const context of this.browsers ?? []) await context.close().catch(() => undefined);
     const gone = (child) => child.exitCode !== null || child.signalCode !== null || new Promise((done) => child.on("exit", done));
     for (const child of [...(this.cameras ?? []), this.process]) {
       child?.kill("SIGTERM");
@@ -74,7 +76,8 @@ export async function browser(hub, viewport) {
     executablePath: "/usr/bin/chromium", headless: true, viewport, env: { ...process.env, HOME: home },
     args: process.getuid() === 0 ? [...quiet, "--no-sandbox"] : quiet,
   });
-  context.setDefaultTimeout(60000);
+  hub.browsers = [...(hub.browsers ?? []), context];
+  context.setDefaultTimeout(120000);
   return context;
 }
 

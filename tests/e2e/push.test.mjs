@@ -33,7 +33,7 @@ async function account(page) {
   await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
 }
 
-test("an app that waits for the hub, shows what the worker is sent, and lets a person rest", { timeout: 180000 }, async () => {
+test("an app that waits for the hub, shows what the worker is sent, and lets a person rest", { timeout: 900000 }, async () => {
   hub.cli("device", "add", "front-door", "--product", "camera", "--out", join(hub.top, "front-door"));
   const context = await browser(hub, { width: 390, height: 844 });
   const bad = await watch(context);

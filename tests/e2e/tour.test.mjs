@@ -32,7 +32,7 @@ async function clean(page, name) {
   assert.deepEqual(await axe(page), [], `accessibility of ${name}`);
 }
 
-test("from the setup link to a person at the door, on a phone and at a desk", { timeout: 300000 }, async () => {
+test("from the setup link to a person at the door, on a phone and at a desk", { timeout: 900000 }, async () => {
   const context = await browser(hub, { width: 390, height: 844 });
   const bad = await watch(context);
   const page = await context.newPage();
