@@ -1,11 +1,19 @@
 """One stranger with many connections does not shut the door for others."""
 
+import resource
 import socket
 import unittest
 
 import case  # noqa: F401 (finds lab)
 import lab
 import mqtt
+
+
+def setUpModule():
+    """A crowd needs more descriptors here than an ordinary user has at first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unittest.addModuleCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Strangers(unittest.TestCase):
