@@ -621,15 +621,15 @@ static void a_publisher_that_waits_for_the_disk_costs_no_turns(void **state) {
     assert_int_equal(sem_init(&turns, 0, 0), 0);
     atomic_store(&turns_watched, true);
     uint64_t before = porch_clock_mono_ms();
-    for (uint16_t i = 1; i <= MESSAGES; i++) /* one more than may be unacknowledged at once */
-        send_publish(c, V311, "d/bell/telemetry/t", PORCH_LIT("x"), 1, i);
+    for (unsigned i = 1; i <= MESSAGES; i++) /* one more than may be unacknowledged at once */
+        send_publish(c, V311, "d/bell/telemetry/t", PORCH_LIT("x"), 1, (uint16_t)i);
     for (unsigned i = 0; i < TURNS; i++)
         while (sem_wait(&turns) != 0) {
         }
     uint64_t spent = porch_clock_mono_ms() - before;
     atomic_store(&turns_watched, false);
     (void)pthread_mutex_unlock(&disk_busy);
-    for (uint16_t i = 1; i <= MESSAGES; i++)
+    for (unsigned i = 1; i <= MESSAGES; i++)
         assert_int_equal(expect(c, V311, PORCH_MQTT_PUBACK).ack.packet_id, i);
     bed_close(c);
     if (spent < LEAST_MS) fail_msg("%u turns for nothing in %u ms", TURNS, (unsigned)spent);
