@@ -32,6 +32,7 @@ export class Hub {
       this.process.on("exit", (code) => fail(new Error(`the hub ended with ${code}:\n${this.log.slice(-15).join("\n")}`)));
     });
     this.port = /https=(\d+)/.exec(ready)[1];
+    this.devicePort = /device=(\d+)/.exec(ready)[1];
     this.origin = `https://localhost:${this.port}`;
     return this;
   }

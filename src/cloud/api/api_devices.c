@@ -37,6 +37,18 @@ void porch_api_health(porch_http_exchange *x) {
                            well ? PORCH_LIT("ok\n") : PORCH_LIT("the store is refused by the disk\n"));
 }
 
+/* MQTT over WebSocket: for certificates. The broker knows devices and services, no people yet. */
+void porch_api_mqtt(porch_http_exchange *x) {
+    if (porch_http_peer(x)->role == PORCH_LISTEN_DEVICE) {
+        porch_http_mqtt(x);
+        return;
+    }
+    (void)porch_http_problem(
+        x, 403, "not-offered",
+        "MQTT over WebSocket is for devices and services, at the devices' port; people "
+        "follow GET /api/v1/events/stream");
+}
+
 void porch_api_unknown(porch_http_exchange *x) {
     (void)porch_http_problem(x, 404, "not-found",
                              "there is nothing at this path; docs/openapi.yaml lists what there is");

@@ -103,6 +103,10 @@ bool porch_guard_people(void *ctx, porch_http_exchange *x) {
     const char *site = porch_http_header(x, "Sec-Fetch-Site");
     bool stream = strcmp(path, "/api/v1/events/stream") == 0;
     if (strcmp(path, "/healthz") == 0) return true; /* probes come by address */
+    if (strcmp(path, "/mqtt") == 0 && !porch_guard_origin_ok(porch_http_header(x, "Host"), origin)) {
+        (void)porch_http_problem(x, 403, "origin", "WebSockets are opened from the hub's own pages only");
+        return false;
+    }
     switch (porch_guard_judge(names, porch_http_method(x), porch_http_header(x, "Host"), origin, site,
                               stream)) {
     case PORCH_GUARD_HOST:
@@ -118,4 +122,12 @@ bool porch_guard_people(void *ctx, porch_http_exchange *x) {
     default:
         return true;
     }
+}
+
+bool porch_guard_device(void *ctx, porch_http_exchange *x) {
+    (void)ctx;
+    const char *origin = porch_http_header(x, "Origin");
+    if (origin == NULL || porch_guard_origin_ok(porch_http_header(x, "Host"), origin)) return true;
+    (void)porch_http_problem(x, 403, "origin", "another site's page asked; this door is for devices");
+    return false;
 }

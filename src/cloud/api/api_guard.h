@@ -41,5 +41,9 @@ const porch_http_header_row *porch_guard_device_headers(void);
 
 /* A porch_http_guard; ctx is a porch_guard_names. */
 bool porch_guard_people(void *ctx, porch_http_exchange *x);
+/* For the devices' door, where no page lives: a request with an Origin is a browser's, started perhaps by a
+ * stranger's page with the certificate that its user has installed. Passes without one, or with this door's
+ * own. */
+bool porch_guard_device(void *ctx, porch_http_exchange *x);
 
 #endif

@@ -36,6 +36,8 @@ static const porch_http_route PEOPLE[] = {
      NULL, NULL},
     {"PUT", "/api/v1/push/quiet", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_push_quiet, NULL, NULL, NULL},
     {"GET", "/healthz", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, porch_api_health, NULL, NULL, NULL},
+    {"GET", "/mqtt", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, PORCH_HTTP_INLINE | PORCH_HTTP_ANY_VERDICT, 0,
+     porch_api_mqtt, NULL, NULL, NULL},
     {"GET", "/metrics", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, 0, porch_api_metrics, NULL, NULL, NULL},
     {"GET", "/web-ca.crt", PORCH_ON_PEOPLE, 0, 0, porch_api_web_ca, NULL, NULL, NULL},
     {"GET", "/porchlight.mobileconfig", PORCH_ON_PEOPLE, 0, 0, porch_api_profile, NULL, NULL, NULL},

@@ -86,6 +86,9 @@ porch_err porch_http_problem(porch_http_exchange *x, int status, const char *slu
     (void)snprintf(x->slug, sizeof x->slug, "%s", slug);
     return PORCH_OK;
 }
+void porch_http_mqtt(porch_http_exchange *x) {
+    x->status = 101;
+}
 porch_err porch_http_reply_source(porch_http_exchange *x, int status, const char *type, uint64_t length,
                                   porch_http_read_fn read_fn, void (*free_fn)(void *ctx), void *ctx) {
     assert_int_equal(x->status, 0);
@@ -690,6 +693,15 @@ static void the_web_authority_is_offered_only_where_it_is_used(void **state) {
     api.web_ca_pem = (porch_bytes){NULL, 0};
 }
 
+static void a_websocket_is_for_the_devices_door_only(void **state) {
+    (void)state;
+    peer.role = PORCH_LISTEN_DEVICE;
+    expect(porch_api_mqtt, 101, NULL);
+    peer.role = PORCH_LISTEN_PEOPLE;
+    expect(porch_api_mqtt, 403, "not-offered");
+    peer.role = PORCH_LISTEN_MQTT;
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, reset)
 
 int main(void) {
@@ -714,6 +726,7 @@ int main(void) {
         TEST(a_clip_that_is_recording_or_damaged_is_no_answer),
         TEST(devices_are_active_expired_or_revoked),
         TEST(health_follows_the_store),
+        TEST(a_websocket_is_for_the_devices_door_only),
         TEST(the_web_authority_is_offered_only_where_it_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,7 @@ void porch_api_health(porch_http_exchange *x);
 void porch_api_web_ca(porch_http_exchange *x);
 void porch_api_profile(porch_http_exchange *x);
 void porch_api_trust(porch_http_exchange *x);
+void porch_api_mqtt(porch_http_exchange *x);
 void porch_api_unknown(porch_http_exchange *x);
 void porch_api_file(porch_http_exchange *x);
 

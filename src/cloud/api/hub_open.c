@@ -172,7 +172,7 @@ static porch_err open_listener(porch_hub *h, porch_why *why) {
         .routes = h->routes,
         .route_count = porch_api_routes(&h->api, h->routes),
         .headers = {NULL, porch_guard_device_headers(), porch_guard_people_headers(h->https.serving)},
-        .guard = {NULL, NULL, porch_guard_people},
+        .guard = {NULL, porch_guard_device, porch_guard_people},
         .guard_ctx = &h->names,
         .admit = admit,
         .admit_ctx = h->registry,

@@ -80,6 +80,9 @@ static porch_err write_listener(const porch_listener_counts *l, porch_buf *out) 
         {"live_streams", GAUGE, "Live streams that are open.", l->streams},
         {"live_streams_too_slow_total", COUNTER, "Live streams closed because their reader was too slow.",
          l->streams_too_slow},
+        {"websockets", GAUGE, "WebSockets that carry MQTT.", l->websockets},
+        {"websockets_refused_total", COUNTER, "WebSockets ended for broken frames, limits or silence.",
+         l->websockets_refused},
     };
     PORCH_TRY(write_doors(out, "connections_accepted_total", COUNTER, "Connections accepted at each door.",
                           l->accepted));

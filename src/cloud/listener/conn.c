@@ -138,6 +138,7 @@ static void die(porch_conn *c) {
     c->state = PORCH_CONN_DEAD;
     porch_loop_del(s->loop, &c->watch);
     porch_loop_timer_clear(s->loop, &c->timer);
+    porch_ws_leave(c);
     unlink_conn(c);
     c->next_dead = s->dead;
     s->dead = c;
@@ -175,6 +176,7 @@ void porch_conn_close(porch_conn *c) {
     }
     porch_conn_flush(c);
     if (c->state != PORCH_CONN_OPEN) return;
+    porch_ws_say_goodbye(c);
     tell_closed(c);
     porch_loop_timer_set(c->shard->loop, &c->timer, c->shard->listener->settings.listener_linger_ms + 1,
                          on_timer, c);
@@ -194,6 +196,7 @@ void porch_conn_bury(porch_shard *s) {
         if (c->dirty) unlink_from(&s->dirty, c, offsetof(porch_conn, next_dirty));
         if (c->again) unlink_from(&s->again, c, offsetof(porch_conn, next_again));
         porch_tls_free(c->tls);
+        porch_ws_end(c);
         close(c->fd);
         porch_addresses_leave(s->listener->addresses, c->peer.address);
         porch_pool_give(s->pool, c->rest);
@@ -243,12 +246,15 @@ static void drop_pend(porch_conn *c) {
 
 /* Keeps what the socket did not take: the same bytes must be offered again, first. */
 static bool keep(porch_conn *c, porch_bytes left) {
-    uint8_t *at = porch_pool_take(c->shard->pool, left.len);
+    uint8_t *at = porch_pool_take(c->shard->pool, left.len + c->pend_len);
     if (at == NULL) return false;
     memcpy(at, left.at, left.len);
+    if (c->pend_len > 0) memcpy(at + left.len, c->pend + c->pend_at, c->pend_len);
+    size_t len = left.len + c->pend_len;
+    drop_pend(c);
     c->pend = at;
-    c->pend_at = 0;
-    c->pend_len = left.len;
+    c->pend_len = len;
+    if (c->ws != NULL) c->ws->framed = left.len;
     return true;
 }
 
@@ -271,26 +277,39 @@ static wrote write_some(porch_conn *c, const uint8_t *at, size_t len, size_t *ta
     return WROTE_ALL;
 }
 
-/* One record's worth: what is pending, then what the protocol has. False: nothing (more) can leave now. */
-static bool write_round(porch_conn *c) {
-    porch_shard *s = c->shard;
+/* Writes the first `len` pending bytes, which may leave as they are. */
+static bool write_pending(porch_conn *c, size_t len) {
     size_t taken;
-    if (c->pend_len >= PORCH_TLS_RECORD_BYTES) {
-        wrote w = write_some(c, c->pend + c->pend_at, c->pend_len, &taken);
-        c->pend_at += taken;
-        c->pend_len -= taken;
-        if (c->pend_len == 0) drop_pend(c);
-        if (w == WROTE_FAILED) porch_conn_cut(c);
-        return w == WROTE_ALL;
-    }
-    porch_buf out = {s->out, 0, PORCH_TLS_RECORD_BYTES};
+    wrote w = write_some(c, c->pend + c->pend_at, len, &taken);
+    c->pend_at += taken;
+    c->pend_len -= taken;
+    if (c->ws != NULL) c->ws->framed -= taken;
+    if (c->pend_len == 0) drop_pend(c);
+    if (w == WROTE_FAILED) porch_conn_cut(c);
+    return w == WROTE_ALL;
+}
+
+static void gather(porch_conn *c, porch_buf *out) {
     if (c->pend_len > 0) {
-        memcpy(out.at, c->pend + c->pend_at, c->pend_len);
-        out.len = c->pend_len;
+        memcpy(out->at, c->pend + c->pend_at, c->pend_len);
+        out->len = c->pend_len;
         drop_pend(c);
     }
-    if (c->state == PORCH_CONN_OPEN && c->hooks->fill != NULL && !c->blocked) c->hooks->fill(c, &out);
+    if (c->state == PORCH_CONN_OPEN && c->hooks->fill != NULL && !c->blocked) c->hooks->fill(c, out);
+}
+
+/* One record's worth: what is pending, then what the protocol has. False: nothing (more) can leave now. */
+static bool write_round(porch_conn *c) {
+    size_t ready = c->ws != NULL ? c->ws->framed : c->pend_len >= PORCH_TLS_RECORD_BYTES ? c->pend_len : 0;
+    if (ready > 0) return write_pending(c, ready);
+    porch_buf out = {c->shard->out, 0, PORCH_TLS_RECORD_BYTES};
+    if (c->ws != NULL) {
+        porch_ws_gather(c, &out);
+    } else {
+        gather(c, &out);
+    }
     if (c->state == PORCH_CONN_DEAD || out.len == 0) return false;
+    size_t taken;
     wrote w = write_some(c, out.at, out.len, &taken);
     if (w == WROTE_FAILED ||
         (w == WROTE_PART && !keep(c, (porch_bytes){out.at + taken, out.len - taken}))) {
@@ -323,7 +342,14 @@ void porch_conn_finish(porch_conn *c) {
 
 static void after_output(porch_conn *c) {
     if (c->blocked || c->pend_len > 0) return;
-    if (c->state == PORCH_CONN_OPEN && c->finish) tell_closed(c);
+    if (c->state == PORCH_CONN_OPEN && c->finish) {
+        if (c->ws != NULL) { /* its close frame is still to leave */
+            porch_conn_close(c);
+            c->shard->busy = true;
+            return;
+        }
+        tell_closed(c);
+    }
     if (c->state != PORCH_CONN_CLOSING) return;
     porch_tls_shutdown(c->tls);
     linger(c);
@@ -367,6 +393,7 @@ static void leave_shard(porch_conn *c) {
     porch_shard *s = c->shard;
     porch_loop_del(s->loop, &c->watch);
     porch_loop_timer_clear(s->loop, &c->timer);
+    porch_ws_leave(c);
     if (c->dirty) unlink_from(&s->dirty, c, offsetof(porch_conn, next_dirty));
     if (c->again) unlink_from(&s->again, c, offsetof(porch_conn, next_again));
     c->dirty = c->again = false;
@@ -378,8 +405,10 @@ static void leave_shard(porch_conn *c) {
 static void deliver(porch_conn *c, size_t have) {
     porch_shard *s = c->shard;
     size_t used = 0;
+    bool framed = c->ws != NULL;
     if (have > 0 && !c->paused) used = c->hooks->take(c, (porch_bytes){s->in, have});
     if (c->state != PORCH_CONN_OPEN) return;
+    if (!framed && c->ws != NULL) have = used + porch_ws_input(c, s->in + used, have - used);
     keep_rest(c, (porch_bytes){s->in + used, have - used});
     if (c->state == PORCH_CONN_OPEN && c->move_to >= 0) leave_shard(c);
 }
@@ -405,8 +434,13 @@ static void pump_in(porch_conn *c) {
     }
     /* Bytes that TLS holds already do not make the socket readable. */
     bool more = !eof && (have - begin >= READ_MOST || have == s->in_cap);
+    if (c->ws != NULL) have = begin + porch_ws_input(c, s->in + begin, have - begin);
     deliver(c, have);
     if (c->state != PORCH_CONN_OPEN || c->move_to >= 0) return;
+    if (c->ws != NULL && porch_ws_over(c->ws->engine) && !c->paused) {
+        porch_conn_close(c);
+        return;
+    }
     if (eof && !c->paused) {
         porch_conn_cut(c);
     } else if (eof) {
@@ -646,6 +680,7 @@ void porch_conn_arrive(porch_shard *s, porch_conn *c) {
         porch_conn_cut(c);
         return;
     }
+    porch_ws_arrive(c);
     c->hooks->open(c);
     if (s->draining && c->state == PORCH_CONN_OPEN) c->hooks->drain(c);
     if (c->state != PORCH_CONN_OPEN) return;

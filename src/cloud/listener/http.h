@@ -39,6 +39,8 @@ enum {
     PORCH_HTTP_BODY_STREAM = 1u << 1,
     /* Only for a device or service whose certificate was judged good: others get 403 before the handler. */
     PORCH_HTTP_PRINCIPAL = 1u << 2,
+    /* A certificate that was judged bad comes through, too: what follows says why itself (CONNACK). */
+    PORCH_HTTP_ANY_VERDICT = 1u << 3,
 };
 
 /* One row of the route table. Patterns: literal segments, "{name}" for one non-empty segment, and as the
@@ -119,6 +121,12 @@ porch_http_stream *porch_http_reply_stream(porch_http_exchange *x, const char *c
 porch_err porch_http_stream_send(porch_http_stream *s, porch_bytes bytes);
 /* Ends the answer after what was sent so far. Any thread. */
 void porch_http_stream_close(porch_http_stream *s);
+
+/* ---- MQTT over WebSocket (RFC 6455; MQTT 5.0, 6) ---- */
+/* The handler of a GET route with PORCH_HTTP_INLINE and PORCH_HTTP_ANY_VERDICT: answers 101 and gives the
+ * connection to the listener's MQTT hooks, or says what is wrong with the request: no certificate 403, no
+ * upgrade or another version 426, a malformed one or without the subprotocol `mqtt` 400. HTTP/1.1 only. */
+void porch_http_mqtt(porch_http_exchange *x);
 
 /* "Not Found" for 404; "" for one unknown. */
 const char *porch_http_status_text(int status);

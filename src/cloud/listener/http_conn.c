@@ -71,9 +71,35 @@ static void on_await_body(porch_http_exchange *x) {
 
 /* ---- the answer ---- */
 
+/* 101 is the last word of HTTP here; what comes next is MQTT's, in frames. */
+static void become_websocket(porch_conn *c, porch_http_exchange *x) {
+    http_conn *h = http_of(c);
+    x->close_after = false;
+    bool ok = porch_exchange_write_head(x) == PORCH_OK &&
+              porch_conn_put(c, (porch_bytes){x->out_head, x->out_head_len});
+    h->x = NULL;
+    x->conn = NULL;
+    porch_http_finish(x);
+    if (porch_conn_closing(c)) return;
+    porch_conn_set_user(c, NULL);
+    free(h);
+    porch_conn_timer(c, 0);
+    if (!ok || porch_ws_begin(c) != PORCH_OK) {
+        porch_conn_log_refused(c, "websocket.closed", "no memory for a WebSocket");
+        porch_conn_cut(c);
+        return;
+    }
+    c->hooks->open(c);
+    porch_conn_resume(c);
+}
+
 static void on_reply(porch_http_exchange *x) {
     porch_conn *c = x->conn;
     http_conn *h = http_of(c);
+    if (x->answer == PORCH_ANSWER_UPGRADE) {
+        become_websocket(c, x);
+        return;
+    }
     if (!x->request.keep_alive || !x->body_done || h->draining) x->close_after = true;
     if (x->status >= 400) porch_http_log_refused(x);
     if (porch_exchange_write_head(x) != PORCH_OK) {
@@ -306,7 +332,7 @@ static void http_open(porch_conn *c) {
 
 static size_t http_take(porch_conn *c, porch_bytes in) {
     size_t used = 0;
-    while (used < in.len && !porch_conn_closing(c)) {
+    while (used < in.len && !porch_conn_closing(c) && c->hooks == &porch_http_hooks) {
         http_conn *h = http_of(c);
         porch_bytes rest = {in.at + used, in.len - used};
         size_t n = 0;

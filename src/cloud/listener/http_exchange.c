@@ -165,6 +165,13 @@ porch_err porch_http_reply_header(porch_http_exchange *x, const char *name, cons
     return e == PORCH_ERR_NO_SPACE ? PORCH_ERR_LIMIT : e;
 }
 
+porch_err porch_exchange_upgrade(porch_http_exchange *x) {
+    if (x->answer != PORCH_ANSWER_NONE || x->http2) return PORCH_ERR_STATE;
+    x->answer = PORCH_ANSWER_UPGRADE;
+    x->status = 101;
+    return PORCH_OK;
+}
+
 static porch_err begin_answer(porch_http_exchange *x, porch_answer_kind kind, int status,
                               const char *content_type) {
     if (x->answer != PORCH_ANSWER_NONE) return PORCH_ERR_STATE;
@@ -345,7 +352,7 @@ static void write_date(porch_buf *b) {
 }
 
 static bool has_no_body(int status) {
-    return status == 204 || status == 304;
+    return status == 101 || status == 204 || status == 304;
 }
 
 /* A handler's own header takes the place of the common one of that name. */

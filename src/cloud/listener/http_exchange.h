@@ -24,7 +24,8 @@ typedef enum {
     PORCH_ANSWER_NONE,
     PORCH_ANSWER_BYTES,
     PORCH_ANSWER_SOURCE,
-    PORCH_ANSWER_STREAM
+    PORCH_ANSWER_STREAM,
+    PORCH_ANSWER_UPGRADE /* 101, and the connection is MQTT's: over HTTP/1.1 only */
 } porch_answer_kind;
 
 typedef enum {
@@ -123,6 +124,8 @@ void porch_exchange_take_match(porch_http_exchange *x, const porch_route_match *
 void porch_exchange_free(porch_http_exchange *x);
 /* The body's bytes, x->out_len of them. */
 const uint8_t *porch_exchange_out(const porch_http_exchange *x);
+/* Takes 101 as the answer; STATE when there is one already. */
+porch_err porch_exchange_upgrade(porch_http_exchange *x);
 /* Serialises status line and headers into x->out_head. */
 porch_err porch_exchange_write_head(porch_http_exchange *x);
 

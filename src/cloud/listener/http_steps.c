@@ -176,6 +176,7 @@ static bool identity_stands(porch_http_exchange *x) {
     }
     bool needed = x->route == NULL || (x->route->flags & PORCH_HTTP_PRINCIPAL) != 0;
     if (x->peer.admitted || (!x->peer.tls.has_certificate && !needed)) return true;
+    if (x->route != NULL && (x->route->flags & PORCH_HTTP_ANY_VERDICT) != 0) return true;
     porch_http_refuse(x, 403, "certificate", porch_why_text(&x->peer.verdict_why, x->peer.verdict));
     return false;
 }

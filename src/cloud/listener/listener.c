@@ -128,7 +128,8 @@ static void drop_on_shard(porch_shard *s, porch_note *n) {
     order *o = (order *)(void *)n;
     for (porch_conn *c = s->conns, *next; c != NULL; c = next) {
         next = c->next;
-        if (c->peer.role == PORCH_LISTEN_MQTT || !same_principal(c, o)) continue;
+        /* MQTT's own connections are told by the broker, with a reason. */
+        if (c->peer.role == PORCH_LISTEN_MQTT || c->ws != NULL || !same_principal(c, o)) continue;
         porch_conn_log_refused(c, "connection.cut", "the certificate was revoked");
         porch_conn_cut(c);
     }
@@ -239,5 +240,7 @@ void porch_listener_read_counts(const porch_listener *l, porch_listener_counts *
         ret->requests_refused += read_count(&c->requests_refused);
         ret->streams += read_count(&c->streams);
         ret->streams_too_slow += read_count(&c->streams_too_slow);
+        ret->websockets += read_count(&c->websockets);
+        ret->websockets_refused += read_count(&c->websockets_refused);
     }
 }

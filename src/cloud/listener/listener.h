@@ -79,6 +79,8 @@ typedef struct {
     uint64_t requests_refused; /* answered 4xx or 5xx */
     uint64_t streams;          /* open now */
     uint64_t streams_too_slow;
+    uint64_t websockets;         /* open now */
+    uint64_t websockets_refused; /* ended by us: broken frames, limits, silence */
 } porch_listener_counts;
 void porch_listener_read_counts(const porch_listener *l, porch_listener_counts *ret);
 

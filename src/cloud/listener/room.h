@@ -11,6 +11,7 @@
 #include "cloud/listener/listener.h"
 #include "cloud/listener/route.h"
 #include "cloud/listener/workers.h"
+#include "cloud/listener/ws.h"
 #include "cloud/settings/settings.h"
 #include "os/loop.h"
 
@@ -22,11 +23,21 @@ typedef enum {
     PORCH_CONN_DEAD     /* freed at the end of the turn */
 } porch_conn_state;
 
+/* What a connection has more when its bytes travel in WebSocket frames; see ws_conn.c. */
+typedef struct {
+    porch_ws *engine;
+    size_t framed; /* bytes at the front of pend that leave as they are: frames cut by a full socket */
+    uint64_t heard_ms;
+    bool pinged;
+    porch_loop_timer timer;
+} porch_conn_ws;
+
 struct porch_conn {
     porch_shard *shard;
     const porch_conn_hooks *hooks;
     void *user;
     porch_tls_conn *tls;
+    porch_conn_ws *ws;       /* NULL: bytes travel as they are */
     porch_conn *prev, *next; /* of the shard's connections */
     porch_conn *next_dirty;
     porch_conn *next_again;
@@ -39,7 +50,8 @@ struct porch_conn {
     uint64_t blocked_since_ms;
     uint8_t *rest; /* input that take has not used: a pool block */
     size_t rest_len;
-    uint8_t *pend; /* output that the socket has not taken: a pool block */
+    uint8_t
+        *pend; /* output that the socket has not taken: a pool block. Without frames but for ws->framed */
     size_t pend_at, pend_len;
     porch_loop_watch watch;
     porch_loop_timer timer;
@@ -52,6 +64,7 @@ typedef struct {
     _Atomic uint64_t open[PORCH_LISTEN_ROLES];
     _Atomic uint64_t handshakes, handshakes_resumed, handshakes_failed, plaintext_refused, over_limit;
     _Atomic uint64_t identity_refused, timeouts, requests, requests_refused, streams, streams_too_slow;
+    _Atomic uint64_t websockets, websockets_refused;
 } porch_shard_counts;
 
 static inline void porch_count_add(_Atomic uint64_t *n, int64_t by) {
@@ -127,6 +140,19 @@ void porch_conn_send_away(porch_conn *c); /* to c->move_to */
 /* Judges the certificate as of now. */
 void porch_conn_judge(porch_conn *c);
 void porch_conn_log_refused(porch_conn *c, const char *event, const char *reason);
+
+/* ws_conn.c: a connection whose hooks see no frames */
+/* From now on: what is pending leaves as it is, all other bytes travel in frames, the hooks are MQTT's. */
+porch_err porch_ws_begin(porch_conn *c);
+void porch_ws_arrive(porch_conn *c); /* on its new shard */
+void porch_ws_leave(porch_conn *c);
+void porch_ws_end(porch_conn *c); /* frees; NULL ws is fine */
+/* `len` raw bytes at `at` become what they carry; returns how much that is. */
+size_t porch_ws_input(porch_conn *c, uint8_t *at, size_t len);
+/* One record's worth: what is pending and what fill has, in one frame, then control frames. */
+void porch_ws_gather(porch_conn *c, porch_buf *out);
+/* The close frame, behind everything else. */
+void porch_ws_say_goodbye(porch_conn *c);
 
 /* http_conn.c */
 extern const porch_conn_hooks porch_http_hooks;

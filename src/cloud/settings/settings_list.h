@@ -125,6 +125,11 @@
     X(http2, empty_frames,     http2_empty_frames, U32, 200, 1, 1000000, "most empty DATA and unknown frames in 10 s on one connection") \
     X(http2, continuations,    http2_continuations, U32, 8, 0, 1000, "most CONTINUATION frames of one header block") \
     X(http2, stalls,           http2_stalls, U32, 8, 1, 100000, "most answers in 10 s that a peer asks for and then gives no window for") \
+    X(websocket, frame_bytes,  websocket_frame_bytes, U32, 1048576, 1024, 16777216, "largest frame of a WebSocket that carries MQTT") \
+    X(websocket, message_bytes, websocket_message_bytes, U32, 16777216, 1024, 268435456, "largest message of a WebSocket, all its frames; nothing is held back until one is whole") \
+    X(websocket, fragments,    websocket_fragments, U32, 1024, 1, 1000000, "most frames of one message of a WebSocket") \
+    X(websocket, control_frames, websocket_control_frames, U32, 100, 1, 1000000, "most pings, pongs and empty frames in 10 s on one WebSocket") \
+    X(websocket, ping_ms,      websocket_ping_ms, U32, 30000, 100, 3600000, "a silent WebSocket is pinged after this time and closed when as long again brings nothing") \
     X(broker, packet_bytes,    broker_packet_bytes, U32, 262144, 1024, 16777216, "largest MQTT packet taken or sent") \
     X(broker, connect_ms,      broker_connect_ms, U32, 10000, 100, 600000, "time for CONNECT after the handshake") \
     X(broker, keep_alive_s,    broker_keep_alive_s, U32, 1200, 1, 65535, "longest keep-alive; MQTT 5.0 clients that want none or more are told this one") \
