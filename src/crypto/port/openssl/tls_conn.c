@@ -25,6 +25,8 @@ struct porch_tls_conn {
     bool gone;     /* the socket said end or error */
     bool broken;   /* TLS is over: nothing more may be asked of the library */
     bool finished; /* close_notify is sent */
+    /* Of a server's connection, once the handshake is done: what the library need not keep for it. */
+    porch_tls_peer_info *peer;
     porch_why error;
 };
 
@@ -129,6 +131,7 @@ void porch_tls_free(porch_tls_conn *c) {
     SSL_free(c->ssl);
     porch_tls_server_unref(c->server);
     porch_tls_client_unref(c->client);
+    free(c->peer);
     free(c);
 }
 
@@ -214,12 +217,18 @@ static porch_err outcome(porch_tls_conn *c, int rc) {
 
 /* Use. */
 
+static void settle(porch_tls_conn *c);
+
 porch_err porch_tls_handshake(porch_tls_conn *c, porch_why *why) {
     if (c->broken) return porch_fail(why, PORCH_ERR_CLOSED, "the handshake has failed before");
     ERR_clear_error();
+    /* The library decodes a ticket's session in the thread's default context, whatever the connection's. */
+    OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(porch_tls_library());
     int rc = SSL_do_handshake(c->ssl);
+    (void)OSSL_LIB_CTX_set0_default(before);
     if (rc == 1) {
         c->wants_write = false;
+        if (c->peer == NULL) settle(c);
         return PORCH_OK;
     }
     porch_err e = outcome(c, rc);
@@ -289,17 +298,12 @@ static void copy_text(char *out, size_t cap, const char *text, size_t len) {
     out[len] = '\0';
 }
 
-porch_err porch_tls_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
+static porch_err read_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
     porch_tls_peer_info info = {.has_certificate = false};
     X509 *cert = SSL_get0_peer_certificate(c->ssl);
     if (cert != NULL) {
         if (porch_openssl_info(cert, &info.x509, NULL) != PORCH_OK) return PORCH_ERR_INTERNAL;
-        struct timespec t;
-        (void)clock_gettime(CLOCK_REALTIME, &t);
-        uint64_t now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
         info.has_certificate = true;
-        info.expired = now_ms > info.x509.not_after_ms;
-        info.not_yet_valid = now_ms < info.x509.not_before_ms;
     }
     info.resumed = SSL_session_reused(c->ssl) == 1;
     (void)snprintf(info.version, sizeof info.version, "%s",
@@ -310,6 +314,56 @@ porch_err porch_tls_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
     unsigned alpn_len = 0;
     SSL_get0_alpn_selected(c->ssl, &alpn, &alpn_len);
     if (alpn_len > 0) copy_text(info.alpn, sizeof info.alpn, (const char *)alpn, alpn_len);
+    *ret = info;
+    return PORCH_OK;
+}
+
+/* The context that connections refer to once they are settled: nothing but the protocol's method, so that
+ * the library lets a session go without beginning the protocol anew. */
+static SSL_CTX *settled_context(porch_tls_server *s, const SSL *ssl) {
+    SSL_CTX *have = atomic_load(&s->settled);
+    if (have != NULL) return have;
+    SSL_CTX *made = SSL_CTX_new_ex(porch_tls_library(), NULL, SSL_get_ssl_method(ssl));
+    if (made == NULL) return NULL;
+    if (atomic_compare_exchange_strong(&s->settled, &have, made)) return made;
+    SSL_CTX_free(made);
+    return have;
+}
+
+/* A connection of TLS 1.3 needs its session no more once its ticket has been sent: the certificates of the
+ * peer's chain, parsed, are much of what a quiet connection weighs. What peers are asked about is read
+ * before; what the session says about the size of records goes on. */
+static void settle(porch_tls_conn *c) {
+    if (c->server == NULL || SSL_version(c->ssl) < TLS1_3_VERSION) return;
+    SSL_CTX *bare = settled_context(c->server, c->ssl);
+    porch_tls_peer_info *info = bare != NULL ? malloc(sizeof *info) : NULL;
+    if (info == NULL || read_peer(c, info) != PORCH_OK) {
+        free(info); /* then the session stays, and it is read from there each time */
+        ERR_clear_error();
+        return;
+    }
+    c->peer = info;
+    uint8_t fragment = SSL_SESSION_get_max_fragment_length(SSL_get0_session(c->ssl));
+    if (fragment >= TLSEXT_max_fragment_length_512 && fragment <= TLSEXT_max_fragment_length_4096)
+        (void)SSL_set_max_send_fragment(c->ssl, 256L << fragment);
+    if (SSL_set_SSL_CTX(c->ssl, bare) == bare) (void)SSL_set_session(c->ssl, NULL);
+    ERR_clear_error();
+}
+
+porch_err porch_tls_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
+    porch_tls_peer_info info;
+    if (c->peer != NULL) {
+        info = *c->peer;
+    } else {
+        PORCH_TRY(read_peer(c, &info));
+    }
+    if (info.has_certificate) {
+        struct timespec t;
+        (void)clock_gettime(CLOCK_REALTIME, &t);
+        uint64_t now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+        info.expired = now_ms > info.x509.not_after_ms;
+        info.not_yet_valid = now_ms < info.x509.not_before_ms;
+    }
     *ret = info;
     return PORCH_OK;
 }

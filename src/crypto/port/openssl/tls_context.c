@@ -19,14 +19,15 @@
 porch_err porch_tls_context(const SSL_METHOD *method, porch_tls_version least, SSL_CTX **ret,
                             porch_why *why) {
     porch_crypto_init();
-    SSL_CTX *ctx = SSL_CTX_new(method);
+    SSL_CTX *ctx = SSL_CTX_new_ex(porch_tls_library(), NULL, method);
     if (ctx == NULL) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "making a TLS context");
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_verify_depth(ctx, 4);
     SSL_CTX_set_max_cert_list(ctx, PEER_CHAIN_BYTES);
     SSL_CTX_set_read_ahead(ctx, 1); /* one recv for many records instead of two for each */
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                              SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                  SSL_OP_IGNORE_UNEXPECTED_EOF);

@@ -34,9 +34,30 @@ void porch_tickets_sealing_key(porch_tickets *t, porch_ticket_key *ret);
 bool porch_tickets_opening_key(porch_tickets *t, const uint8_t name[16], porch_ticket_key *ret,
                                bool *newest);
 
+/* tls_verified.c */
+enum { PORCH_VERIFIED_SLOTS = 2048 };
+
+typedef struct {
+    uint8_t fingerprint[32];
+    uint64_t from_ms, until_ms;
+} porch_verified_slot;
+
+typedef struct {
+    pthread_mutex_t lock;
+    porch_verified_slot slot[PORCH_VERIFIED_SLOTS]; /* a newer certificate takes an older one's place */
+} porch_verified;
+
+bool porch_verified_knows(porch_verified *v, const uint8_t fingerprint[32], uint64_t now_ms);
+void porch_verified_note(porch_verified *v, const uint8_t fingerprint[32], uint64_t from_ms,
+                         uint64_t until_ms);
+/* For SSL_CTX_set_cert_verify_callback, with a porch_verified. */
+int porch_verified_check(X509_STORE_CTX *store, void *ctx);
+
 struct porch_tls_server {
     atomic_uint references;
     SSL_CTX *ctx;
+    _Atomic(SSL_CTX *) settled; /* what connections refer to after their handshake; made by the first */
+    porch_verified *verified;   /* NULL: no client shows a certificate */
     bool has_tickets;
     porch_tickets tickets;
     uint8_t alpn[PORCH_TLS_MAX_ALPN * 16]; /* length-prefixed names (RFC 7301, 3.1) */
@@ -52,6 +73,8 @@ struct porch_tls_client {
     SSL_SESSION *session; /* the last ticket; taken by the next connection */
 };
 
+/* The library context that TLS works in; lives as long as the process. */
+OSSL_LIB_CTX *porch_tls_library(void);
 /* A context with what both sides share: versions, ciphers, groups, options; no trust and no certificate
  * yet. */
 porch_err porch_tls_context(const SSL_METHOD *method, porch_tls_version least, SSL_CTX **ret,

@@ -38,7 +38,31 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-static porch_err trust_clients(SSL_CTX *ctx, const porch_tls_server_config *config, porch_why *why) {
+/* Each issuing authority that stands beside the roots is verified here, once, and then trusted as they are:
+ * no handshake needs to verify its signature again. Times are judged in each handshake. */
+static porch_err anchor_issuers(X509_STORE *store, const STACK_OF(X509) * cas, porch_why *why) {
+    porch_err e = PORCH_OK;
+    for (int i = 0; e == PORCH_OK && i < sk_X509_num(cas); i++) {
+        X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+        if (ctx == NULL || X509_STORE_CTX_init(ctx, store, sk_X509_value(cas, i), NULL) != 1) {
+            e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "checking the clients' authorities");
+        } else {
+            X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
+            if (X509_verify_cert(ctx) != 1)
+                e = porch_fail(why, PORCH_ERR_STATE,
+                               "an issuing authority of clients reaches no root that stands beside it: %s",
+                               X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
+        }
+        X509_STORE_CTX_free(ctx);
+    }
+    ERR_clear_error();
+    if (e == PORCH_OK && X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) != 1)
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "trusting the clients' authorities");
+    return e;
+}
+
+static porch_err trust_clients(porch_tls_server *s, const porch_tls_server_config *config, porch_why *why) {
+    SSL_CTX *ctx = s->ctx;
     if (config->client_mode == PORCH_TLS_CLIENT_NONE) {
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
         return PORCH_OK;
@@ -48,6 +72,11 @@ static porch_err trust_clients(SSL_CTX *ctx, const porch_tls_server_config *conf
     SSL_CTX_set_cert_store(ctx, store); /* takes it over */
     STACK_OF(X509) *cas = NULL;
     PORCH_TRY(porch_openssl_read_chain(config->client_ca_pem, &cas, why));
+    porch_err e = anchor_issuers(store, cas, why);
+    if (e != PORCH_OK) {
+        sk_X509_pop_free(cas, X509_free);
+        return e;
+    }
     bool good = SSL_CTX_set1_client_sigalgs_list(ctx, "ECDSA+SHA256:ed25519:ECDSA+SHA384") == 1;
     for (int i = 0; good && i < sk_X509_num(cas); i++)
         good = SSL_CTX_add_client_CA(ctx, sk_X509_value(cas, i)) == 1;
@@ -56,6 +85,10 @@ static porch_err trust_clients(SSL_CTX *ctx, const porch_tls_server_config *conf
     int mode = SSL_VERIFY_PEER;
     if (config->client_mode == PORCH_TLS_CLIENT_REQUIRE) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(ctx, mode, judge_client);
+    s->verified = calloc(1, sizeof *s->verified);
+    if (s->verified == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a TLS server");
+    (void)pthread_mutex_init(&s->verified->lock, NULL);
+    SSL_CTX_set_cert_verify_callback(ctx, porch_verified_check, s->verified);
     return PORCH_OK;
 }
 
@@ -88,7 +121,7 @@ porch_err porch_tls_server_new(const porch_tls_server_config *config, porch_tls_
     (void)SSL_CTX_set_app_data(s->ctx, s);
     e = porch_tls_use_chain(s->ctx, config->chain_pem, config->key, why);
     if (e != PORCH_OK) goto out;
-    e = trust_clients(s->ctx, config, why);
+    e = trust_clients(s, config, why);
     if (e != PORCH_OK) goto out;
     e = set_resumption(s, config, why);
     if (e != PORCH_OK) goto out;
@@ -110,6 +143,9 @@ porch_tls_server *porch_tls_server_ref(porch_tls_server *s) {
 void porch_tls_server_unref(porch_tls_server *s) {
     if (s == NULL || atomic_fetch_sub(&s->references, 1u) != 1) return;
     SSL_CTX_free(s->ctx);
+    SSL_CTX_free(atomic_load(&s->settled));
+    if (s->verified != NULL) (void)pthread_mutex_destroy(&s->verified->lock);
+    free(s->verified);
     if (s->has_tickets) porch_tickets_wipe(&s->tickets);
     free(s);
 }

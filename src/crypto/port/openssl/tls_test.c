@@ -673,6 +673,185 @@ static void a_chain_and_a_key_that_do_not_fit_are_told_at_the_start(void **state
     assert_null(c);
 }
 
+/* What the hub keeps of a settled connection is enough for all that may still come. */
+
+static void keys_may_be_updated_when_the_session_is_gone(void **state) {
+    (void)state;
+    meeting m;
+    meet_once(&m, server_config(), client_config(&cam));
+    assert_int_equal(m.server_end, PORCH_OK);
+    assert_null(SSL_get0_session(porch_tls_conn_ssl(m.server)));
+    hear_ticket(&m);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(SSL_key_update(porch_tls_conn_ssl(m.client), SSL_KEY_UPDATE_REQUESTED), 1);
+        send_all(m.client, m.server, 20000);
+        assert_int_equal(SSL_key_update(porch_tls_conn_ssl(m.server), SSL_KEY_UPDATE_REQUESTED), 1);
+        send_all(m.server, m.client, 20000);
+    }
+    porch_tls_peer_info again;
+    assert_int_equal(porch_tls_peer(m.server, &again), PORCH_OK);
+    assert_string_equal(again.x509.identity.name, "cam");
+    assert_string_equal(again.version, "1.3");
+    assert_memory_equal(&again, &m.peer, sizeof again);
+    close_meeting(&m);
+}
+
+static void a_device_with_small_buffers_gets_small_records(void **state) {
+    (void)state;
+    porch_tls_server *s = new_server(server_config());
+    porch_tls_client *c = new_client(client_config(&cam));
+    meeting m;
+    open_meeting(&m);
+    assert_int_equal(porch_tls_accept(s, m.fds[0], &m.server), PORCH_OK);
+    assert_int_equal(porch_tls_connect(c, m.fds[1], &m.client), PORCH_OK);
+    /* The client's library refuses every record that is longer than it asked for. */
+    assert_int_equal(
+        SSL_set_tlsext_max_fragment_length(porch_tls_conn_ssl(m.client), TLSEXT_max_fragment_length_512),
+        1);
+    shake(&m);
+    assert_int_equal(m.server_end, PORCH_OK);
+    send_all(m.server, m.client, 20000);
+    send_all(m.client, m.server, 20000);
+    close_meeting(&m);
+    porch_tls_server_unref(s);
+    porch_tls_client_unref(c);
+}
+
+/* Authorities that stand beside the roots, and chains that were verified before. */
+
+static void both_authorities(const made *top, const made *below, uint8_t *block, size_t cap,
+                             porch_buf *ret) {
+    *ret = (porch_buf){block, 0, cap};
+    memcpy(block, top->pem.at, top->pem.len);
+    memcpy(block + top->pem.len, below->pem.at, below->pem.len);
+    ret->len = top->pem.len + below->pem.len;
+}
+
+static void a_chain_is_verified_once_and_its_leaf_judged_each_time(void **state) {
+    (void)state;
+    uint8_t block[16384];
+    porch_buf authorities;
+    both_authorities(&root, &issuing, block, sizeof block, &authorities);
+    porch_tls_server_config sc = server_config();
+    sc.client_ca_pem = porch_buf_bytes(&authorities);
+    porch_tls_server *s = new_server(sc);
+    const made *who[] = {&cam, &late_cam};
+    for (size_t i = 0; i < 2; i++) {
+        porch_tls_client *c = new_client(client_config(who[i]));
+        for (int round = 0; round < 3; round++) {
+            meeting m;
+            meet(&m, s, c);
+            assert_int_equal(m.server_end, PORCH_OK);
+            assert_false(m.peer.resumed);
+            assert_int_equal(m.peer.expired, who[i] == &late_cam);
+            assert_true(porch_verified_knows(s->verified, m.peer.x509.fingerprint, now_ms()));
+            /* no longer than its issuers are valid: they were made for years */
+            assert_false(
+                porch_verified_knows(s->verified, m.peer.x509.fingerprint, now_ms() + 8000 * DAY_MS));
+            assert_false(porch_verified_knows(s->verified, m.peer.x509.fingerprint, 1000));
+            close_meeting(&m);
+        }
+        porch_tls_client_unref(c);
+    }
+    porch_tls_client *stranger = new_client(client_config(&foreign_cam));
+    for (int round = 0; round < 2; round++) {
+        meeting m;
+        meet(&m, s, stranger);
+        assert_int_equal(m.server_end, PORCH_ERR_AUTH);
+        close_meeting(&m);
+    }
+    porch_tls_client_unref(stranger);
+    porch_tls_server_unref(s);
+}
+
+static void a_newer_chain_takes_an_older_ones_place(void **state) {
+    (void)state;
+    porch_verified *v = calloc(1, sizeof *v);
+    assert_non_null(v);
+    assert_int_equal(pthread_mutex_init(&v->lock, NULL), 0);
+    uint8_t one[32] = {1}, same_slot[32] = {1, [31] = 9}, nobody[32] = {0};
+    assert_false(porch_verified_knows(v, nobody, 0)); /* an empty slot knows nobody */
+    porch_verified_note(v, one, 100, 200);
+    assert_true(porch_verified_knows(v, one, 100));
+    assert_true(porch_verified_knows(v, one, 199));
+    assert_false(porch_verified_knows(v, one, 99));
+    assert_false(porch_verified_knows(v, one, 200));
+    assert_false(porch_verified_knows(v, same_slot, 150));
+    porch_verified_note(v, same_slot, 100, 200);
+    assert_true(porch_verified_knows(v, same_slot, 150));
+    assert_false(porch_verified_knows(v, one, 150));
+    (void)pthread_mutex_destroy(&v->lock);
+    free(v);
+}
+
+static void an_issuer_beside_the_roots_must_reach_one_of_them(void **state) {
+    (void)state;
+    uint8_t block[16384];
+    porch_buf authorities;
+    porch_why why = {""};
+    porch_tls_server *s = NULL;
+    porch_tls_server_config sc = server_config();
+    both_authorities(&foreign_root, &issuing, block, sizeof block, &authorities);
+    sc.client_ca_pem = porch_buf_bytes(&authorities);
+    assert_int_equal(porch_tls_server_new(&sc, &s, &why), PORCH_ERR_STATE);
+    assert_non_null(strstr(why.text, "reaches no root"));
+}
+
+static void a_late_issuer_beside_its_root_is_not_tolerated_either(void **state) {
+    (void)state;
+    made old_root = {.key = NULL}, old_issuing = {.key = NULL}, leaf = {.key = NULL};
+    uint8_t block[16384];
+    porch_buf authorities;
+    uint64_t long_ago = now_ms() - 800 * DAY_MS;
+    memset(&old_root, 0, sizeof old_root);
+    memset(&old_issuing, 0, sizeof old_issuing);
+    memset(&leaf, 0, sizeof leaf);
+    new_key(&old_root);
+    new_key(&old_issuing);
+    assert_int_equal(porch_ca_make_root("O", old_root.key, long_ago, 20, &old_root.pem, NULL), PORCH_OK);
+    const porch_ca above = {porch_buf_bytes(&old_root.pem), old_root.key};
+    assert_int_equal(
+        porch_ca_make_issuing(&above, "OI", &old_issuing.public_key, long_ago, 1, &old_issuing.pem, NULL),
+        PORCH_OK);
+    make_leaf(&leaf, &old_issuing, (porch_ca_request){.profile = PORCH_PROFILE_DEVICE, .id = "cam"}, -600,
+              -500);
+    both_authorities(&old_root, &old_issuing, block, sizeof block, &authorities);
+    porch_tls_server_config sc = server_config();
+    sc.client_ca_pem = porch_buf_bytes(&authorities);
+    meeting m;
+    meet_once(&m, sc, client_config(&leaf)); /* the server is made: clocks may be wrong at a start */
+    assert_int_equal(m.server_end, PORCH_ERR_AUTH);
+    assert_non_null(strstr(m.server_why.text, "expired"));
+    close_meeting(&m);
+    porch_key_free(old_root.key);
+    porch_key_free(old_issuing.key);
+    porch_key_free(leaf.key);
+}
+
+static void the_library_of_tls_knows_what_it_needs_and_nothing_else(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        bool there;
+    } keys[] = {{"EC", true},   {"ED25519", true}, {"X25519", true}, {"RSA", true},
+                {"DSA", false}, {"DH", false},     {"ED448", false}, {"SM2", false}};
+    static const struct {
+        const char *name;
+        bool there;
+    } digests[] = {{"SHA2-256", true}, {"SHA2-384", true}, {"MD5", false}, {"BLAKE2B-512", false}};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        EVP_KEYMGMT *k = EVP_KEYMGMT_fetch(porch_tls_library(), keys[i].name, NULL);
+        assert_int_equal(k != NULL, keys[i].there);
+        EVP_KEYMGMT_free(k);
+    }
+    for (size_t i = 0; i < sizeof digests / sizeof digests[0]; i++) {
+        EVP_MD *d = EVP_MD_fetch(porch_tls_library(), digests[i].name, NULL);
+        assert_int_equal(d != NULL, digests[i].there);
+        EVP_MD_free(d);
+    }
+    ERR_clear_error();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_prove_themselves_and_talk),
@@ -694,6 +873,13 @@ int main(void) {
         cmocka_unit_test(without_a_lifetime_nothing_is_resumed),
         cmocka_unit_test(resumption_works_in_tls_1_2_as_well),
         cmocka_unit_test(a_chain_and_a_key_that_do_not_fit_are_told_at_the_start),
+        cmocka_unit_test(keys_may_be_updated_when_the_session_is_gone),
+        cmocka_unit_test(a_device_with_small_buffers_gets_small_records),
+        cmocka_unit_test(a_chain_is_verified_once_and_its_leaf_judged_each_time),
+        cmocka_unit_test(a_newer_chain_takes_an_older_ones_place),
+        cmocka_unit_test(an_issuer_beside_the_roots_must_reach_one_of_them),
+        cmocka_unit_test(a_late_issuer_beside_its_root_is_not_tolerated_either),
+        cmocka_unit_test(the_library_of_tls_knows_what_it_needs_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);
 }
