@@ -65,8 +65,9 @@ static porch_err prepare_connection(porch_db *db, bool writer, unsigned cache_ki
     PORCH_TRY(porch_db_script(db, "pragma temp_store = memory; pragma trusted_schema = off", why));
     if (!writer) return porch_db_script(db, "pragma query_only = on", why);
     PORCH_TRY(use_log(db, why));
+    /* secure_delete: what is deleted is overwritten with zeros, in its page and in pages that fall free. */
     return porch_db_script(db,
-                           "pragma synchronous = full; pragma foreign_keys = on;"
+                           "pragma synchronous = full; pragma foreign_keys = on; pragma secure_delete = on;"
                            "pragma wal_autocheckpoint = 0; pragma journal_size_limit = 67108864",
                            why);
 }

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cloud/store/store_migrate.h"
 #include "cloud/store/store_room.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 /* ---- opening and closing ------------------------------------------------------------------------ */
@@ -29,6 +31,11 @@ porch_err porch_store_open(const char *dir, const porch_settings *settings, porc
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->read_lock, NULL);
     pthread_cond_init(&s->read_free, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->scrubbed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     porch_err e = PORCH_OK;
     s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->event_fd < 0) e = porch_fail(why, PORCH_ERR_IO, "eventfd: %s", strerror(errno));
@@ -52,6 +59,7 @@ void porch_store_close(porch_store *s) {
         porch_lane_free(s->lanes[i]);
     if (s->event_fd >= 0) close(s->event_fd);
     pthread_cond_destroy(&s->read_free);
+    pthread_cond_destroy(&s->scrubbed);
     pthread_mutex_destroy(&s->read_lock);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -160,6 +168,26 @@ porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_
     pthread_mutex_unlock(&s->lock);
     pthread_cond_destroy(&job.ended);
     return job.result;
+}
+
+porch_err porch_store_scrub(porch_store *s, uint32_t wait_ms, porch_why *why) {
+    uint64_t until_ms = porch_clock_mono_ms() + wait_ms;
+    const struct timespec until = {(time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000};
+    if (pthread_equal(pthread_self(), s->thread))
+        return porch_fail(why, PORCH_ERR_INTERNAL, "a scrub on the writer would wait for itself");
+    pthread_mutex_lock(&s->lock);
+    uint64_t mine = ++s->scrub_asked;
+    pthread_mutex_unlock(&s->lock);
+    porch_store_wake_writer(s);
+    pthread_mutex_lock(&s->lock);
+    int code = 0;
+    while (s->scrub_done < mine && code == 0)
+        code = pthread_cond_timedwait(&s->scrubbed, &s->lock, &until);
+    bool done = s->scrub_done >= mine;
+    pthread_mutex_unlock(&s->lock);
+    if (done) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_BUSY,
+                      "a long read (a backup?) still uses the log; it is cut when that ends");
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */

@@ -40,6 +40,12 @@ porch_err porch_store_write(porch_store *s, porch_store_fn fn, void *ctx, porch_
  * but a shard. */
 porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why);
 
+/* Folds the write-ahead log into the database and cuts it to nothing, so that bytes that were deleted are
+ * in neither: the database overwrites what it frees, the log would keep the old pages. Waits at most
+ * `wait_ms` for readers that still use the log (a backup, say); PORCH_ERR_BUSY when they took longer: it is
+ * done as soon as they are through. Blocks; not on the writer. */
+porch_err porch_store_scrub(porch_store *s, uint32_t wait_ms, porch_why *why);
+
 /* ---- messages ----------------------------------------------------------------------------------- */
 
 /* Bits of porch_store_message.flags; none: a rule stores it, it stays as long as the settings keep

@@ -569,6 +569,75 @@ static void a_writer_that_hangs_has_no_pulse_and_an_idle_one_has(void **state) {
     await_pulse(lab, stuck);
 }
 
+/* ---- what is deleted leaves no bytes ------------------------------------------------------------- */
+
+static const char CANARY[] = "a-canary-that-nobody-may-find-again";
+
+/* Some pages full of it: overflow pages, too. */
+static porch_err insert_canaries(porch_db *db, void *ctx, porch_why *why) {
+    static uint8_t blob[20000];
+    (void)ctx;
+    for (size_t i = 0; i + sizeof CANARY < sizeof blob; i += 64)
+        memcpy(blob + i, CANARY, sizeof CANARY);
+    porch_db_query *q = porch_db_prepare(db, "insert into t (name, b) values ('canary', ?1)", why);
+    porch_db_bind_blob(q, 1, (porch_bytes){blob, sizeof blob});
+    return porch_db_execute(q, why);
+}
+
+static porch_err delete_canaries(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_db_run(db, "delete from t where name = 'canary'", why);
+}
+
+static bool on_disk(const store_lab *lab, const char *file) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", lab->dir, file);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    long len = ftell(f);
+    rewind(f);
+    char *all = malloc((size_t)len + 1);
+    assert_int_equal(fread(all, 1, (size_t)len, f), (size_t)len);
+    (void)fclose(f);
+    bool found = memmem(all, (size_t)len, CANARY, sizeof CANARY - 1) != NULL;
+    free(all);
+    return found;
+}
+
+static void what_was_deleted_is_in_no_file_after_a_scrub(void **state) {
+    store_lab *lab = *state;
+    assert_int_equal(porch_store_write(lab->store, make_table, NULL, &lab->why), PORCH_OK);
+    assert_int_equal(porch_store_write(lab->store, insert_canaries, NULL, &lab->why), PORCH_OK);
+    assert_true(on_disk(lab, "hub.db-wal"));
+    assert_int_equal(porch_store_scrub(lab->store, 30000, &lab->why), PORCH_OK);
+    assert_true(on_disk(lab, "hub.db"));
+    assert_int_equal(porch_store_write(lab->store, delete_canaries, NULL, &lab->why), PORCH_OK);
+    assert_int_equal(porch_store_scrub(lab->store, 30000, &lab->why), PORCH_OK);
+    assert_false(on_disk(lab, "hub.db"));
+    assert_false(on_disk(lab, "hub.db-wal"));
+}
+
+/* A reader whose snapshot holds the log, and that scrubs from inside it. */
+static porch_err scrub_while_reading(porch_db *db, void *ctx, porch_why *why) {
+    store_lab *lab = ctx;
+    porch_db_query *q = porch_db_prepare(db, "select count(*) from t", why);
+    PORCH_TRY(porch_db_step(q, why));
+    assert_int_equal(porch_store_write(lab->store, delete_canaries, NULL, why), PORCH_OK);
+    return porch_store_scrub(lab->store, 100, why);
+}
+
+static void a_scrub_behind_a_long_read_says_so_and_is_done_after_it(void **state) {
+    store_lab *lab = *state;
+    assert_int_equal(porch_store_write(lab->store, make_table, NULL, &lab->why), PORCH_OK);
+    assert_int_equal(porch_store_write(lab->store, insert_canaries, NULL, &lab->why), PORCH_OK);
+    assert_int_equal(porch_store_read(lab->store, scrub_while_reading, lab, &lab->why), PORCH_ERR_BUSY);
+    assert_non_null(strstr(lab->why.text, "backup"));
+    assert_int_equal(porch_store_scrub(lab->store, 30000, &lab->why), PORCH_OK);
+    assert_false(on_disk(lab, "hub.db-wal"));
+    assert_false(on_disk(lab, "hub.db"));
+}
+
 #define WITH_LAB(test) cmocka_unit_test_setup_teardown(test, make_lab, drop_lab)
 
 int main(void) {
@@ -590,6 +659,8 @@ int main(void) {
         WITH_LAB(the_database_is_readable_by_its_owner_only),
         WITH_LAB(a_writer_that_hangs_has_no_pulse_and_an_idle_one_has),
         WITH_LAB(a_copy_made_while_writing_is_whole),
+        WITH_LAB(what_was_deleted_is_in_no_file_after_a_scrub),
+        WITH_LAB(a_scrub_behind_a_long_read_says_so_and_is_done_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

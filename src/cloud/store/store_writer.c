@@ -18,6 +18,8 @@
 #include "os/clock.h"
 #include "os/log.h"
 
+enum { SCRUB_AGAIN_MS = 50 };
+
 /* One batch under way. */
 typedef struct {
     porch_store *s;
@@ -45,7 +47,7 @@ static bool lanes_ready(porch_store *s) {
 
 static bool work_waits(porch_store *s) {
     pthread_mutex_lock(&s->lock);
-    bool jobs = s->jobs != NULL;
+    bool jobs = s->jobs != NULL || s->scrub_asked != s->scrub_seen;
     pthread_mutex_unlock(&s->lock);
     return jobs || atomic_load(&s->stopping) || lanes_ready(s);
 }
@@ -55,6 +57,7 @@ static void wait_for_work(porch_store *s) {
     if (!work_waits(s)) {
         uint64_t now = porch_clock_mono_ms();
         int rest = s->tick_due_ms > now ? (int)(s->tick_due_ms - now) : 0;
+        if (s->scrub_late && rest > SCRUB_AGAIN_MS) rest = SCRUB_AGAIN_MS;
         struct pollfd p = {.fd = s->event_fd, .events = POLLIN};
         (void)poll(&p, 1, rest);
     }
@@ -330,6 +333,27 @@ static void fold_log(porch_store *s, bool refused) {
     s->log_pages = 0;
 }
 
+/* Cuts the log when somebody waits for that. Never waits itself: messages would wait with it. */
+static void scrub(porch_store *s) {
+    pthread_mutex_lock(&s->lock);
+    uint64_t asked = s->scrub_asked;
+    bool wanted = asked != s->scrub_done;
+    pthread_mutex_unlock(&s->lock);
+    s->scrub_seen = asked;
+    if (!wanted) return;
+    sqlite3 *handle = porch_db_handle(s->db);
+    (void)sqlite3_busy_timeout(handle, 0);
+    s->scrub_late =
+        sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) != SQLITE_OK;
+    (void)sqlite3_busy_timeout(handle, PORCH_DB_BUSY_MS);
+    if (s->scrub_late) return;
+    s->log_pages = 0;
+    pthread_mutex_lock(&s->lock);
+    s->scrub_done = asked;
+    pthread_cond_broadcast(&s->scrubbed);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void run_batch(porch_store *s) {
     batch b = {.s = s, .first_seq = s->next_seq, .next_seq = s->next_seq};
     pthread_mutex_lock(&s->lock);
@@ -365,6 +389,7 @@ static void *writer_main(void *arg) {
     while (!atomic_load(&s->stopping)) {
         wait_for_work(s);
         run_batch(s);
+        scrub(s);
         atomic_fetch_add(&s->rounds, 1);
     }
     while (s->jobs != NULL || lanes_ready(s)) /* nobody adds any more */
