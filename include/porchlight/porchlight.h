@@ -6,5 +6,6 @@
 #include <porchlight/device.h>
 #include <porchlight/event.h>
 #include <porchlight/status.h>
+#include <porchlight/twin.h>
 
 #endif

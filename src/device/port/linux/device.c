@@ -284,6 +284,7 @@ void porch_device_close(porch_device *d) {
     }
     porch_device_news_free(d);
     porch_device_now_clear(d);
+    porch_device_twin_free(d);
     porch_clip_store_close(&d->clips);
     porch_spool_files_close(&d->files);
     free(d->outbox_block);

@@ -104,6 +104,7 @@ static void on_subscribed(porch_device *d, const porch_session_event *e, const c
                                                 .name = d->subscriptions[e->ticket].filter,
                                                 .text = text});
     (void)pthread_mutex_unlock(&d->lock);
+    if (e->reason < 0x80) porch_device_twin_subscribed(d, d->subscriptions[e->ticket].filter);
 }
 
 /* The hub's text or the code's own sentence, as one printable line. */

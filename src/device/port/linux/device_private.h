@@ -18,6 +18,7 @@
 #include "device/port/linux/clip_store.h"
 #include "device/port/linux/link.h"
 #include "device/port/linux/spool_files.h"
+#include "device/twin.h"
 #include "device/upload.h"
 
 enum {
@@ -108,6 +109,7 @@ struct porch_device {
     porch_clip_store clips;
     subscription subscriptions[SUBSCRIPTIONS_MOST];
     size_t subscription_count;
+    struct device_twin *twin; /* NULL: none was opened. Set once, before its subscription */
     now_message *now_first, **now_last;
     size_t now_count, now_bytes;
     news_item *news_first, **news_last;
@@ -138,6 +140,14 @@ porch_device_result porch_device_say(porch_device_why *out, porch_err e, const c
 
 /* device_publish.c. Under the lock. */
 void porch_device_now_clear(porch_device *d);
+
+/* device_twin.c */
+/* Sends the last report (again). */
+porch_device_result porch_device_twin_send(porch_device *d, porch_device_why *why);
+/* The hub took this subscription: it may be the twin's, then the hub is told how things stand. SDK thread.
+ */
+void porch_device_twin_subscribed(porch_device *d, const char *filter);
+void porch_device_twin_free(porch_device *d);
 
 /* device_mqtt.c. SDK thread. */
 void porch_device_mqtt_init(porch_device *d);

@@ -105,10 +105,11 @@ typedef struct test_hub {
     hub_conn *conns;
     /* how it behaves */
     uint8_t connack;
-    bool deaf; /* acknowledges nothing */
+    bool deaf;           /* acknowledges nothing */
+    const char *desired; /* told to who subscribes to the twin's wish */
     /* what it saw */
     unsigned connects;
-    char last_payload[64];
+    char last_payload[128];
     unsigned publishes;
     hub_clip clips[CLIPS];
 } test_hub;
@@ -196,9 +197,12 @@ static bool on_packet(stream *s, const porch_mqtt_packet *p) {
     if (p->type == PORCH_MQTT_SUBSCRIBE) {
         porch_mqtt_packet hello = {.type = PORCH_MQTT_PUBLISH,
                                    .publish = {.payload = PORCH_LIT("open"), .qos = 1, .packet_id = 7}};
-        if (porch_topic_name_parse(PORCH_LIT("d/front-door/command/lock/request"), NULL,
-                                   &hello.publish.topic) != PORCH_OK)
-            return false;
+        porch_bytes topic = PORCH_LIT("d/front-door/command/lock/request");
+        if (h->desired) {
+            topic = PORCH_LIT("d/front-door/state/desired");
+            hello.publish.payload = porch_bytes_of(h->desired);
+        }
+        if (porch_topic_name_parse(topic, NULL, &hello.publish.topic) != PORCH_OK) return false;
         return write_packet(s, &hello);
     }
     return p->type != PORCH_MQTT_DISCONNECT;
@@ -439,6 +443,9 @@ static struct {
     char sha256[65];
     int code;
     char payload[64];
+    uint64_t wish; /* version of the twin's last wish */
+    unsigned wishes;
+    bool privacy;
 } heard;
 
 static void listen_anew(void) {
@@ -509,6 +516,88 @@ static bool open_fails(const char *because) {
 
 static porch_device_result say(porch_device *d, const char *payload) {
     return porch_device_publish(d, "d/front-door/telemetry/t", payload, strlen(payload), NULL, NULL);
+}
+
+/* --- the twin --- */
+
+/* As a product does: applies it, and reports. */
+static void on_wish(void *ctx, const porch_twin_desired *wish) {
+    (void)ctx;
+    (void)pthread_mutex_lock(&heard.lock);
+    heard.wishes++;
+    heard.wish = porch_twin_version(wish);
+    heard.privacy = false;
+    (void)porch_twin_bool(wish, "privacy", &heard.privacy);
+    (void)pthread_cond_broadcast(&heard.changed);
+    (void)pthread_mutex_unlock(&heard.lock);
+}
+
+static bool hears_wish(uint64_t version) {
+    struct timespec until = in_time();
+    int r = 0;
+    (void)pthread_mutex_lock(&heard.lock);
+    while (heard.wish != version && r == 0)
+        r = pthread_cond_timedwait(&heard.changed, &heard.lock, &until);
+    bool yes = heard.wish == version;
+    (void)pthread_mutex_unlock(&heard.lock);
+    return yes;
+}
+
+static porch_device *open_twin(void) {
+    porch_device_why why = {{0}};
+    listen_anew();
+    porch_device *d = open_device();
+    assert_non_null(d);
+    if (porch_twin_open(d, on_wish, NULL, &why) != PORCH_DEVICE_OK) fail_msg("%s", why.text);
+    return d;
+}
+
+static void a_wish_is_kept_told_before_any_connection_and_reported(void **state) {
+    (void)state;
+    test_hub h = {.desired = "{\"v\":1,\"version\":3,\"state\":{\"privacy\":true}}"};
+    hub_start(&h, &hub_cert, NULL);
+    make_folder(h.port, "front-door");
+    porch_device *d = open_twin();
+    assert_int_equal(heard.wishes, 1); /* at once: nothing is kept yet */
+    assert_int_equal(heard.wish, 0);
+    assert_true(hears_wish(3));
+    assert_true(heard.privacy);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
+    assert_string_equal(h.last_payload,
+                        "{\"v\":1,\"version\":0,\"state\":{}}"); /* what the SDK says by itself */
+    const porch_twin_member m = {.name = "privacy", .kind = PORCH_TWIN_BOOL, .on = true};
+    assert_int_equal(porch_twin_report(d, 3, &m, 1, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
+    assert_string_equal(h.last_payload, "{\"v\":1,\"version\":3,\"state\":{\"privacy\":true}}");
+    assert_int_equal(porch_twin_open(d, on_wish, NULL, NULL), PORCH_DEVICE_REFUSED);
+    porch_device_close(d);
+    hub_stop(&h);
+
+    d = open_twin(); /* the hub is away */
+    assert_int_equal(heard.wishes, 1);
+    assert_int_equal(heard.wish, 3);
+    assert_true(heard.privacy);
+    porch_device_close(d);
+    remove_folder();
+}
+
+static void a_damaged_wish_is_no_wish_to_guess_at(void **state) {
+    (void)state;
+    test_hub h = {0};
+    porch_device_why why = {{0}};
+    hub_start(&h, &hub_cert, NULL);
+    make_folder(h.port, "front-door");
+    porch_device_close(open_twin());
+    put("state/twin", PORCH_LIT("{\"v\":1,\"version\":3,\"sta"), 0600);
+    listen_anew();
+    porch_device *d = open_device();
+    assert_int_equal(porch_twin_open(d, on_wish, NULL, &why), PORCH_DEVICE_REFUSED);
+    assert_non_null(strstr(why.text, "state/twin"));
+    assert_int_equal(heard.wishes, 0);
+    assert_int_equal(porch_twin_report(d, 1, NULL, 0, &why), PORCH_DEVICE_REFUSED);
+    porch_device_close(d);
+    hub_stop(&h);
+    remove_folder();
 }
 
 /* --- messages --- */
@@ -764,6 +853,8 @@ int main(void) {
         cmocka_unit_test(a_hub_that_cannot_prove_itself_gets_nothing),
         cmocka_unit_test(a_folder_that_does_not_hold_together_is_refused),
         cmocka_unit_test(a_folder_serves_one_process_at_a_time),
+        cmocka_unit_test(a_wish_is_kept_told_before_any_connection_and_reported),
+        cmocka_unit_test(a_damaged_wish_is_no_wish_to_guess_at),
         cmocka_unit_test(a_clip_is_at_the_hub_while_it_is_still_recorded),
         cmocka_unit_test(a_clip_that_a_killed_process_left_is_ended_and_completed),
         cmocka_unit_test(a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back),
