@@ -96,6 +96,7 @@ export const api = {
     ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
   trust: () => ask<Trust>("GET", "/api/v1/trust"),
+  deleteEvent: (id: string) => ask<{ event: string; scrubbed: boolean }>("DELETE", `/api/v1/events/${encodeURIComponent(id)}`),
   push: () => ask<Push>("GET", "/api/v1/push"),
   subscribe: (endpoint: string, p256dh: string, auth: string) =>
     ask<{ id: string }>("POST", "/api/v1/push/subscriptions", { endpoint, p256dh, auth }),

@@ -250,6 +250,7 @@ static const struct {
     {200, 299, IN(BEGIN) | IN(ASK) | IN(STREAMED) | IN(FINAL), GO_ON},
     {404, 404, IN(ASK) | IN_PATCH, BEGIN_AGAIN}, /* the hub has forgotten the clip */
     {410, 410, IN(ASK) | IN_PATCH, BEGIN_AGAIN},
+    {410, 410, IN(BEGIN), GIVE_UP},   /* a person has deleted the event */
     {409, 409, IN_PATCH, ASK_AGAIN},  /* offsets disagree */
     {422, 422, IN_PATCH, HASH_AGAIN}, /* the hub starts the clip anew */
     {400, 400, IN_ANY, GIVE_UP},

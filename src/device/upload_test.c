@@ -228,6 +228,19 @@ static void each_status_has_its_consequence(void **state) {
     }
 }
 
+static void a_clip_whose_event_was_deleted_is_given_up_at_once(void **state) {
+    (void)state;
+    pair p;
+    make(&p, "");
+    porch_upload_grown(&p.u, 9, NOW);
+    porch_upload_connected(&p.u, NOW);
+    (void)run(&p);
+    answer(&p, "HTTP/1.1 410 Gone\r\nContent-Length: 3\r\n\r\nwhy");
+    porch_upload_event e = event(&p);
+    assert_int_equal(e.kind, PORCH_UPLOAD_REFUSED);
+    assert_true(porch_bytes_eq_text(e.text, "why"));
+}
+
 static void a_hash_that_never_agrees_is_given_up(void **state) {
     (void)state;
     pair p;
@@ -419,6 +432,7 @@ int main(void) {
         cmocka_unit_test(a_clip_known_from_an_earlier_run_is_asked_about_first),
         cmocka_unit_test(an_answer_in_single_bytes_is_the_same_answer),
         cmocka_unit_test(each_status_has_its_consequence),
+        cmocka_unit_test(a_clip_whose_event_was_deleted_is_given_up_at_once),
         cmocka_unit_test(a_hash_that_never_agrees_is_given_up),
         cmocka_unit_test(offsets_that_never_agree_wait_for_another_connection),
         cmocka_unit_test(a_hub_that_has_more_than_there_is_is_not_believed),

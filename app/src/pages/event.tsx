@@ -2,8 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, type HomeEvent, type User } from "../api";
 import { live } from "../live";
-import { Alert } from "../parts/notice";
+import { Confirm } from "../parts/confirm";
+import { Alert, Notice } from "../parts/notice";
 import { Picture } from "../parts/picture";
+import { go } from "../route";
 import { full } from "../when";
 
 function size(bytes: number): string {
@@ -32,6 +34,7 @@ function Player({ event }: { event: HomeEvent }) {
 export function EventPage({ id, user }: { id: string; user: User }) {
   const [event, setEvent] = useState<HomeEvent | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
+  const [gone, setGone] = useState(false);
   useEffect(() => {
     document.title = "Event · Porchlight";
     const load = () => api.event(id).then(setEvent, (failed: Error) => setWrong(failed.message));
@@ -39,9 +42,12 @@ export function EventPage({ id, user }: { id: string; user: User }) {
     const stops = [
       live.on("clip", (news) => { if (!news.event || news.event === id) void load(); }),
       live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
+      live.on("deleted", (news) => { if (news.event === id) setGone(true); }),
     ];
     return () => stops.forEach((stop) => stop());
   }, [id]);
+  const remove = () => api.deleteEvent(id).then(() => go("/"), (failed: Error) => setWrong(failed.message));
+  if (gone) return <Notice title="This event was deleted"><p role="status">Its clip and pictures are gone from the hub. <a href="/">Back to the timeline</a></p></Notice>;
   if (!event) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the event…</p>;
   const person = event.person;
   return (
@@ -60,6 +66,9 @@ export function EventPage({ id, user }: { id: string; user: User }) {
             {event.clip.sha256 && <><br /><span class="hint">SHA-256 <code class="hash">{event.clip.sha256}</code></span></>}</dd></div>
         )}
       </dl>
+      <Alert text={wrong} />
+      <Confirm label="Delete this event" yes="Delete for good" act={remove}
+        question="Clip, pictures and notification are deleted from the hub, for everybody, and cannot be brought back." />
     </article>
   );
 }

@@ -72,6 +72,7 @@ export function TimelinePage({ user }: { user: User }) {
     const stops = [
       live.on("motion", put),
       live.on("person", (news) => put(news.event)),
+      live.on("deleted", (news) => setEvents((old) => (old ?? []).filter((each) => each.id !== news.event))),
       live.on("clip", (news) => {
         if (news.event) api.event(news.event).then(put, () => undefined);
       }),

@@ -84,6 +84,8 @@ void porch_api_event_thumbnail(porch_http_exchange *x);
 void porch_api_event_picture(porch_http_exchange *x);
 void porch_api_events_stream(porch_http_exchange *x);
 void porch_api_clip_bytes(porch_http_exchange *x);
+void porch_api_event_delete(porch_http_exchange *x);
+void porch_api_clip_delete(porch_http_exchange *x);
 void porch_api_devices(porch_http_exchange *x);
 void porch_api_push(porch_http_exchange *x);
 void porch_api_push_subscribe(porch_http_exchange *x);

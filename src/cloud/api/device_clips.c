@@ -38,6 +38,7 @@ static const struct {
     {PORCH_ERR_UNSUPPORTED, 415, "media-type"}, {PORCH_ERR_HASH, 422, "wrong-hash"},
     {PORCH_ERR_BUSY, 429, "too-many-uploads"},  {PORCH_ERR_CHILD, 503, "try-again"},
     {PORCH_ERR_TIMEOUT, 503, "try-again"},      {PORCH_ERR_FULL, 507, "insufficient-storage"},
+    {PORCH_ERR_REVOKED, 410, "deleted"},
 };
 
 static void refuse(porch_http_exchange *x, porch_err e, const porch_why *why) {

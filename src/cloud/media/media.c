@@ -12,6 +12,7 @@ porch_err porch_media_open(const porch_media_config *config, porch_media **ret, 
     m->config = *config;
     porch_err e = porch_path_join(config->dir, "clips", m->clips, sizeof m->clips - 64);
     if (e == PORCH_OK) e = porch_dir_make(m->clips, 0700, why);
+    if (e == PORCH_OK) e = porch_media_delete_left_over(m, why);
     if (e == PORCH_OK) e = porch_media_events_open(m, &m->events, why);
     if (e == PORCH_OK) e = porch_media_uploads_open(m, &m->uploads, why);
     if (e == PORCH_OK && config->analyst != NULL) e = porch_media_analysis_open(m, &m->analysis, why);
@@ -61,7 +62,12 @@ void porch_media_on_person(porch_media *m,
 
 /* ---- retention ---- */
 
-enum { SWEEP_AT_ONCE = 64 };
+enum { SWEEP_AT_ONCE = 64, DELETED_KEEP_DAYS = 400 };
+#define DAY_MS 86400000ull
+
+static porch_err forget_deleted(porch_db *db, void *ctx, porch_why *why) {
+    return porch_media_delete_forget(db, *(const uint64_t *)ctx, why);
+}
 
 typedef struct {
     uint64_t before_ms;
@@ -117,7 +123,9 @@ porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
     const porch_settings *set = m->config.settings;
     uint64_t upload_ms = (uint64_t)set->media_upload_life_s * 1000;
     PORCH_TRY(porch_media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
-    uint64_t keep_ms = (uint64_t)set->media_keep_days * 86400000u;
+    uint64_t deleted_ms = now_ms > DELETED_KEEP_DAYS * DAY_MS ? now_ms - DELETED_KEEP_DAYS * DAY_MS : 0;
+    PORCH_TRY(porch_store_write(m->config.store, forget_deleted, &deleted_ms, why));
+    uint64_t keep_ms = (uint64_t)set->media_keep_days * DAY_MS;
     if (keep_ms == 0 || now_ms <= keep_ms) return PORCH_OK;
     sweep *s = calloc(1, sizeof *s);
     if (s == NULL) return PORCH_ERR_NO_SPACE;

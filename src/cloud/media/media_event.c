@@ -92,19 +92,34 @@ static bool is_motion_topic(const porch_store_message *m) {
            memcmp(m->topic.at + 2 + m->device.len, end, sizeof end - 1) == 0;
 }
 
-static porch_err take_event(media_events *es, porch_db *db, const porch_store_message *m,
+/* Remembers which message carried the event. One that a person has deleted is emptied at once: *gone. */
+static porch_err note_message(porch_db *db, const char *uid, uint64_t seq, bool *gone, porch_why *why) {
+    PORCH_TRY(porch_media_is_deleted(db, uid, gone, why));
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         *gone ? "update message set payload = x'' where seq = ?1"
+                               : "insert or ignore into event_message (seq, event) values (?1, ?2)",
+                         why);
+    porch_db_bind_i64(q, 1, (int64_t)seq);
+    if (!*gone) porch_db_bind_str(q, 2, uid);
+    return porch_db_execute(q, why);
+}
+
+static porch_err take_event(media_events *es, porch_db *db, const porch_store_message *m, uint64_t seq,
                             const porch_event_motion *motion, porch_why *why) {
     static _Thread_local uint8_t jpeg[PORCH_EVENT_THUMBNAIL_MOST];
     porch_media *media = es->media;
     porch_media_event event;
     porch_buf thumbnail = PORCH_BUF_OF(jpeg);
     char device[65];
-    bool made = false;
+    bool made = false, gone = false;
     memset(&event, 0, sizeof event);
     if (!porch_bytes_to_text(m->device, device, sizeof device)) return PORCH_ERR_MALFORMED;
     porch_err e = media->config.owner_of(media->config.owner_ctx, device, &event.owner);
     if (e != PORCH_OK) return porch_fail(why, PORCH_ERR_NOT_FOUND, "device %s is not registered", device);
     porch_media_event_uid(device, porch_id_bytes(&motion->id), event.uid);
+    PORCH_TRY(note_message(db, event.uid, seq, &gone, why));
+    if (gone) return PORCH_OK;
     memcpy(event.device_event, motion->id.text, sizeof event.device_event);
     memcpy(event.kind, "motion", sizeof "motion");
     event.at_ms = motion->at_ms;
@@ -122,11 +137,10 @@ static porch_err take_event(media_events *es, porch_db *db, const porch_store_me
 
 static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
                             porch_why *why) {
-    (void)seq;
     porch_event_motion motion;
     if (!is_motion_topic(m)) return PORCH_OK;
     PORCH_TRY(porch_event_motion_read(m->payload, &motion, why)); /* the store logs it */
-    return take_event(ctx, db, m, &motion, why);
+    return take_event(ctx, db, m, seq, &motion, why);
 }
 
 static void on_commit(void *ctx) {

@@ -132,6 +132,16 @@ void porch_media_feed_cancel(media_feed *f) {
     if (f != NULL) give_back(f, false, true);
 }
 
+void porch_media_feed_forget(porch_media *m, const char *clip) {
+    media_analysis *a = m->analysis;
+    if (a == NULL) return;
+    (void)pthread_mutex_lock(&a->lock);
+    for (media_feed *job = a->jobs; job != NULL; job = job->next)
+        if (strcmp(job->clip, clip) == 0) job->cancelled = true;
+    (void)pthread_mutex_unlock(&a->lock);
+    porch_media_analysis_poke(a);
+}
+
 void porch_media_analysis_wake(porch_media *m) {
     media_analysis *a = m->analysis;
     if (a == NULL) return;

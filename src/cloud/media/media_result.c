@@ -47,12 +47,13 @@ static porch_err store_person(porch_db *db, void *ctx, porch_why *why) {
     person_write *w = ctx;
     porch_media_person *p = &w->person;
     PORCH_TRY(load_event(db, p, why));
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "insert into person (event, clip, score, x, y, w, h, agreeing, at_ms, "
-                         "found_ms, picture) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) "
-                         "on conflict (event) do nothing",
-                         why);
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "insert into person (event, clip, score, x, y, w, h, agreeing, at_ms, "
+        "found_ms, picture) select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
+        "where exists (select 1 from clip where id = ?2) " /* a person may have deleted it */
+        "on conflict (event) do nothing",
+        why);
     bind_person(q, p);
     PORCH_TRY(porch_db_execute(q, why));
     w->made = porch_db_changes(db) == 1;
@@ -173,6 +174,7 @@ typedef struct {
     const char *reason;
     uint64_t first_frame_ms, indexed_bytes;
     bool final;
+    bool gone; /* deleted meanwhile */
 } end_write;
 
 static porch_err store_done(porch_db *db, void *ctx, porch_why *why) {
@@ -184,13 +186,19 @@ static porch_err store_done(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_str(q, 1, w->clip);
     porch_db_bind_i64(q, 2, (int64_t)w->first_frame_ms);
     porch_db_bind_i64(q, 3, (int64_t)w->indexed_bytes);
-    return porch_db_execute(q, why);
+    PORCH_TRY(porch_db_execute(q, why));
+    w->gone = porch_db_changes(db) == 0;
+    return PORCH_OK;
 }
 
 porch_err porch_media_result_done(porch_media *m, const media_feed *job, uint64_t indexed_bytes,
                                   porch_why *why) {
-    end_write w = {job->clip, NULL, job->first_frame_ms, indexed_bytes, true};
+    end_write w = {job->clip, NULL, job->first_frame_ms, indexed_bytes, true, false};
     PORCH_TRY(porch_store_write(m->config.store, store_done, &w, why));
+    if (w.gone) {
+        porch_media_clip_delete_files(m, job->clip);
+        return PORCH_OK;
+    }
     if (indexed_bytes > 0) porch_media_uploads_account(m, job->owner.household, (int64_t)indexed_bytes);
     return PORCH_OK;
 }
@@ -209,6 +217,6 @@ static porch_err store_failed(porch_db *db, void *ctx, porch_why *why) {
 
 porch_err porch_media_result_failed(porch_media *m, const char *clip, bool final, const char *reason,
                                     porch_why *why) {
-    end_write w = {clip, reason, 0, 0, final};
+    end_write w = {clip, reason, 0, 0, final, false};
     return porch_store_write(m->config.store, store_failed, &w, why);
 }

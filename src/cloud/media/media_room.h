@@ -8,6 +8,7 @@
 #include "cloud/media/media.h"
 #include "cloud/media/media_analysis.h"
 #include "cloud/media/media_clip.h"
+#include "cloud/media/media_delete.h"
 #include "cloud/media/media_event.h"
 #include "cloud/media/media_upload.h"
 
@@ -45,6 +46,12 @@ bool porch_media_uid_good(const char *text);
 void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
 void porch_media_clip_delete_files(const porch_media *m, const char *clip);
 
+/* ---- media_delete.c ---- */
+/* Removes the files of deleted clips that a crash has left. */
+porch_err porch_media_delete_left_over(porch_media *m, porch_why *why);
+/* Ends the memory of what was deleted before `before_ms`. Inside a write. */
+porch_err porch_media_delete_forget(porch_db *db, uint64_t before_ms, porch_why *why);
+
 /* ---- media_parts.c ---- */
 porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
 void porch_media_uploads_close(media_uploads *u);
@@ -71,6 +78,8 @@ void porch_media_feed_complete(media_feed *f, uint64_t bytes);
 void porch_media_feed_pause(media_feed *f);
 /* The clip starts again from nothing. Gives the feed back. */
 void porch_media_feed_cancel(media_feed *f);
+/* The clip was deleted: its analysis ends, and what it still says is not kept. */
+void porch_media_feed_forget(porch_media *m, const char *clip);
 /* A clip is complete that was not fed: look into the backlog. */
 void porch_media_analysis_wake(porch_media *m);
 

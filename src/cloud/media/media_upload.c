@@ -44,6 +44,11 @@ typedef struct {
 
 static porch_err find_clip(porch_db *db, void *ctx, porch_why *why) {
     begin *b = ctx;
+    bool gone = false;
+    PORCH_TRY(porch_media_is_deleted(db, b->event, &gone, why));
+    if (gone)
+        return porch_fail(why, PORCH_ERR_REVOKED,
+                          "a person has deleted this event; its clip is not wanted");
     porch_db_query *q = porch_db_prepare(db, "select id from clip where event = ?1", why);
     porch_db_bind_str(q, 1, b->event);
     porch_err e = porch_db_step(q, why);

@@ -22,6 +22,7 @@ typedef struct {
 /* The clip of this device's event, made when there is none yet (*made says so). `device_event` is the
  * device's own event id, already parsed as an id.
  *   FULL   the household's quota (media.household_bytes) is used up
+ *   REVOKED a person has deleted the event: its clip is not wanted
  *   BUSY   too many unfinished uploads of this device (media.uploads_per_device) */
 porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owner, const char *device_event,
                                    uint64_t now_ms, char clip[PORCH_MEDIA_UID], bool *made, porch_why *why);

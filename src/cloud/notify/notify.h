@@ -100,6 +100,10 @@ typedef bool (*porch_notify_each_fn)(const porch_notify_item *item, void *ctx);
 porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after, uint32_t limit,
                              porch_notify_each_fn fn, void *ctx, porch_why *why);
 
+/* The event was deleted: its notification goes, and every delivery that still waits with it. A request that
+ * is on the wire is not called back. Inside porch_store_write. */
+porch_err porch_notify_forget(porch_db *db, const char *event, porch_why *why);
+
 /* The newest `limit`, of all households, oldest of them first. */
 porch_err porch_notify_latest(porch_db *db, uint32_t limit, porch_notify_each_fn fn, void *ctx,
                               porch_why *why);

@@ -169,6 +169,12 @@ porch_err porch_notify_latest(porch_db *db, uint32_t limit, porch_notify_each_fn
     return visit(q, fn, ctx, why);
 }
 
+porch_err porch_notify_forget(porch_db *db, const char *event, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "delete from notification where event = ?1", why);
+    porch_db_bind_str(q, 1, event);
+    return porch_db_execute(q, why); /* deliveries go with it: on delete cascade */
+}
+
 /* ---- JSON ---- */
 
 static json_t *trace_json(const porch_notify_trace *t) {

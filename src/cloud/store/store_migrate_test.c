@@ -109,12 +109,56 @@ static void a_migration_that_fails_changes_nothing(void **state) {
     store_lab_remove(&lab);
 }
 
+static porch_err read_event_messages(porch_db *db, void *ctx, porch_why *why) {
+    char *out = ctx;
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select coalesce(group_concat(seq || '=' || event), '') from "
+                                         "(select * from event_message order by seq)",
+                                         why);
+    PORCH_TRY(porch_db_step(q, why));
+    assert_true(porch_bytes_to_text(porch_db_text(q, 0), out, 256));
+    porch_db_finish(q);
+    return PORCH_OK;
+}
+
+static void messages_that_carried_an_event_before_are_found_by_it(void **state) {
+    (void)state;
+    store_lab lab;
+    store_lab_make(&lab);
+    char path[128], found[256];
+    porch_db *db = NULL;
+    database_path(&lab, path, sizeof path);
+    assert_int_equal(porch_db_open(path, true, 1024, &db, &lab.why), PORCH_OK);
+    assert_int_equal(porch_store_migrate(db, 10, &lab.why), PORCH_OK);
+    porch_err e = porch_db_script(
+        db,
+        "insert into message (seq, at_ms, device, topic, qos, payload) select column1, 1, column2, 'd/' || "
+        "column2 || column3, 1, cast(column4 as "
+        "blob) from (values "
+        "(1, 'door', '/event/motion', '{\"v\":1,\"id\":\"a\"}'), (2, 'door', '/event/motion', x'ff00'), "
+        "(3, 'door', '/telemetry/t', '{\"id\":\"a\"}'), (4, 'gate', '/event/motion', '{\"id\":\"a\"}'), "
+        "(5, 'door', '/event/motion', '{\"id\":\"a\"}'), (6, 'door', '/event/motion', "
+        "'{\"id\":\"none\"}'));"
+        "insert into event (uid, device, product, household, device_event, kind, at_ms, received_ms, "
+        "score, x, y, w, h) values "
+        "('u1', 'door', 'camera', 'home', 'a', 'motion', 1, 1, 1, 0, 0, 1, 1), "
+        "('u2', 'gate', 'camera', 'home', 'a', 'motion', 1, 1, 1, 0, 0, 1, 1)",
+        &lab.why);
+    if (e != PORCH_OK) fail_msg("%s", lab.why.text);
+    porch_db_close(db);
+    if (store_lab_open(&lab) != PORCH_OK) fail_msg("%s", lab.why.text);
+    assert_int_equal(porch_store_read(lab.store, read_event_messages, found, &lab.why), PORCH_OK);
+    assert_string_equal(found, "1=u1,4=u2,5=u1");
+    store_lab_remove(&lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sequence_begins_at_one_and_has_no_hole),
         cmocka_unit_test(a_database_of_every_earlier_version_becomes_todays),
         cmocka_unit_test(a_database_of_a_newer_program_is_refused_untouched),
         cmocka_unit_test(a_migration_that_fails_changes_nothing),
+        cmocka_unit_test(messages_that_carried_an_event_before_are_found_by_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,103 @@
+/* A person deletes an event: its clip, its pictures, its notification, all of it, and who did that is in
+ * the trust log.
+ *
+ *   one transaction: media rows, notification rows, trust entry ─► files ─► the store's log ─► other pages
+ */
+#include "cloud/api/api_live.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cloud/media/media_delete.h"
+#include "cloud/trust/trust.h"
+#include "os/clock.h"
+#include "os/log.h"
+#include "wire/id.h"
+
+typedef struct {
+    const char *event;
+    const char *person;
+    porch_media_deleted gone;
+} order;
+
+static porch_err tell_trust(porch_db *db, const order *o, porch_why *why) {
+    char who[PORCH_PERSON_NAME_TEXT + 8], subject[48], detail[256];
+    (void)snprintf(who, sizeof who, "user:%s", o->person);
+    (void)snprintf(subject, sizeof subject, "event:%s", o->gone.event);
+    (void)snprintf(detail, sizeof detail, "{\"device\":\"%s\",\"household\":\"%s\",\"clip\":\"%s\"}",
+                   o->gone.owner.device, o->gone.owner.household, o->gone.clip);
+    return porch_trust_append(db, "event.delete", who, subject, detail, why);
+}
+
+static porch_err delete_all(porch_db *db, void *ctx, porch_why *why) {
+    order *o = ctx;
+    PORCH_TRY(porch_media_delete_rows(db, o->event, porch_clock_ms(), &o->gone, why));
+    PORCH_TRY(porch_notify_forget(db, o->gone.event, why));
+    return tell_trust(db, o, why);
+}
+
+/* The rows are gone for good: now everything that is no row. */
+static void finish(porch_http_exchange *x, const order *o) {
+    porch_api *api = porch_api_of(x);
+    porch_why why = {{0}};
+    porch_media_delete_rest(api->media, &o->gone);
+    porch_err e = porch_store_scrub(api->store, api->settings->store_scrub_ms, &why);
+    porch_log(PORCH_LOG_INFO, "event.deleted", "name", o->person, "event", o->gone.event, "clip",
+              o->gone.clip, "device", o->gone.owner.device, "reason",
+              e == PORCH_OK ? NULL : porch_why_text(&why, e), NULL);
+    porch_live_tell(api->live, PORCH_LIVE_PASSING, o->gone.owner.household, "deleted", 0,
+                    json_pack("{s:s, s:s, s:s}", "event", o->gone.event, "clip", o->gone.clip, "device",
+                              o->gone.owner.device));
+    porch_api_json(x, 200,
+                   json_pack("{s:s, s:s, s:b}", "event", o->gone.event, "clip", o->gone.clip, "scrubbed",
+                             e == PORCH_OK));
+}
+
+static void delete_event(porch_http_exchange *x, const porch_user_session *s, const char *event) {
+    order o = {.event = event, .person = s->person.name};
+    porch_why why = {{0}};
+    porch_err e = porch_store_write(porch_api_of(x)->store, delete_all, &o, &why);
+    if (e == PORCH_OK)
+        finish(x, &o);
+    else if (e == PORCH_ERR_STATE)
+        (void)porch_http_problem(x, 409, "recording", porch_why_text(&why, e));
+    else
+        porch_api_refuse(x, e, &why);
+}
+
+/* Whether what was read is there and the person's household's; false: it has answered. */
+static bool is_own(porch_http_exchange *x, const porch_user_session *s, porch_err e, const porch_why *why,
+                   const char *what, const char *household) {
+    const char *id = porch_http_param(x, "id");
+    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED)
+        (void)porch_http_problem(x, 404, "not-found", "there is nothing by this name; it may be deleted");
+    else if (e != PORCH_OK)
+        porch_api_refuse(x, e, why);
+    else if (strcmp(household, s->person.household) != 0)
+        porch_api_refuse_household(x, s, what, id);
+    else
+        return true;
+    return false;
+}
+
+void porch_api_event_delete(porch_http_exchange *x) {
+    porch_user_session s;
+    porch_media_event event;
+    porch_why why = {{0}};
+    porch_id id;
+    if (!porch_api_session(x, &s)) return;
+    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
+    if (e == PORCH_OK) e = porch_media_event_get(porch_api_of(x)->media, id.text, &event, &why);
+    if (is_own(x, &s, e, &why, "event", event.owner.household)) delete_event(x, &s, event.uid);
+}
+
+void porch_api_clip_delete(porch_http_exchange *x) {
+    porch_user_session s;
+    porch_media_clip_info clip;
+    porch_why why = {{0}};
+    porch_id id;
+    if (!porch_api_session(x, &s)) return;
+    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
+    if (e == PORCH_OK) e = porch_media_clip_get(porch_api_of(x)->media, id.text, &clip, &why);
+    if (is_own(x, &s, e, &why, "clip", clip.owner.household)) delete_event(x, &s, clip.event);
+}

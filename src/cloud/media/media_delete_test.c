@@ -1,0 +1,267 @@
+#include "cloud/media/media_delete.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "base/text.h"
+#include "cloud/media/media_testing.h"
+#include "wire/event_motion.h"
+
+enum { LENGTH = 70000, NOW = 1790000000 };
+static uint8_t clip_bytes[LENGTH];
+static uint8_t digest[32];
+/* A thumbnail that can be found again, and what base64 makes of it in the device's message. */
+static const char CANARY[] = "CANARY-of-a-thumbnail-that-is-deleted-and-must-be-gone-from-all-files";
+
+static int setup(void **state) {
+    if (media_lab_setup(state) != 0) return -1;
+    media_lab_pattern(clip_bytes, LENGTH, 3);
+    porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
+    media_lab_open(*state);
+    return 0;
+}
+
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool ready;
+} bell;
+
+static void ring(void *ctx) {
+    bell *b = ctx;
+    (void)pthread_mutex_lock(&b->lock);
+    b->ready = true;
+    (void)pthread_cond_signal(&b->changed);
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+static void publish(media_lab *m, const char *topic, porch_bytes payload) {
+    bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    porch_store_lane *lane = porch_store_lane_open(m->lab.store, ring, &b);
+    const porch_store_message message = {.at_ms = NOW,
+                                         .device = PORCH_LIT("front"),
+                                         .topic = porch_bytes_of(topic),
+                                         .payload = payload,
+                                         .qos = 1};
+    uint64_t ticket;
+    porch_store_answer answer = {0, 0, PORCH_OK};
+    assert_int_equal(porch_store_lane_append(lane, &message, &ticket), PORCH_OK);
+    while (!porch_store_lane_poll(lane, &answer) || answer.upto < ticket) {
+        (void)pthread_mutex_lock(&b.lock);
+        while (!b.ready)
+            (void)pthread_cond_wait(&b.changed, &b.lock);
+        b.ready = false;
+        (void)pthread_mutex_unlock(&b.lock);
+    }
+    assert_int_equal(answer.result, PORCH_OK);
+}
+
+static void publish_motion(media_lab *m, const char *name) {
+    static uint8_t block[PORCH_EVENT_MOTION_MOST];
+    porch_buf json = PORCH_BUF_OF(block);
+    porch_event_motion event = {.at_ms = NOW, .score_e4 = 4200, .box_e4 = {1, 2, 3, 4}, .clip = true};
+    assert_int_equal(porch_id_parse(porch_bytes_of(name), &event.id), PORCH_OK);
+    assert_int_equal(porch_event_motion_write(&json, &event, porch_bytes_of(CANARY)), PORCH_OK);
+    publish(m, "d/front/event/motion", porch_buf_bytes(&json));
+}
+
+static void begin(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_owner owner = media_lab_device("front");
+    bool made;
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, event, NOW, clip, &made, &m->why),
+                     PORCH_OK);
+}
+
+static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_upload *u = NULL;
+    uint64_t at;
+    begin(m, event, clip);
+    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &u, &at, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes, LENGTH}, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_upload_finish(u, digest, NOW, &m->why), PORCH_OK);
+    porch_media_upload_close(u);
+}
+
+typedef struct {
+    const char *event;
+    porch_media_deleted gone;
+} order;
+
+static porch_err delete_rows(porch_db *db, void *ctx, porch_why *why) {
+    order *o = ctx;
+    return porch_media_delete_rows(db, o->event, NOW, &o->gone, why);
+}
+
+static porch_err delete_event(media_lab *m, const char *uid, porch_media_deleted *ret) {
+    order o = {.event = uid};
+    porch_err e = porch_store_write(m->lab.store, delete_rows, &o, &m->why);
+    if (ret != NULL) *ret = o.gone;
+    return e;
+}
+
+static void uid_of(const char *name, char uid[PORCH_MEDIA_UID]) {
+    porch_media_event_uid("front", porch_bytes_of(name), uid);
+}
+
+static bool file_holds(const char *path, const char *needle) {
+    struct stat st;
+    FILE *f = fopen(path, "rb");
+    if (f == NULL || fstat(fileno(f), &st) != 0) fail_msg("%s cannot be read", path);
+    char *all = malloc((size_t)st.st_size + 1);
+    assert_int_equal(fread(all, 1, (size_t)st.st_size, f), (size_t)st.st_size);
+    (void)fclose(f);
+    bool found = memmem(all, (size_t)st.st_size, needle, strlen(needle)) != NULL;
+    free(all);
+    return found;
+}
+
+/* In the thumbnail's column it lies as it is, in the stored message as base64. */
+static bool canary_is_on_disk(media_lab *m) {
+    char text[200], path[128];
+    porch_buf out = {(uint8_t *)text, 0, sizeof text - 1};
+    assert_int_equal(porch_base64_write(&out, (porch_bytes){(const uint8_t *)CANARY, 60}, false), PORCH_OK);
+    text[out.len] = '\0';
+    bool found = false;
+    static const char *const files[] = {"hub.db", "hub.db-wal"};
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", m->lab.dir, files[i]);
+        found = found || file_holds(path, CANARY) || file_holds(path, text);
+    }
+    return found;
+}
+
+static size_t files_of_clips(media_lab *m) {
+    char path[128];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "%s/clips", m->lab.dir);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (const struct dirent *e; (e = readdir(d)) != NULL;)
+        n += e->d_name[0] != '.';
+    (void)closedir(d);
+    return n;
+}
+
+static void a_deleted_event_leaves_no_byte_in_database_log_and_folder(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    porch_media_deleted gone;
+    porch_media_event event;
+    publish_motion(m, "e1");
+    publish_motion(m,
+                   "e1"); /* the device may send it twice: the second copy lies in the message log only */
+    send_whole(m, "e1", clip);
+    uid_of("e1", uid);
+    assert_true(canary_is_on_disk(m));
+    assert_int_equal(files_of_clips(m), 1);
+    assert_int_equal(delete_event(m, uid, &gone), PORCH_OK);
+    assert_string_equal(gone.clip, clip);
+    assert_string_equal(gone.owner.household, "home");
+    assert_int_equal(gone.bytes, LENGTH);
+    porch_media_delete_rest(m->media, &gone);
+    assert_int_equal(porch_store_scrub(m->lab.store, 30000, &m->why), PORCH_OK);
+    assert_false(canary_is_on_disk(m));
+    assert_int_equal(files_of_clips(m), 0);
+    assert_int_equal(porch_media_event_get(m->media, uid, &event, NULL), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(delete_event(m, uid, NULL), PORCH_ERR_NOT_FOUND);
+}
+
+static void what_a_device_sends_again_stays_deleted(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    porch_media_event event;
+    porch_media_owner owner = media_lab_device("front");
+    bool made;
+    publish_motion(m, "e1");
+    uid_of("e1", uid);
+    assert_int_equal(delete_event(m, uid, NULL), PORCH_OK);
+    publish_motion(m, "e1");
+    assert_int_equal(porch_media_event_get(m->media, uid, &event, NULL), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e1", NOW, clip, &made, &m->why),
+                     PORCH_ERR_REVOKED);
+    assert_int_equal(porch_store_scrub(m->lab.store, 30000, &m->why), PORCH_OK);
+    assert_false(canary_is_on_disk(m));
+}
+
+static void the_household_gets_its_bytes_back(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    porch_media_owner owner = media_lab_device("front");
+    porch_media_deleted gone;
+    bool made;
+    m->lab.settings.media_household_bytes = LENGTH;
+    send_whole(m, "e1", clip);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e2", NOW, clip, &made, &m->why),
+                     PORCH_ERR_FULL);
+    uid_of("e1", uid);
+    assert_int_equal(delete_event(m, uid, &gone), PORCH_OK);
+    porch_media_delete_rest(m->media, &gone);
+    begin(m, "e2", clip);
+}
+
+static void a_clip_that_is_being_recorded_is_not_deleted(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    porch_media_event event;
+    publish_motion(m, "e1");
+    begin(m, "e1", clip);
+    uid_of("e1", uid);
+    assert_int_equal(delete_event(m, uid, NULL), PORCH_ERR_STATE);
+    assert_int_equal(porch_media_event_get(m->media, uid, &event, NULL), PORCH_OK);
+}
+
+static void files_that_a_crash_has_left_go_at_the_next_start(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    send_whole(m, "e1", clip);
+    uid_of("e1", uid);
+    assert_int_equal(delete_event(m, uid, NULL), PORCH_OK);
+    assert_int_equal(files_of_clips(m), 1); /* here the power goes */
+    media_lab_close(m);
+    media_lab_open(m);
+    assert_int_equal(files_of_clips(m), 0);
+}
+
+static void other_events_keep_all_they_have(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], other[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
+    porch_media_event event;
+    porch_media_deleted gone;
+    publish_motion(m, "e1");
+    publish_motion(m, "e2");
+    send_whole(m, "e1", clip);
+    send_whole(m, "e2", other);
+    uid_of("e1", uid);
+    assert_int_equal(delete_event(m, uid, &gone), PORCH_OK);
+    porch_media_delete_rest(m->media, &gone);
+    uid_of("e2", uid);
+    assert_int_equal(porch_media_event_get(m->media, uid, &event, NULL), PORCH_OK);
+    assert_true(event.has_thumbnail);
+    assert_string_equal(event.clip.id, other);
+    assert_int_equal(files_of_clips(m), 1);
+    assert_true(canary_is_on_disk(m));
+}
+
+static void what_is_no_event_is_not_found(void **state) {
+    media_lab *m = *state;
+    static const char *const ids[] = {"", "x", "00000000000000000000000000000000",
+                                      "../../../../../../../etc/passwd",
+                                      "0000000000000000000000000000000000000000000"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        assert_int_equal(delete_event(m, ids[i], NULL), PORCH_ERR_NOT_FOUND);
+}
+
+#define MEDIA_TEST(name) cmocka_unit_test_setup_teardown(name, setup, media_lab_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        MEDIA_TEST(a_deleted_event_leaves_no_byte_in_database_log_and_folder),
+        MEDIA_TEST(what_a_device_sends_again_stays_deleted),
+        MEDIA_TEST(the_household_gets_its_bytes_back),
+        MEDIA_TEST(a_clip_that_is_being_recorded_is_not_deleted),
+        MEDIA_TEST(files_that_a_crash_has_left_go_at_the_next_start),
+        MEDIA_TEST(other_events_keep_all_they_have),
+        MEDIA_TEST(what_is_no_event_is_not_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
