@@ -60,6 +60,7 @@
     X(media, person_score_milli, media_person_score_milli, U32, 800,    0, 100000, "a detection counts from this score on, in thousandths") \
     X(media, person_agree,     media_person_agree,   U32,  2,           1, 5,    "how many of five looks must show a person in the same place") \
     X(media, make_index,       media_make_index,     BOOL, 1,           0, 1,    "keep a copy of each clip with its index in front, for seeking in browsers") \
+    X(media, feedback_days,    media_feedback_days,  U32,  30,          0, 3650, "days that 'not a person' raises what is asked of the same spot; 0 means that it is only noted") \
     X(store, batch_rows,       store_batch_rows,     U32,  4096,        1, 65536, "most messages in one transaction") \
     X(store, lane_bytes,       store_lane_bytes,     U32,  4194304,     65536, 268435456, "memory in which one shard's messages wait for the disk; full means that senders wait") \
     X(store, readers,          store_readers,        U32,  4,           1, 64,   "database connections for reading") \
@@ -151,7 +152,7 @@
     X(broker, bytes_s,         broker_bytes_s, U32, 8388608, 0, 4294967295, "bytes a second of one device or service; faster ones are read more slowly; 0 means no limit") \
     X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
-    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/#", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
+    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request on the admin socket") \
