@@ -4,11 +4,18 @@
  *   source ─► motion? ─► event with thumbnail ─────────────► hub
  *      └────► recorder: pre-roll, clip in fragments ───────► hub
  *
+ *   hub ─► wish (privacy, zones to ignore) ─► kept by the SDK ─► this loop ─► report ─► hub
+ *
+ * Privacy closes the source itself: nothing is read, decoded or kept. It holds from the start, before any
+ * connection.
+ *
  * Written against include/porchlight and FFmpeg only: an example to build a product from. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <libavutil/log.h>
 
@@ -17,31 +24,45 @@
 #include "motion.h"
 #include "recorder.h"
 #include "report.h"
+#include "sandbox.h"
 #include "source.h"
 #include "thumbnail.h"
+#include "wish.h"
 
 enum {
     PRE_ROLL_MS = 2000,
     CLIP_MS = 10000,
     SETTLE_MS = 3000,
-    FRAGMENT_MS = 200, /* what the hub waits for before it can look; some 150 bytes of MP4 head each */
+    FRAGMENT_MS = 200,     /* what the hub waits for before it can look; some 150 bytes of MP4 head each */
+    STALL_MS = 10000,      /* a live source without a picture for so long is opened anew */
+    AGAIN_FIRST_MS = 1000, /* the pause before that; doubles */
+    AGAIN_MOST_MS = 30000,
+    HELD_MS = 30000, /* a source that gave pictures for so long begins with the short pause again */
+    SOURCE_BYTES = 2048,
     FLUSH_AT_END_MS = 120000,
     FLUSH_WHEN_STOPPED_MS = 5000
 };
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char help[] =
-    "usage: porchlight-camera FOLDER --source FILM [--loop] [--json]\n"
+    "usage: porchlight-camera FOLDER --source FILM|/dev/videoN|rtsp://HOST/PATH [--loop] [--json]\n"
+    "       porchlight-camera FOLDER --source-from FILE [--json]\n"
     "\n"
-    "Plays FILM at its own pace as if it were being filmed now. Motion is published as an event with a "
-    "picture; the clip\n"
-    "follows while it is recorded: 2 s before the motion, cut at 10 s, and a new event as long as it goes "
-    "on.\n"
+    "Motion is published as an event with a picture; the clip follows while it is recorded: 2 s before the "
+    "motion, cut at\n"
+    "10 s, and a new event as long as it goes on.\n"
     "\n"
-    "  FOLDER         what `porchlight device add` made: cert.pem, ca.pem, key.pem, device.conf\n"
-    "  --source FILM  a video file that FFmpeg can read\n"
-    "  --loop         begin again at the film's end\n"
-    "  --json         the hops on standard output as one JSON object a line\n"
+    "  FOLDER              what `porchlight device add` made: cert.pem, ca.pem, key.pem, device.conf\n"
+    "  --source FILM       a video file, played at its own pace as if it were being filmed now\n"
+    "  --source /dev/videoN   a camera of this machine\n"
+    "  --source rtsp://... another camera; opened anew, with growing pauses, when it ends or stalls\n"
+    "  --source-from FILE  reads the source from FILE's first line: a URL with a password does not belong "
+    "on a\n"
+    "                      command line, where every user of the machine can read it\n"
+    "  --loop              a film begins again at its end\n"
+    "  --json              the hops on standard output as one JSON object a line\n"
+    "\n"
+    "Privacy and zones to ignore are set in the hub's app and kept in FOLDER/state.\n"
     "\n"
     "exit: 0 the film is over (or SIGTERM came) and everything is acknowledged; 1 it is not, or something "
     "failed;\n"
@@ -49,28 +70,66 @@ static const char help[] =
 
 typedef struct {
     const char *folder;
-    const char *source;
+    char source[SOURCE_BYTES];
+    porch_camera_source_kind kind;
     bool loop;
     bool json;
 } arguments;
 
 typedef struct {
+    const arguments *arguments;
     porch_device *device;
+    porch_camera_wishes *wishes;
+    porch_camera_wish wish; /* what holds now */
+    /* what was reported last */
+    const char *told_capture;
+    uint64_t told_version;
+    /* while the source is open; all NULL otherwise */
     porch_camera_source *source;
     porch_camera_motion *motion;
     porch_camera_recorder *recorder;
 } camera;
 
 static volatile sig_atomic_t stop;
+static porch_camera_wishes *to_wake;
 
 static void on_signal(int number) {
+    int before = errno;
     stop = 1;
+    if (to_wake) porch_camera_wishes_wake(to_wake);
     (void)signal(number, SIG_DFL); /* a second one ends at once */
+    errno = before;
 }
 
 static int usage(const char *complaint, const char *what) {
     (void)fprintf(stderr, "porchlight-camera: %s%s; see porchlight-camera --help\n", complaint, what);
     return EXIT_USAGE;
+}
+
+static bool take_source(arguments *a, const char *what) {
+    int n = snprintf(a->source, sizeof a->source, "%s", what);
+    return n > 0 && n < (int)sizeof a->source;
+}
+
+static bool read_source(arguments *a, const char *path) {
+    FILE *f = fopen(path, "re");
+    bool got = f && fgets(a->source, (int)sizeof a->source, f) != NULL;
+    if (f) (void)fclose(f);
+    if (got) a->source[strcspn(a->source, "\r\n")] = '\0';
+    return got && a->source[0] != '\0';
+}
+
+/* Overwrites user and password on the command line, which others can read. Between the start and here they
+ * could. */
+static void cover(char *word) {
+    char *at = strstr(word, "://");
+    if (!at) return;
+    char *end = at + 3 + strcspn(at + 3, "/?#");
+    for (char *c = end; c > at + 3; c--)
+        if (c[-1] == '@') {
+            memset(at + 3, '*', (size_t)(c - 1 - (at + 3)));
+            return;
+        }
 }
 
 /* EXIT_DONE when there is something to run, else the code to end with, -1 for help. */
@@ -83,8 +142,12 @@ static int parse(int argc, char **argv, arguments *a) {
         } else if (strcmp(word, "--json") == 0) {
             a->json = true;
         } else if (strcmp(word, "--source") == 0) {
-            if (++i >= argc) return usage("--source needs a film", "");
-            a->source = argv[i];
+            if (++i >= argc) return usage("--source needs a film, a device or a URL", "");
+            if (!take_source(a, argv[i])) return usage("the source is too long", "");
+            cover(argv[i]);
+        } else if (strcmp(word, "--source-from") == 0) {
+            if (++i >= argc) return usage("--source-from needs a file", "");
+            if (!read_source(a, argv[i])) return usage("no source can be read from ", argv[i]);
         } else if (word[0] == '-') {
             return usage("there is no option ", word);
         } else if (a->folder) {
@@ -94,8 +157,10 @@ static int parse(int argc, char **argv, arguments *a) {
         }
     }
     if (!a->folder) return usage("the FOLDER is missing", "");
-    if (!a->source) return usage("--source is missing", "");
-    return EXIT_DONE;
+    if (a->source[0] == '\0') return usage("--source is missing", "");
+    char why[256];
+    if (porch_camera_source_kind_of(a->source, &a->kind, why)) return EXIT_DONE;
+    return usage(why, "");
 }
 
 /* --- one motion: an event at once, then its clip --- */
@@ -147,46 +212,131 @@ static bool take_frame(camera *c, const porch_camera_frame *f) {
     return true;
 }
 
-static int play(camera *c) {
+/* --- what the hub wishes --- */
+
+/* Tells the hub how things stand, when that is news. */
+static void tell(camera *c, const char *capture) {
+    porch_device_why why;
+    if (c->told_capture && strcmp(c->told_capture, capture) == 0 && c->told_version == c->wish.version)
+        return;
+    const porch_twin_member members[] = {
+        {.name = "privacy", .kind = PORCH_TWIN_BOOL, .on = c->wish.privacy},
+        {.name = "ignore",
+         .kind = PORCH_TWIN_LIST,
+         .list = &c->wish.zones[0][0],
+         .count = c->wish.zone_count * 4},
+        {.name = "capture", .kind = PORCH_TWIN_TEXT, .text = capture},
+    };
+    c->told_capture = capture;
+    c->told_version = c->wish.version;
+    porch_camera_report_capture(capture, c->wish.version);
+    if (porch_twin_report(c->device, c->wish.version, members, sizeof members / sizeof members[0], &why) !=
+        PORCH_DEVICE_OK)
+        porch_camera_report_note("error", why.text);
+}
+
+/* For whoever waits inside the source: stopped, or privacy is wished for. */
+static bool cancelled(void *ctx) {
+    const camera *c = ctx;
+    return stop || porch_camera_wishes_private(c->wishes);
+}
+
+/* --- the source, and all that hangs on it --- */
+
+static void close_source(camera *c) {
+    if (c->recorder) {
+        finish_clip(c);
+        porch_camera_recorder_free(c->recorder); /* and the pre-roll with it */
+    }
+    porch_camera_motion_free(c->motion);
+    if (c->source) c->source->close(c->source);
+    c->source = NULL;
+    c->motion = NULL;
+    c->recorder = NULL;
+}
+
+static bool open_source(camera *c, char why[256]) {
+    const porch_camera_source_options options = {.what = c->arguments->source,
+                                                 .loop = c->arguments->loop,
+                                                 .stall_ms = STALL_MS,
+                                                 .cancelled = cancelled,
+                                                 .cancelled_ctx = c};
+    c->source = porch_camera_source_open(&options, why);
+    if (!c->source) return false;
+    c->motion = porch_camera_motion_new(c->source->width, c->source->height, SETTLE_MS);
+    if (!c->motion) {
+        (void)snprintf(why, 256, "the picture is too small to look for motion in");
+        return false;
+    }
+    porch_camera_motion_ignore(c->motion, c->wish.zones, c->wish.zone_count);
+    const porch_camera_recorder_options recorder = {c->source->width, c->source->height, c->source->rate,
+                                                    PRE_ROLL_MS, FRAGMENT_MS};
+    c->recorder = porch_camera_recorder_new(&recorder, why);
+    return c->recorder != NULL;
+}
+
+/* Frame after frame until the source ends or breaks, or something else is wished for. */
+static porch_camera_next play(camera *c, char why[256]) {
     porch_camera_frame f;
-    char why[256];
     int failures = 0;
     for (;;) {
-        porch_camera_next n = c->source->next(c->source, &f, why);
-        if (n == PORCH_CAMERA_END) break;
-        if (n == PORCH_CAMERA_BROKEN) {
-            porch_camera_report_note("error", why);
-            finish_clip(c);
-            return EXIT_REFUSED;
+        if (porch_camera_wishes_take(c->wishes, &c->wish)) {
+            if (c->wish.privacy) return PORCH_CAMERA_CANCELLED;
+            porch_camera_motion_ignore(c->motion, c->wish.zones, c->wish.zone_count);
         }
+        porch_camera_next n = c->source->next(c->source, &f, why);
+        if (n != PORCH_CAMERA_FRAME) return n;
+        tell(c, "running"); /* it is, from the first picture on */
         failures = take_frame(c, &f) ? 0 : failures + 1;
-        if (failures > 10) return EXIT_REFUSED;
+        if (failures <= 10) continue;
+        (void)snprintf(why, 256, "the encoder takes no picture any more");
+        return PORCH_CAMERA_BROKEN;
     }
-    finish_clip(c);
+}
+
+/* The pause before a live source is opened anew: doubles, with up to a quarter of it by chance. */
+static uint64_t pause_after(unsigned breaks) {
+    uint64_t ms = AGAIN_FIRST_MS;
+    for (unsigned i = 1; i < breaks && ms < AGAIN_MOST_MS; i++)
+        ms *= 2;
+    if (ms > AGAIN_MOST_MS) ms = AGAIN_MOST_MS;
+    return ms + (uint64_t)random() % (ms / 4);
+}
+
+static int film(camera *c) {
+    bool live = c->arguments->kind != PORCH_CAMERA_FILM;
+    unsigned breaks = 0;
+    while (!stop) {
+        char why[256] = "", text[320];
+        (void)porch_camera_wishes_take(c->wishes, &c->wish);
+        if (c->wish.privacy) {
+            tell(c, "stopped");
+            porch_camera_wishes_wait(c->wishes, UINT64_MAX);
+            continue;
+        }
+        uint64_t began_ms = porch_camera_mono_ms();
+        porch_camera_next n = open_source(c, why) ? play(c, why) : PORCH_CAMERA_BROKEN;
+        close_source(c);
+        if (n == PORCH_CAMERA_CANCELLED || cancelled(c)) continue;
+        if (!live) {
+            if (n == PORCH_CAMERA_BROKEN) porch_camera_report_note("error", why);
+            return n == PORCH_CAMERA_END ? EXIT_DONE : EXIT_REFUSED;
+        }
+        breaks = porch_camera_mono_ms() - began_ms > HELD_MS ? 1 : breaks + 1;
+        uint64_t pause_ms = pause_after(breaks);
+        (void)snprintf(text, sizeof text, "%s; opened anew in %.1f s", why, (double)pause_ms / 1000);
+        porch_camera_report_note("warning", text);
+        tell(c, "waiting");
+        porch_camera_wishes_wait(c->wishes, pause_ms);
+    }
     return EXIT_DONE;
 }
 
-static int open_camera(camera *c, const arguments *a) {
-    char text[256];
-    const porch_camera_source_options source = {a->source, a->loop, &stop};
-    c->source = porch_camera_source_open(&source, text);
-    if (!c->source) {
-        porch_camera_report_note("error", text);
-        return EXIT_REFUSED;
-    }
-    c->motion = porch_camera_motion_new(c->source->width, c->source->height, SETTLE_MS);
-    if (!c->motion) {
-        porch_camera_report_note("error", "the film is too small to look for motion in");
-        return EXIT_REFUSED;
-    }
-    const porch_camera_recorder_options recorder = {c->source->width, c->source->height, c->source->rate,
-                                                    PRE_ROLL_MS, FRAGMENT_MS};
-    c->recorder = porch_camera_recorder_new(&recorder, text);
-    if (!c->recorder) {
-        porch_camera_report_note("error", text);
-        return EXIT_REFUSED;
-    }
-    const porch_device_options device = {.folder = a->folder, .on_status = porch_camera_report_status};
+/* --- beginning and end --- */
+
+static int open_camera(camera *c) {
+    const porch_device_options device = {.folder = c->arguments->folder,
+                                         .on_status = porch_camera_report_status};
     porch_device_why why;
     c->device = porch_device_open(&device, &why);
     if (!c->device) {
@@ -198,7 +348,41 @@ static int open_camera(camera *c, const arguments *a) {
             "error", "this folder is a service's; a camera needs one of `porchlight device add`");
         return EXIT_REFUSED;
     }
-    return EXIT_DONE;
+    if (porch_twin_open(c->device, porch_camera_wishes_hear, c->wishes, &why) == PORCH_DEVICE_OK)
+        return EXIT_DONE;
+    porch_camera_report_note("error", why.text);
+    return EXIT_REFUSED;
+}
+
+static bool give_up_rights(const arguments *a) {
+    char why[256];
+    bool landlock = false;
+    if (!porch_camera_sandbox(a->folder, a->kind == PORCH_CAMERA_RTSP ? NULL : a->source, &landlock, why)) {
+        porch_camera_report_note("error", why);
+        return false;
+    }
+    if (!landlock)
+        porch_camera_report_note(
+            "warning", "this kernel has no Landlock: the decoder could open other files of this user");
+    return true;
+}
+
+static int run(camera *c) {
+    int code = open_camera(c);
+    if (code == EXIT_DONE) {
+        code = film(c);
+        porch_device_why why;
+        porch_device_result r =
+            porch_device_flush(c->device, stop ? FLUSH_WHEN_STOPPED_MS : FLUSH_AT_END_MS, &why);
+        if (r != PORCH_DEVICE_OK) {
+            porch_camera_report_note("warning", why.text);
+            code = EXIT_REFUSED;
+        }
+    }
+    bool opened = c->device != NULL;
+    porch_device_close(c->device);
+    if (opened) porch_camera_report_finished(code == EXIT_DONE);
+    return code;
 }
 
 int main(int argc, char **argv) {
@@ -210,29 +394,18 @@ int main(int argc, char **argv) {
     }
     if (code != EXIT_DONE) return code;
     porch_camera_report_init(a.json);
-    av_log_set_level(AV_LOG_ERROR);
+    av_log_set_level(
+        AV_LOG_QUIET); /* its lines may hold a URL with its password; our own say what is needed */
+    camera c = {.arguments = &a, .wishes = porch_camera_wishes_new()};
+    if (!c.wishes) return EXIT_REFUSED;
+    to_wake = c.wishes;
+    srandom((unsigned)(porch_device_now_ms() ^ (uint64_t)getpid()));
     const struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-
-    camera c = {0};
-    code = open_camera(&c, &a);
-    if (code == EXIT_DONE) {
-        code = play(&c);
-        porch_device_why why;
-        porch_device_result r =
-            porch_device_flush(c.device, stop ? FLUSH_WHEN_STOPPED_MS : FLUSH_AT_END_MS, &why);
-        if (r != PORCH_DEVICE_OK) {
-            porch_camera_report_note("warning", why.text);
-            code = EXIT_REFUSED;
-        }
-    }
-    if (c.recorder) porch_camera_recorder_free(c.recorder);
-    bool opened = c.device != NULL;
-    porch_device_close(c.device);
-    if (opened) porch_camera_report_finished(code == EXIT_DONE);
-    porch_camera_motion_free(c.motion);
-    if (c.source) c.source->close(c.source);
+    code = give_up_rights(&a) ? run(&c) : EXIT_REFUSED;
+    to_wake = NULL;
+    porch_camera_wishes_free(c.wishes);
     return code;
 }

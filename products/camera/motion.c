@@ -20,7 +20,8 @@ struct porch_camera_motion {
     int columns, rows;
     uint64_t settle_ms;
     uint8_t *now, *reference;
-    uint8_t *cells; /* 1: changed, 2: counted into a group */
+    uint8_t *cells;   /* 1: changed, 2: counted into a group */
+    uint8_t *ignored; /* 1: what changes there does not count */
     int *stack;
     bool has_reference;
     uint64_t reference_at_ms;
@@ -49,9 +50,10 @@ porch_camera_motion *porch_camera_motion_new(int width, int height, uint64_t set
         m->now = malloc(pixels);
         m->reference = malloc(pixels);
         m->cells = malloc(cells);
+        m->ignored = calloc(1, cells);
         m->stack = malloc(cells * sizeof *m->stack);
     }
-    if (!m->now || !m->reference || !m->cells || !m->stack) {
+    if (!m->now || !m->reference || !m->cells || !m->ignored || !m->stack) {
         porch_camera_motion_free(m);
         return NULL;
     }
@@ -63,8 +65,21 @@ void porch_camera_motion_free(porch_camera_motion *m) {
     free(m->now);
     free(m->reference);
     free(m->cells);
+    free(m->ignored);
     free(m->stack);
     free(m);
+}
+
+void porch_camera_motion_ignore(porch_camera_motion *m, const int32_t (*zones)[4], size_t count) {
+    const int64_t one = 10000;
+    for (int i = 0; i < m->columns * m->rows; i++) {
+        int64_t x = ((int64_t)(i % m->columns) * CELL + CELL / 2) * one / m->width;
+        int64_t y = ((int64_t)(i / m->columns) * CELL + CELL / 2) * one / m->height;
+        m->ignored[i] = 0;
+        for (size_t z = 0; z < count && !m->ignored[i]; z++)
+            m->ignored[i] = x >= zones[z][0] && x < zones[z][0] + zones[z][2] && y >= zones[z][1] &&
+                            y < zones[z][1] + zones[z][3];
+    }
 }
 
 static void halve(porch_camera_motion *m, const uint8_t *luma, size_t stride) {
@@ -86,7 +101,7 @@ static int compare(porch_camera_motion *m) {
             for (int y = 0; y < CELL; y++, at += (size_t)m->width)
                 for (size_t x = at; x < at + CELL; x++)
                     pixels += abs((int)m->now[x] - (int)m->reference[x]) > PIXEL_DIFFERENCE;
-            bool on = pixels >= CELL_PIXELS;
+            bool on = pixels >= CELL_PIXELS && !m->ignored[row * m->columns + column];
             m->cells[row * m->columns + column] = on;
             changed += on;
         }

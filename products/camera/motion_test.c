@@ -115,6 +115,42 @@ static void a_pause_shorter_than_the_settle_time_is_one_motion(void **state) {
     porch_camera_motion_free(m);
 }
 
+static void what_moves_in_an_ignored_zone_is_no_motion(void **state) {
+    (void)state;
+    /* the upper half, and a strip that the box below does not reach */
+    static const int32_t zones[][4] = {{0, 0, 10000, 5000}, {9500, 5000, 500, 5000}};
+    porch_camera_motion *m = fresh();
+    porch_camera_motion_ignore(m, zones, 2);
+    porch_camera_sight s = {0};
+    uint64_t frame = 1;
+    for (; frame < 12; frame++) {
+        bright_box(20 + (int)frame * 16, 16, 32, 64);
+        s = look(m, frame);
+        assert_false(s.moving);
+        assert_true(s.score == 0);
+    }
+    bool seen = false;
+    for (; frame < 20; frame++) { /* the same thing in the lower half */
+        bright_box(20 + (int)(frame - 11) * 16, 144, 32, 64);
+        seen = look(m, frame).moving || seen;
+    }
+    assert_true(seen);
+    porch_camera_motion_free(m);
+}
+
+static void zones_can_be_taken_back(void **state) {
+    (void)state;
+    static const int32_t all[][4] = {{0, 0, 10000, 10000}};
+    porch_camera_motion *m = fresh();
+    porch_camera_motion_ignore(m, all, 1);
+    bright_box(64, 64, 64, 96);
+    assert_false(look(m, 1).moving);
+    porch_camera_motion_ignore(m, NULL, 0);
+    bright_box(128, 64, 64, 96);
+    assert_true(look(m, 2).moving);
+    porch_camera_motion_free(m);
+}
+
 static void a_frame_smaller_than_a_cell_is_refused(void **state) {
     (void)state;
     assert_null(porch_camera_motion_new(15, 240, SETTLE_MS));
@@ -128,6 +164,8 @@ int main(void) {
         cmocka_unit_test(a_still_picture_and_a_little_noise_are_no_motion),
         cmocka_unit_test(motion_ends_when_it_has_been_quiet_for_the_settle_time),
         cmocka_unit_test(a_pause_shorter_than_the_settle_time_is_one_motion),
+        cmocka_unit_test(what_moves_in_an_ignored_zone_is_no_motion),
+        cmocka_unit_test(zones_can_be_taken_back),
         cmocka_unit_test(a_frame_smaller_than_a_cell_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

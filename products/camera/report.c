@@ -64,6 +64,15 @@ void porch_camera_report_finished(bool all_acknowledged) {
     (void)pthread_mutex_unlock(&lock);
 }
 
+void porch_camera_report_capture(const char *state, uint64_t wish) {
+    char more[96];
+    (void)snprintf(more, sizeof more, as_json ? ",\"state\":\"%s\",\"wish\":%" PRIu64 : "%s wish=%" PRIu64,
+                   state, wish);
+    (void)pthread_mutex_lock(&lock);
+    hop("capture", "", porch_device_now_ms(), more);
+    (void)pthread_mutex_unlock(&lock);
+}
+
 void porch_camera_report_note(const char *level, const char *text) {
     (void)fprintf(stderr, "porchlight-camera: %s: %s\n", level, text);
 }

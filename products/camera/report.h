@@ -21,6 +21,8 @@ porch_device_result porch_camera_report_publish(porch_device *device, const porc
 void porch_camera_report_finished(bool all_acknowledged);
 /* The SDK's status callback; `ctx` is not used. */
 void porch_camera_report_status(void *ctx, const porch_device_status *status);
+/* What the camera does now: "running", "stopped" (privacy), "waiting" (for its source). */
+void porch_camera_report_capture(const char *state, uint64_t wish);
 /* A sentence on standard error. */
 void porch_camera_report_note(const char *level, const char *text);
 

@@ -1,0 +1,121 @@
+#include "sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define READ_FILE LANDLOCK_ACCESS_FS_READ_FILE
+#define READ_TREE (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define WRITE_TREE                                                                \
+    (READ_TREE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+     LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR)
+#define ALL ((1ull << 13) - 1) /* the rights of Landlock's first version */
+
+static bool allow(int ruleset, const char *path, uint64_t rights) {
+    struct stat st;
+    struct landlock_path_beneath_attr rule = {.parent_fd = open(path, O_PATH | O_CLOEXEC)};
+    if (rule.parent_fd < 0) return errno == ENOENT;
+    bool folder = fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode);
+    rule.allowed_access = folder ? rights : rights & (READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    long r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+    (void)close(rule.parent_fd);
+    return r == 0;
+}
+
+/* False without errno: the kernel has no Landlock. */
+static bool fence_files(const char *folder, const char *source) {
+    static const char *const system[] = {"/etc",
+                                         "/lib",
+                                         "/usr/lib",
+                                         "/usr/share",
+                                         "/proc/self",
+                                         "/run/systemd/resolve",
+                                         "/sys/devices/system/cpu",
+                                         NULL};
+    const struct landlock_ruleset_attr all = {.handled_access_fs = ALL};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+    if (ruleset < 0) return false;
+    bool good = allow(ruleset, folder, WRITE_TREE);
+    if (source) good = good && allow(ruleset, source, READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    good = good && allow(ruleset, "/dev/urandom", READ_FILE) &&
+           allow(ruleset, "/dev/null", READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    for (size_t i = 0; system[i]; i++)
+        good = good && allow(ruleset, system[i], READ_TREE);
+    good = good && syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    (void)close(ruleset);
+    return good;
+}
+
+static const int refused[] = {
+    SCMP_SYS(execve),
+    SCMP_SYS(execveat),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(mount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(bpf),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(unshare),
+    SCMP_SYS(setns),
+    SCMP_SYS(reboot),
+    SCMP_SYS(swapon),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(fork),
+    SCMP_SYS(vfork),
+    SCMP_SYS(io_uring_setup),
+    SCMP_SYS(personality),
+    SCMP_SYS(listen),
+    SCMP_SYS(accept),
+    SCMP_SYS(accept4),
+    SCMP_SYS(setuid),
+};
+
+static int fence_calls(void) {
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ALLOW);
+    if (!c) return -ENOMEM;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof refused / sizeof refused[0]; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+    /* Sockets of the internet and (for the resolver) of this machine; nothing raw, nothing of the kernel's.
+     */
+    if (r == 0)
+        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_INET6));
+    if (r == 0)
+        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW));
+    if (r == 0) r = seccomp_load(c);
+    seccomp_release(c);
+    return r;
+}
+
+bool porch_camera_sandbox(const char *folder, const char *source, bool *landlock, char why[256]) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        (void)snprintf(why, 256, "the kernel does not let this process give up rights: %s",
+                       strerror(errno));
+        return false;
+    }
+    *landlock = fence_files(folder, source);
+    int r = fence_calls();
+    if (r != 0) (void)snprintf(why, 256, "the system-call filter cannot be set: %s", strerror(-r));
+    return r == 0;
+}
