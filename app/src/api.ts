@@ -3,7 +3,9 @@
 export interface User { name: string; role: string; household: string; household_name: string; timezone: string }
 export type Box = [number, number, number, number];
 export interface Clip { id: string; state: "recording" | "complete"; bytes: number; sha256: string | null; url: string }
-export interface PersonSeen { score: number; box: Box; at_ms: number; picture: string }
+export interface PersonSeen {
+  score: number; box: Box; at_ms: number; picture: string; held_back: boolean; feedback: { verdict: string; by: string; at_ms: number } | null;
+}
 export interface HomeEvent {
   id: string; device: string; product: string; kind: string; at_ms: number; received_at_ms: number; score: number; box: Box;
   thumbnail: string | null; clip: Clip | null; person: PersonSeen | null;
@@ -11,6 +13,13 @@ export interface HomeEvent {
 export interface Device {
   id: string; product: string; household: string; state: string; online: boolean; last_seen_ms: number | null;
   certificate_ends_ms: number | null;
+}
+// Zones are x, y, width and height in ten-thousandths of the picture.
+export type Zone = [number, number, number, number];
+export interface CameraState { version: number; privacy: boolean; ignore: Zone[]; at_ms: number }
+export interface Settings {
+  device: string; pending: boolean; desired: CameraState | null; reported: (CameraState & { capture: string | null }) | null;
+  picture: string | null; most_zones: number;
 }
 export interface Push {
   key: string;
@@ -97,6 +106,8 @@ export const api = {
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
   trust: () => ask<Trust>("GET", "/api/v1/trust"),
   deleteEvent: (id: string) => ask<{ event: string; scrubbed: boolean }>("DELETE", `/api/v1/events/${encodeURIComponent(id)}`),
+  feedback: (id: string, verdict: "not-a-person" | "none") =>
+    ask<HomeEvent>("PUT", `/api/v1/events/${encodeURIComponent(id)}/feedback`, { verdict }),
   push: () => ask<Push>("GET", "/api/v1/push"),
   subscribe: (endpoint: string, p256dh: string, auth: string) =>
     ask<{ id: string }>("POST", "/api/v1/push/subscriptions", { endpoint, p256dh, auth }),
@@ -105,5 +116,10 @@ export const api = {
   snooze: (device: string, minutes: number) =>
     ask<{ until_ms: number | null }>("PUT", `/api/v1/push/snoozes/${encodeURIComponent(device)}`, { minutes: String(minutes) }),
   quiet: (begins: string, ends: string) => ask<void>("PUT", "/api/v1/push/quiet", { begins, ends }),
+  settings: (device: string) => ask<Settings>("GET", `/api/v1/devices/${encodeURIComponent(device)}/settings`),
+  privacy: (device: string, on: boolean) =>
+    ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/privacy`, { on: on ? "yes" : "no" }),
+  zones: (device: string, zones: Zone[]) =>
+    ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/zones`, { ignore: zones.map((zone) => zone.join(",")).join(";") }),
   devices: () => ask<{ devices: Device[] }>("GET", "/api/v1/devices").then((answer) => answer.devices),
 };

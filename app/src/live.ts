@@ -3,11 +3,11 @@
 import type { Clip, HomeEvent } from "./api";
 
 export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent }
-export interface News { motion: HomeEvent; person: PersonNews; clip: { event?: string; clip?: Clip } & Partial<Clip>; device: { id: string; online: boolean };
+export interface News { motion: HomeEvent; event: HomeEvent; person: PersonNews; clip: { event?: string; clip?: Clip } & Partial<Clip>; device: { id: string; online: boolean };
   deleted: { event: string; clip: string; device: string } }
 type Listener<K extends keyof News> = (news: News[K]) => void;
 
-const listeners: { [K in keyof News]: Set<Listener<K>> } = { motion: new Set(), person: new Set(), clip: new Set(), device: new Set(), deleted: new Set() };
+const listeners: { [K in keyof News]: Set<Listener<K>> } = { motion: new Set(), event: new Set(), person: new Set(), clip: new Set(), device: new Set(), deleted: new Set() };
 const stateListeners = new Set<(connected: boolean) => void>();
 const seen = new Set<string>();
 let source: EventSource | null = null;
@@ -41,7 +41,7 @@ export const live = {
         setTimeout(() => live.start(), 5000);
       }
     };
-    for (const kind of ["motion", "person", "clip", "device", "deleted"] as const)
+    for (const kind of ["motion", "event", "person", "clip", "device", "deleted"] as const)
       source.addEventListener(kind, (message) => pass(kind, message as MessageEvent<string>));
   },
   stop(): void {

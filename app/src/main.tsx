@@ -6,6 +6,7 @@ import { live } from "./live";
 import { Banner } from "./parts/banner";
 import { Frame } from "./parts/frame";
 import { Notice } from "./parts/notice";
+import { DevicePage } from "./pages/device";
 import { DevicesPage } from "./pages/devices";
 import { EventPage } from "./pages/event";
 import { LoginPage } from "./pages/login";
@@ -20,8 +21,10 @@ import "./style.css";
 
 function Page({ path, user }: { path: string; user: User }) {
   const event = /^\/events\/([^/]+)$/.exec(path);
+  const device = /^\/devices\/([^/]+)$/.exec(path);
   if (path === "/") return <TimelinePage user={user} />;
   if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
+  if (device?.[1]) return <DevicePage id={decodeURIComponent(device[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
   if (path === "/notifications") return <NotificationsPage user={user} />;
   if (path === "/security") return <SecurityPage user={user} />;

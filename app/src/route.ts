@@ -1,4 +1,4 @@
-// Addresses of the page: /, /events/ID, /devices, /notifications, /security, /login, /setup#TOKEN.
+// Addresses of the page: /, /events/ID, /devices, /devices/ID, /notifications, /security, /login, /setup#TOKEN.
 import { useEffect, useState } from "preact/hooks";
 
 export function go(path: string, replace = false): void {

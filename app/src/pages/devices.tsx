@@ -19,6 +19,7 @@ function Row({ device, zone }: { device: Device; zone: string }) {
       <div>
         <h2>{device.id}</h2>
         <p>{device.product} · {revoked ? "revoked" : seen(device, zone)}</p>
+        {!revoked && <p><a href={`/devices/${encodeURIComponent(device.id)}`}>Privacy and zones of {device.id}</a></p>}
         {!revoked && device.certificate_ends_ms !== null && <p class="hint">Certificate ends {full(device.certificate_ends_ms, zone)}</p>}
       </div>
     </li>

@@ -5,6 +5,7 @@ import { live } from "../live";
 import { Confirm } from "../parts/confirm";
 import { Alert, Notice } from "../parts/notice";
 import { Picture } from "../parts/picture";
+import { isPerson } from "./timeline";
 import { go } from "../route";
 import { full } from "../when";
 
@@ -31,6 +32,19 @@ function Player({ event }: { event: HomeEvent }) {
   );
 }
 
+function Feedback({ event, zone, say }: { event: HomeEvent; zone: string; say: (verdict: "not-a-person" | "none") => void }) {
+  const said = event.person?.feedback;
+  return (
+    <section class="card" aria-labelledby="feedback">
+      <h2 id="feedback">Was it a person?</h2>
+      {event.person?.held_back && !said && <p>Nobody was notified: somebody said of this spot that it was no person, and the analysis is hardly surer now.</p>}
+      <p role="status">{said ? `${said.by} said "not a person", ${full(said.at_ms, zone)}.` : "If the analysis was wrong, say so: it will have to be surer at this spot for a while."}</p>
+      {said ? <button type="button" class="plain" onClick={() => say("none")}>It was a person after all</button>
+        : <button type="button" class="plain" onClick={() => say("not-a-person")}>Not a person</button>}
+    </section>
+  );
+}
+
 export function EventPage({ id, user }: { id: string; user: User }) {
   const [event, setEvent] = useState<HomeEvent | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
@@ -42,6 +56,7 @@ export function EventPage({ id, user }: { id: string; user: User }) {
     const stops = [
       live.on("clip", (news) => { if (!news.event || news.event === id) void load(); }),
       live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
+      live.on("event", (now) => { if (now.id === id) setEvent(now); }),
       live.on("deleted", (news) => { if (news.event === id) setGone(true); }),
     ];
     return () => stops.forEach((stop) => stop());
@@ -53,7 +68,7 @@ export function EventPage({ id, user }: { id: string; user: User }) {
   return (
     <article class="one">
       <p><a href="/">Back to the timeline</a></p>
-      <h1>{person ? "Person" : "Motion"} at {event.device}</h1>
+      <h1>{isPerson(event) ? "Person" : "Motion"} at {event.device}</h1>
       <Player event={event} />
       <dl>
         <div><dt>When</dt><dd>{full(event.at_ms, user.timezone)}</dd></div>
@@ -67,6 +82,7 @@ export function EventPage({ id, user }: { id: string; user: User }) {
         )}
       </dl>
       <Alert text={wrong} />
+      {person && <Feedback event={event} zone={user.timezone} say={(verdict) => void api.feedback(id, verdict).then(setEvent, (failed: Error) => setWrong(failed.message))} />}
       <Confirm label="Delete this event" yes="Delete for good" act={remove}
         question="Clip, pictures and notification are deleted from the hub, for everybody, and cannot be brought back." />
     </article>

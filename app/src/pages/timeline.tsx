@@ -14,8 +14,12 @@ export function merge(list: HomeEvent[], event: HomeEvent): HomeEvent[] {
   return at < 0 ? [...rest, event] : [...rest.slice(0, at), event, ...rest.slice(at)];
 }
 
+// What is told as a person: not what somebody has corrected, nor what was held back because of that.
+export const isPerson = (event: HomeEvent): boolean => event.person !== null && !event.person.feedback && !event.person.held_back;
+
 function Row({ event, zone }: { event: HomeEvent; zone: string }) {
-  const what = event.person ? "Person" : "Motion";
+  const person = isPerson(event);
+  const what = person ? "Person" : "Motion";
   return (
     <li class="event" data-event={event.id}>
       <a href={`/events/${encodeURIComponent(event.id)}`}>
@@ -24,7 +28,8 @@ function Row({ event, zone }: { event: HomeEvent; zone: string }) {
           <span class="event-title">{what} at {event.device}</span>
           <time dateTime={new Date(event.at_ms).toISOString()} title={full(event.at_ms, zone)}>{clock(event.at_ms, zone)}</time>
           <span class="badges">
-            {event.person && <span class="badge badge-person"><PersonIcon />Person</span>}
+            {person && <span class="badge badge-person"><PersonIcon />Person</span>}
+            {event.person && !person && <span class="badge badge-doubt">{event.person.feedback ? "Not a person" : "Perhaps a person"}</span>}
             {event.clip && <span class="badge"><PlayIcon />{event.clip.state === "complete" ? "Clip" : "Recording"}</span>}
           </span>
         </div>
@@ -71,6 +76,7 @@ export function TimelinePage({ user }: { user: User }) {
     const put = (event: HomeEvent) => setEvents((old) => merge(old ?? [], event));
     const stops = [
       live.on("motion", put),
+      live.on("event", put),
       live.on("person", (news) => put(news.event)),
       live.on("deleted", (news) => setEvents((old) => (old ?? []).filter((each) => each.id !== news.event))),
       live.on("clip", (news) => {

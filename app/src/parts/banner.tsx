@@ -8,6 +8,7 @@ import { PersonIcon } from "./icons";
 export function Banner({ user }: { user: User }) {
   const [news, setNews] = useState<PersonNews | null>(null);
   useEffect(() => live.on("person", setNews), []);
+  useEffect(() => live.on("event", (event) => setNews((now) => (now?.event.id === event.id && event.person?.feedback ? null : now))), []);
   useEffect(() => live.on("deleted", (gone) => setNews((now) => (now?.event.id === gone.event ? null : now))), []);
   return (
     <div role="status" aria-live="polite" class="banner-place">

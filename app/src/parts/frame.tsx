@@ -12,7 +12,7 @@ function LiveDot() {
 }
 
 export function Frame(props: { path: string; user: User; onSignOut: () => void; children: ComponentChildren }) {
-  const here = (path: string) => (props.path === path ? { "aria-current": "page" as const } : {});
+  const here = (path: string) => (props.path === path || (path !== "/" && props.path.startsWith(`${path}/`)) ? { "aria-current": "page" as const } : {});
   return (
     <>
       <a class="skip" href="#main" onClick={(click) => { click.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</a>

@@ -31,10 +31,17 @@ json_t *porch_api_clip(const porch_media_clip_info *clip) {
                      path_json("/api/v1/clips/", clip->id, ""));
 }
 
+static json_t *feedback_json(const porch_media_event *e) {
+    if (!e->not_a_person) return json_null();
+    return json_pack("{s:s, s:s, s:I}", "verdict", "not-a-person", "by", e->said_by, "at_ms",
+                     (json_int_t)e->said_ms);
+}
+
 static json_t *person_json(const porch_media_event *e) {
     if (!e->has_person) return json_null();
-    return json_pack("{s:f, s:o, s:I, s:o}", "score", e->person_score, "box", box_json(&e->person_box),
-                     "at_ms", (json_int_t)e->person_at_ms, "picture",
+    return json_pack("{s:f, s:o, s:I, s:b, s:o, s:o}", "score", e->person_score, "box",
+                     box_json(&e->person_box), "at_ms", (json_int_t)e->person_at_ms, "held_back",
+                     e->held_back, "feedback", feedback_json(e), "picture",
                      e->has_picture ? path_json("/api/v1/events/", e->uid, "/picture") : json_null());
 }
 

@@ -563,15 +563,16 @@ static void an_event_is_told_whole(void **state) {
     the_event.clip = the_clip;
     the_event.person_score = 1.5;
     expect(porch_api_event_one, 200, NULL);
-    assert_string_equal(x.text, "{\"id\":\"e1\",\"device\":\"cam\",\"product\":\"camera\",\"kind\":"
-                                "\"motion\",\"at_ms\":5,\"received_at_ms\":0,"
-                                "\"score\":0.25,\"box\":[0.0,0.0,0.0,0.0],\"thumbnail\":\"/api/v1/events/"
-                                "e1/thumbnail\",\"clip\":{\"id\":"
-                                "\"c1\",\"state\":\"complete\",\"bytes\":10,\"sha256\":"
-                                "\"0000000000000000000000000000000000000000000000000000000000000000\","
-                                "\"url\":\"/api/v1/clips/c1\"},"
-                                "\"person\":{\"score\":1.5,\"box\":[0.0,0.0,0.0,0.0],\"at_ms\":0,"
-                                "\"picture\":\"/api/v1/events/e1/picture\"}}");
+    assert_string_equal(
+        x.text, "{\"id\":\"e1\",\"device\":\"cam\",\"product\":\"camera\",\"kind\":"
+                "\"motion\",\"at_ms\":5,\"received_at_ms\":0,"
+                "\"score\":0.25,\"box\":[0.0,0.0,0.0,0.0],\"thumbnail\":\"/api/v1/events/"
+                "e1/thumbnail\",\"clip\":{\"id\":"
+                "\"c1\",\"state\":\"complete\",\"bytes\":10,\"sha256\":"
+                "\"0000000000000000000000000000000000000000000000000000000000000000\","
+                "\"url\":\"/api/v1/clips/c1\"},"
+                "\"person\":{\"score\":1.5,\"box\":[0.0,0.0,0.0,0.0],\"at_ms\":0,"
+                "\"held_back\":false,\"feedback\":null,\"picture\":\"/api/v1/events/e1/picture\"}}");
     expect(porch_api_event_thumbnail, 200, NULL);
     assert_string_equal(x.type, "image/jpeg");
     assert_memory_equal(x.text, "JPEG", 4);

@@ -18,10 +18,12 @@
 #include "cloud/registry/registry.h"
 #include "cloud/settings/settings.h"
 #include "cloud/store/store.h"
+#include "cloud/twin/twin.h"
 
 struct porch_live;
 struct porch_app;
 struct porch_grants;
+struct porch_broker;
 
 typedef struct porch_api {
     const porch_settings *settings;
@@ -33,6 +35,7 @@ typedef struct porch_api {
     struct porch_live *live;
     struct porch_app *app;
     struct porch_grants *grants;
+    struct porch_broker *broker;                    /* tells devices what people wish for; NULL in tests */
     void (*measure)(porch_metrics *ret, void *ctx); /* for /metrics; may block */
     void *measure_ctx;
     porch_bytes web_ca_pem; /* offered for download; empty when the certificate is a public one */
@@ -68,6 +71,10 @@ json_t *porch_api_clip(const porch_media_clip_info *clip);
 /* What GET /api/v1/push answers; `key` is the VAPID key in base64url. */
 json_t *porch_api_push_view(const porch_push_view *v, const char *key);
 json_t *porch_api_device(const porch_registry_device *device);
+/* A device's settings; `picture` is the path of its newest one, or "". */
+json_t *porch_api_twin(const porch_twin_view *view, const char *picture);
+/* Sends the device its wish, if it is connected. Never blocks. */
+void porch_api_twin_publish(const porch_api *api, const char *device, porch_bytes document);
 
 /* The handlers, one for each row of api_routes.c. */
 void porch_api_setup(porch_http_exchange *x);
@@ -83,10 +90,14 @@ void porch_api_event_one(porch_http_exchange *x);
 void porch_api_event_thumbnail(porch_http_exchange *x);
 void porch_api_event_picture(porch_http_exchange *x);
 void porch_api_events_stream(porch_http_exchange *x);
+void porch_api_event_feedback(porch_http_exchange *x);
 void porch_api_clip_bytes(porch_http_exchange *x);
 void porch_api_event_delete(porch_http_exchange *x);
 void porch_api_clip_delete(porch_http_exchange *x);
 void porch_api_devices(porch_http_exchange *x);
+void porch_api_twin_get(porch_http_exchange *x);
+void porch_api_twin_privacy(porch_http_exchange *x);
+void porch_api_twin_zones(porch_http_exchange *x);
 void porch_api_push(porch_http_exchange *x);
 void porch_api_push_subscribe(porch_http_exchange *x);
 void porch_api_push_unsubscribe(porch_http_exchange *x);

@@ -7,6 +7,7 @@
  *   media:    motion, clip       ─► live streams
  *             person found       ─► notification, in the same transaction
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
+ *   twin:     device reported    ─► its wish again if it lacks it; live streams
  *   accounts: sign-in ended      ─► its live streams are closed */
 #include "cloud/api/hub_room.h"
 
@@ -59,6 +60,12 @@ static void clip_changed(const porch_media_clip_info *clip, void *ctx) {
     (void)json_object_set_new(data, "event", json_string(clip->event));
     (void)json_object_set_new(data, "device", json_string(clip->owner.device));
     porch_live_tell(h->live, PORCH_LIVE_PASSING, clip->owner.household, "clip", 0, data);
+}
+
+static void device_reported(const char *device, porch_bytes desired, void *ctx) {
+    porch_hub *h = ctx;
+    porch_api_twin_publish(&h->api, device, desired);
+    if (h->live != NULL) porch_live_device(h->live, device);
 }
 
 static porch_err person_found(porch_db *db, const porch_media_person *p, void *ctx, porch_why *why) {
@@ -115,6 +122,7 @@ void porch_hub_connect_news(porch_hub *h) {
         porch_media_on_clip(h->media, clip_changed, h);
         porch_media_on_person(h->media, person_found, h);
     }
+    if (h->twins != NULL) porch_twins_on_report(h->twins, device_reported, h);
     if (h->notify != NULL) (void)porch_notify_on_new(h->notify, notification_made, h);
 }
 
@@ -135,6 +143,7 @@ void porch_hub_measure(porch_metrics *ret, void *ctx) {
     porch_broker_read_counts(h->broker, &m.broker);
     porch_store_count(h->store, &m.store);
     porch_media_analysis_count(h->media, &m.analysis);
+    (void)porch_media_feedback_count(h->media, &m.feedback, NULL);
     porch_registry_count(h->registry, &m.registry);
     porch_accounts_load(h->accounts, &m.passwords_working, &m.passwords_waiting);
     m.notifications = atomic_load_explicit(&h->notifications, memory_order_relaxed);

@@ -146,6 +146,7 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
     };
     const porch_broker_config broker = {&h->settings, h->registry, h->grants, h->store};
     PORCH_TRY(porch_media_open(&media, &h->media, why));
+    PORCH_TRY(porch_twins_open(h->store, &h->twins, why));
     PORCH_TRY(porch_broker_new(&broker, &h->broker, why));
     h->api = (porch_api){.settings = &h->settings,
                          .store = h->store,
@@ -155,6 +156,7 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                          .notify = h->notify,
                          .app = h->app,
                          .grants = h->grants,
+                         .broker = h->broker,
                          .measure = porch_hub_measure,
                          .measure_ctx = h};
     PORCH_TRY(porch_live_new(&h->api, &h->live, why));
@@ -286,6 +288,7 @@ void porch_hub_close(porch_hub *h) {
     if (h->store != NULL) porch_store_close(h->store);
     /* The store called it to its end. */
     if (h->media != NULL) porch_media_close(h->media);
+    porch_twins_close(h->twins);
     porch_app_free(h->app);
     free(h->web_ca);
     if (h->stop_fd >= 0) (void)close(h->stop_fd);

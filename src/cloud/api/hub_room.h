@@ -45,6 +45,7 @@ typedef struct {
     porch_accounts *accounts;
     porch_media *media;
     porch_notify *notify;
+    porch_twins *twins;
     porch_broker *broker;
     porch_app *app;
     porch_live *live;

@@ -11,6 +11,7 @@
 #include "cloud/broker/broker.h"
 #include "cloud/listener/listener.h"
 #include "cloud/media/media_analysis.h"
+#include "cloud/media/media_feedback.h"
 #include "cloud/registry/registry.h"
 #include "cloud/store/store.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     porch_broker_counts broker;
     porch_store_counts store;
     porch_media_analysis_counts analysis;
+    porch_media_feedback_counts feedback;
     porch_registry_counts registry;
     uint64_t notifications; /* made since start */
     uint64_t webhooks, deliveries_waiting, deliveries_given_up;

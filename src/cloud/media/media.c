@@ -108,10 +108,11 @@ static porch_err forget_rows(porch_db *db, void *ctx, porch_why *why) {
         e = porch_db_execute(q, why);
     }
     static const char *const old[] = {
+        "delete from feedback where event in (select uid from event where received_ms < ?1)",
         "delete from person where event in (select uid from event where received_ms < ?1)",
         "delete from event where received_ms < ?1",
     };
-    for (size_t i = 0; i < 2 && e == PORCH_OK; i++) {
+    for (size_t i = 0; i < sizeof old / sizeof old[0] && e == PORCH_OK; i++) {
         porch_db_query *q = porch_db_prepare(db, old[i], why);
         porch_db_bind_i64(q, 1, (int64_t)s->before_ms);
         e = porch_db_execute(q, why);

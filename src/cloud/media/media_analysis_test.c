@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "cloud/media/media_feedback.h"
 #include "cloud/media/media_testing.h"
 #include "os/clock.h"
 
@@ -208,6 +209,59 @@ static void the_analyst_cannot_change_what_it_is_given(void **state) {
     say_end(&a, PORCH_OK, 0);
     (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
     part(&a);
+    (void)close(a.main);
+}
+
+static porch_err say_not_a_person(porch_db *db, void *ctx, porch_why *why) {
+    return porch_media_feedback_say(db, ctx, "robin", NOW, why);
+}
+
+/* One clip through the analysis, in which a person is seen once with each of these scores. */
+static porch_media_clip_info see(media_lab *m, played *a, const char *event, const uint32_t *scores,
+                                 size_t count) {
+    char clip[PORCH_MEDIA_UID];
+    send_whole(m, event, clip);
+    await_start(a);
+    for (size_t i = 0; i < count; i++)
+        say_person(a, scores[i]);
+    say_end(a, PORCH_OK, 0);
+    porch_media_clip_info info = await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(a);
+    return info;
+}
+
+static void a_spot_that_was_no_person_must_be_seen_more_surely(void **state) {
+    media_lab *m = *state;
+    static const uint32_t first[] = {1500}, hardly_surer[] = {1640}, surer[] = {1640, 1660};
+    porch_media_feedback_counts counts;
+    played a;
+    attach(m, &a);
+    porch_media_clip_info clip = see(m, &a, "e1", first, 1);
+    assert_int_equal(atomic_load(&persons_told), 1);
+    assert_int_equal(porch_store_write(m->lab.store, say_not_a_person, clip.event, &m->why), PORCH_OK);
+    (void)see(m, &a, "e2", hardly_surer, 1); /* not above 1.1 times 1500 */
+    assert_int_equal(atomic_load(&persons_told), 1);
+    assert_int_equal(porch_media_feedback_count(m->media, &counts, NULL), PORCH_OK);
+    assert_int_equal(counts.said, 1);
+    assert_int_equal(counts.held_back, 1);
+    clip = see(m, &a, "e3", surer, 2); /* at first not, then a better look at the same person */
+    assert_int_equal(atomic_load(&persons_told), 2);
+    assert_string_equal(last_person.event, clip.event);
+    assert_int_equal(porch_media_feedback_count(m->media, &counts, NULL), PORCH_OK);
+    assert_int_equal(counts.held_back, 1); /* e2 alone: e3 was released */
+    (void)close(a.main);
+}
+
+static void with_feedback_turned_off_it_is_only_noted(void **state) {
+    media_lab *m = *state;
+    static const uint32_t first[] = {1500}, less_sure[] = {1400};
+    played a;
+    attach(m, &a);
+    m->lab.settings.media_feedback_days = 0;
+    porch_media_clip_info clip = see(m, &a, "e1", first, 1);
+    assert_int_equal(porch_store_write(m->lab.store, say_not_a_person, clip.event, &m->why), PORCH_OK);
+    (void)see(m, &a, "e2", less_sure, 1);
+    assert_int_equal(atomic_load(&persons_told), 2);
     (void)close(a.main);
 }
 
@@ -425,6 +479,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         ANALYSIS_TEST(a_live_clip_is_seen_before_it_is_complete),
         ANALYSIS_TEST(the_analyst_cannot_change_what_it_is_given),
+        ANALYSIS_TEST(a_spot_that_was_no_person_must_be_seen_more_surely),
+        ANALYSIS_TEST(with_feedback_turned_off_it_is_only_noted),
         ANALYSIS_TEST(a_person_is_told_once_also_after_a_restart),
         ANALYSIS_TEST(a_clip_that_breaks_its_analysis_is_tried_once_more_and_then_left),
         ANALYSIS_TEST(an_analyst_that_was_killed_is_not_the_clips_fault),

@@ -86,6 +86,7 @@ porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_
         "seq < (select max(seq) from message) and (flags & 1) = 0", /* a session may wait for it: only
                                                                        emptied */
         "delete from event_message where event = ?1",
+        "delete from feedback where event = ?1",
         "delete from person where event = ?1",
         "delete from clip where event = ?1",
         "delete from event where uid = ?1",

@@ -200,9 +200,9 @@ void porch_media_events_close(media_events *es) {
 #define EVENT_SELECT                                                                                    \
     "select " CLIP_COLUMNS ", e.seq, e.uid, e.device_event, e.device, e.product, e.household, e.kind, " \
     "e.at_ms, e.received_ms, e.score, e.x, e.y, e.w, e.h, e.thumbnail is not null, p.score, p.x, p.y, " \
-    "p.w, "                                                                                             \
-    "p.h, p.at_ms, p.picture is not null from event e left join clip c on c.event = e.uid "             \
-    "left join person p on p.event = e.uid "
+    "p.w, p.h, p.at_ms, p.picture is not null, p.held_back, f.said_by, f.said_ms from event e "         \
+    "left join clip c on c.event = e.uid left join person p on p.event = e.uid "                        \
+    "left join feedback f on f.event = e.uid "
 enum { EVENT_FIRST = 13 };
 
 static void text_column(porch_db_query *q, int column, char *out, size_t cap) {
@@ -263,7 +263,11 @@ static void event_columns(porch_db_query *q, porch_media_event *e) {
     e->person_box = box_columns(q, at);
     at += 4;
     e->person_at_ms = u64_column(q, at++);
-    e->has_picture = porch_db_i64(q, at) != 0;
+    e->has_picture = porch_db_i64(q, at++) != 0;
+    e->held_back = porch_db_i64(q, at++) != 0;
+    e->not_a_person = !porch_db_is_null(q, at);
+    text_column(q, at++, e->said_by, sizeof e->said_by);
+    e->said_ms = u64_column(q, at);
 }
 
 typedef struct {

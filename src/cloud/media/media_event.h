@@ -49,6 +49,10 @@ typedef struct {
     porch_media_box person_box;
     uint64_t person_at_ms; /* when the picture was taken */
     bool has_picture;
+    bool held_back;    /* nobody was told of this person: see media_feedback.h */
+    bool not_a_person; /* somebody said so */
+    char said_by[65];
+    uint64_t said_ms;
 } porch_media_event;
 
 typedef struct {

@@ -14,6 +14,8 @@ typedef struct {
     const porch_analyst_person *said;
     porch_media_person person;
     bool made;
+    bool held_back;
+    double threshold; /* what people's words ask of this spot; 0: nothing */
 } person_write;
 
 static porch_err load_event(porch_db *db, porch_media_person *p, porch_why *why) {
@@ -43,28 +45,40 @@ static void bind_person(porch_db_query *q, const porch_media_person *p) {
     porch_db_bind_blob(q, 11, p->picture);
 }
 
-static porch_err store_person(porch_db *db, void *ctx, porch_why *why) {
-    person_write *w = ctx;
-    porch_media_person *p = &w->person;
-    PORCH_TRY(load_event(db, p, why));
+/* What people said of this spot lately asks for more than the analysis is sure of. */
+static porch_err judge_spot(porch_db *db, person_write *w, porch_why *why) {
+    const porch_media_person *p = &w->person;
+    uint64_t days = w->media->config.settings->media_feedback_days, ms = days * 86400000u;
+    uint64_t now_ms = p->trace.person_found_ms;
+    w->held_back = false;
+    if (days == 0) return PORCH_OK;
+    PORCH_TRY(porch_media_feedback_threshold(db, p->owner.device, &p->box, now_ms > ms ? now_ms - ms : 0,
+                                             &w->threshold, why));
+    w->held_back = w->threshold > 0 && p->score <= w->threshold;
+    return PORCH_OK;
+}
+
+static porch_err insert_person(porch_db *db, person_write *w, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
         db,
         "insert into person (event, clip, score, x, y, w, h, agreeing, at_ms, "
-        "found_ms, picture) select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 "
+        "found_ms, picture, held_back) select ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 "
         "where exists (select 1 from clip where id = ?2) " /* a person may have deleted it */
         "on conflict (event) do nothing",
         why);
-    bind_person(q, p);
+    bind_person(q, &w->person);
+    porch_db_bind_i64(q, 12, w->held_back);
     PORCH_TRY(porch_db_execute(q, why));
     w->made = porch_db_changes(db) == 1;
-    if (w->made && w->media->on_person != NULL) {
-        return w->media->on_person(db, p, w->media->on_person_ctx, why);
-    }
-    if (w->made) return PORCH_OK;
-    /* Known already: a second look after a restart, or a better picture. Nobody is told twice. */
-    q = porch_db_prepare(db,
+    return PORCH_OK;
+}
+
+/* Known already: a second look after a restart, or a better picture. Nobody is told twice. */
+static porch_err update_person(porch_db *db, const porch_media_person *p, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
                          "update person set score = ?3, x = ?4, y = ?5, w = ?6, h = ?7, agreeing = ?8, "
-                         "picture = ?11 where event = ?1 and clip = ?2 and score < ?3",
+                         "picture = ?9 where event = ?1 and clip = ?2 and score < ?3",
                          why);
     porch_db_bind_str(q, 1, p->event);
     porch_db_bind_str(q, 2, p->clip);
@@ -74,8 +88,33 @@ static porch_err store_person(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_real(q, 6, p->box.w);
     porch_db_bind_real(q, 7, p->box.h);
     porch_db_bind_i64(q, 8, p->agreeing);
-    porch_db_bind_blob(q, 11, p->picture);
+    porch_db_bind_blob(q, 9, p->picture);
     return porch_db_execute(q, why);
+}
+
+/* One that was held back and is now seen surely enough, or elsewhere: as if it had been found now. */
+static porch_err release_person(porch_db *db, person_write *w, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update person set held_back = 0 where event = ?1 and clip = ?2 and held_back = 1", why);
+    porch_db_bind_str(q, 1, w->person.event);
+    porch_db_bind_str(q, 2, w->person.clip);
+    PORCH_TRY(porch_db_execute(q, why));
+    w->made = porch_db_changes(db) == 1;
+    return PORCH_OK;
+}
+
+static porch_err store_person(porch_db *db, void *ctx, porch_why *why) {
+    person_write *w = ctx;
+    porch_media_person *p = &w->person;
+    PORCH_TRY(load_event(db, p, why));
+    PORCH_TRY(judge_spot(db, w, why));
+    PORCH_TRY(insert_person(db, w, why));
+    if (!w->made) {
+        PORCH_TRY(update_person(db, p, why));
+        if (!w->held_back) PORCH_TRY(release_person(db, w, why));
+    }
+    if (!w->made || w->held_back || w->media->on_person == NULL) return PORCH_OK;
+    return w->media->on_person(db, p, w->media->on_person_ctx, why);
 }
 
 porch_err porch_media_result_person(porch_media *m, media_feed *job, const porch_analyst_person *said,
@@ -97,10 +136,12 @@ porch_err porch_media_result_person(porch_media *m, media_feed *job, const porch
     p->at_ms = p->trace.person_found_ms;
     PORCH_TRY(porch_store_write(m->config.store, store_person, &w, why));
     if (!w.made) return PORCH_OK;
-    char score[24];
+    char score[24], asked[24];
     (void)snprintf(score, sizeof score, "%.2f", p->score);
-    porch_log(PORCH_LOG_INFO, "analysis.person", "device", p->owner.device, "clip", p->clip, "event",
-              p->event, "score", score, "agreeing", porch_log_number(p->agreeing).text, "place_ms",
+    (void)snprintf(asked, sizeof asked, "%.2f", w.threshold);
+    porch_log(PORCH_LOG_INFO, w.held_back ? "analysis.held_back" : "analysis.person", "asked",
+              w.threshold > 0 ? asked : NULL, "device", p->owner.device, "clip", p->clip, "event", p->event,
+              "score", score, "agreeing", porch_log_number(p->agreeing).text, "place_ms",
               porch_log_number(said->at_ms).text, NULL);
     (void)pthread_mutex_lock(&job->analysis->lock);
     job->analysis->counts.persons++;

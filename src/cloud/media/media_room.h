@@ -10,6 +10,7 @@
 #include "cloud/media/media_clip.h"
 #include "cloud/media/media_delete.h"
 #include "cloud/media/media_event.h"
+#include "cloud/media/media_feedback.h"
 #include "cloud/media/media_upload.h"
 
 typedef struct media_analysis media_analysis;

@@ -64,6 +64,7 @@ typedef struct {
     double box[4];
     char why[160]; /* a sentence for the person */
     porch_notify_trace trace;
+    char verdict[17]; /* "" or "not-a-person", as people said afterwards */
 } porch_notify_item;
 
 typedef struct {
@@ -103,6 +104,11 @@ porch_err porch_notify_since(porch_db *db, const char *household, uint64_t after
 /* The event was deleted: its notification goes, and every delivery that still waits with it. A request that
  * is on the wire is not called back. Inside porch_store_write. */
 porch_err porch_notify_forget(porch_db *db, const char *event, porch_why *why);
+
+/* Somebody said that the event shows no person (or, with false, took that back): the notification is
+ * marked, and browsers that it has not reached yet are left alone. Inside porch_store_write; fine without a
+ * notification. */
+porch_err porch_notify_not_a_person(porch_db *db, const char *event, bool said, porch_why *why);
 
 /* The newest `limit`, of all households, oldest of them first. */
 porch_err porch_notify_latest(porch_db *db, uint32_t limit, porch_notify_each_fn fn, void *ctx,

@@ -70,8 +70,10 @@ void porch_notify_thread_free(porch_notify_thread *t);
     "n.seq, n.id, n.kind, n.event, n.device, n.product, n.household, n.clip, n.at_ms, n.at_local, " \
     "n.timezone, "                                                                                  \
     "n.score, n.box_x, n.box_y, n.box_w, n.box_h, n.why, n.motion_at_ms, n.event_received_ms, "     \
-    "n.event_durable_ms, n.clip_first_byte_ms, n.analysis_first_frame_ms, n.person_found_ms, n.durable_ms"
-enum { PORCH_NOTIFY_COLUMN_COUNT = 24 };
+    "n.event_durable_ms, n.clip_first_byte_ms, n.analysis_first_frame_ms, n.person_found_ms, "      \
+    "n.durable_ms, "                                                                                \
+    "n.verdict"
+enum { PORCH_NOTIFY_COLUMN_COUNT = 25 };
 /* From the current row's first PORCH_NOTIFY_COLUMN_COUNT columns. */
 void porch_notify_item_read(porch_db_query *q, porch_notify_item *ret);
 /* PORCH_ERR_EXISTS when its id is there already; *seq is the new row's. */

@@ -132,6 +132,7 @@ void porch_notify_item_read(porch_db_query *q, porch_notify_item *ret) {
                               &ret->trace.notification_durable_ms};
     for (size_t i = 0; i < sizeof hops / sizeof *hops; i++)
         *hops[i] = number_at(q, 17 + (int)i);
+    (void)porch_bytes_to_text(porch_db_text(q, 24), ret->verdict, sizeof ret->verdict);
 }
 
 static porch_err visit(porch_db_query *q, porch_notify_each_fn fn, void *ctx, porch_why *why) {
@@ -175,6 +176,21 @@ porch_err porch_notify_forget(porch_db *db, const char *event, porch_why *why) {
     return porch_db_execute(q, why); /* deliveries go with it: on delete cascade */
 }
 
+porch_err porch_notify_not_a_person(porch_db *db, const char *event, bool said, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "update notification set verdict = ?2 where event = ?1", why);
+    porch_db_bind_str(q, 1, event);
+    porch_db_bind_str(q, 2, said ? "not-a-person" : "");
+    PORCH_TRY(porch_db_execute(q, why));
+    if (!said) return PORCH_OK;
+    q = porch_db_prepare(
+        db,
+        "update push_delivery set state = 'given-up' where state = 'waiting' and notification in "
+        "(select seq from notification where event = ?1)",
+        why);
+    porch_db_bind_str(q, 1, event);
+    return porch_db_execute(q, why);
+}
+
 /* ---- JSON ---- */
 
 static json_t *trace_json(const porch_notify_trace *t) {
@@ -205,6 +221,7 @@ porch_err porch_notify_item_json(const porch_notify_item *item, const char *publ
                   (json_int_t)item->at_ms, "at", item->at_local, "timezone", item->timezone, "score",
                   item->score, "box", item->box[0], item->box[1], item->box[2], item->box[3], "picture",
                   picture, "why", item->why, "trace", trace_json(&item->trace));
+    if (o && item->verdict[0]) (void)json_object_set_new(o, "verdict", json_string(item->verdict));
     char *text = o ? json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     porch_err e = text ? porch_write_text(out, text) : PORCH_ERR_BUSY;
     free(text);

@@ -1,0 +1,72 @@
+// One camera: privacy, and the zones in which motion does not count. What is shown as so is what the camera reported;
+// what was only asked for is pending.
+import { useEffect, useState } from "preact/hooks";
+import { api, type Settings, type User, type Zone } from "../api";
+import { live } from "../live";
+import { Alert } from "../parts/notice";
+import { Zones } from "../parts/zones";
+import { full } from "../when";
+
+function captureWords(settings: Settings): string {
+  const said = settings.reported;
+  if (!said) return "This camera has not reported yet; it may be too old for these settings, or has never connected.";
+  if (said.privacy && said.capture === "stopped") return "Private: the camera captures nothing.";
+  if (said.capture === "waiting") return "Not private. The camera waits for its picture source.";
+  return "Not private: the camera watches.";
+}
+
+function Privacy({ settings, change }: { settings: Settings; change: (on: boolean) => void }) {
+  const wished = settings.desired?.privacy ?? settings.reported?.privacy ?? false;
+  const pending = wished !== (settings.reported?.privacy ?? false);
+  return (
+    <section class="card" aria-labelledby="privacy">
+      <h2 id="privacy">Privacy</h2>
+      <button type="button" role="switch" class="switch" aria-checked={wished} onClick={() => change(!wished)}>
+        <span class="switch-knob" aria-hidden="true" />Privacy mode
+      </button>
+      <p role="status" class="state" data-state={pending ? "pending" : settings.reported?.privacy ? "private" : "open"}>
+        {pending ? `Pending: the camera has not confirmed that privacy is ${wished ? "on" : "off"}. ` : ""}{captureWords(settings)}
+      </p>
+      <p class="hint">The camera closes its source: nothing is recorded, seen or sent. It stays private through restarts, also without the hub.</p>
+    </section>
+  );
+}
+
+export function DevicePage({ id, user }: { id: string; user: User }) {
+  const [settings, setSettings] = useState<Settings | null>(null);
+  const [zones, setZones] = useState<Zone[] | null>(null); // changed here and not saved yet; null: as the hub has them
+  const [wrong, setWrong] = useState<string | null>(null);
+  useEffect(() => {
+    document.title = `${id} · Porchlight`;
+    const load = () => api.settings(id).then(setSettings, (failed: Error) => setWrong(failed.message));
+    void load();
+    return live.on("device", (news) => { if (news.id === id) void load(); });
+  }, [id]);
+  if (!settings) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the settings…</p>;
+  const act = (what: Promise<Settings>) => what.then((now) => { setSettings(now); setWrong(null); return now; }, (failed: Error) => setWrong(failed.message));
+  const wished = settings.desired?.ignore ?? settings.reported?.ignore ?? [];
+  const same = JSON.stringify(wished) === JSON.stringify(settings.reported?.ignore ?? []);
+  const save = () => { if (zones) void act(api.zones(id, zones)).then((now) => { if (now) setZones(null); }); };
+  return (
+    <>
+      <p><a href="/devices">All devices</a></p>
+      <h1>{id}</h1>
+      <Alert text={wrong} />
+      <Privacy settings={settings} change={(on) => void act(api.privacy(id, on))} />
+      <section class="card" aria-labelledby="zones">
+        <h2 id="zones">Zones to ignore</h2>
+        <p>Motion inside these zones starts no event: a street, a tree in the wind, a neighbour's door.</p>
+        <Zones picture={settings.picture} zones={zones ?? wished} most={settings.most_zones} onChange={setZones} />
+        <div class="actions zones-save">
+          <button type="button" class="button" disabled={!zones} onClick={save}>Save zones</button>
+          {zones && <button type="button" class="plain" onClick={() => setZones(null)}>Undo changes</button>}
+        </div>
+        <p role="status" class="state" data-state={zones ? "changed" : same ? "applied" : "pending"}>
+          {zones ? "Changed here and not saved yet."
+            : same ? (settings.reported ? `Applied by the camera, ${full(settings.reported.at_ms, user.timezone)}.` : "Nothing is set.")
+              : "Pending: the camera has not applied these zones yet."}
+        </p>
+      </section>
+    </>
+  );
+}
