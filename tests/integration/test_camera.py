@@ -108,11 +108,17 @@ class Wishes(CameraCase):
         camera = self.camera(folder, None, "--loop")
         now = self.until(stream, "yard", lambda s: not s["pending"] and s["reported"] is not None)
         self.assertEqual(now["reported"]["ignore"], [[0, 0, 10000, 10000]])
-        self.assertFalse(camera.records("motion"), "the film moves from its first second on")
         kept = json.loads((folder / "state" / "twin").read_text())
         self.assertEqual(kept["state"]["ignore"], [0, 0, 10000, 10000])
+        # from here on the zones are on its disk: a new start ignores from the first frame on
+        camera.stop()
+        camera = self.camera(folder, None, "--loop")
+        self.captures(camera, "running")
         self.put("yard", "zones", ignore="")
         self.assertIsNotNone(camera.out.wait_for(lambda text: '"hop":"motion"' in text, 60), camera.err.text())
+        hops = [record for record in camera.records() if record["hop"] in ("capture", "motion")]
+        self.assertEqual([(hop["hop"], hop.get("wish")) for hop in hops[:3]], [("capture", 1), ("capture", 2), ("motion", None)],
+                         "the film moves from its first second on, and counts once the zone is gone")
         self.until(stream, "yard", lambda s: not s["pending"] and s["reported"]["ignore"] == [])
         log = self.hub.cli("trust", "log", check=False)
         if log[0] == 0:
