@@ -198,6 +198,38 @@ class Push(unittest.TestCase):
                 self.assertLess(time.monotonic(), deadline, "the subscription is still there")
         self.assertEqual(self.person.ask("POST", "/api/v1/push/test", {}).status, 404)
 
+    def test_a_sign_in_reaches_each_browser_once_whatever_the_hour(self):
+        phone, tablet = Browser(self.folder, "phone"), Browser(self.folder, "tablet")
+        self.subscribe(phone, self.endpoint("/phone"))
+        self.subscribe(tablet, self.endpoint("/tablet"))
+        self.person.must("PUT", "/api/v1/push/quiet", {"begins": "00:00", "ends": "23:59"})
+        login = {"name": "robin", "password": lab.Person.PASSWORD}
+
+        def attempt(code):
+            return self.hub.person().ask("POST", "/api/v1/login", {**login, "code": code}).status
+
+        for code in ("000000", "AAAA-AAAA-AAAA-AAAA"):  # twice the password, and no second factor
+            self.assertEqual(attempt(code), 401)
+        self.assertEqual(attempt(self.person.recovery[0]), 200)
+        got = sorted((self.received() for _ in range(4)), key=lambda one: one[0])
+        told = {"/phone": [], "/tablet": []}
+        for path, headers, body, _ in got:
+            message = (phone if path == "/phone" else tablet).open(body)
+            told[path].append(message["what"])
+            self.assertEqual((message["kind"], message["page"], message["address"]), ("security", "/security", "127.0.0.1"))
+            self.assertEqual(headers["urgency"], "high")
+            self.assertTrue(86000 <= int(headers["ttl"]) <= 86400, headers["ttl"])
+        self.assertEqual({path: sorted(what) for path, what in told.items()}, {"/phone": ["half", "sign-in"], "/tablet": ["half", "sign-in"]})
+        self.assertEqual(len({headers["topic"] for _, headers, *_ in got}), 4, "no alert takes another's place")
+        # what was told is not told again by a restart
+        ids = {alert["id"] for alert in self.person.must("GET", "/api/v1/alerts")["alerts"]}
+        self.assertEqual(len(ids), 2)
+        self.hub.stop()
+        self.hub.start()
+        self.person.must("POST", "/api/v1/push/test", {})
+        kinds = {(phone if path == "/phone" else tablet).open(body)["kind"] for path, _, body, _ in (self.received(), self.received())}
+        self.assertEqual(kinds, {"test"})
+
     def test_hostile_endpoints_are_refused_by_form_and_by_address(self):
         browser = Browser(self.folder, "phone")
         port = self.service.port

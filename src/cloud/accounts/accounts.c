@@ -10,7 +10,6 @@
 #include "cloud/trust/trust.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
-#include "os/clock.h"
 
 porch_err porch_accounts_open(porch_store *store, const porch_settings *settings,
                               porch_signer_client *signer, porch_accounts **ret, porch_why *why) {
@@ -23,6 +22,12 @@ porch_err porch_accounts_open(porch_store *store, const porch_settings *settings
     a->setup_link_ms = (uint64_t)settings->people_setup_life_s * 1000;
     a->session_idle_ms = (uint64_t)settings->people_session_idle_s * 1000;
     a->session_life_ms = (uint64_t)settings->people_session_life_s * 1000;
+    a->installed_idle_ms = (uint64_t)settings->people_installed_idle_s * 1000;
+    a->installed_life_ms = (uint64_t)settings->people_installed_life_s * 1000;
+    a->step_up_ms = (uint64_t)settings->people_step_up_s * 1000;
+    a->alert_join_ms = (uint64_t)settings->people_alert_join_s * 1000;
+    a->login_forget_ms = (uint64_t)settings->people_login_forget_s * 1000;
+    a->alerts_max = settings->people_alerts;
     a->sessions_max = settings->people_sessions;
     a->login_free = settings->people_free_attempts_account;
     a->address_free = settings->people_free_attempts_address;
@@ -38,6 +43,7 @@ porch_err porch_accounts_open(porch_store *store, const porch_settings *settings
                             : PORCH_OK;
     if (e == PORCH_OK) e = porch_password_hash((porch_bytes){secret, sizeof secret}, a->dummy_password);
     porch_wipe(secret, sizeof secret);
+    if (e == PORCH_OK) e = porch_accounts_throttle_load(a, why);
     if (e != PORCH_OK) {
         porch_accounts_close(a);
         return e;
@@ -117,6 +123,19 @@ porch_err porch_accounts_password_check(porch_accounts *a, porch_bytes password,
                                         porch_password_verdict *ret, porch_why *why) {
     PORCH_TRY(porch_accounts_gate_enter(a, why));
     porch_err e = porch_password_judge(password, name, ret, why);
+    porch_accounts_gate_leave(a);
+    return e;
+}
+
+porch_err porch_accounts_password_hash(porch_accounts *a, porch_bytes password, porch_bytes name,
+                                       char out[PORCH_PASSWORD_HASH_BYTES], porch_why *why) {
+    porch_password_verdict v;
+    PORCH_TRY(porch_accounts_gate_enter(a, why));
+    porch_err e = porch_password_judge(password, name, &v, why);
+    if (e == PORCH_OK && !v.ok)
+        e = porch_fail(why, PORCH_ERR_USAGE, "%s",
+                       v.tip_count > 0 ? v.tips[0] : "choose a stronger password");
+    if (e == PORCH_OK) e = porch_password_hash(password, out);
     porch_accounts_gate_leave(a);
     return e;
 }

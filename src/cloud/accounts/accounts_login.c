@@ -18,10 +18,13 @@ typedef struct {
     char code[16];
     bool known;
     porch_account_row row;
+    bool half;     /* the password was right and the second factor was not */
     bool recovery; /* the code has the form of a recovery code */
     bool recovery_good;
     uint8_t recovery_hash[32];
     uint8_t session_hash[32];
+    char session[PORCH_SESSION_ID_TEXT];
+    porch_alert alert;
 } attempt;
 
 /* Which of the proofs failed; for the operator's log only. */
@@ -88,7 +91,28 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
         r->text = "too many wrong codes for this account";
     else if (e != PORCH_OK)
         r->text = "wrong code";
+    at->half = real && e != PORCH_OK;
     return real && e == PORCH_OK ? PORCH_OK : PORCH_ERR_AUTH;
+}
+
+/* The one commit of every wrong attempt, whatever was wrong. */
+static porch_err keep_attempt(porch_db *db, void *ctx, porch_why *why) {
+    attempt *at = ctx;
+    PORCH_TRY(porch_accounts_throttle_save(at->a, db, at->key, at->known, why));
+    if (!at->half) return PORCH_OK;
+    const porch_alert_facts facts = {PORCH_ALERT_HALF, at->row.person.id, "", &at->request->from};
+    return porch_accounts_alert_make(at->a, db, &facts, at->now_ms, &at->alert, why);
+}
+
+/* A disk that refuses does not change the answer. */
+static porch_err refuse(attempt *at, porch_why *why) {
+    porch_why own = {{0}};
+    porch_err e = porch_store_write(at->a->store, keep_attempt, at, &own);
+    if (e == PORCH_OK)
+        porch_accounts_tell_alert(at->a, &at->alert);
+    else
+        porch_log(PORCH_LOG_WARN, "login.unkept", "reason", porch_why_text(&own, e), NULL);
+    return porch_fail(why, PORCH_ERR_AUTH, WRONG);
 }
 
 static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
@@ -96,11 +120,15 @@ static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
     const porch_person *p = &at->row.person;
     if (at->recovery) {
         PORCH_TRY(porch_accounts_recovery_spend(db, at->recovery_hash, at->now_ms, why));
-        PORCH_TRY(porch_accounts_trust(db, "user.recovery", NULL, p->name, at->request->address, why));
+        PORCH_TRY(porch_accounts_trust(db, "user.recovery", NULL, p->name, at->request->from.address, why));
     }
-    PORCH_TRY(porch_accounts_session_make(at->a, db, p->id, at->session_hash, at->request->address,
-                                          at->now_ms, why));
-    return porch_accounts_trust(db, "user.sign-in", NULL, p->name, at->request->address, why);
+    PORCH_TRY(porch_accounts_session_make(at->a, db, p->id, at->session_hash, &at->request->from,
+                                          at->recovery ? PORCH_PROOF_RECOVERY : PORCH_PROOF_CODE,
+                                          at->now_ms, at->session, why));
+    const porch_alert_facts facts = {PORCH_ALERT_SIGN_IN, p->id, at->session, &at->request->from};
+    PORCH_TRY(porch_accounts_alert_make(at->a, db, &facts, at->now_ms, &at->alert, why));
+    PORCH_TRY(porch_accounts_throttle_forget(db, at->key, why));
+    return porch_accounts_trust(db, "user.sign-in", NULL, p->name, at->request->from.address, why);
 }
 
 static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
@@ -108,7 +136,7 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     const porch_login_request *q = at->request;
     porch_throttle_subject subjects[2] = {
         {porch_throttle_key_of('a', porch_bytes_of(at->key)), at->a->login_free},
-        {porch_throttle_key_of_address(q->address), at->a->address_free},
+        {porch_throttle_key_of_address(q->from.address), at->a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(at->a, subjects, 2, at->now_ms);
     if (*retry_after_s > 0) {
@@ -119,16 +147,18 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     porch_err e = judge(at, r, why);
     /* Being turned away for lack of room or of the signer is no wrong attempt. */
     if (e != PORCH_OK && e != PORCH_ERR_AUTH) porch_accounts_throttle_undo(at->a, subjects, 2);
-    if (e == PORCH_ERR_AUTH) return porch_fail(why, e, WRONG);
+    if (e == PORCH_ERR_AUTH) return refuse(at, why);
     PORCH_TRY(e);
     porch_accounts_token_make(session, at->session_hash);
     e = porch_store_write(at->a->store, open_session, at, why);
     if (e == PORCH_ERR_AUTH) { /* two sign-ins with one recovery code: this one came second */
         r->text = "wrong or spent recovery code";
-        return porch_fail(why, e, WRONG);
+        at->half = true;
+        return refuse(at, why);
     }
     PORCH_TRY(e);
     porch_accounts_throttle_good(at->a, subjects, 2);
+    porch_accounts_tell_alert(at->a, &at->alert);
     return PORCH_OK;
 }
 
@@ -145,11 +175,11 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
     if (e == PORCH_OK) {
         at.row.person.last_login_ms = now_ms;
         *ret = at.row.person;
-        porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->address, "by",
+        porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->from.address, "by",
                   at.recovery ? "recovery code" : "code", NULL);
     } else {
         porch_log(PORCH_LOG_WARN, "login.refused", "name", porch_log_bytes(request->name).text, "peer",
-                  request->address, "reason", r.text, "error", porch_err_name(e), NULL);
+                  request->from.address, "reason", r.text, "error", porch_err_name(e), NULL);
     }
     porch_wipe(&at, sizeof at);
     return e;

@@ -147,27 +147,40 @@ porch_err porch_recovery_left(porch_accounts *a, const porch_person *person, uns
 /* ---- new ones ---- */
 
 typedef struct {
-    const porch_step_up *proof;
+    porch_accounts *a;
+    const porch_user_session *session;
+    const porch_sign_in_from *from;
     uint64_t now_ms;
     porch_recovery_codes codes;
+    porch_alert alert;
 } renew_job;
 
 static porch_err renew(porch_db *db, void *ctx, porch_why *why) {
     renew_job *job = ctx;
-    const porch_person *p = job->proof->person;
+    const porch_person *p = &job->session->person;
+    const porch_alert_facts facts = {PORCH_ALERT_RECOVERY_CODES, p->id, job->session->id, job->from};
     PORCH_TRY(porch_accounts_recovery_make(db, p->id, job->now_ms, &job->codes, why));
-    return porch_accounts_trust(db, "user.recovery-codes", NULL, p->name, job->proof->address, why);
+    PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
+    return porch_accounts_trust(db, "user.recovery-codes", NULL, p->name, job->from->address, why);
 }
 
-porch_err porch_recovery_renew(porch_accounts *a, const porch_step_up *proof, uint64_t now_ms,
-                               porch_recovery_codes *ret, uint32_t *retry_after_s, porch_why *why) {
-    renew_job job = {.proof = proof, .now_ms = now_ms};
-    PORCH_TRY(porch_accounts_step_up(a, proof, "recovery-codes", now_ms, retry_after_s, why));
-    porch_err e = porch_store_write(a->store, renew, &job, why);
+porch_err porch_recovery_renew(porch_accounts *a, const porch_user_session *session, porch_bytes password,
+                               const porch_sign_in_from *from, uint64_t now_ms, porch_recovery_codes *ret,
+                               uint32_t *retry_after_s, porch_why *why) {
+    renew_job job = {.a = a, .session = session, .from = from, .now_ms = now_ms};
+    char phc[PORCH_PASSWORD_HASH_BYTES];
+    *retry_after_s = 0;
+    PORCH_TRY(porch_step_up_demand(a, session, PORCH_STEP_UP_AUTHENTICATOR, now_ms, why));
+    porch_err e = porch_accounts_password_again(a, &session->person, password, from->address,
+                                                "recovery-codes", now_ms, phc, retry_after_s, why);
+    porch_wipe(phc, sizeof phc);
+    PORCH_TRY(e);
+    e = porch_store_write(a->store, renew, &job, why);
     if (e == PORCH_OK) {
         *ret = job.codes;
-        porch_log(PORCH_LOG_INFO, "recovery.renewed", "name", proof->person->name, "peer", proof->address,
+        porch_log(PORCH_LOG_INFO, "recovery.renewed", "name", session->person.name, "peer", from->address,
                   NULL);
+        porch_accounts_tell_alert(a, &job.alert);
     }
     porch_wipe(&job.codes, sizeof job.codes);
     return e;

@@ -1,7 +1,7 @@
 /* Recovery codes: ten per person, 80 random bits each, of which the hub keeps only hashes.
  *
- *   setup confirmed, or password + code again ─► ten new codes, shown once; the old ones stop working
- *   sign-in with one in place of the code ─► it is spent
+ *   setup confirmed, or password again + a fresh code ─► ten new codes, shown once; the old ones stop
+ * working sign-in with one in place of the code ─► it is spent
  *
  * Wrong ones get the answer, the work and the throttle of wrong codes: accounts_login has both. */
 #ifndef PORCH_CLOUD_ACCOUNTS_RECOVERY_H
@@ -24,16 +24,11 @@ typedef struct {
 porch_err porch_recovery_left(porch_accounts *accounts, const porch_person *person, unsigned *left,
                               uint64_t *made_ms, porch_why *why);
 
-typedef struct {
-    const porch_person *person; /* as the session tells */
-    porch_bytes password;
-    porch_bytes code;
-    const char *address; /* of the peer */
-} porch_step_up;
-
-/* Makes ten new codes; the old ones stop working. PORCH_ERR_DENIED: password or code is wrong;
- * PORCH_ERR_LIMIT with *retry_after_s: too many attempts; BUSY; CHILD (signer away). */
-porch_err porch_recovery_renew(porch_accounts *accounts, const porch_step_up *proof, uint64_t now_ms,
+/* Makes ten new codes; the old ones stop working. PORCH_ERR_STEP_UP: not without a fresh code from the
+ * authenticator app; PORCH_ERR_DENIED: the password is wrong; PORCH_ERR_LIMIT with *retry_after_s: too many
+ * attempts; BUSY. */
+porch_err porch_recovery_renew(porch_accounts *accounts, const porch_user_session *session,
+                               porch_bytes password, const porch_sign_in_from *from, uint64_t now_ms,
                                porch_recovery_codes *ret, uint32_t *retry_after_s, porch_why *why);
 
 #endif

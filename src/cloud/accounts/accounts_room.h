@@ -5,14 +5,17 @@
 #include <pthread.h>
 
 #include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_alert.h"
 #include "cloud/accounts/accounts_recovery.h"
 #include "cloud/accounts/accounts_session.h"
+#include "cloud/accounts/accounts_stepup.h"
 #include "cloud/accounts/accounts_throttle.h"
 #include "crypto/password.h"
 
 enum {
     PORCH_ACCOUNTS_SEALED_MAX = 512, /* bytes of a sealed TOTP secret */
     PORCH_ACCOUNTS_END_OBSERVERS = 4,
+    PORCH_ACCOUNTS_SIGNER_WAIT_S = 30, /* told when the signer has enough of wrong codes */
     PORCH_ACCOUNTS_TIMEZONE_MAX = 64
 };
 
@@ -24,8 +27,9 @@ typedef struct {
 struct porch_accounts {
     porch_store *store;
     porch_signer_client *signer;
-    uint64_t setup_link_ms, session_idle_ms, session_life_ms;
-    uint32_t sessions_max, login_free, address_free;
+    uint64_t setup_link_ms, session_idle_ms, session_life_ms, installed_idle_ms, installed_life_ms;
+    uint64_t step_up_ms, alert_join_ms, login_forget_ms;
+    uint32_t sessions_max, login_free, address_free, alerts_max;
 
     pthread_mutex_t throttle_lock;
     porch_throttle *throttle;
@@ -43,6 +47,9 @@ struct porch_accounts {
 
     porch_accounts_observer ended[PORCH_ACCOUNTS_END_OBSERVERS];
     size_t ended_count;
+    porch_alert_write_fn alert_in_write;
+    porch_alert_each_fn alert_told;
+    void *alert_ctx;
 };
 
 /* An account's row with its secrets. */
@@ -66,6 +73,18 @@ void porch_accounts_throttle_good(porch_accounts *a, const porch_throttle_subjec
 /* It was never judged: nobody counts it. */
 void porch_accounts_throttle_undo(porch_accounts *a, const porch_throttle_subject *subjects, size_t count);
 
+/* ---- accounts_throttle_store.c: the wrong attempts of names survive a restart ---- */
+/* What memory knows of a name key goes to its row; that of an unknown name to the row that all of those
+ * share. Inside a write. */
+porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, const char *name_key, bool known,
+                                       porch_why *why);
+/* The same in a write of its own; a disk that refuses costs only the memory of it. */
+void porch_accounts_throttle_keep(porch_accounts *a, const char *name_key);
+/* The row goes: the person proved to be it. Inside a write. */
+porch_err porch_accounts_throttle_forget(porch_db *db, const char *name_key, porch_why *why);
+/* After a restart. */
+porch_err porch_accounts_throttle_load(porch_accounts *a, porch_why *why);
+
 /* ASCII lower case into out (PORCH_PERSON_NAME_TEXT bytes). */
 void porch_accounts_name_key(porch_bytes name, char out[PORCH_PERSON_NAME_TEXT]);
 /* Reads the account of a name key. NOT_FOUND. Inside a read or write. */
@@ -85,17 +104,38 @@ porch_err porch_accounts_token_hash(porch_bytes text, uint8_t hash[32]);
 
 /* A session row for a person, inside a write; the oldest ones beyond people.sessions end. */
 porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
-                                      const uint8_t hash[32], const char *address, uint64_t now_ms,
+                                      const uint8_t hash[32], const porch_sign_in_from *from,
+                                      porch_proof proof, uint64_t now_ms, char id[PORCH_SESSION_ID_TEXT],
                                       porch_why *why);
-/* Collects and deletes all sessions of an account, inside a write; tell their ends after the commit. */
+/* The end of its life, and whether it is over: old or idle. */
+uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed, uint64_t created_ms);
+bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
+                                 uint64_t seen_ms, uint64_t now_ms);
+/* Collects and deletes sessions of an account, inside a write; tell their ends after the commit. */
 typedef struct {
     uint8_t (*hash)[32];
     size_t count;
 } porch_accounts_ended;
-porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, porch_accounts_ended *ret,
-                                       porch_why *why);
+/* All but the one whose id is `except` ("": all). */
+porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, const char *except,
+                                       porch_accounts_ended *ret, porch_why *why);
+/* The one of that id, if there is one. */
+porch_err porch_accounts_session_drop(porch_db *db, const char *account, const char *id,
+                                      porch_accounts_ended *ret, porch_why *why);
 /* Tells the observers and frees the list. */
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
+void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32]);
+
+/* An alert, inside a write; ret->id is "" when it joined one that the person was told of. Tell it after the
+ * commit. */
+typedef struct {
+    porch_alert_kind kind;
+    const char *account, *session;
+    const porch_sign_in_from *from;
+} porch_alert_facts;
+porch_err porch_accounts_alert_make(porch_accounts *a, porch_db *db, const porch_alert_facts *facts,
+                                    uint64_t now_ms, porch_alert *ret, porch_why *why);
+void porch_accounts_tell_alert(porch_accounts *a, const porch_alert *alert);
 
 /* The hash of a recovery code for an account; false (and a hash that fits none) when it has not its form.
  */
@@ -109,10 +149,15 @@ porch_err porch_accounts_recovery_good(porch_db *db, const uint8_t hash[32], boo
 porch_err porch_accounts_recovery_spend(porch_db *db, const uint8_t hash[32], uint64_t now_ms,
                                         porch_why *why);
 
-/* Judges password and a fresh code of somebody who is signed in; `wish` names for the log what they want.
- * DENIED: wrong; LIMIT with *retry_after_s; BUSY; CHILD. */
-porch_err porch_accounts_step_up(porch_accounts *a, const porch_step_up *proof, const char *wish,
-                                 uint64_t now_ms, uint32_t *retry_after_s, porch_why *why);
+/* The password of somebody who is signed in, once more; `wish` names for the log what they want. On success
+ * `phc` is the hash that it was judged against. DENIED: wrong; LIMIT with *retry_after_s; BUSY. */
+porch_err porch_accounts_password_again(porch_accounts *a, const porch_person *person, porch_bytes password,
+                                        const char *address, const char *wish, uint64_t now_ms,
+                                        char phc[PORCH_PASSWORD_HASH_BYTES], uint32_t *retry_after_s,
+                                        porch_why *why);
+/* Judges a new password and hashes it, behind the gate. USAGE with a tip: too weak. */
+porch_err porch_accounts_password_hash(porch_accounts *a, porch_bytes password, porch_bytes name,
+                                       char out[PORCH_PASSWORD_HASH_BYTES], porch_why *why);
 
 /* A trust-log entry about a person. `who` NULL: the person; address may be NULL. */
 porch_err porch_accounts_trust(porch_db *db, const char *kind, const char *who, const char *name,

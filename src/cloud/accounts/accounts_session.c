@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud/accounts/accounts_room.h"
+#include "crypto/random.h"
 #include "os/log.h"
 
 /* Use is remembered this coarsely, so that a page full of pictures is not a page full of writes. */
@@ -14,19 +15,38 @@ void porch_user_session_on_end(porch_accounts *a, porch_user_session_end_fn fn, 
         a->ended[a->ended_count++] = (porch_accounts_observer){fn, ctx};
 }
 
-static void tell_end(porch_accounts *a, const uint8_t hash[32]) {
+void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32]) {
     for (size_t i = 0; i < a->ended_count; i++)
         a->ended[i].fn(hash, a->ended[i].ctx);
 }
 
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended) {
     for (size_t i = 0; i < ended->count; i++)
-        tell_end(a, ended->hash[i]);
+        porch_accounts_tell_end(a, ended->hash[i]);
     free(ended->hash);
     *ended = (porch_accounts_ended){0};
 }
 
 /* ---- looking a session up ---- */
+
+/* How long a session of this kind may live and lie idle. */
+static uint64_t life_ms(const porch_accounts *a, bool installed) {
+    return installed ? a->installed_life_ms : a->session_life_ms;
+}
+
+static uint64_t idle_ms(const porch_accounts *a, bool installed) {
+    return installed ? a->installed_idle_ms : a->session_idle_ms;
+}
+
+uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed, uint64_t created_ms) {
+    return created_ms + life_ms(a, installed);
+}
+
+bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
+                                 uint64_t seen_ms, uint64_t now_ms) {
+    if (now_ms >= created_ms && now_ms - created_ms >= life_ms(a, installed)) return true;
+    return now_ms >= seen_ms && now_ms - seen_ms >= idle_ms(a, installed);
+}
 
 typedef struct {
     const porch_accounts *a;
@@ -36,28 +56,38 @@ typedef struct {
     porch_user_session found;
 } find_job;
 
-static bool over(const porch_accounts *a, uint64_t created_ms, uint64_t seen_ms, uint64_t now_ms) {
-    if (now_ms >= created_ms && now_ms - created_ms >= a->session_life_ms) return true;
-    return now_ms >= seen_ms && now_ms - seen_ms >= a->session_idle_ms;
+static porch_proof proof_of(porch_bytes text) {
+    if (porch_bytes_eq_text(text, "code")) return PORCH_PROOF_CODE;
+    return porch_bytes_eq_text(text, "recovery") ? PORCH_PROOF_RECOVERY : PORCH_PROOF_NONE;
+}
+
+static porch_err read_session(porch_db_query *q, find_job *job) {
+    const int at = PORCH_ACCOUNT_COLUMN_COUNT;
+    porch_user_session *s = &job->found;
+    porch_err e = porch_accounts_person_from(q, &s->person);
+    if (e != PORCH_OK) return e;
+    s->created_ms = (uint64_t)porch_db_i64(q, at);
+    job->seen_ms = (uint64_t)porch_db_i64(q, at + 1);
+    s->installed = porch_db_i64(q, at + 2) != 0;
+    s->proved_ms = (uint64_t)porch_db_i64(q, at + 3);
+    s->proved_by = proof_of(porch_db_text(q, at + 4));
+    s->expires_ms = porch_accounts_session_expires(job->a, s->installed, s->created_ms);
+    if (!porch_bytes_to_text(porch_db_text(q, at + 5), s->id, sizeof s->id)) return PORCH_ERR_DATABASE;
+    bool over = porch_accounts_session_over(job->a, s->installed, s->created_ms, job->seen_ms, job->now_ms);
+    return over || s->person.awaiting_reset ? PORCH_ERR_NOT_FOUND : PORCH_OK;
 }
 
 static porch_err find_session(porch_db *db, void *ctx, porch_why *why) {
     find_job *job = ctx;
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "SELECT " PORCH_ACCOUNT_COLUMNS ", session.created_ms, session.seen_ms "
-                         "FROM session JOIN account ON account.id = session.account WHERE hash = ?1",
-                         why);
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "SELECT " PORCH_ACCOUNT_COLUMNS ", session.created_ms, session.seen_ms, session.installed, "
+        "session.proved_ms, session.proved_by, session.id "
+        "FROM session JOIN account ON account.id = session.account WHERE hash = ?1",
+        why);
     porch_db_bind_blob(q, 1, (porch_bytes){job->hash, 32});
     porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK) e = porch_accounts_person_from(q, &job->found.person);
-    if (e == PORCH_OK) {
-        uint64_t created_ms = (uint64_t)porch_db_i64(q, PORCH_ACCOUNT_COLUMN_COUNT);
-        job->seen_ms = (uint64_t)porch_db_i64(q, PORCH_ACCOUNT_COLUMN_COUNT + 1);
-        job->found.expires_ms = created_ms + job->a->session_life_ms;
-        if (over(job->a, created_ms, job->seen_ms, job->now_ms) || job->found.person.awaiting_reset)
-            e = PORCH_ERR_NOT_FOUND;
-    }
+    if (e == PORCH_OK) e = read_session(q, job);
     porch_db_finish(q);
     return e;
 }
@@ -109,61 +139,53 @@ bool porch_user_session_alive(porch_accounts *a, const uint8_t hash[32], uint64_
 
 /* ---- making and ending ---- */
 
-static porch_err drop_where(porch_db *db, const char *select, const char *erase, const char *account,
-                            int64_t number, porch_accounts_ended *ret, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, select, why);
-    porch_db_bind_str(q, 1, account);
-    porch_db_bind_i64(q, 2, number);
-    porch_err e = porch_db_step(q, why);
-    for (; e == PORCH_OK; e = porch_db_step(q, why)) {
-        porch_bytes hash = porch_db_blob(q, 0);
-        void *more = realloc(ret->hash, (ret->count + 1) * sizeof *ret->hash);
-        if (more == NULL || hash.len != 32) {
-            e = PORCH_ERR_NO_SPACE;
-            if (more != NULL) ret->hash = more;
-            break;
-        }
-        ret->hash = more;
-        memcpy(ret->hash[ret->count++], hash.at, 32);
-    }
-    porch_db_finish(q);
-    if (e != PORCH_ERR_NOT_FOUND) return e;
-    q = porch_db_prepare(db, erase, why);
-    porch_db_bind_str(q, 1, account);
-    porch_db_bind_i64(q, 2, number);
+static porch_err sweep_kind(const porch_accounts *a, porch_db *db, bool installed, uint64_t now_ms,
+                            porch_why *why) {
+    uint64_t life = life_ms(a, installed), idle = idle_ms(a, installed);
+    porch_db_query *q = porch_db_prepare(
+        db, "DELETE FROM session WHERE installed = ?1 AND (created_ms <= ?2 OR seen_ms <= ?3)", why);
+    porch_db_bind_i64(q, 1, installed);
+    porch_db_bind_i64(q, 2, now_ms > life ? (int64_t)(now_ms - life) : 0);
+    porch_db_bind_i64(q, 3, now_ms > idle ? (int64_t)(now_ms - idle) : 0);
     return porch_db_execute(q, why);
 }
 
-porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, porch_accounts_ended *ret,
-                                       porch_why *why) {
-    return drop_where(db, "SELECT hash FROM session WHERE account = ?1 AND created_ms >= ?2",
-                      "DELETE FROM session WHERE account = ?1 AND created_ms >= ?2", account, 0, ret, why);
-}
-
-porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
-                                      const uint8_t hash[32], const char *address, uint64_t now_ms,
-                                      porch_why *why) {
-    /* Rows that are over are swept here: people sign in seldom, and nothing else reads them. */
+/* The ones idle longest give way to a new one. */
+static porch_err make_room(const porch_accounts *a, porch_db *db, const char *account, porch_why *why) {
     porch_db_query *q =
-        porch_db_prepare(db, "DELETE FROM session WHERE created_ms <= ?1 OR seen_ms <= ?2", why);
-    porch_db_bind_i64(q, 1, now_ms > a->session_life_ms ? (int64_t)(now_ms - a->session_life_ms) : 0);
-    porch_db_bind_i64(q, 2, now_ms > a->session_idle_ms ? (int64_t)(now_ms - a->session_idle_ms) : 0);
-    PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(db,
+        porch_db_prepare(db,
                          "DELETE FROM session WHERE account = ?1 AND hash NOT IN "
                          "(SELECT hash FROM session WHERE account = ?1 ORDER BY seen_ms DESC LIMIT ?2)",
                          why);
     porch_db_bind_str(q, 1, account);
     porch_db_bind_i64(q, 2, (int64_t)a->sessions_max - 1);
-    PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(db,
-                         "INSERT INTO session (hash, account, created_ms, seen_ms, address) "
-                         "VALUES (?1, ?2, ?3, ?3, ?4)",
-                         why);
+    return porch_db_execute(q, why);
+}
+
+porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
+                                      const uint8_t hash[32], const porch_sign_in_from *from,
+                                      porch_proof proof, uint64_t now_ms, char id[PORCH_SESSION_ID_TEXT],
+                                      porch_why *why) {
+    char agent[PORCH_AGENT_TEXT];
+    porch_agent_read(from->agent, agent);
+    porch_random_id(id);
+    /* Rows that are over are swept here: people sign in seldom, and nothing else reads them. */
+    PORCH_TRY(sweep_kind(a, db, false, now_ms, why));
+    PORCH_TRY(sweep_kind(a, db, true, now_ms, why));
+    PORCH_TRY(make_room(a, db, account, why));
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "INSERT INTO session (hash, account, created_ms, seen_ms, address, id, agent, installed, "
+        "proved_ms, proved_by) VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?3, ?8)",
+        why);
     porch_db_bind_blob(q, 1, (porch_bytes){hash, 32});
     porch_db_bind_str(q, 2, account);
     porch_db_bind_i64(q, 3, (int64_t)now_ms);
-    porch_db_bind_str(q, 4, address == NULL ? "" : address);
+    porch_db_bind_str(q, 4, from->address == NULL ? "" : from->address);
+    porch_db_bind_str(q, 5, id);
+    porch_db_bind_str(q, 6, agent);
+    porch_db_bind_i64(q, 7, from->installed);
+    porch_db_bind_str(q, 8, proof == PORCH_PROOF_RECOVERY ? "recovery" : "code");
     PORCH_TRY(porch_db_execute(q, why));
     q = porch_db_prepare(db, "UPDATE account SET last_login_ms = ?2 WHERE id = ?1", why);
     porch_db_bind_str(q, 1, account);
@@ -191,7 +213,7 @@ porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *se
     (void)now_ms;
     end_job job = {session, false};
     PORCH_TRY(porch_store_write(a->store, end_session, &job, why));
-    tell_end(a, session->hash);
+    porch_accounts_tell_end(a, session->hash);
     porch_log(PORCH_LOG_INFO, "logout", "name", session->person.name, NULL);
     return PORCH_OK;
 }

@@ -83,7 +83,7 @@ static porch_err issue_reset(porch_db *db, void *ctx, porch_why *why) {
         porch_db_bind_str(q, 1, row.person.id);
         e = porch_db_execute(q, why);
     }
-    if (e == PORCH_OK) e = porch_accounts_sessions_drop(db, row.person.id, &job->ended, why);
+    if (e == PORCH_OK) e = porch_accounts_sessions_drop(db, row.person.id, "", &job->ended, why);
     if (e == PORCH_OK) e = porch_accounts_trust(db, "user.reset", job->who, row.person.name, NULL, why);
     porch_wipe(&row, sizeof row);
     return e;
@@ -194,6 +194,14 @@ static porch_err open_link(porch_accounts *a, porch_bytes token, const char *add
     return PORCH_OK;
 }
 
+porch_err porch_setup_look(porch_accounts *a, porch_bytes token, const char *address, uint64_t now_ms,
+                           uint32_t *retry_after_s, porch_why *why) {
+    link_row l;
+    porch_err e = open_link(a, token, address, now_ms, &l, retry_after_s, why);
+    porch_wipe(&l, sizeof l);
+    return e;
+}
+
 static void log_refusal(const char *step, const char *address, porch_err e, const porch_why *why) {
     porch_log(PORCH_LOG_WARN, "setup.refused", "step", step, "peer", address, "error", porch_err_name(e),
               "reason", porch_why_text(why, e), NULL);
@@ -230,19 +238,6 @@ static porch_err save_choice(porch_db *db, void *ctx, porch_why *why) {
     return PORCH_OK;
 }
 
-static porch_err hash_password(porch_accounts *a, porch_bytes password, porch_bytes name,
-                               char out[PORCH_PASSWORD_HASH_BYTES], porch_why *why) {
-    porch_password_verdict v;
-    PORCH_TRY(porch_accounts_gate_enter(a, why));
-    porch_err e = porch_password_judge(password, name, &v, why);
-    if (e == PORCH_OK && !v.ok)
-        e = porch_fail(why, PORCH_ERR_USAGE, "%s",
-                       v.tip_count > 0 ? v.tips[0] : "choose a stronger password");
-    if (e == PORCH_OK) e = porch_password_hash(password, out);
-    porch_accounts_gate_leave(a);
-    return e;
-}
-
 /* otpauth://totp/Porchlight:NAME?secret=...&issuer=Porchlight, the form that authenticators read. */
 static char *make_uri(const char *name, const char *secret) {
     static const char hex[] = "0123456789ABCDEF";
@@ -277,7 +272,7 @@ static porch_err begin(porch_accounts *a, const porch_setup_request *r, uint64_t
         (void)porch_bytes_to_text(r->name, l->name, sizeof l->name);
     }
     (void)porch_bytes_to_text(r->timezone, l->timezone, sizeof l->timezone);
-    PORCH_TRY(hash_password(a, r->password, porch_bytes_of(l->name), l->password, why));
+    PORCH_TRY(porch_accounts_password_hash(a, r->password, porch_bytes_of(l->name), l->password, why));
     porch_buf sealed = PORCH_BUF_OF(l->totp);
     PORCH_TRY(porch_signer_totp_make(a->signer, l->totp_id, &sealed, offer->totp_secret, why));
     l->totp_len = sealed.len;
@@ -318,10 +313,12 @@ void porch_setup_offer_free(porch_setup_offer *offer) {
 typedef struct {
     porch_accounts *a;
     const link_row *link;
-    const char *address;
+    const porch_sign_in_from *from;
     uint64_t now_ms;
     uint8_t session_hash[32];
+    char session[PORCH_SESSION_ID_TEXT];
     porch_accounts_ended ended;
+    porch_alert alert;
     porch_account_row made;
     porch_recovery_codes recovery;
 } confirm_job;
@@ -345,7 +342,7 @@ static porch_err write_owner(porch_db *db, const confirm_job *job, const char *k
     porch_db_bind_i64(q, 7, (int64_t)job->now_ms);
     porch_db_bind_str(q, 8, l->totp_id);
     PORCH_TRY(porch_db_execute(q, why));
-    return porch_accounts_trust(db, "user.add", NULL, l->name, job->address, why);
+    return porch_accounts_trust(db, "user.add", NULL, l->name, job->from->address, why);
 }
 
 static porch_err write_renewed(porch_db *db, confirm_job *job, porch_why *why) {
@@ -360,8 +357,8 @@ static porch_err write_renewed(porch_db *db, confirm_job *job, porch_why *why) {
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0)
         return porch_fail(why, PORCH_ERR_AUTH, "the account of this link is gone");
-    PORCH_TRY(porch_accounts_sessions_drop(db, l->account, &job->ended, why));
-    return porch_accounts_trust(db, "user.renew", NULL, l->name, job->address, why);
+    PORCH_TRY(porch_accounts_sessions_drop(db, l->account, "", &job->ended, why));
+    return porch_accounts_trust(db, "user.renew", NULL, l->name, job->from->address, why);
 }
 
 static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
@@ -380,8 +377,12 @@ static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
         return porch_fail(why, PORCH_ERR_AUTH, "this setup link was used already; sign in instead");
     PORCH_TRY(l->reset ? write_renewed(db, job, why) : write_owner(db, job, key, why));
     PORCH_TRY(porch_accounts_recovery_make(db, l->account, job->now_ms, &job->recovery, why));
-    PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->address,
-                                          job->now_ms, why));
+    PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->from,
+                                          PORCH_PROOF_CODE, job->now_ms, job->session, why));
+    if (l->reset) { /* browsers that push messages go to hear of it; sessions there are none */
+        const porch_alert_facts facts = {PORCH_ALERT_SIGN_IN, l->account, job->session, job->from};
+        PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
+    }
     return porch_accounts_row_by_key(db, key, &job->made, why);
 }
 
@@ -405,29 +406,30 @@ static porch_err judge_code(porch_accounts *a, const link_row *l, const char *co
                           "the code does not fit; check the phone's clock and use the newest code");
     if (e == PORCH_ERR_EXPIRED)
         return porch_fail(why, PORCH_ERR_DENIED, "this code was used already; wait for the next one");
-    if (e == PORCH_ERR_LIMIT) *retry_after_s = 30;
+    if (e == PORCH_ERR_LIMIT) *retry_after_s = PORCH_ACCOUNTS_SIGNER_WAIT_S;
     return e;
 }
 
 static porch_err confirm(porch_accounts *a, porch_bytes token, const char *code, link_row *l,
                          confirm_job *job, char session[PORCH_SESSION_TOKEN_TEXT], uint32_t *retry_after_s,
                          porch_why *why) {
-    PORCH_TRY(open_link(a, token, job->address, job->now_ms, l, retry_after_s, why));
+    PORCH_TRY(open_link(a, token, job->from->address, job->now_ms, l, retry_after_s, why));
     if (!l->begun) return porch_fail(why, PORCH_ERR_STATE, "choose a name and a password first");
-    PORCH_TRY(judge_code(a, l, code, job->address, job->now_ms, retry_after_s, why));
+    PORCH_TRY(judge_code(a, l, code, job->from->address, job->now_ms, retry_after_s, why));
     porch_accounts_token_make(session, job->session_hash);
     PORCH_TRY(porch_store_write(a->store, confirm_write, job, why));
     porch_accounts_tell_ended(a, &job->ended);
+    porch_accounts_tell_alert(a, &job->alert);
     return PORCH_OK;
 }
 
-porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *code, const char *address,
-                              uint64_t now_ms, porch_setup_done *ret, uint32_t *retry_after_s,
-                              porch_why *why) {
+porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *code,
+                              const porch_sign_in_from *from, uint64_t now_ms, porch_setup_done *ret,
+                              uint32_t *retry_after_s, porch_why *why) {
     link_row l;
     porch_setup_done done = {0};
     porch_why own = {{0}};
-    confirm_job job = {.a = a, .link = &l, .address = address, .now_ms = now_ms};
+    confirm_job job = {.a = a, .link = &l, .from = from, .now_ms = now_ms};
     *retry_after_s = 0;
     porch_err e = confirm(a, token, code, &l, &job, done.session, retry_after_s, &own);
     if (e == PORCH_OK) {
@@ -436,9 +438,9 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
         done.recovery = job.recovery;
         *ret = done;
         porch_log(PORCH_LOG_INFO, l.reset ? "user.renewed" : "user.added", "name", done.person.name, "peer",
-                  address, NULL);
+                  from->address, NULL);
     } else {
-        log_refusal("confirm", address, e, &own);
+        log_refusal("confirm", from->address, e, &own);
         (void)porch_fail(why, e, "%s", porch_why_text(&own, e));
     }
     free(job.ended.hash);

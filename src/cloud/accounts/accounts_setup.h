@@ -24,6 +24,10 @@ porch_err porch_setup_issue(porch_accounts *accounts, const char *who, uint64_t 
 porch_err porch_setup_reset(porch_accounts *accounts, const char *who, const char *name, uint64_t now_ms,
                             char token[PORCH_SETUP_TOKEN_TEXT], uint64_t *expires_ms, porch_why *why);
 
+/* Whether a token would still be taken by porch_setup_begin. AUTH, EXPIRED; LIMIT with *retry_after_s. */
+porch_err porch_setup_look(porch_accounts *accounts, porch_bytes token, const char *address,
+                           uint64_t now_ms, uint32_t *retry_after_s, porch_why *why);
+
 typedef struct {
     porch_bytes token;
     porch_bytes name;
@@ -56,7 +60,7 @@ typedef struct {
  * session. Errors as above; PORCH_ERR_STATE when begin has not been called with this token; a wrong code
  * is PORCH_ERR_DENIED (the token stays good). */
 porch_err porch_setup_confirm(porch_accounts *accounts, porch_bytes token, const char *code,
-                              const char *address, uint64_t now_ms, porch_setup_done *ret,
+                              const porch_sign_in_from *from, uint64_t now_ms, porch_setup_done *ret,
                               uint32_t *retry_after_s, porch_why *why);
 
 #endif

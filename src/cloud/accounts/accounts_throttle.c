@@ -142,3 +142,19 @@ void porch_throttle_forgive(porch_throttle *t, porch_throttle_key key) {
     e->attempts--;
     e->next_ms = 0;
 }
+
+bool porch_throttle_read(porch_throttle *t, porch_throttle_key key, porch_throttle_mark *ret) {
+    const entry *e = find(t, key);
+    if (e == NULL) return false;
+    *ret = (porch_throttle_mark){e->attempts, e->next_ms, e->last_ms};
+    return true;
+}
+
+void porch_throttle_restore(porch_throttle *t, porch_throttle_key key, const porch_throttle_mark *mark) {
+    if (mark->attempts == 0) return;
+    entry *e = find(t, key);
+    if (e == NULL) e = place_for(t, key, mark->last_ms);
+    e->attempts = mark->attempts;
+    e->next_ms = mark->next_ms;
+    e->last_ms = mark->last_ms;
+}

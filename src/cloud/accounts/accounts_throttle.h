@@ -3,7 +3,8 @@
  * An attempt is counted when it begins and forgiven when it turns out right, so a hundred at the same time
  * gain nothing. Keys are what is guarded (an account's name, known or not) and where it comes from (an
  * address; for IPv6 its /64). A fixed table in memory: when it is full, the entry of its bucket that would
- * be forgotten first makes room. Not thread-safe: the caller has the lock. Time is an argument. */
+ * be forgotten first makes room. What is known of a key can be read and put back, so that a restart
+ * forgives nothing. Not thread-safe: the caller has the lock. Time is an argument. */
 #ifndef PORCH_CLOUD_ACCOUNTS_THROTTLE_H
 #define PORCH_CLOUD_ACCOUNTS_THROTTLE_H
 
@@ -37,5 +38,16 @@ uint32_t porch_throttle_begin(porch_throttle *t, const porch_throttle_subject *s
 void porch_throttle_clear(porch_throttle *t, porch_throttle_key key);
 /* The attempt was right: it is not counted, earlier ones stay. */
 void porch_throttle_forgive(porch_throttle *t, porch_throttle_key key);
+
+/* What is known of a key. */
+typedef struct {
+    uint32_t attempts;
+    uint64_t next_ms; /* the earliest moment of the next attempt; 0: now */
+    uint64_t last_ms;
+} porch_throttle_mark;
+/* False: nothing. */
+bool porch_throttle_read(porch_throttle *t, porch_throttle_key key, porch_throttle_mark *ret);
+/* Puts back what was read before a restart. */
+void porch_throttle_restore(porch_throttle *t, porch_throttle_key key, const porch_throttle_mark *mark);
 
 #endif

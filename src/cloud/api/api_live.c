@@ -21,6 +21,8 @@ typedef struct subscriber {
     porch_live *live;
     porch_http_stream *stream; /* NULL once over */
     uint8_t session[32];
+    char session_id[PORCH_SESSION_ID_TEXT];
+    char account[PORCH_PERSON_ID_TEXT];
     char household[65];
     uint64_t motion, person; /* told so far */
     bool catching_up;
@@ -97,6 +99,19 @@ void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household,
     (void)pthread_mutex_lock(&l->lock);
     for (subscriber *s = l->subscribers; s != NULL; s = s->next)
         tell_subscriber(s, kind, household, name, seq, text);
+    (void)pthread_mutex_unlock(&l->lock);
+    free(text);
+}
+
+void porch_live_tell_person(porch_live *l, const char *account, const char *except, const char *name,
+                            json_t *data) {
+    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT);
+    json_decref(data);
+    if (text == NULL) return;
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        if (strcmp(s->account, account) == 0 && strcmp(s->session_id, except) != 0)
+            send_message(s, PORCH_LIVE_PASSING, 0, name, text);
     (void)pthread_mutex_unlock(&l->lock);
     free(text);
 }
@@ -320,6 +335,8 @@ void porch_api_events_stream(porch_http_exchange *x) {
     s->live = l;
     s->catching_up = true;
     memcpy(s->session, session.hash, sizeof s->session);
+    memcpy(s->session_id, session.id, sizeof s->session_id);
+    memcpy(s->account, session.person.id, sizeof s->account);
     memcpy(s->household, session.person.household, sizeof s->household);
     bool returning = porch_live_id_read(porch_http_header(x, "Last-Event-ID"), &s->motion, &s->person);
     (void)porch_http_reply_header(x, "Cache-Control", "no-store");

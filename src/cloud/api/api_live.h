@@ -29,6 +29,9 @@ void porch_live_free(porch_live *live);
  * PASSING). Takes over `data` (NULL is dropped). Any thread; does not wait for readers. */
 void porch_live_tell(porch_live *live, porch_live_kind kind, const char *household, const char *name,
                      uint64_t seq, json_t *data);
+/* Tells every stream of one person, but those of the sign-in whose id is `except`; as PASSING. */
+void porch_live_tell_person(porch_live *live, const char *account, const char *except, const char *name,
+                            json_t *data);
 /* A device came or went. Cheap enough for shards. */
 void porch_live_device(porch_live *live, const char *id);
 /* A sign-in ended: its streams are closed. */

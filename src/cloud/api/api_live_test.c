@@ -95,6 +95,8 @@ void porch_http_stream_close(porch_http_stream *s) {
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     *ret = (porch_user_session){.hash = {x->session}};
     (void)snprintf(ret->person.household, sizeof ret->person.household, "%s", x->household);
+    (void)snprintf(ret->person.id, sizeof ret->person.id, "person-%u", x->session / 10U);
+    (void)snprintf(ret->id, sizeof ret->id, "session-%u", (unsigned)x->session);
     return true;
 }
 void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why) {
@@ -277,6 +279,21 @@ static void another_household_hears_nothing(void **state) {
     assert_true(s->len > hello);
 }
 
+static void a_persons_news_reaches_their_other_sign_ins_and_nobody_else(void **state) {
+    lab *l = *state;
+    struct porch_http_stream *own = open_stream(l, 11, "home", NULL);
+    struct porch_http_stream *other = open_stream(l, 12, "home", NULL);
+    struct porch_http_stream *somebody = open_stream(l, 21, "home", NULL);
+    size_t own_hello = own->len, hello = somebody->len;
+    porch_live_tell_person(l->live, "person-1", "session-11", "alert", json_pack("{s:i}", "n", 1));
+    assert_int_equal(own->len, own_hello);
+    assert_int_equal(somebody->len, hello);
+    expect_text(other, "retry: 2000\nid: 0-0\n\nid: 0-0\nevent: alert\ndata: {\"n\":1}\n\n");
+    porch_live_tell_person(l->live, "person-1", "", "alert", json_pack("{s:i}", "n", 2));
+    assert_true(own->len > own_hello);
+    assert_int_equal(somebody->len, hello);
+}
+
 static void a_returning_page_is_told_what_it_missed_oldest_first_and_once(void **state) {
     lab *l = *state;
     timeline_newest = 4;
@@ -387,6 +404,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         LAB_TEST(a_fresh_stream_begins_now_with_an_id_to_come_back_with),
         LAB_TEST(another_household_hears_nothing),
+        LAB_TEST(a_persons_news_reaches_their_other_sign_ins_and_nobody_else),
         LAB_TEST(a_returning_page_is_told_what_it_missed_oldest_first_and_once),
         LAB_TEST(what_happens_while_the_missed_is_read_comes_after_it_and_once),
         LAB_TEST(hundreds_of_missed_events_come_page_by_page),

@@ -20,6 +20,7 @@ typedef struct {
 static const refusal REFUSALS[] = {
     {PORCH_ERR_AUTH, 401, "unauthenticated"},
     {PORCH_ERR_DENIED, 403, "denied"},
+    {PORCH_ERR_STEP_UP, 403, "step-up"},
     {PORCH_ERR_EXPIRED, 410, "expired"},
     {PORCH_ERR_NOT_FOUND, 404, "not-found"},
     {PORCH_ERR_MALFORMED, 400, "malformed"},
@@ -77,20 +78,28 @@ bool porch_api_body(porch_http_exchange *x, const porch_json_field *fields, size
 
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     porch_why why = {{0}};
-    porch_err e = porch_user_session_find(porch_api_of(x)->accounts, porch_http_cookie(x, COOKIE),
+    porch_err e = porch_user_session_find(porch_api_of(x)->accounts, porch_api_cookie_token(x),
                                           porch_clock_ms(), ret, &why);
     if (e != PORCH_OK) porch_api_refuse(x, e, &why);
     return e == PORCH_OK;
 }
 
-void porch_api_cookie(porch_http_exchange *x, const char *token) {
+void porch_api_cookie(porch_http_exchange *x, const char *token, uint64_t life_s) {
     char value[160];
     /* The lifetime is judged by the hub; without Max-Age a phone would forget it with the browser. */
-    (void)snprintf(value, sizeof value, COOKIE "=%s; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=%u",
-                   token == NULL ? "" : token,
-                   token == NULL ? 0 : porch_api_of(x)->settings->people_session_life_s);
+    (void)snprintf(value, sizeof value,
+                   COOKIE "=%s; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=%llu",
+                   token == NULL ? "" : token, (unsigned long long)(token == NULL ? 0 : life_s));
     (void)porch_http_reply_header(x, "Set-Cookie", value);
     porch_wipe(value, sizeof value);
+}
+
+uint64_t porch_api_cookie_life_s(const porch_api *api, bool installed) {
+    return installed ? api->settings->people_installed_life_s : api->settings->people_session_life_s;
+}
+
+porch_bytes porch_api_cookie_token(const porch_http_exchange *x) {
+    return porch_http_cookie(x, COOKIE);
 }
 
 void porch_api_json(porch_http_exchange *x, int status, json_t *value) {

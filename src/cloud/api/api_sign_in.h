@@ -7,6 +7,9 @@
 
 /* Frees a parsed body after overwriting the password in it. */
 void porch_api_forget(json_t *root, porch_bytes secret);
+/* From where this request comes. `installed` is the body's field of that name: "yes" or absent. Views into
+ * the exchange. */
+porch_sign_in_from porch_api_from(const porch_http_exchange *x, porch_bytes installed);
 /* The codes as a JSON list. NULL when out of memory. */
 json_t *porch_api_recovery_list(const porch_recovery_codes *codes);
 

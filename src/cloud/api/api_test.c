@@ -10,9 +10,12 @@
 
 #include <cmocka.h>
 
+#include "cloud/accounts/accounts_change.h"
 #include "cloud/accounts/accounts_login.h"
 #include "cloud/accounts/accounts_password.h"
 #include "cloud/accounts/accounts_setup.h"
+#include "cloud/accounts/accounts_stepup.h"
+#include "cloud/api/api_guard.h"
 #include "cloud/media/media_clip.h"
 #include "os/clock.h"
 
@@ -54,6 +57,7 @@ porch_err porch_http_query(const porch_http_exchange *x, const char *name, char 
     return snprintf(out, cap, "%s", x->query_value) < (int)cap ? PORCH_OK : PORCH_ERR_NO_SPACE;
 }
 const char *porch_http_header(const porch_http_exchange *x, const char *name) {
+    if (strcmp(name, "User-Agent") == 0) return "Firefox/1 Linux";
     if (strcmp(name, "Content-Type") == 0) return x->type;
     return x->header_name != NULL && strcmp(name, x->header_name) == 0 ? x->header_value : NULL;
 }
@@ -108,7 +112,7 @@ porch_err porch_http_reply_source(porch_http_exchange *x, int status, const char
 
 static porch_err outcome;
 static uint32_t outcome_retry_s;
-static bool signed_in;
+static bool signed_in, fresh, found_installed, alert_mine;
 static unsigned ended, zones_set, events_there;
 static porch_media_event the_event;
 static porch_media_clip_info the_clip;
@@ -124,9 +128,8 @@ porch_err porch_user_session_find(porch_accounts *a, porch_bytes token, uint64_t
                                   porch_user_session *ret, porch_why *why) {
     (void)a;
     (void)token;
-    (void)now_ms;
     if (!signed_in) return porch_fail(why, PORCH_ERR_AUTH, "nobody is signed in; sign in");
-    *ret = (porch_user_session){.person = robin()};
+    *ret = (porch_user_session){.id = "s1", .person = robin(), .expires_ms = now_ms + 100500};
     return PORCH_OK;
 }
 porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *s, uint64_t now_ms,
@@ -144,7 +147,9 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
     (void)a;
     (void)now_ms;
     assert_true(porch_bytes_eq_text(request->name, "robin"));
-    assert_string_equal(request->address, "192.0.2.7");
+    assert_string_equal(request->from.address, "192.0.2.7");
+    assert_true(porch_bytes_eq_text(request->from.agent, "Firefox/1 Linux"));
+    found_installed = request->from.installed;
     *retry_after_s = outcome_retry_s;
     if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
     *ret = robin();
@@ -166,14 +171,22 @@ void porch_setup_offer_free(porch_setup_offer *offer) {
     free(offer->totp_uri);
     free(offer->qr_svg);
 }
-porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *code, const char *address,
-                              uint64_t now_ms, porch_setup_done *ret, uint32_t *retry_after_s,
-                              porch_why *why) {
+porch_err porch_setup_look(porch_accounts *a, porch_bytes token, const char *address, uint64_t now_ms,
+                           uint32_t *retry_after_s, porch_why *why) {
+    (void)a;
+    (void)address;
+    (void)now_ms;
+    *retry_after_s = outcome_retry_s;
+    return porch_bytes_eq_text(token, "t") ? PORCH_OK : porch_fail(why, PORCH_ERR_AUTH, "the sentence");
+}
+porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *code,
+                              const porch_sign_in_from *from, uint64_t now_ms, porch_setup_done *ret,
+                              uint32_t *retry_after_s, porch_why *why) {
     (void)a;
     (void)token;
     (void)code;
-    (void)address;
     (void)now_ms;
+    found_installed = from->installed;
     *retry_after_s = outcome_retry_s;
     if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
     *ret = (porch_setup_done){.person = robin(), .session = "fresh-token", .timezone = "Europe/Berlin"};
@@ -189,16 +202,116 @@ porch_err porch_recovery_left(porch_accounts *a, const porch_person *person, uns
     *made_ms = 12;
     return PORCH_OK;
 }
-porch_err porch_recovery_renew(porch_accounts *a, const porch_step_up *proof, uint64_t now_ms,
-                               porch_recovery_codes *ret, uint32_t *retry_after_s, porch_why *why) {
+porch_err porch_recovery_renew(porch_accounts *a, const porch_user_session *session, porch_bytes password,
+                               const porch_sign_in_from *from, uint64_t now_ms, porch_recovery_codes *ret,
+                               uint32_t *retry_after_s, porch_why *why) {
     (void)a;
     (void)now_ms;
-    assert_string_equal(proof->person->name, "robin");
-    assert_string_equal(proof->address, "192.0.2.7");
-    assert_true(porch_bytes_eq_text(proof->password, "p"));
+    assert_string_equal(session->person.name, "robin");
+    assert_string_equal(from->address, "192.0.2.7");
+    assert_true(porch_bytes_eq_text(password, "p"));
     *retry_after_s = outcome_retry_s;
     if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
     *ret = (porch_recovery_codes){{"AAAA-BBBB-CCCC-DDDD"}};
+    return PORCH_OK;
+}
+porch_err porch_step_up_demand(const porch_accounts *a, const porch_user_session *session,
+                               porch_step_up_need need, uint64_t now_ms, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(session->id, "s1");
+    assert_int_equal(need, PORCH_STEP_UP_ANY);
+    return fresh ? PORCH_OK : porch_fail(why, PORCH_ERR_STEP_UP, "the sentence");
+}
+uint32_t porch_step_up_left_s(const porch_accounts *a, const porch_user_session *session, uint64_t now_ms) {
+    (void)a;
+    (void)session;
+    (void)now_ms;
+    return 17;
+}
+porch_err porch_step_up(porch_accounts *a, const porch_user_session *session, porch_bytes code,
+                        const char *address, uint64_t now_ms, uint32_t *retry_after_s, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(session->id, "s1");
+    assert_string_equal(address, "192.0.2.7");
+    assert_true(porch_bytes_eq_text(code, "123456"));
+    *retry_after_s = outcome_retry_s;
+    return outcome == PORCH_OK ? PORCH_OK : porch_fail(why, outcome, "the sentence");
+}
+porch_err porch_accounts_change_password(porch_accounts *a, const porch_password_change *change,
+                                         uint64_t now_ms, porch_password_changed *ret,
+                                         uint32_t *retry_after_s, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(change->session->id, "s1");
+    assert_true(porch_bytes_eq_text(change->old_password, "p"));
+    assert_true(porch_bytes_eq_text(change->new_password, "q"));
+    *retry_after_s = outcome_retry_s;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    *ret = (porch_password_changed){"newer-token", 3};
+    return PORCH_OK;
+}
+porch_err porch_user_session_list(porch_accounts *a, const porch_user_session *own, uint64_t now_ms,
+                                  porch_user_session_each_fn fn, void *ctx, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(own->id, "s1");
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    const porch_user_session_row row = {"s1", "192.0.2.7", "Firefox on Linux", false, true, 1, 2, 3};
+    fn(&row, ctx);
+    return PORCH_OK;
+}
+porch_err porch_user_session_end_one(porch_accounts *a, const porch_user_session *own, const char *id,
+                                     const char *address, porch_why *why) {
+    (void)a;
+    (void)own;
+    (void)address;
+    if (strcmp(id, "s2") != 0) return porch_fail(why, PORCH_ERR_NOT_FOUND, "the sentence");
+    ended++;
+    return PORCH_OK;
+}
+porch_err porch_user_session_end_others(porch_accounts *a, const porch_user_session *own,
+                                        const char *address, uint64_t now_ms, unsigned *count,
+                                        porch_why *why) {
+    (void)a;
+    (void)own;
+    (void)address;
+    (void)now_ms;
+    (void)why;
+    *count = 4;
+    return PORCH_OK;
+}
+const char *porch_alert_kind_text(porch_alert_kind kind) {
+    return kind == PORCH_ALERT_HALF ? "half" : "sign-in";
+}
+const char *porch_alert_answer_text(porch_alert_answer answer) {
+    return answer == PORCH_ALERT_OPEN ? "" : "mine";
+}
+porch_err porch_alert_list(porch_accounts *a, const porch_user_session *own, porch_alert_each_fn fn,
+                           void *ctx, porch_why *why) {
+    (void)a;
+    (void)own;
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    const porch_alert alert = {.id = "a1",
+                               .kind = PORCH_ALERT_HALF,
+                               .at_ms = 1,
+                               .last_ms = 2,
+                               .count = 3,
+                               .address = "192.0.2.9",
+                               .agent = "curl"};
+    fn(&alert, ctx);
+    return PORCH_OK;
+}
+porch_err porch_alert_give_answer(porch_accounts *a, const porch_user_session *own, const char *id,
+                                  bool mine, const char *address, bool *gone, porch_why *why) {
+    (void)a;
+    (void)own;
+    (void)address;
+    if (strcmp(id, "a1") != 0) return porch_fail(why, PORCH_ERR_NOT_FOUND, "the sentence");
+    if (outcome != PORCH_OK) return porch_fail(why, outcome, "the sentence");
+    alert_mine = mine;
+    *gone = !mine;
     return PORCH_OK;
 }
 porch_err porch_accounts_password_check(porch_accounts *a, porch_bytes password, porch_bytes name,
@@ -326,7 +439,7 @@ static int reset(void **state) {
     x = (struct porch_http_exchange){.api = &api, .type = "application/json", .body = ""};
     outcome = PORCH_OK;
     outcome_retry_s = 0;
-    signed_in = true;
+    signed_in = fresh = true;
     ended = zones_set = events_there = clips_open = 0;
     store_state = PORCH_OK;
     the_event = (porch_media_event){
@@ -376,6 +489,42 @@ static void a_good_login_sets_the_cookie_and_tells_who_it_is(void **state) {
         x.text,
         "{\"user\":{\"name\":\"robin\",\"role\":\"owner\",\"household\":\"home\",\"household_name\":"
         "\"Home\",\"timezone\":\"Europe/Berlin\"}}");
+}
+
+static void the_cookie_lasts_as_long_as_the_kind_of_sign_in(void **state) {
+    (void)state;
+    x.body = LOGIN;
+    expect(porch_api_login, 200, NULL);
+    has_header("SameSite=Strict; Max-Age=86400\n");
+    assert_false(found_installed);
+    x.type = "application/json";
+    x.body = "{\"name\":\"robin\",\"password\":\"p\",\"code\":\"123456\",\"installed\":\"yes\"}";
+    expect(porch_api_login, 200, NULL);
+    has_header("SameSite=Strict; Max-Age=2592000\n");
+    assert_true(found_installed);
+    x.type = "application/json";
+    x.body = "{\"token\":\"t\",\"code\":\"123456\",\"installed\":\"yes\"}";
+    expect(porch_api_setup_confirm, 200, NULL);
+    has_header("SameSite=Strict; Max-Age=2592000\n");
+    x.type = "application/json";
+    x.body = "{\"name\":\"robin\",\"password\":\"p\",\"code\":\"123456\",\"installed\":\"true\"}";
+    expect(porch_api_login, 400, "malformed");
+}
+
+static void the_sign_in_that_a_browser_had_ends_with_a_new_one_only(void **state) {
+    (void)state;
+    x.body = LOGIN;
+    outcome = PORCH_ERR_AUTH;
+    expect(porch_api_login, 401, "login");
+    assert_int_equal(ended, 0);
+    x.type = "application/json";
+    outcome = PORCH_OK;
+    expect(porch_api_login, 200, NULL);
+    assert_int_equal(ended, 1);
+    signed_in = false;
+    x.type = "application/json";
+    expect(porch_api_login, 200, NULL);
+    assert_int_equal(ended, 1);
 }
 
 typedef struct {
@@ -456,12 +605,13 @@ static void confirming_signs_in_and_keeps_the_time_zone(void **state) {
 
 static void recovery_codes_are_counted_and_renewed_for_who_is_signed_in(void **state) {
     (void)state;
-    static const row rows[] = {{PORCH_ERR_DENIED, 403, "step-up"},
+    static const row rows[] = {{PORCH_ERR_STEP_UP, 403, "step-up"},
+                               {PORCH_ERR_DENIED, 403, "wrong-password"},
                                {PORCH_ERR_LIMIT, 429, "throttled"},
-                               {PORCH_ERR_CHILD, 503, "helper-away"}};
+                               {PORCH_ERR_BUSY, 503, "busy"}};
     expect(porch_api_recovery, 200, NULL);
     assert_string_equal(x.text, "{\"left\":7,\"made_ms\":12}");
-    x.body = "{\"password\":\"p\",\"code\":\"123456\"}";
+    x.body = "{\"password\":\"p\"}";
     x.type = "application/json";
     expect(porch_api_recovery_renew, 200, NULL);
     assert_non_null(strstr(x.text, "{\"recovery_codes\":[\"AAAA-BBBB-CCCC-DDDD\","));
@@ -475,6 +625,117 @@ static void recovery_codes_are_counted_and_renewed_for_who_is_signed_in(void **s
     signed_in = false;
     expect(porch_api_recovery, 401, "unauthenticated");
     expect(porch_api_recovery_renew, 401, "unauthenticated");
+}
+
+static void a_code_is_taken_for_a_step_up(void **state) {
+    (void)state;
+    static const row rows[] = {{PORCH_ERR_DENIED, 403, "wrong-code"},
+                               {PORCH_ERR_AUTH, 401, "unauthenticated"},
+                               {PORCH_ERR_LIMIT, 429, "throttled"},
+                               {PORCH_ERR_CHILD, 503, "helper-away"}};
+    x.body = "{\"code\":\"123456\"}";
+    expect(porch_api_step_up, 200, NULL);
+    assert_string_equal(x.text, "{\"step_up_left_s\":300}");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json";
+        outcome = rows[i].e;
+        outcome_retry_s = rows[i].status == 429 ? 9 : 0;
+        expect(porch_api_step_up, rows[i].status, rows[i].slug);
+        if (rows[i].status == 429) has_header("Retry-After: 9");
+    }
+    signed_in = false;
+    x.type = "application/json";
+    expect(porch_api_step_up, 401, "unauthenticated");
+}
+
+static void a_changed_password_renews_the_cookie_for_what_is_left(void **state) {
+    (void)state;
+    static const row rows[] = {{PORCH_ERR_DENIED, 403, "wrong-password"},
+                               {PORCH_ERR_USAGE, 422, "weak-password"},
+                               {PORCH_ERR_MALFORMED, 400, "malformed"},
+                               {PORCH_ERR_LIMIT, 429, "throttled"},
+                               {PORCH_ERR_AUTH, 401, "unauthenticated"}};
+    x.body = "{\"password\":\"p\",\"new_password\":\"q\"}";
+    expect(porch_api_password, 200, NULL);
+    assert_string_equal(x.text, "{\"ended\":3}");
+    has_header("Set-Cookie: __Host-porchlight=newer-token; Path=/; Secure; HttpOnly; SameSite=Strict; "
+               "Max-Age=100\n");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        x.type = "application/json";
+        outcome = rows[i].e;
+        expect(porch_api_password, rows[i].status, rows[i].slug);
+        assert_null(strstr(x.headers, "Set-Cookie"));
+    }
+}
+
+static void what_is_dangerous_wants_a_fresh_code(void **state) {
+    (void)state;
+    static const porch_http_handler handlers[] = {porch_api_password, porch_api_sessions_end};
+    porch_user_session s;
+    x.body = "{\"password\":\"p\",\"new_password\":\"q\"}";
+    fresh = false;
+    for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
+        x.type = "application/json";
+        expect(handlers[i], 403, "step-up");
+    }
+    x.status = 0;
+    assert_false(porch_guard_step_up(&x, &s));
+    assert_int_equal(x.status, 403);
+    fresh = true;
+    x.status = 0;
+    assert_true(porch_guard_step_up(&x, &s));
+    assert_int_equal(x.status, 0);
+    assert_string_equal(s.id, "s1");
+    signed_in = false;
+    assert_false(porch_guard_step_up(&x, &s));
+    assert_int_equal(x.status, 401);
+}
+
+static void sign_ins_are_listed_and_ended(void **state) {
+    (void)state;
+    expect(porch_api_sessions, 200, NULL);
+    assert_string_equal(x.text, "{\"sessions\":[{\"id\":\"s1\",\"agent\":\"Firefox on "
+                                "Linux\",\"address\":\"192.0.2.7\",\"installed\":false,\"own\":true,"
+                                "\"created_ms\":1,\"seen_ms\":2,\"expires_ms\":3}],\"step_up_left_s\":17}");
+    x.id = "s2";
+    expect(porch_api_session_end, 204, NULL);
+    assert_int_equal(ended, 1);
+    x.id = "s3";
+    expect(porch_api_session_end, 404, "not-found");
+    expect(porch_api_sessions_end, 200, NULL);
+    assert_string_equal(x.text, "{\"ended\":4}");
+    outcome = PORCH_ERR_DATABASE;
+    expect(porch_api_sessions, 500, "internal");
+}
+
+static void alerts_are_listed_and_answered(void **state) {
+    (void)state;
+    expect(porch_api_alerts, 200, NULL);
+    assert_string_equal(x.text, "{\"alerts\":[{\"id\":\"a1\",\"kind\":\"half\",\"at_ms\":1,\"last_ms\":2,"
+                                "\"count\":3,\"address\":\"192.0.2.9\",\"agent\":\"curl\","
+                                "\"session_lives\":false,\"own\":false,\"answer\":null}]}");
+    x.id = "a1";
+    x.type = "application/json";
+    x.body = "{\"answer\":\"not-mine\"}";
+    expect(porch_api_alert_answer, 200, NULL);
+    assert_string_equal(x.text, "{\"ended\":true}");
+    assert_false(alert_mine);
+    x.type = "application/json";
+    x.body = "{\"answer\":\"mine\"}";
+    expect(porch_api_alert_answer, 200, NULL);
+    assert_true(alert_mine);
+    x.type = "application/json";
+    outcome = PORCH_ERR_STATE;
+    expect(porch_api_alert_answer, 409, "state");
+    x.type = "application/json";
+    x.body = "{\"answer\":\"perhaps\"}";
+    expect(porch_api_alert_answer, 422, "unusable");
+    x.id = "a2";
+    x.type = "application/json";
+    x.body = "{\"answer\":\"mine\"}";
+    expect(porch_api_alert_answer, 404, "not-found");
+    outcome = PORCH_ERR_DATABASE;
+    expect(porch_api_alerts, 500, "internal");
 }
 
 static void signing_out_clears_the_cookie(void **state) {
@@ -493,6 +754,17 @@ static void a_password_is_judged_with_tips(void **state) {
     x.type = "application/json";
     outcome = PORCH_ERR_BUSY;
     expect(porch_api_password_check, 503, "busy");
+    /* only for who is signed in or holds a setup link: it costs what sign-ins need */
+    outcome = PORCH_OK;
+    signed_in = false;
+    x.type = "application/json";
+    expect(porch_api_password_check, 401, "unauthenticated");
+    x.type = "application/json";
+    x.body = "{\"password\":\"short\",\"token\":\"t\"}";
+    expect(porch_api_password_check, 200, NULL);
+    x.type = "application/json";
+    x.body = "{\"password\":\"short\",\"token\":\"x\"}";
+    expect(porch_api_password_check, 401, "unauthenticated");
 }
 
 /* ---- reading ---- */
@@ -506,6 +778,12 @@ static void nobody_reads_without_signing_in(void **state) {
                                                   porch_api_event_picture,
                                                   porch_api_clip_bytes,
                                                   porch_api_devices,
+                                                  porch_api_sessions,
+                                                  porch_api_session_end,
+                                                  porch_api_sessions_end,
+                                                  porch_api_alerts,
+                                                  porch_api_alert_answer,
+                                                  porch_api_password,
                                                   porch_api_logout};
     signed_in = false;
     x.id = "e1";
@@ -708,11 +986,18 @@ static void a_websocket_is_for_the_devices_door_only(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_good_login_sets_the_cookie_and_tells_who_it_is),
+        TEST(the_cookie_lasts_as_long_as_the_kind_of_sign_in),
+        TEST(the_sign_in_that_a_browser_had_ends_with_a_new_one_only),
         TEST(every_outcome_of_a_login_has_its_answer_and_no_cookie),
         TEST(a_body_that_is_no_json_object_of_the_route_is_refused),
         TEST(setting_up_offers_the_second_factor_and_names_what_is_wrong),
         TEST(confirming_signs_in_and_keeps_the_time_zone),
         TEST(recovery_codes_are_counted_and_renewed_for_who_is_signed_in),
+        TEST(a_code_is_taken_for_a_step_up),
+        TEST(a_changed_password_renews_the_cookie_for_what_is_left),
+        TEST(what_is_dangerous_wants_a_fresh_code),
+        TEST(sign_ins_are_listed_and_ended),
+        TEST(alerts_are_listed_and_answered),
         TEST(signing_out_clears_the_cookie),
         TEST(a_password_is_judged_with_tips),
         TEST(nobody_reads_without_signing_in),

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "cloud/accounts/accounts.h"
+#include "cloud/accounts/accounts_alert.h"
 #include "cloud/accounts/accounts_session.h"
 #include "cloud/api/api_json.h"
 #include "cloud/api/metrics.h"
@@ -62,8 +63,11 @@ void porch_api_json(porch_http_exchange *x, int status, json_t *value);
 
 /* {name, role, household, household_name, timezone}. NULL when out of memory. */
 json_t *porch_api_user(const porch_api *api, const porch_person *person);
-/* Sets or (token NULL) clears the cookie. */
-void porch_api_cookie(porch_http_exchange *x, const char *token);
+/* Sets or (token NULL) clears the cookie, which lasts for `life_s`. */
+void porch_api_cookie(porch_http_exchange *x, const char *token, uint64_t life_s);
+uint64_t porch_api_cookie_life_s(const porch_api *api, bool installed);
+/* What the cookie holds; at == NULL when there is none. */
+porch_bytes porch_api_cookie_token(const porch_http_exchange *x);
 
 /* An event and a clip as the API tells them. NULL when out of memory. */
 json_t *porch_api_event(const porch_media_event *event);
@@ -75,12 +79,21 @@ json_t *porch_api_device(const porch_registry_device *device);
 json_t *porch_api_twin(const porch_twin_view *view, const char *picture);
 /* Sends the device its wish, if it is connected. Never blocks. */
 void porch_api_twin_publish(const porch_api *api, const char *device, porch_bytes document);
+/* {id, kind, at_ms, last_ms, count, address, agent, session_lives, own, answer}. */
+json_t *porch_api_alert(const porch_alert *alert);
 
 /* The handlers, one for each row of api_routes.c. */
 void porch_api_setup(porch_http_exchange *x);
 void porch_api_setup_confirm(porch_http_exchange *x);
 void porch_api_recovery(porch_http_exchange *x);
 void porch_api_recovery_renew(porch_http_exchange *x);
+void porch_api_step_up(porch_http_exchange *x);
+void porch_api_password(porch_http_exchange *x);
+void porch_api_sessions(porch_http_exchange *x);
+void porch_api_session_end(porch_http_exchange *x);
+void porch_api_sessions_end(porch_http_exchange *x);
+void porch_api_alerts(porch_http_exchange *x);
+void porch_api_alert_answer(porch_http_exchange *x);
 void porch_api_password_check(porch_http_exchange *x);
 void porch_api_login(porch_http_exchange *x);
 void porch_api_logout(porch_http_exchange *x);

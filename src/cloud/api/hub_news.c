@@ -8,7 +8,9 @@
  *             person found       ─► notification, in the same transaction
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
- *   accounts: sign-in ended      ─► its live streams are closed */
+ *   accounts: sign-in ended      ─► its live streams are closed
+ *             alert              ─► push messages, in the same transaction; the person's other live pages
+ */
 #include "cloud/api/hub_room.h"
 
 #include <stdio.h>
@@ -113,10 +115,25 @@ static void session_ended(const uint8_t hash[32], void *ctx) {
     if (h->live != NULL) porch_live_end_session(h->live, hash);
 }
 
+static porch_err alert_made(porch_db *db, const porch_alert *alert, void *ctx, porch_why *why) {
+    porch_hub *h = ctx;
+    return h->notify == NULL
+               ? PORCH_OK
+               : porch_push_queue_alert(h->notify, db, alert->account, alert->id, alert->at_ms, why);
+}
+
+static void alert_stored(const porch_alert *alert, void *ctx) {
+    porch_hub *h = ctx;
+    if (h->live != NULL)
+        porch_live_tell_person(h->live, alert->account, alert->session, "alert",
+                               json_pack("{s:o}", "alert", porch_api_alert(alert)));
+}
+
 void porch_hub_connect_news(porch_hub *h) {
     porch_registry_on_change(h->registry, registry_changed, h);
     porch_grants_on_change(h->grants, grants_changed, h);
     porch_user_session_on_end(h->accounts, session_ended, h);
+    porch_alert_on_new(h->accounts, alert_made, alert_stored, h);
     if (h->media != NULL) {
         porch_media_on_event(h->media, event_stored, h);
         porch_media_on_clip(h->media, clip_changed, h);

@@ -391,11 +391,12 @@ typedef struct {
 
 static porch_err queue_test(porch_db *db, void *ctx, porch_why *why) {
     test_job *job = ctx;
-    porch_db_query *q = porch_db_prepare(db,
-                                         "select 1 from push_delivery d join push_subscription s on s.id = "
-                                         "d.subscription where s.account = ?1 and "
-                                         "d.device = '' and d.made_ms > ?2 and d.made_ms <= ?3 limit 1",
-                                         why);
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select 1 from push_delivery d join push_subscription s on s.id = "
+                         "d.subscription where s.account = ?1 and "
+                         "d.device = '' and d.alert is null and d.made_ms > ?2 and d.made_ms <= ?3 limit 1",
+                         why);
     porch_db_bind_str(q, 1, job->account);
     porch_db_bind_i64(q, 2, (int64_t)(job->now_ms - job->wait_ms));
     porch_db_bind_i64(q, 3, (int64_t)job->now_ms);
@@ -427,6 +428,21 @@ porch_err porch_push_test(porch_notify *n, const char *account, uint32_t *queued
     PORCH_TRY(porch_store_write(n->config.store, queue_test, &job, why));
     *queued = job.queued;
     porch_notify_thread_wake(&n->push);
+    return PORCH_OK;
+}
+
+porch_err porch_push_queue_alert(porch_notify *n, porch_db *db, const char *account, const char *alert,
+                                 uint64_t now_ms, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "insert into push_delivery (subscription, device, alert, made_ms, state, next_at_ms) select id, "
+        "'', ?2, ?3, 'waiting', ?3 from push_subscription where account = ?1",
+        why);
+    porch_db_bind_str(q, 1, account);
+    porch_db_bind_str(q, 2, alert);
+    porch_db_bind_i64(q, 3, (int64_t)now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    atomic_store(&n->made, true);
     return PORCH_OK;
 }
 

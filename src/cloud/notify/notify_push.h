@@ -2,6 +2,7 @@
  *
  *   browser ─► subscription (endpoint, keys)          person found ─► one delivery row a subscription,
  *                                                     unless snoozed, in quiet hours or cooling down
+ *                                                     alert about the account ─► one row a subscription
  *   delivery ─► RFC 8291 body + VAPID token ─► courier ─► push service ─► browser
  *
  * An endpoint comes from a browser and is treated as hostile: https, a public name, port 443, unless
@@ -39,6 +40,11 @@ porch_err porch_push_unsubscribe(porch_notify *n, const char *account, const cha
 /* Sends a test message to each of the account's browsers. PORCH_ERR_NOT_FOUND without one; PORCH_ERR_LIMIT
  * within push.test_wait_s of the last. */
 porch_err porch_push_test(porch_notify *n, const char *account, uint32_t *queued, porch_why *why);
+
+/* Inside the write that stores an alert about an account: one delivery for each of its browsers, whatever
+ * was snoozed and at any hour. */
+porch_err porch_push_queue_alert(porch_notify *n, porch_db *db, const char *account, const char *alert,
+                                 uint64_t now_ms, porch_why *why);
 
 /* No push about this camera to this person for `minutes`: 15, 30 or 60; 0 ends it. *until_ms is 0 then. */
 porch_err porch_push_snooze(porch_notify *n, const char *account, const char *device, uint32_t minutes,

@@ -1,6 +1,6 @@
 /* Push deliveries, one after the other on a thread of their own, so that a slow webhook's retries do not
  * hold them: the earliest that is due is sealed for its browser and sent. A message older than push.ttl_s
- * is not worth a person's look and is given up. */
+ * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +23,18 @@ enum {
     BODY_BYTES = PORCH_WEBPUSH_PLAIN_BYTES + PORCH_WEBPUSH_EXTRA_BYTES,
 };
 
+/* What is told of an alert about the account. */
 typedef struct {
-    porch_notify_item item; /* id is empty for a test message */
+    char id[33]; /* "": it is none */
+    char kind[17];
+    char address[65];
+    char agent[65];
+    uint64_t at_ms;
+} alert_part;
+
+typedef struct {
+    porch_notify_item item; /* id is empty for a test message and an alert */
+    alert_part alert;
     int64_t delivery;
     char subscription[33];
     char endpoint[PORCH_COURIER_URL_MAX + 1];
@@ -46,13 +56,32 @@ typedef struct {
 
 /* ---- reading and writing rows ---- */
 
+static void read_alert(porch_db_query *q, int at, alert_part *ret) {
+    (void)porch_bytes_to_text(porch_db_text(q, at), ret->id, sizeof ret->id);
+    (void)porch_bytes_to_text(porch_db_text(q, at + 1), ret->kind, sizeof ret->kind);
+    (void)porch_bytes_to_text(porch_db_text(q, at + 2), ret->address, sizeof ret->address);
+    (void)porch_bytes_to_text(porch_db_text(q, at + 3), ret->agent, sizeof ret->agent);
+    ret->at_ms = (uint64_t)porch_db_i64(q, at + 4);
+}
+
+/* What log and topic call it. */
+static const char *name_of(const due *d) {
+    if (d->alert.id[0]) return d->alert.id;
+    return d->item.id[0] ? d->item.id : "test";
+}
+
+static uint64_t ttl_s(const porch_notify *n, const due *d) {
+    return d->alert.id[0] ? n->config.settings->push_alert_ttl_s : n->config.settings->push_ttl_s;
+}
+
 static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
     due *d = ctx;
     porch_db_query *q = porch_db_prepare(
         db,
         "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
-        "d.next_at_ms from push_delivery d join push_subscription s on s.id = d.subscription left join "
-        "notification n on n.seq = d.notification where d.state = 'waiting' order by d.next_at_ms limit 1",
+        "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms from push_delivery d join "
+        "push_subscription s on s.id = d.subscription left join notification n on n.seq = d.notification "
+        "left join alert a on a.id = d.alert where d.state = 'waiting' order by d.next_at_ms limit 1",
         why);
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK) {
@@ -67,6 +96,7 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         d->attempts = (uint32_t)porch_db_i64(q, at + 5);
         d->made_ms = (uint64_t)porch_db_i64(q, at + 6);
         d->next_at_ms = (uint64_t)porch_db_i64(q, at + 7);
+        read_alert(q, at + 8, &d->alert);
         d->found = d->next_at_ms <= d->now_ms;
     }
     porch_db_finish(q);
@@ -109,6 +139,10 @@ static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
 static json_t *payload_of(const due *d) {
     const porch_notify_item *i = &d->item;
     char picture[128], page[96];
+    if (d->alert.id[0])
+        return json_pack("{s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:s}", "v", 1, "kind", "security", "what",
+                         d->alert.kind, "id", d->alert.id, "agent", d->alert.agent, "address",
+                         d->alert.address, "at_ms", (json_int_t)d->alert.at_ms, "page", "/security");
     if (!i->id[0])
         return json_pack("{s:i, s:s, s:I}", "v", 1, "kind", "test", "at_ms", (json_int_t)d->made_ms);
     snprintf(picture, sizeof picture, "/api/v1/events/%s/picture", i->event);
@@ -128,14 +162,14 @@ static porch_err make_body(const due *d, porch_buf *body, porch_why *why) {
     return e;
 }
 
-/* A newer message about the same camera replaces one that still waits at the push service. The service
- * learns a hash, not the camera's name. */
+/* A newer message about the same camera replaces one that still waits at the push service; no alert
+ * replaces another. The service learns a hash, not the camera's name. */
 static void make_topic(const due *d, char out[TOPIC_LETTERS + 1]) {
     char input[160];
     uint8_t digest[PORCH_SHA256_BYTES];
     porch_buf text = {(uint8_t *)out, 0, TOPIC_LETTERS};
-    int n =
-        snprintf(input, sizeof input, "%s|%s", d->subscription, d->item.id[0] ? d->item.device : "test");
+    int n = snprintf(input, sizeof input, "%s|%s", d->subscription,
+                     d->item.id[0] ? d->item.device : name_of(d));
     porch_sha256((porch_bytes){(const uint8_t *)input, n > 0 ? (size_t)n : 0}, digest);
     (void)porch_hex_write(&text, (porch_bytes){digest, TOPIC_BYTES});
     out[TOPIC_LETTERS] = '\0';
@@ -182,15 +216,14 @@ static porch_err post(porch_notify *n, const due *d, uint16_t *status, porch_why
     PORCH_TRY(make_body(d, &body, why));
     PORCH_TRY(authorization(n, d, authorized, sizeof authorized, why));
     make_topic(d, topic);
-    snprintf(
-        ttl, sizeof ttl, "%llu",
-        (unsigned long long)(n->config.settings->push_ttl_s - age_ms / 1000)); /* judged before: not over */
+    snprintf(ttl, sizeof ttl, "%llu",
+             (unsigned long long)(ttl_s(n, d) - age_ms / 1000)); /* judged before: not over */
     const porch_courier_header headers[] = {
         {"content-type", "application/octet-stream"},
         {"content-encoding", "aes128gcm"},
         {"user-agent", "porchlight/" PORCH_VERSION},
         {"ttl", ttl},
-        {"urgency", strcmp(d->item.kind, "person") == 0 ? "high" : "normal"},
+        {"urgency", strcmp(d->item.kind, "person") == 0 || d->alert.id[0] ? "high" : "normal"},
         {"topic", topic},
         {"authorization", authorized},
     };
@@ -214,7 +247,7 @@ porch_push_outcome porch_push_judge(porch_err e, uint16_t status) {
 
 static void judge(const porch_notify *n, porch_err e, const porch_why *why, result *r) {
     const porch_settings *s = n->config.settings;
-    uint64_t ends_ms = r->d->made_ms + (uint64_t)s->push_ttl_s * 1000;
+    uint64_t ends_ms = r->d->made_ms + ttl_s(n, r->d) * 1000;
     r->how = porch_push_judge(e, r->status);
     r->next_at_ms = r->d->now_ms + porch_notify_retry_wait(r->d->attempts, s->notify_retry_first_ms,
                                                            s->notify_retry_most_ms);
@@ -232,17 +265,17 @@ static void log_result(const result *r) {
                                         [PORCH_PUSH_GIVEN_UP] = "given-up",
                                         [PORCH_PUSH_GONE] = "gone"};
     porch_log(r->how == PORCH_PUSH_DONE ? PORCH_LOG_INFO : PORCH_LOG_WARN, "notify.push", "outcome",
-              words[r->how], "id", r->d->item.id[0] ? r->d->item.id : "test", "subscription",
-              r->d->subscription, "service", r->d->origin, "status", porch_log_number(r->status).text,
-              "attempt", porch_log_number(r->d->attempts + 1).text, "reason", r->error[0] ? r->error : NULL,
-              NULL);
+              words[r->how], "id", name_of(r->d), "subscription", r->d->subscription, "service",
+              r->d->origin, "status", porch_log_number(r->status).text, "attempt",
+              porch_log_number(r->d->attempts + 1).text, "reason", r->error[0] ? r->error : NULL, NULL);
 }
 
 static porch_err send_due(porch_notify *n, due *d, uint16_t *status, porch_why *why) {
     PORCH_TRY(porch_push_endpoint_check(porch_bytes_of(d->endpoint), n->config.settings->courier_allow,
                                         d->origin, why));
-    if (d->now_ms >= d->made_ms + (uint64_t)n->config.settings->push_ttl_s * 1000)
-        return porch_fail(why, PORCH_ERR_USAGE, "older than push.ttl_s: nobody needs it any more");
+    if (d->now_ms >= d->made_ms + ttl_s(n, d) * 1000)
+        return porch_fail(why, PORCH_ERR_USAGE,
+                          "too old (push.ttl_s, push.alert_ttl_s): nobody needs it any more");
     return post(n, d, status, why);
 }
 

@@ -239,6 +239,44 @@ static void a_test_message_waits_for_the_last_one(void **state) {
     assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
 }
 
+typedef struct {
+    world *w;
+    const char *alert;
+    int64_t rows;
+} alert_job;
+
+static porch_err write_alert(porch_db *db, void *ctx, porch_why *why) {
+    alert_job *job = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "insert or ignore into alert (id, account, kind, at_ms, last_ms, address, agent) values (?1, "
+        "'robin', 'half', 1, 1, '192.0.2.1', 'curl')",
+        why);
+    porch_db_bind_str(q, 1, job->alert);
+    PORCH_TRY(porch_db_execute(q, why));
+    PORCH_TRY(porch_push_queue_alert(job->w->notify, db, "robin", job->alert, porch_clock_ms(), why));
+    job->rows = porch_db_changes(db);
+    return PORCH_OK;
+}
+
+static void an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour(void **state) {
+    world *w = *state;
+    alert_job job = {.w = w, .alert = "a1"};
+    uint32_t queued = 0;
+    subscribe(w, "robin");
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/tablet", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_OK);
+    subscribe(w, "sam");
+    assert_int_equal(porch_push_quiet(w->notify, "robin", 0, 1439, NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, write_alert, &job, NULL), PORCH_OK);
+    assert_int_equal(job.rows, 2);
+    assert_int_equal(porch_store_write(w->store, write_alert, &job, NULL),
+                     PORCH_ERR_EXISTS); /* not twice */
+    /* and holds up no test message */
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(queued, 2);
+}
+
 static void endpoints_that_no_push_service_has_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -319,6 +357,7 @@ int main(void) {
         IN_WORLD(quiet_hours_follow_the_households_clock_also_over_midnight),
         IN_WORLD(an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited),
         IN_WORLD(a_test_message_waits_for_the_last_one),
+        IN_WORLD(an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour),
         cmocka_unit_test(endpoints_that_no_push_service_has_are_refused),
         cmocka_unit_test(each_answer_of_a_push_service_has_its_consequence),
         cmocka_unit_test(times_of_the_day_have_one_form),

@@ -29,8 +29,13 @@
     X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \
     X(people, app_dir,         people_app_dir,       TEXT, "",          0, 1000, "folder of the built app; empty means share/porchlight/app beside the programs") \
     X(people, setup_life_s,    people_setup_life_s,  U32,  3600,        1, 86400, "how long a setup link works") \
-    X(people, session_idle_s,  people_session_idle_s, U32, 604800,      60, 31536000, "a sign-in that is not used ends after this time") \
-    X(people, session_life_s,  people_session_life_s, U32, 2592000,     60, 31536000, "a sign-in ends after this time in any case") \
+    X(people, session_idle_s,  people_session_idle_s, U32, 3600,        60, 31536000, "a sign-in in a browser that is not used ends after this time") \
+    X(people, session_life_s,  people_session_life_s, U32, 86400,       60, 31536000, "a sign-in in a browser ends after this time in any case") \
+    X(people, installed_idle_s, people_installed_idle_s, U32, 604800,   60, 31536000, "as session_idle_s, where the page is an app on the home screen") \
+    X(people, installed_life_s, people_installed_life_s, U32, 2592000,  60, 31536000, "as session_life_s, where the page is an app on the home screen") \
+    X(people, step_up_s,       people_step_up_s,     U32,  300,         1, 86400, "how long a code counts as fresh for what must not be done from a borrowed phone") \
+    X(people, alerts,          people_alerts,        U32,  32,          1, 1000, "most alerts about sign-ins that are kept for one person, oldest out first") \
+    X(people, alert_join_s,    people_alert_join_s,  U32,  3600,        0, 86400, "half-finished sign-ins from one address within this time are one alert") \
     X(people, sessions,        people_sessions,      U32,  32,          1, 1000, "most sign-ins of one person at once; the one idle longest gives way") \
     X(people, password_workers, people_password_workers, U32, 2,        1, 64,   "password hashes (19 MiB each) at work at once") \
     X(people, password_waiting, people_password_waiting, U32, 16,       0, 1024, "password hashes that may wait for their turn; more are told to come back") \
@@ -95,6 +100,7 @@
     X(push, subscriptions,     push_subscriptions,   U32,  16,          0, 64, "most browsers of one person that push messages go to; 0 turns push off") \
     X(push, cooldown_s,        push_cooldown_s,      U32,  60,          0, 86400, "after a push about one camera the next one about it waits this long") \
     X(push, ttl_s,             push_ttl_s,           U32,  300,         1, 86400, "how long a push message is worth delivering") \
+    X(push, alert_ttl_s,       push_alert_ttl_s,     U32,  86400,       1, 604800, "how long a push message about the person's own account is worth delivering") \
     X(push, timeout_ms,        push_timeout_ms,      U32,  5000,        100, 60000, "how long a push service may take to answer") \
     X(push, test_wait_s,       push_test_wait_s,     U32,  10,          0, 3600, "time between two test messages of one person") \
     X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
