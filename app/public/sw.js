@@ -48,6 +48,13 @@ self.addEventListener("fetch", (event) => {
     event.respondWith(caches.match(request, { cacheName: SHELL }).then((kept) => kept ?? fetch(request)));
 });
 
+const SECURITY = {
+  "sign-in": "New sign-in to Porchlight",
+  half: "Your Porchlight password was used without a code",
+  password: "Your Porchlight password was changed",
+  "recovery-codes": "New Porchlight recovery codes were made",
+};
+
 // What, where, when; a message that cannot be read still shows something, as browsers demand.
 function wordsOf(message) {
   if (message.kind === "person")
@@ -57,6 +64,11 @@ function wordsOf(message) {
         body: `${String(message.at).slice(11, 16)} · touch to see what happened`, tag: `camera-${message.device}`, renotify: true,
         timestamp: message.at_ms, image: message.picture, data: { page: message.page },
       },
+    };
+  if (message.kind === "security")
+    return {
+      title: SECURITY[message.what] ?? "Something happened to your account",
+      options: { body: `${message.agent}, from ${message.address} · was this you?`, tag: `alert-${message.id}`, timestamp: message.at_ms, data: { page: "/security" } },
     };
   if (message.kind === "test")
     return { title: "Test message", options: { body: "Push messages reach this browser.", tag: "test", data: { page: "/notifications" } } };
@@ -70,7 +82,7 @@ self.addEventListener("push", (event) => {
   event.waitUntil(self.registration.showNotification(title, { icon: "/icon-192.png", badge: "/icon-192.png", ...options }));
 });
 
-const isPage = (path) => typeof path === "string" && /^\/(notifications|events\/[a-z0-9-]{1,64})?$/.test(path);
+const isPage = (path) => typeof path === "string" && /^\/(notifications|security|events\/[a-z0-9-]{1,64})?$/.test(path);
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();

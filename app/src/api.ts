@@ -30,6 +30,13 @@ export interface Push {
 export interface Trust {
   public_name: boolean; fingerprint?: string; ends_ms?: number; names?: string[]; url?: string | null; qr_svg?: string | null;
 }
+export interface Session {
+  id: string; agent: string; address: string; installed: boolean; own: boolean; created_ms: number; seen_ms: number; expires_ms: number;
+}
+export interface AccountAlert {
+  id: string; kind: "sign-in" | "half" | "password" | "recovery-codes"; at_ms: number; last_ms: number; count: number; address: string;
+  agent: string; session_lives: boolean; own: boolean; answer: "mine" | "not-mine" | null;
+}
 export interface PasswordAdvice {
   ok: boolean; long_enough: boolean; capital: boolean; symbol: boolean; guesses_log10: number; strong: boolean; tips: string[];
 }
@@ -65,7 +72,31 @@ export function whenSignedOut(act: () => void): void {
   onSignedOut = act;
 }
 
+let onStepUp: (sentence: string) => Promise<boolean> = () => Promise.resolve(false);
+// Called once by the code dialog: asks the person for a fresh code; false when they would rather not.
+export function whenStepUp(act: (sentence: string) => Promise<boolean>): void {
+  onStepUp = act;
+}
+
+// A page on the home screen asks for the longer sign-in; in a browser's tab it ends sooner.
+function installed(): { installed?: "yes" } {
+  const ios = (navigator as { standalone?: boolean }).standalone === true;
+  return ios || matchMedia("(display-mode: standalone)").matches ? { installed: "yes" } : {};
+}
+
+// What wants a fresh code is asked again once the person gave one, so that no page needs a word about it.
 async function ask<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await once<T>(method, path, body, signal);
+    } catch (failed) {
+      if (!(failed instanceof Problem) || failed.slug !== "step-up") throw failed;
+      if (!(await onStepUp(failed.message))) throw new Problem(403, "step-up", "Nothing was changed: this needs a fresh code.", 0);
+    }
+  }
+}
+
+async function once<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   let response: Response;
   try {
     response = await fetch(path, {
@@ -88,19 +119,30 @@ async function ask<T>(method: string, path: string, body?: unknown, signal?: Abo
 }
 
 export const api = {
+  // Also tells the page when nobody is signed in any more.
+  stillIn: () => ask<{ sessions: Session[] }>("GET", "/api/v1/sessions"),
   me: () => ask<{ user: User }>("GET", "/api/v1/me").then((answer) => answer.user),
   login: (name: string, password: string, code: string) =>
-    ask<{ user: User }>("POST", "/api/v1/login", { name, password, code }).then((answer) => answer.user),
+    ask<{ user: User }>("POST", "/api/v1/login", { name, password, code, ...installed() }).then((answer) => answer.user),
   logout: () => ask<void>("POST", "/api/v1/logout", {}),
   setup: (token: string, name: string, password: string, timezone: string) =>
     ask<SetupMade>("POST", "/api/v1/setup", { token, name, password, timezone }),
   confirm: (token: string, code: string) =>
-    ask<{ user: User; recovery_codes: string[] }>("POST", "/api/v1/setup/confirm", { token, code }),
+    ask<{ user: User; recovery_codes: string[] }>("POST", "/api/v1/setup/confirm", { token, code, ...installed() }),
   recovery: () => ask<{ left: number; made_ms: number }>("GET", "/api/v1/recovery-codes"),
-  renewRecovery: (password: string, code: string) =>
-    ask<{ recovery_codes: string[] }>("POST", "/api/v1/recovery-codes", { password, code }).then((answer) => answer.recovery_codes),
-  passwordCheck: (password: string, name: string, signal: AbortSignal) =>
-    ask<PasswordAdvice>("POST", "/api/v1/password-check", { password, name }, signal),
+  renewRecovery: (password: string) =>
+    ask<{ recovery_codes: string[] }>("POST", "/api/v1/recovery-codes", { password }).then((answer) => answer.recovery_codes),
+  passwordCheck: (password: string, name: string, token: string | undefined, signal: AbortSignal) =>
+    ask<PasswordAdvice>("POST", "/api/v1/password-check", { password, name, ...(token ? { token } : {}) }, signal),
+  stepUp: (code: string) => ask<{ step_up_left_s: number }>("POST", "/api/v1/step-up", { code }),
+  changePassword: (password: string, next: string) =>
+    ask<{ ended: number }>("POST", "/api/v1/password", { password, new_password: next }).then((answer) => answer.ended),
+  sessions: () => ask<{ sessions: Session[] }>("GET", "/api/v1/sessions").then((answer) => answer.sessions),
+  endSession: (id: string) => ask<void>("DELETE", `/api/v1/sessions/${encodeURIComponent(id)}`),
+  endOtherSessions: () => ask<{ ended: number }>("DELETE", "/api/v1/sessions").then((answer) => answer.ended),
+  alerts: () => ask<{ alerts: AccountAlert[] }>("GET", "/api/v1/alerts").then((answer) => answer.alerts),
+  answerAlert: (id: string, answer: "mine" | "not-mine") =>
+    ask<{ ended: boolean }>("POST", `/api/v1/alerts/${encodeURIComponent(id)}`, { answer }),
   events: (before: string | null) =>
     ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),

@@ -1,13 +1,13 @@
 // The live stream: one EventSource for the whole page. Parts of the page listen by kind; the browser reconnects
 // by itself and names the last id it saw, so the hub sends what was missed, and an id seen twice is passed on once.
-import type { Clip, HomeEvent } from "./api";
+import { api, type AccountAlert, type Clip, type HomeEvent } from "./api";
 
 export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent }
 export interface News { motion: HomeEvent; event: HomeEvent; person: PersonNews; clip: { event?: string; clip?: Clip } & Partial<Clip>; device: { id: string; online: boolean };
-  deleted: { event: string; clip: string; device: string } }
+  deleted: { event: string; clip: string; device: string }; alert: { alert: AccountAlert } }
 type Listener<K extends keyof News> = (news: News[K]) => void;
 
-const listeners: { [K in keyof News]: Set<Listener<K>> } = { motion: new Set(), event: new Set(), person: new Set(), clip: new Set(), device: new Set(), deleted: new Set() };
+const listeners: { [K in keyof News]: Set<Listener<K>> } = { motion: new Set(), event: new Set(), person: new Set(), clip: new Set(), device: new Set(), deleted: new Set(), alert: new Set() };
 const stateListeners = new Set<(connected: boolean) => void>();
 const seen = new Set<string>();
 let source: EventSource | null = null;
@@ -35,13 +35,15 @@ export const live = {
     source.onopen = () => setConnected(true);
     source.onerror = () => {
       setConnected(false);
-      // A refusal (signed out, hub restarted with another key) ends the source for good: begin anew later.
+      // A refusal ends the source for good. Signed out from elsewhere or idle too long: asking leads to the sign-in page.
+      // Else (the hub restarts, too many pages) begin anew later.
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
-        setTimeout(() => live.start(), 5000);
+        const again = () => setTimeout(() => live.start(), 5000);
+        api.stillIn().then(again, (failed: { status?: number }) => { if (failed.status !== 401) again(); });
       }
     };
-    for (const kind of ["motion", "event", "person", "clip", "device", "deleted"] as const)
+    for (const kind of ["motion", "event", "person", "clip", "device", "deleted", "alert"] as const)
       source.addEventListener(kind, (message) => pass(kind, message as MessageEvent<string>));
   },
   stop(): void {

@@ -2,11 +2,14 @@
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, Problem, whenSignedOut, type User } from "./api";
+import { alerts } from "./alerts";
 import { live } from "./live";
+import { AlertBanner } from "./parts/alert";
 import { Banner } from "./parts/banner";
 import { Frame } from "./parts/frame";
 import { Notice } from "./parts/notice";
 import { DevicePage } from "./pages/device";
+import { StepUpDialog } from "./parts/stepup";
 import { DevicesPage } from "./pages/devices";
 import { EventPage } from "./pages/event";
 import { LoginPage } from "./pages/login";
@@ -40,6 +43,7 @@ function App() {
   useEffect(() => {
     whenSignedOut(() => {
       live.stop();
+      alerts.forget();
       setUser(null);
     });
     // The worker shows this page also without the hub: then it waits, instead of asking for a password in vain.
@@ -64,6 +68,7 @@ function App() {
   const signOut = async () => {
     await api.logout().catch(() => undefined);
     live.stop();
+    alerts.forget();
     setUser(null);
     go("/login");
   };
@@ -75,8 +80,10 @@ function App() {
   if (!user || path === "/login") return <LoginPage onDone={welcome} />;
   return (
     <Frame path={path} user={user} onSignOut={signOut}>
+      <AlertBanner user={user} path={path} />
       <Banner user={user} />
       <Page path={path} user={user} />
+      <StepUpDialog />
     </Frame>
   );
 }

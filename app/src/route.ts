@@ -1,9 +1,10 @@
 // Addresses of the page: /, /events/ID, /devices, /devices/ID, /notifications, /security, /login, /setup#TOKEN.
 import { useEffect, useState } from "preact/hooks";
 
-export function go(path: string, replace = false): void {
-  if (replace) history.replaceState(null, "", path);
-  else history.pushState(null, "", path);
+// `state` stays with the page in the history; popstate listeners read it there.
+export function go(path: string, replace = false, state: Record<string, string> | null = null): void {
+  if (replace) history.replaceState(state, "", path);
+  else history.pushState(state, "", path);
   dispatchEvent(new PopStateEvent("popstate"));
 }
 

@@ -25,6 +25,10 @@ export function full(ms: number, zone: string): string {
   return format(zone, { dateStyle: "full", timeStyle: "medium" }).format(ms);
 }
 
+export function brief(ms: number, zone: string): string {
+  return format(zone, { dateStyle: "medium", timeStyle: "short" }).format(ms);
+}
+
 export function ago(ms: number): string {
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
   const words = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });

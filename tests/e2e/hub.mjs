@@ -23,8 +23,10 @@ export class Hub {
     return JSON.parse(execFileSync(bin("porchlight"), ["-C", this.dir, ...words, "--json"], { encoding: "utf8" }));
   }
 
-  async start() {
+  // `configure` may write to hub.conf, whose path it is given, before the hub starts.
+  async start(configure = () => undefined) {
     execFileSync(bin("porchlight"), ["init", this.dir, "--mqtt-port", "0", "--device-port", "0", "--https-port", "0", "--bind", "127.0.0.1"]);
+    configure(join(this.dir, "hub.conf"));
     this.process = spawn(bin("porchlightd"), [this.dir], { stdio: ["ignore", "pipe", "pipe"] });
     createInterface({ input: this.process.stderr }).on("line", (line) => this.log.push(line));
     const ready = await new Promise((done, fail) => {

@@ -102,6 +102,9 @@ test("an app that waits for the hub, shows what the worker is sent, and lets a p
     assert.deepEqual(
       await shown(JSON.stringify({ v: 1, kind: "person", device: "front-door", event: "e-1", at_ms: 1767225600000, at: "2026-01-01T01:02:00+01:00", page: "/events/e-1" })),
       { title: "Person at front-door", body: "01:02 · touch to see what happened", tag: "camera-front-door", page: "/events/e-1" });
+    assert.deepEqual(
+      await shown(JSON.stringify({ v: 1, kind: "security", what: "half", id: "a1", agent: "Firefox on Windows", address: "192.0.2.1", at_ms: 1767225600000, page: "/security" })),
+      { title: "Your Porchlight password was used without a code", body: "Firefox on Windows, from 192.0.2.1 · was this you?", tag: "alert-a1", page: "/security" });
     assert.equal((await shown("not JSON")).title, "Porchlight", "something is shown for what cannot be read");
 
     // without the hub: the shell, a sentence, and on by itself

@@ -42,7 +42,7 @@ function Account(props: { token: string; onMade: (made: SetupMade) => void }) {
           aria-describedby="name-hint" onInput={(input) => setName(input.currentTarget.value)} />
         <p id="name-hint" class="hint">Up to 64 characters, such as Robin.</p>
       </div>
-      <PasswordField name={name} value={password} onChange={(value, ok) => { setPassword(value); setGood(ok); }} />
+      <PasswordField token={props.token} name={name} value={password} onChange={(value, ok) => { setPassword(value); setGood(ok); }} />
       <div class="field">
         <label for="zone">Time zone of the household</label>
         <select id="zone" value={zone} onChange={(input) => setZone(input.currentTarget.value)}>

@@ -13,7 +13,8 @@ function strength(advice: PasswordAdvice): string {
   return advice.guesses_log10 < 13 ? "strong" : "very strong";
 }
 
-export function PasswordField(props: { name: string; value: string; onChange: (value: string, ok: boolean) => void }) {
+// `token`: of a setup link, where nobody is signed in yet.
+export function PasswordField(props: { label?: string; token?: string; name: string; value: string; onChange: (value: string, ok: boolean) => void }) {
   const [advice, setAdvice] = useState<PasswordAdvice | null>(null);
   const [shown, setShown] = useState(false);
   useEffect(() => {
@@ -23,7 +24,7 @@ export function PasswordField(props: { name: string; value: string; onChange: (v
     }
     const stop = new AbortController();
     const timer = setTimeout(() => {
-      api.passwordCheck(props.value, props.name, stop.signal).then((now) => {
+      api.passwordCheck(props.value, props.name, props.token, stop.signal).then((now) => {
         setAdvice(now);
         props.onChange(props.value, now.ok);
       }, () => undefined);
@@ -36,7 +37,7 @@ export function PasswordField(props: { name: string; value: string; onChange: (v
   const met = (key: keyof PasswordAdvice) => advice !== null && advice[key] === true;
   return (
     <div class="field">
-      <label for="password">Password</label>
+      <label for="password">{props.label ?? "Password"}</label>
       <div class="with-button">
         <input id="password" name="password" type={shown ? "text" : "password"} autocomplete="new-password" required value={props.value}
           aria-describedby="password-rules password-tips" onInput={(input) => props.onChange(input.currentTarget.value, false)} />
