@@ -18,6 +18,7 @@ typedef struct {
     char code[16];
     bool known;
     porch_account_row row;
+    bool changed;  /* between the look at the account and the commit */
     bool half;     /* the password was right and the second factor was not */
     bool recovery; /* the code has the form of a recovery code */
     bool recovery_good;
@@ -115,9 +116,25 @@ static porch_err refuse(attempt *at, porch_why *why) {
     return porch_fail(why, PORCH_ERR_AUTH, WRONG);
 }
 
+/* A password that was changed, or a person who was reset, while this attempt was judged: what it showed is
+ * the old one. */
+static porch_err still_as_judged(porch_db *db, attempt *at, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "SELECT 1 FROM account WHERE id = ?1 AND password = ?2 AND totp_id = ?3 AND awaiting_reset = 0",
+        why);
+    porch_db_bind_str(q, 1, at->row.person.id);
+    porch_db_bind_str(q, 2, at->row.password);
+    porch_db_bind_str(q, 3, at->row.totp_id);
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    at->changed = e == PORCH_ERR_NOT_FOUND;
+    return at->changed ? PORCH_ERR_AUTH : e;
+}
+
 static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
     attempt *at = ctx;
     const porch_person *p = &at->row.person;
+    PORCH_TRY(still_as_judged(db, at, why));
     if (at->recovery) {
         PORCH_TRY(porch_accounts_recovery_spend(db, at->recovery_hash, at->now_ms, why));
         PORCH_TRY(porch_accounts_trust(db, "user.recovery", NULL, p->name, at->request->from.address, why));
@@ -151,9 +168,9 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     PORCH_TRY(e);
     porch_accounts_token_make(session, at->session_hash);
     e = porch_store_write(at->a->store, open_session, at, why);
-    if (e == PORCH_ERR_AUTH) { /* two sign-ins with one recovery code: this one came second */
-        r->text = "wrong or spent recovery code";
-        at->half = true;
+    if (e == PORCH_ERR_AUTH) { /* or two sign-ins with one recovery code: this one came second */
+        r->text = at->changed ? "the account was changed meanwhile" : "wrong or spent recovery code";
+        at->half = !at->changed;
         return refuse(at, why);
     }
     PORCH_TRY(e);

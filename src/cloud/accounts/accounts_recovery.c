@@ -159,6 +159,7 @@ static porch_err renew(porch_db *db, void *ctx, porch_why *why) {
     renew_job *job = ctx;
     const porch_person *p = &job->session->person;
     const porch_alert_facts facts = {PORCH_ALERT_RECOVERY_CODES, p->id, job->session->id, job->from};
+    PORCH_TRY(porch_accounts_session_there(db, job->session, why));
     PORCH_TRY(porch_accounts_recovery_make(db, p->id, job->now_ms, &job->codes, why));
     PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
     return porch_accounts_trust(db, "user.recovery-codes", NULL, p->name, job->from->address, why);

@@ -26,7 +26,7 @@ porch_err porch_recovery_left(porch_accounts *accounts, const porch_person *pers
 
 /* Makes ten new codes; the old ones stop working. PORCH_ERR_STEP_UP: not without a fresh code from the
  * authenticator app; PORCH_ERR_DENIED: the password is wrong; PORCH_ERR_LIMIT with *retry_after_s: too many
- * attempts; BUSY. */
+ * attempts; AUTH: the sign-in ended meanwhile; BUSY. */
 porch_err porch_recovery_renew(porch_accounts *accounts, const porch_user_session *session,
                                porch_bytes password, const porch_sign_in_from *from, uint64_t now_ms,
                                porch_recovery_codes *ret, uint32_t *retry_after_s, porch_why *why);

@@ -112,6 +112,8 @@ uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed,
 bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
                                  uint64_t seen_ms, uint64_t now_ms);
 /* Collects and deletes sessions of an account, inside a write; tell their ends after the commit. */
+/* AUTH when it ended since it was looked up. Inside a read or write. */
+porch_err porch_accounts_session_there(porch_db *db, const porch_user_session *session, porch_why *why);
 typedef struct {
     uint8_t (*hash)[32];
     size_t count;

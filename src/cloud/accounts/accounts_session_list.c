@@ -53,6 +53,15 @@ porch_err porch_user_session_list(porch_accounts *a, const porch_user_session *o
     return porch_store_read(a->store, list_sessions, &job, why);
 }
 
+porch_err porch_accounts_session_there(porch_db *db, const porch_user_session *session, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "SELECT 1 FROM session WHERE hash = ?1", why);
+    porch_db_bind_blob(q, 1, (porch_bytes){session->hash, sizeof session->hash});
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? porch_fail(why, PORCH_ERR_AUTH, "the sign-in is over; sign in again")
+                                    : e;
+}
+
 /* ---- ending them ---- */
 
 static porch_err collect(porch_db_query *q, porch_accounts_ended *ret, porch_why *why) {

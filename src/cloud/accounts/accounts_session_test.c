@@ -215,40 +215,6 @@ static void sessions_are_bounded_and_the_one_idle_longest_gives_way(void **state
     assert_int_equal(find(l, session, T0 + 2000, &s), PORCH_OK);
 }
 
-static porch_err search_plain(porch_db *db, void *ctx, porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db, "SELECT count(*) FROM session WHERE hash = ?1 OR hash = ?2", why);
-    porch_db_bind_str(q, 1, ctx);
-    porch_db_bind_blob(q, 2, porch_bytes_of(ctx));
-    porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK && porch_db_i64(q, 0) != 0) e = PORCH_ERR_EXISTS;
-    porch_db_finish(q);
-    return e;
-}
-
-static void the_database_holds_no_token(void **state) {
-    lab *l = *state;
-    porch_setup_done done;
-    make_owner(l, &done);
-    assert_int_equal(porch_store_read(l->store.store, search_plain, done.session, &l->why), PORCH_OK);
-    porch_accounts_close(l->accounts);
-    store_lab_close(&l->store);
-    char path[128];
-    static uint8_t file[4 << 20];
-    (void)snprintf(path, sizeof path, "%s/hub.db", l->store.dir);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    size_t len = fread(file, 1, sizeof file, f);
-    (void)fclose(f);
-    assert_true(len > 4096);
-    assert_null(memmem(file, len, done.session, strlen(done.session)));
-    assert_null(memmem(file, len, PASSWORD, sizeof PASSWORD - 1));
-    for (size_t i = 0; i < PORCH_RECOVERY_CODES; i++)
-        assert_null(memmem(file, len, done.recovery.text[i], PORCH_RECOVERY_CODE_TEXT - 1));
-    assert_non_null(memmem(file, len, "$argon2id$", 10));
-    open_accounts(l);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(in_a_browser_a_session_lives_a_day_and_an_hour_idle),
@@ -260,7 +226,6 @@ int main(void) {
         TEST(all_others_are_signed_out_with_a_fresh_code_only),
         TEST(what_is_no_token_is_no_session),
         TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way),
-        TEST(the_database_holds_no_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

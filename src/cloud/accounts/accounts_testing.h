@@ -27,6 +27,9 @@ enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 static unsigned totp_made, totp_checked;
 static char last_used[64];
 static bool signer_away;
+/* Called while the signer is asked: what may happen between a look at the account and its commit. */
+static void (*during_totp)(void *ctx);
+static void *during_totp_ctx;
 
 porch_err porch_signer_totp_make(porch_signer_client *c, const char *account, porch_buf *sealed,
                                  char secret_base32[PORCH_SIGNER_SECRET_TEXT], porch_why *why) {
@@ -48,6 +51,11 @@ porch_err porch_signer_totp_check(porch_signer_client *c, const char *account, p
     (void)c;
     (void)now_ms;
     totp_checked++;
+    if (during_totp != NULL) {
+        void (*act)(void *ctx) = during_totp;
+        during_totp = NULL;
+        act(during_totp_ctx);
+    }
     if (signer_away) return porch_fail(why, PORCH_ERR_CHILD, "away");
     char text[128], number[16];
     if (!porch_bytes_to_text(sealed, text, sizeof text)) return PORCH_ERR_AUTH;
@@ -68,6 +76,7 @@ typedef struct {
     unsigned ended;
     porch_why why;
     uint32_t retry_s;
+    const char *session; /* of who acts meanwhile */
 } lab;
 
 static inline void count_end(const uint8_t hash[32], void *ctx) {
@@ -97,6 +106,7 @@ static inline int make_lab(void **state) {
     last_used[0] = '\0';
     signer_away = false;
     *state = l;
+    during_totp = NULL;
     return 0;
 }
 
