@@ -30,7 +30,7 @@ static porch_err judge_password(porch_accounts *a, row_job *job, porch_bytes pas
 static porch_err take_password(porch_accounts *a, row_job *job, porch_bytes password, const char *address,
                                uint64_t now_ms, uint32_t *retry_after_s, porch_why *why) {
     porch_throttle_subject subjects[2] = {
-        {porch_throttle_key_of('a', porch_bytes_of(job->key)), a->login_free},
+        porch_accounts_throttle_name(a, job->key),
         {porch_throttle_key_of_address(address), a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(a, subjects, 2, now_ms);

@@ -152,7 +152,7 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
                      reason *r, porch_why *why) {
     const porch_login_request *q = at->request;
     porch_throttle_subject subjects[2] = {
-        {porch_throttle_key_of('a', porch_bytes_of(at->key)), at->a->login_free},
+        porch_accounts_throttle_name(at->a, at->key),
         {porch_throttle_key_of_address(q->from.address), at->a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(at->a, subjects, 2, at->now_ms);

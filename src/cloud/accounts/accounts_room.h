@@ -74,8 +74,9 @@ void porch_accounts_throttle_good(porch_accounts *a, const porch_throttle_subjec
 void porch_accounts_throttle_undo(porch_accounts *a, const porch_throttle_subject *subjects, size_t count);
 
 /* ---- accounts_throttle_store.c: the wrong attempts of names survive a restart ---- */
-/* What memory knows of a name key goes to its row; that of an unknown name to the row that all of those
- * share. Inside a write. */
+/* What is counted for a name. */
+porch_throttle_subject porch_accounts_throttle_name(const porch_accounts *a, const char *name_key);
+/* What memory knows of a name goes to its row. Inside a write. */
 porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, const char *name_key, bool known,
                                        porch_why *why);
 /* The same in a write of its own; a disk that refuses costs only the memory of it. */

@@ -72,7 +72,7 @@ static porch_err judge(porch_accounts *a, proof_job *job, porch_bytes code, porc
 static porch_err take(porch_accounts *a, proof_job *job, porch_bytes code, const char *address,
                       uint32_t *retry_after_s, porch_why *why) {
     porch_throttle_subject subjects[2] = {
-        {porch_throttle_key_of('a', porch_bytes_of(job->key)), a->login_free},
+        porch_accounts_throttle_name(a, job->key),
         {porch_throttle_key_of_address(address), a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(a, subjects, 2, job->now_ms);

@@ -1,6 +1,7 @@
 /* Wrong attempts over a restart of the hub. */
 #include "cloud/accounts/accounts_throttle.h"
 
+#include "cloud/accounts/accounts_room.h"
 #include "cloud/accounts/accounts_testing.h"
 
 static porch_err count_rows(porch_db *db, void *ctx, porch_why *why) {
@@ -53,19 +54,53 @@ static void wrong_codes_of_a_step_up_are_kept_too(void **state) {
     assert_int_equal(login(l, "Robin", PASSWORD, "1-b", T0 + 10, session), PORCH_ERR_LIMIT);
 }
 
-static void unknown_names_cost_the_same_write_and_cannot_fill_the_table(void **state) {
+static void an_unknown_name_is_counted_over_a_restart_like_a_known_one(void **state) {
     lab *l = *state;
     porch_setup_done done;
-    char session[PORCH_SESSION_TOKEN_TEXT], name[32];
+    char session[PORCH_SESSION_TOKEN_TEXT];
+    const char *const names[] = {"Robin", "Nobody"};
     make_owner(l, &done);
-    for (unsigned i = 0; i < 4; i++) {
-        (void)snprintf(name, sizeof name, "nobody%u", i);
-        assert_int_equal(login(l, name, OTHER, "9-x", T0 + 10, session), PORCH_ERR_AUTH);
-        assert_int_equal(rows(l), 1);
-    }
+    for (size_t n = 0; n < 2; n++)
+        for (uint32_t i = 0; i < l->store.settings.people_free_attempts_account; i++)
+            assert_int_equal(login(l, names[n], OTHER, "9-x", T0 + 10, session), PORCH_ERR_AUTH);
+    assert_int_equal(rows(l), 2);
     reopen(l);
-    assert_int_equal(login(l, "", OTHER, "9-x", T0 + 10, session), PORCH_ERR_AUTH);
-    assert_int_equal(login(l, "Robin", PASSWORD, "1-b", T0 + 10, session), PORCH_OK);
+    for (size_t n = 0; n < 2; n++) {
+        assert_int_equal(login(l, names[n], OTHER, "9-x", T0 + 10, session), PORCH_ERR_LIMIT);
+        assert_int_equal(l->retry_s, 1);
+    }
+}
+
+typedef struct {
+    lab *l;
+    unsigned from, count;
+} flood_job;
+
+/* What a flood of names leaves, without the cost of judging each. */
+static porch_err flood(porch_db *db, void *ctx, porch_why *why) {
+    const flood_job *job = ctx;
+    for (unsigned i = job->from; i < job->from + job->count; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", i % 100000);
+        porch_throttle_subject subject = porch_accounts_throttle_name(job->l->accounts, name);
+        (void)porch_accounts_throttle_begin(job->l->accounts, &subject, 1, T0 + 100 + i);
+        PORCH_TRY(porch_accounts_throttle_save(job->l->accounts, db, name, false, why));
+    }
+    return PORCH_OK;
+}
+
+static void a_flood_of_unknown_names_neither_fills_the_table_nor_washes_out_a_known_one(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    char session[PORCH_SESSION_TOKEN_TEXT];
+    make_owner(l, &done);
+    for (uint32_t i = 0; i < l->store.settings.people_free_attempts_account; i++)
+        assert_int_equal(login(l, "Robin", OTHER, "9-x", T0 + 10, session), PORCH_ERR_AUTH);
+    flood_job job = {l, 0, 400};
+    assert_int_equal(porch_store_write(l->store.store, flood, &job, &l->why), PORCH_OK);
+    assert_int_equal(rows(l), 257);
+    reopen(l);
+    assert_int_equal(login(l, "Robin", PASSWORD, "1-b", T0 + 10, session), PORCH_ERR_LIMIT);
 }
 
 static void old_rows_are_swept(void **state) {
@@ -85,7 +120,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(a_restart_forgives_no_wrong_attempt_of_an_account),
         TEST(wrong_codes_of_a_step_up_are_kept_too),
-        TEST(unknown_names_cost_the_same_write_and_cannot_fill_the_table),
+        TEST(an_unknown_name_is_counted_over_a_restart_like_a_known_one),
+        TEST(a_flood_of_unknown_names_neither_fills_the_table_nor_washes_out_a_known_one),
         TEST(old_rows_are_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
