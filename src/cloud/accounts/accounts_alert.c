@@ -70,12 +70,17 @@ static porch_err insert(const porch_accounts *a, porch_db *db, const porch_alert
     porch_db_bind_str(q, 6, alert->agent);
     porch_db_bind_str(q, 7, alert->session);
     PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(db,
-                         "DELETE FROM alert WHERE account = ?1 AND id NOT IN (SELECT id FROM alert WHERE "
-                         "account = ?1 ORDER BY at_ms DESC, id LIMIT ?2)",
-                         why);
+    /* Half-finished ones anybody who has the password can make: they have half of the places, so that a
+     * flood of them does not wash out the sign-in that matters. */
+    bool half = alert->kind == PORCH_ALERT_HALF;
+    q = porch_db_prepare(
+        db,
+        "DELETE FROM alert WHERE account = ?1 AND (kind = 'half') = ?3 AND id NOT IN (SELECT id FROM alert "
+        "WHERE account = ?1 AND (kind = 'half') = ?3 ORDER BY at_ms DESC, id LIMIT ?2)",
+        why);
     porch_db_bind_str(q, 1, alert->account);
-    porch_db_bind_i64(q, 2, (int64_t)a->alerts_max);
+    porch_db_bind_i64(q, 2, (int64_t)(half ? a->alerts_max / 2 : a->alerts_max - a->alerts_max / 2));
+    porch_db_bind_i64(q, 3, half);
     return porch_db_execute(q, why);
 }
 
@@ -207,6 +212,6 @@ porch_err porch_alert_give_answer(porch_accounts *a, const porch_user_session *o
                   "peer", address, "answer", mine ? "mine" : "not mine", NULL);
         porch_accounts_tell_ended(a, &job.ended);
     }
-    free(job.ended.hash);
+    free(job.ended.one);
     return e;
 }

@@ -143,23 +143,31 @@ static void not_me_ends_that_sign_in_and_is_said_once(void **state) {
     assert_int_equal(find(l, thief, T0 + 22, &own), PORCH_OK);
 }
 
-static void the_list_is_bounded_and_the_oldest_go(void **state) {
+static void the_list_is_bounded_and_a_flood_of_half_ones_hides_no_sign_in(void **state) {
     lab *l = *state;
     porch_setup_done done;
     porch_user_session own;
     heard all;
-    char session[PORCH_SESSION_TOKEN_TEXT], code[16];
-    l->store.settings.people_alerts = 3;
+    char session[PORCH_SESSION_TOKEN_TEXT], text[32];
+    l->store.settings.people_alerts = 5; /* two half ones and three others */
     reopen(l);
+    porch_alert_on_new(l->accounts, hear_in_write, hear, NULL);
     make_owner(l, &done);
-    for (unsigned i = 0; i < l->store.settings.people_alerts + 3; i++) {
-        (void)snprintf(code, sizeof code, "1-%u", i);
-        assert_int_equal(login(l, "Robin", PASSWORD, code, T0 + 100 + i, session), PORCH_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)snprintf(text, sizeof text, "1-%u", i);
+        assert_int_equal(login(l, "Robin", PASSWORD, text, T0 + 100 + i, session), PORCH_OK);
     }
-    list(l, session, T0 + 1000, &own, &all);
-    assert_int_equal(all.count, l->store.settings.people_alerts);
-    assert_int_equal(all.all[0].at_ms, T0 + 100 + l->store.settings.people_alerts + 2);
-    assert_int_equal(all.all[all.count - 1].at_ms, T0 + 103);
+    for (unsigned i = 0; i < 4; i++) {
+        (void)snprintf(text, sizeof text, "198.51.100.%u", i);
+        assert_int_equal(login_at(l, text, PASSWORD, "9-x", T0 + 200 + i, session), PORCH_ERR_AUTH);
+    }
+    assert_int_equal(told.count, 8);
+    list(l, done.session, T0 + 1000, &own, &all);
+    assert_int_equal(all.count, 5);
+    assert_int_equal(all.all[0].at_ms, T0 + 203);
+    assert_int_equal(all.all[1].at_ms, T0 + 202);
+    assert_int_equal(all.all[2].at_ms, T0 + 103);
+    assert_int_equal(all.all[4].at_ms, T0 + 101);
 }
 
 static void a_sign_in_that_cannot_be_told_is_none(void **state) {
@@ -220,7 +228,7 @@ int main(void) {
         HEARD(each_sign_in_is_told_once_with_its_place),
         HEARD(who_has_the_password_and_not_the_code_is_told_once_and_counted),
         HEARD(not_me_ends_that_sign_in_and_is_said_once),
-        HEARD(the_list_is_bounded_and_the_oldest_go),
+        HEARD(the_list_is_bounded_and_a_flood_of_half_ones_hides_no_sign_in),
         HEARD(a_sign_in_that_cannot_be_told_is_none),
         HEARD(a_changed_password_and_new_recovery_codes_are_told),
         HEARD(somebody_elses_alerts_are_neither_seen_nor_answered),

@@ -34,7 +34,7 @@
     X(people, installed_idle_s, people_installed_idle_s, U32, 604800,   60, 31536000, "as session_idle_s, where the page is an app on the home screen") \
     X(people, installed_life_s, people_installed_life_s, U32, 2592000,  60, 31536000, "as session_life_s, where the page is an app on the home screen") \
     X(people, step_up_s,       people_step_up_s,     U32,  300,         1, 86400, "how long a code counts as fresh for what must not be done from a borrowed phone") \
-    X(people, alerts,          people_alerts,        U32,  32,          1, 1000, "most alerts about sign-ins that are kept for one person, oldest out first") \
+    X(people, alerts,          people_alerts,        U32,  32,          2, 1000, "most alerts about the own account that are kept for one person, oldest out first; half of them for half-finished sign-ins") \
     X(people, alert_join_s,    people_alert_join_s,  U32,  3600,        0, 86400, "half-finished sign-ins from one address within this time are one alert") \
     X(people, sessions,        people_sessions,      U32,  32,          1, 1000, "most sign-ins of one person at once; the one idle longest gives way") \
     X(people, password_workers, people_password_workers, U32, 2,        1, 64,   "password hashes (19 MiB each) at work at once") \
