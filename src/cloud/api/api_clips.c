@@ -82,6 +82,7 @@ static void send_clip(porch_http_exchange *x, porch_media_clip *clip, const char
     *s = (source){clip, first};
     (void)porch_http_reply_header(x, "ETag", etag);
     (void)porch_http_reply_header(x, "Cache-Control", "private, max-age=604800");
+    (void)porch_http_reply_header(x, "Vary", "Cookie"); /* not for who uses this browser next */
     if (kind == PORCH_RANGE_PART) {
         (void)snprintf(range, sizeof range, "bytes %llu-%llu/%llu", (unsigned long long)first,
                        (unsigned long long)last, (unsigned long long)bytes);

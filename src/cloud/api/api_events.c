@@ -179,6 +179,7 @@ static void reply_picture(porch_http_exchange *x, picture_fn get) {
     }
     /* It never changes under its name; only the person's own browser may keep it. */
     (void)porch_http_reply_header(x, "Cache-Control", "private, max-age=604800, immutable");
+    (void)porch_http_reply_header(x, "Vary", "Cookie"); /* not for who uses this browser next */
     (void)porch_http_reply(x, 200, "image/jpeg", (porch_bytes){bytes, len});
     free(bytes);
 }

@@ -853,6 +853,7 @@ static void an_event_is_told_whole(void **state) {
                 "\"held_back\":false,\"feedback\":null,\"picture\":\"/api/v1/events/e1/picture\"}}");
     expect(porch_api_event_thumbnail, 200, NULL);
     assert_string_equal(x.type, "image/jpeg");
+    has_header("Vary: Cookie");
     assert_memory_equal(x.text, "JPEG", 4);
     outcome = PORCH_ERR_NOT_FOUND;
     expect(porch_api_event_picture, 404, "not-found");
@@ -891,6 +892,7 @@ static void a_clip_is_given_whole_or_in_ranges_and_closed_again(void **state) {
     assert_string_equal(x.text, CLIP_BYTES);
     assert_string_equal(x.type, "video/mp4");
     has_header("Accept-Ranges: bytes");
+    has_header("Vary: Cookie");
     has_header("ETag: \"00000000");
     x.header_name = "Range";
     x.header_value = "bytes=2-5";
