@@ -23,7 +23,7 @@ export interface Settings {
 }
 export interface Push {
   key: string;
-  subscriptions: { id: string; service: string; created_ms: number; delivered: number; last_at_ms: number | null; last_status: number }[];
+  subscriptions: { id: string; service: string; muted: boolean; created_ms: number; delivered: number; last_at_ms: number | null; last_status: number }[];
   snoozes: { device: string; until_ms: number }[];
   quiet: { begins: string; ends: string } | null;
 }

@@ -18,6 +18,7 @@ import { SecurityPage } from "./pages/security";
 import { SetupPage } from "./pages/setup";
 import { TimelinePage } from "./pages/timeline";
 import { TrustPage } from "./pages/trust";
+import { goOn } from "./push";
 import { go, useRoute } from "./route";
 import "./worker";
 import "./style.css";
@@ -58,7 +59,9 @@ function App() {
     ask();
   }, []);
   useEffect(() => {
-    if (user) live.start();
+    if (!user) return;
+    live.start();
+    goOn(user.name).catch(() => undefined);
   }, [user]);
 
   const welcome = (now: User) => {

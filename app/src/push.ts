@@ -24,13 +24,24 @@ export async function pushState(): Promise<PushState> {
   return (await registration.pushManager.getSubscription()) ? "on" : "off";
 }
 
+// For whom this browser is told; kept here, because the browser itself does not know people.
+const WHOM = "push-for";
+
+// After signing in: what was subscribed under an earlier sign-in of the same person goes on under this one. A browser
+// that somebody else subscribed stays theirs until it is subscribed by hand.
+export async function goOn(name: string): Promise<void> {
+  if (localStorage.getItem(WHOM) === name) await known();
+}
+
 // Asks for permission, so it must follow a click. The id is the subscription's at the hub.
-export async function subscribe(key: string): Promise<string> {
+export async function subscribe(key: string, name: string): Promise<string> {
   const registration = await worker;
   if (!registration) throw new Error("This browser does not let the page receive push messages.");
   await navigator.serviceWorker.ready;
   if ((await Notification.requestPermission()) !== "granted") throw new Error("Notifications are not allowed in this browser's settings.");
-  return tellHub(await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) }));
+  const id = await tellHub(await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: bytesOf(key) }));
+  localStorage.setItem(WHOM, name);
+  return id;
 }
 
 // The hub may have forgotten this browser, or it changed hands: says again who it is, and gives the id.
@@ -41,6 +52,7 @@ export async function known(): Promise<string | null> {
 
 export async function unsubscribe(): Promise<void> {
   const subscription = await (await worker)?.pushManager.getSubscription();
+  localStorage.removeItem(WHOM);
   if (!subscription) return;
   const id = await tellHub(subscription);
   await subscription.unsubscribe();

@@ -230,6 +230,44 @@ class Push(unittest.TestCase):
         kinds = {(phone if path == "/phone" else tablet).open(body)["kind"] for path, _, body, _ in (self.received(), self.received())}
         self.assertEqual(kinds, {"test"})
 
+    def test_a_browser_whose_sign_in_was_ended_is_muted_until_it_signs_in_again(self):
+        owner, phone, thief = self.person, Browser(self.folder, "phone"), Browser(self.folder, "thief")
+        self.subscribe(phone, self.endpoint("/phone"))
+        other = self.hub.person()
+        login = {"name": "robin", "password": lab.Person.PASSWORD}
+        other.must("POST", "/api/v1/login", {**login, "code": owner.recovery[0]})
+        self.assertEqual(phone.open(self.received()[2])["what"], "sign-in")
+        self.person = other
+        self.subscribe(thief, self.endpoint("/thief"))
+        self.person = owner
+
+        def muted():
+            return sorted(row["muted"] for row in owner.must("GET", "/api/v1/push")["subscriptions"])
+
+        def wait_for(wanted):  # the mark follows the commit that ended the sign-in
+            deadline = time.monotonic() + 20
+            while muted() != wanted:
+                self.assertLess(time.monotonic(), deadline)
+
+        self.assertEqual(muted(), [False, False])
+        (alert,) = owner.must("GET", "/api/v1/alerts")["alerts"]
+        owner.must("POST", f"/api/v1/alerts/{alert['id']}", {"answer": "not-mine"})
+        wait_for([False, True])
+        self.assertEqual(owner.must("POST", "/api/v1/push/test", {}), {"queued": 1})
+        self.assertEqual(self.received()[0], "/phone")
+        # alerts about the account still go to both; a new password mutes whatever is not this sign-in's
+        owner.must("POST", "/api/v1/password", {"password": lab.Person.PASSWORD, "new_password": "Pond-frog-Ladder-sings-9-maps"})
+        told = {path: (phone if path == "/phone" else thief).open(body)["what"] for path, _, body, _ in (self.received(), self.received())}
+        self.assertEqual(told, {"/phone": "password", "/thief": "password"})
+        self.assertEqual(muted(), [False, True])
+        # signing out here mutes this browser, too; subscribing after the next sign-in ends it
+        owner.must("POST", "/api/v1/logout", {})
+        login = {"name": "robin", "password": "Pond-frog-Ladder-sings-9-maps", "code": owner.recovery[1]}
+        owner.must("POST", "/api/v1/login", login)
+        wait_for([True, True])
+        self.assertEqual(self.subscribe(phone, self.endpoint("/phone")).status, 200)
+        self.assertEqual(muted(), [False, True])
+
     def test_hostile_endpoints_are_refused_by_form_and_by_address(self):
         browser = Browser(self.folder, "phone")
         port = self.service.port

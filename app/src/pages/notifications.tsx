@@ -14,12 +14,12 @@ const WORDS: Record<PushState, string> = {
 };
 const SNOOZES = [15, 30, 60];
 
-function ThisBrowser({ state, push, act }: { state: PushState; push: Push; act: (what: () => Promise<unknown>) => void }) {
+function ThisBrowser({ state, push, name, act }: { state: PushState; push: Push; name: string; act: (what: () => Promise<unknown>) => void }) {
   return (
     <section class="card" aria-labelledby="push-here">
       <h2 id="push-here">This browser</h2>
       <p role="status" data-push={state}>{WORDS[state]}</p>
-      {state === "off" && <button class="button" type="button" onClick={() => act(() => subscribe(push.key))}>Tell this browser</button>}
+      {state === "off" && <button class="button" type="button" onClick={() => act(() => subscribe(push.key, name))}>Tell this browser</button>}
       {state === "on" && <button class="button quiet" type="button" onClick={() => act(unsubscribe)}>Stop telling this browser</button>}
     </section>
   );
@@ -33,7 +33,7 @@ function Browsers({ push, here, zone, act }: { push: Push; here: string | null; 
       <ul class="rows">
         {push.subscriptions.map((one) => (
           <li key={one.id}>
-            <span>{one.id === here ? "This browser" : new URL(one.service).hostname}, since {full(one.created_ms, zone)}</span>
+            <span>{one.id === here ? "This browser" : new URL(one.service).hostname}, since {full(one.created_ms, zone)}{one.muted && ". Signed out: told of your account only, until you sign in there again."}</span>
             {one.id !== here && (
               <button class="button quiet" type="button" onClick={() => act(() => api.unsubscribe(one.id))}
                 aria-label={`Stop telling the browser of ${full(one.created_ms, zone)}`}>Stop</button>
@@ -118,7 +118,7 @@ export function NotificationsPage({ user }: { user: User }) {
     <>
       <h1>Notifications</h1>
       <Alert text={wrong} />
-      <ThisBrowser state={state} push={push} act={act} />
+      <ThisBrowser state={state} push={push} name={user.name} act={act} />
       <Browsers push={push} here={here} zone={user.timezone} act={act} />
       <Snoozes devices={devices} push={push} zone={user.timezone} act={act} />
       <Quiet push={push} zone={user.timezone} act={act} />

@@ -139,10 +139,11 @@ porch_err porch_accounts_change_password(porch_accounts *a, const porch_password
         porch_log(PORCH_LOG_INFO, "password.changed", "name", change->session->person.name, "peer",
                   change->from.address, "ended", porch_log_number(job.ended.count).text, NULL);
         porch_accounts_tell_ended(a, &job.ended);
-        porch_accounts_tell_end(a, change->session->hash); /* its streams come back with the new cookie */
+        porch_accounts_tell_end(a, change->session->hash,
+                                ""); /* its streams come back with the new cookie */
         porch_accounts_tell_alert(a, &job.alert);
     }
-    free(job.ended.hash);
+    free(job.ended.one);
     porch_wipe(&job, sizeof job);
     porch_wipe(&done, sizeof done);
     return e;

@@ -81,10 +81,10 @@ static void a_reset_by_the_operator_comes_before_a_change(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(it_takes_the_old_password_a_fresh_code_and_a_strong_new_one),
-        TEST(it_ends_every_other_sign_in_and_every_copy_of_this_one),
-        TEST(guessing_the_old_password_gets_slower),
-        TEST(a_reset_by_the_operator_comes_before_a_change),
+        PORCH_ACCOUNTS_TEST(it_takes_the_old_password_a_fresh_code_and_a_strong_new_one),
+        PORCH_ACCOUNTS_TEST(it_ends_every_other_sign_in_and_every_copy_of_this_one),
+        PORCH_ACCOUNTS_TEST(guessing_the_old_password_gets_slower),
+        PORCH_ACCOUNTS_TEST(a_reset_by_the_operator_comes_before_a_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

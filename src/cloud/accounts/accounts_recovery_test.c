@@ -114,9 +114,9 @@ static void new_recovery_codes_want_password_and_code_and_end_the_old(void **sta
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(each_recovery_code_signs_in_once),
-        TEST(wrong_recovery_codes_get_the_answer_and_work_of_wrong_codes),
-        TEST(new_recovery_codes_want_password_and_code_and_end_the_old),
+        PORCH_ACCOUNTS_TEST(each_recovery_code_signs_in_once),
+        PORCH_ACCOUNTS_TEST(wrong_recovery_codes_get_the_answer_and_work_of_wrong_codes),
+        PORCH_ACCOUNTS_TEST(new_recovery_codes_want_password_and_code_and_end_the_old),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

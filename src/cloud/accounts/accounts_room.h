@@ -112,11 +112,15 @@ porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const cha
 uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed, uint64_t created_ms);
 bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
                                  uint64_t seen_ms, uint64_t now_ms);
-/* Collects and deletes sessions of an account, inside a write; tell their ends after the commit. */
 /* AUTH when it ended since it was looked up. Inside a read or write. */
 porch_err porch_accounts_session_there(porch_db *db, const porch_user_session *session, porch_why *why);
+/* Collects and deletes sessions of an account, inside a write; tell their ends after the commit. */
 typedef struct {
-    uint8_t (*hash)[32];
+    uint8_t hash[32];
+    char id[PORCH_SESSION_ID_TEXT];
+} porch_accounts_ended_one;
+typedef struct {
+    porch_accounts_ended_one *one;
     size_t count;
 } porch_accounts_ended;
 /* All but the one whose id is `except` ("": all). */
@@ -127,7 +131,8 @@ porch_err porch_accounts_session_drop(porch_db *db, const char *account, const c
                                       porch_accounts_ended *ret, porch_why *why);
 /* Tells the observers and frees the list. */
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
-void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32]);
+/* `id` is "" when the session itself goes on under another token. */
+void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32], const char *id);
 
 /* An alert, inside a write; ret->id is "" when it joined one that the person was told of. Tell it after the
  * commit. */

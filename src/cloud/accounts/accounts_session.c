@@ -15,15 +15,15 @@ void porch_user_session_on_end(porch_accounts *a, porch_user_session_end_fn fn, 
         a->ended[a->ended_count++] = (porch_accounts_observer){fn, ctx};
 }
 
-void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32]) {
+void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32], const char *id) {
     for (size_t i = 0; i < a->ended_count; i++)
-        a->ended[i].fn(hash, a->ended[i].ctx);
+        a->ended[i].fn(hash, id, a->ended[i].ctx);
 }
 
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended) {
     for (size_t i = 0; i < ended->count; i++)
-        porch_accounts_tell_end(a, ended->hash[i]);
-    free(ended->hash);
+        porch_accounts_tell_end(a, ended->one[i].hash, ended->one[i].id);
+    free(ended->one);
     *ended = (porch_accounts_ended){0};
 }
 
@@ -213,7 +213,7 @@ porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *se
     (void)now_ms;
     end_job job = {session, false};
     PORCH_TRY(porch_store_write(a->store, end_session, &job, why));
-    porch_accounts_tell_end(a, session->hash);
+    porch_accounts_tell_end(a, session->hash, session->id);
     porch_log(PORCH_LOG_INFO, "logout", "name", session->person.name, NULL);
     return PORCH_OK;
 }

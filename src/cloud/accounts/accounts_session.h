@@ -65,8 +65,9 @@ porch_err porch_user_session_end_others(porch_accounts *accounts, const porch_us
                                         const char *address, uint64_t now_ms, unsigned *ended,
                                         porch_why *why);
 
-/* Called after a session's end is durable, on the thread that ended it. Add before serving starts. */
-typedef void (*porch_user_session_end_fn)(const uint8_t hash[32], void *ctx);
+/* Called after a session's end is durable, on the thread that ended it, but not for those that end by
+ * themselves. `id` is "" when only its token is another now. Add before serving starts. */
+typedef void (*porch_user_session_end_fn)(const uint8_t hash[32], const char *id, void *ctx);
 void porch_user_session_on_end(porch_accounts *accounts, porch_user_session_end_fn fn, void *ctx);
 
 #endif

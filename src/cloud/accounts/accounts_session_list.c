@@ -68,13 +68,15 @@ static porch_err collect(porch_db_query *q, porch_accounts_ended *ret, porch_why
     porch_err e = porch_db_step(q, why);
     for (; e == PORCH_OK; e = porch_db_step(q, why)) {
         porch_bytes hash = porch_db_blob(q, 0);
-        void *more = realloc(ret->hash, (ret->count + 1) * sizeof *ret->hash);
-        if (more != NULL) ret->hash = more;
+        void *more = realloc(ret->one, (ret->count + 1) * sizeof *ret->one);
+        if (more != NULL) ret->one = more;
         if (more == NULL || hash.len != 32) {
             e = PORCH_ERR_NO_SPACE;
             break;
         }
-        memcpy(ret->hash[ret->count++], hash.at, 32);
+        porch_accounts_ended_one *one = &ret->one[ret->count++];
+        memcpy(one->hash, hash.at, 32);
+        (void)porch_bytes_to_text(porch_db_text(q, 1), one->id, sizeof one->id);
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
@@ -84,7 +86,8 @@ static porch_err collect(porch_db_query *q, porch_accounts_ended *ret, porch_why
 static porch_err drop(porch_db *db, const char *account, const char *id, const char *except,
                       porch_accounts_ended *ret, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
-        db, "DELETE FROM session WHERE account = ?1 AND (?2 = '' OR id = ?2) AND id <> ?3 RETURNING hash",
+        db,
+        "DELETE FROM session WHERE account = ?1 AND (?2 = '' OR id = ?2) AND id <> ?3 RETURNING hash, id",
         why);
     porch_db_bind_str(q, 1, account);
     porch_db_bind_str(q, 2, id);
@@ -133,7 +136,7 @@ static porch_err end(porch_accounts *a, end_job *job, unsigned *ended, porch_why
                   job->id == NULL ? "all others" : "one", NULL);
         porch_accounts_tell_ended(a, &job->ended);
     }
-    free(job->ended.hash);
+    free(job->ended.one);
     return e;
 }
 

@@ -217,15 +217,15 @@ static void sessions_are_bounded_and_the_one_idle_longest_gives_way(void **state
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(in_a_browser_a_session_lives_a_day_and_an_hour_idle),
-        TEST(on_the_home_screen_a_session_lives_thirty_days_and_seven_idle),
-        TEST(what_is_over_is_swept_by_its_own_kinds_time),
-        TEST(a_signed_out_session_is_over_and_its_end_is_told),
-        TEST(a_person_sees_where_they_are_signed_in),
-        TEST(one_of_them_is_signed_out_from_elsewhere),
-        TEST(all_others_are_signed_out_with_a_fresh_code_only),
-        TEST(what_is_no_token_is_no_session),
-        TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way),
+        PORCH_ACCOUNTS_TEST(in_a_browser_a_session_lives_a_day_and_an_hour_idle),
+        PORCH_ACCOUNTS_TEST(on_the_home_screen_a_session_lives_thirty_days_and_seven_idle),
+        PORCH_ACCOUNTS_TEST(what_is_over_is_swept_by_its_own_kinds_time),
+        PORCH_ACCOUNTS_TEST(a_signed_out_session_is_over_and_its_end_is_told),
+        PORCH_ACCOUNTS_TEST(a_person_sees_where_they_are_signed_in),
+        PORCH_ACCOUNTS_TEST(one_of_them_is_signed_out_from_elsewhere),
+        PORCH_ACCOUNTS_TEST(all_others_are_signed_out_with_a_fresh_code_only),
+        PORCH_ACCOUNTS_TEST(what_is_no_token_is_no_session),
+        PORCH_ACCOUNTS_TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

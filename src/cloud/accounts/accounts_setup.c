@@ -103,7 +103,7 @@ static porch_err issue(porch_accounts *a, issue_job *job, uint64_t now_ms,
         porch_log(PORCH_LOG_INFO, job->name == NULL ? "setup.link" : "user.reset", "name",
                   job->name == NULL ? "owner" : job->name, "by", job->who, NULL);
     }
-    free(job->ended.hash);
+    free(job->ended.one);
     porch_wipe(text, sizeof text);
     return e;
 }
@@ -379,8 +379,8 @@ static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(porch_accounts_recovery_make(db, l->account, job->now_ms, &job->recovery, why));
     PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->from,
                                           PORCH_PROOF_CODE, job->now_ms, job->session, why));
-    if (l->reset) { /* browsers that push messages go to hear of it; sessions there are none */
-        const porch_alert_facts facts = {PORCH_ALERT_SIGN_IN, l->account, job->session, job->from};
+    if (l->reset) { /* browsers that push messages go to hear of it; other sign-ins there are none */
+        const porch_alert_facts facts = {PORCH_ALERT_PASSWORD, l->account, job->session, job->from};
         PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
     }
     return porch_accounts_row_by_key(db, key, &job->made, why);
@@ -443,7 +443,7 @@ porch_err porch_setup_confirm(porch_accounts *a, porch_bytes token, const char *
         log_refusal("confirm", from->address, e, &own);
         (void)porch_fail(why, e, "%s", porch_why_text(&own, e));
     }
-    free(job.ended.hash);
+    free(job.ended.one);
     porch_wipe(&l, sizeof l);
     porch_wipe(&job.made, sizeof job.made);
     porch_wipe(&job.recovery, sizeof job.recovery);

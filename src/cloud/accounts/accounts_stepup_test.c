@@ -113,12 +113,12 @@ static void a_session_that_ended_meanwhile_proves_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_code_counts_for_the_set_time_and_not_a_moment_longer),
-        TEST(a_code_counts_for_the_session_that_showed_it_alone),
-        TEST(a_code_proves_once_and_a_wrong_one_nothing),
-        TEST(a_recovery_code_is_spent_and_makes_no_further_ones),
-        TEST(guessing_here_and_at_the_door_is_one_count),
-        TEST(a_session_that_ended_meanwhile_proves_nothing),
+        PORCH_ACCOUNTS_TEST(a_code_counts_for_the_set_time_and_not_a_moment_longer),
+        PORCH_ACCOUNTS_TEST(a_code_counts_for_the_session_that_showed_it_alone),
+        PORCH_ACCOUNTS_TEST(a_code_proves_once_and_a_wrong_one_nothing),
+        PORCH_ACCOUNTS_TEST(a_recovery_code_is_spent_and_makes_no_further_ones),
+        PORCH_ACCOUNTS_TEST(guessing_here_and_at_the_door_is_one_count),
+        PORCH_ACCOUNTS_TEST(a_session_that_ended_meanwhile_proves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

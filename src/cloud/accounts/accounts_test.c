@@ -330,21 +330,21 @@ static void everybody_is_listed_and_survives_a_restart(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_setup_link_makes_the_owner_once),
-        TEST(a_spent_an_old_and_a_foreign_link_are_told_apart),
-        TEST(nothing_is_decided_before_the_first_code),
-        TEST(weak_passwords_bad_names_and_zones_make_nothing),
-        TEST(guessing_links_gets_slower),
-        TEST(a_person_signs_in_with_name_password_and_code),
-        TEST(every_wrong_part_gets_the_same_answer_and_the_same_work),
-        TEST(a_wrong_password_does_not_spend_the_code),
-        TEST(guessing_gets_slower_for_known_and_unknown_names_alike),
-        TEST(a_sign_in_that_is_overtaken_by_a_change_is_refused),
-        TEST(a_signer_that_is_away_is_told_and_not_counted),
-        TEST(many_password_checks_at_once_are_done_or_told_to_come_back),
-        TEST(the_database_holds_no_token),
-        TEST(a_reset_locks_out_until_its_link_was_used),
-        TEST(everybody_is_listed_and_survives_a_restart),
+        PORCH_ACCOUNTS_TEST(a_setup_link_makes_the_owner_once),
+        PORCH_ACCOUNTS_TEST(a_spent_an_old_and_a_foreign_link_are_told_apart),
+        PORCH_ACCOUNTS_TEST(nothing_is_decided_before_the_first_code),
+        PORCH_ACCOUNTS_TEST(weak_passwords_bad_names_and_zones_make_nothing),
+        PORCH_ACCOUNTS_TEST(guessing_links_gets_slower),
+        PORCH_ACCOUNTS_TEST(a_person_signs_in_with_name_password_and_code),
+        PORCH_ACCOUNTS_TEST(every_wrong_part_gets_the_same_answer_and_the_same_work),
+        PORCH_ACCOUNTS_TEST(a_wrong_password_does_not_spend_the_code),
+        PORCH_ACCOUNTS_TEST(guessing_gets_slower_for_known_and_unknown_names_alike),
+        PORCH_ACCOUNTS_TEST(a_sign_in_that_is_overtaken_by_a_change_is_refused),
+        PORCH_ACCOUNTS_TEST(a_signer_that_is_away_is_told_and_not_counted),
+        PORCH_ACCOUNTS_TEST(many_password_checks_at_once_are_done_or_told_to_come_back),
+        PORCH_ACCOUNTS_TEST(the_database_holds_no_token),
+        PORCH_ACCOUNTS_TEST(a_reset_locks_out_until_its_link_was_used),
+        PORCH_ACCOUNTS_TEST(everybody_is_listed_and_survives_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

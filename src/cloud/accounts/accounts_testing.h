@@ -79,8 +79,9 @@ typedef struct {
     const char *session; /* of who acts meanwhile */
 } lab;
 
-static inline void count_end(const uint8_t hash[32], void *ctx) {
+static inline void count_end(const uint8_t hash[32], const char *id, void *ctx) {
     (void)hash;
+    (void)id;
     ((lab *)ctx)->ended++;
 }
 
@@ -105,8 +106,8 @@ static inline int make_lab(void **state) {
     totp_made = totp_checked = 0;
     last_used[0] = '\0';
     signer_away = false;
-    *state = l;
     during_totp = NULL;
+    *state = l;
     return 0;
 }
 
@@ -167,6 +168,6 @@ static inline porch_err find(lab *l, const char *token, uint64_t now_ms, porch_u
     return porch_user_session_find(l->accounts, porch_bytes_of(token), now_ms, ret, &l->why);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_lab, drop_lab)
+#define PORCH_ACCOUNTS_TEST(name) cmocka_unit_test_setup_teardown(name, make_lab, drop_lab)
 
 #endif

@@ -118,11 +118,11 @@ static void old_rows_are_swept(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(a_restart_forgives_no_wrong_attempt_of_an_account),
-        TEST(wrong_codes_of_a_step_up_are_kept_too),
-        TEST(an_unknown_name_is_counted_over_a_restart_like_a_known_one),
-        TEST(a_flood_of_unknown_names_neither_fills_the_table_nor_washes_out_a_known_one),
-        TEST(old_rows_are_swept),
+        PORCH_ACCOUNTS_TEST(a_restart_forgives_no_wrong_attempt_of_an_account),
+        PORCH_ACCOUNTS_TEST(wrong_codes_of_a_step_up_are_kept_too),
+        PORCH_ACCOUNTS_TEST(an_unknown_name_is_counted_over_a_restart_like_a_known_one),
+        PORCH_ACCOUNTS_TEST(a_flood_of_unknown_names_neither_fills_the_table_nor_washes_out_a_known_one),
+        PORCH_ACCOUNTS_TEST(old_rows_are_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,9 @@
 enum { MINUTES_A_HOUR = 60 };
 
 static json_t *subscription_json(const porch_push_subscription *s) {
-    return json_pack("{s:s, s:s, s:I, s:I, s:o, s:i}", "id", s->id, "service", s->origin, "created_ms",
-                     (json_int_t)s->created_ms, "delivered", (json_int_t)s->delivered, "last_at_ms",
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o, s:i}", "id", s->id, "service", s->origin, "muted",
+                     s->muted, "created_ms", (json_int_t)s->created_ms, "delivered",
+                     (json_int_t)s->delivered, "last_at_ms",
                      s->last_at_ms ? json_integer((json_int_t)s->last_at_ms) : json_null(), "last_status",
                      (int)s->last_status);
 }
@@ -71,8 +72,8 @@ void porch_api_push_subscribe(porch_http_exchange *x) {
     bool made = false;
     porch_why why = {{0}};
     if (!porch_api_session(x, &s) || !porch_api_body(x, FIELDS(fields), &root)) return;
-    porch_err e =
-        porch_push_subscribe(porch_api_of(x)->notify, s.person.id, endpoint, p256dh, auth, id, &made, &why);
+    porch_err e = porch_push_subscribe(porch_api_of(x)->notify, s.person.id, s.id, endpoint, p256dh, auth,
+                                       id, &made, &why);
     json_decref(root);
     if (e != PORCH_OK) {
         /* Too many is a state of things that the person ends, not a matter of pace. */

@@ -8,7 +8,7 @@
  *             person found       ─► notification, in the same transaction
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
- *   accounts: sign-in ended      ─► its live streams are closed
+ *   accounts: sign-in ended      ─► its live streams are closed, its browser's push messages muted
  *             alert              ─► push messages, in the same transaction; the person's other live pages
  */
 #include "cloud/api/hub_room.h"
@@ -110,16 +110,22 @@ static void notification_made(const porch_notify_item *item, void *ctx) {
                   NULL);
 }
 
-static void session_ended(const uint8_t hash[32], void *ctx) {
+static void session_ended(const uint8_t hash[32], const char *id, void *ctx) {
     porch_hub *h = ctx;
+    porch_why why = {{0}};
     if (h->live != NULL) porch_live_end_session(h->live, hash);
+    porch_err e = h->notify == NULL ? PORCH_OK : porch_push_mute_session(h->notify, id, &why);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_ERROR, "push.unmuted", "session", id, "reason", porch_why_text(&why, e), NULL);
 }
 
 static porch_err alert_made(porch_db *db, const porch_alert *alert, void *ctx, porch_why *why) {
     porch_hub *h = ctx;
-    return h->notify == NULL
-               ? PORCH_OK
-               : porch_push_queue_alert(h->notify, db, alert->account, alert->id, alert->at_ms, why);
+    if (h->notify == NULL) return PORCH_OK;
+    /* With a new password all that was signed in before is over, long ended sign-ins, too. */
+    if (alert->kind == PORCH_ALERT_PASSWORD)
+        PORCH_TRY(porch_push_mute_others(db, alert->account, alert->session, why));
+    return porch_push_queue_alert(h->notify, db, alert->account, alert->id, alert->at_ms, why);
 }
 
 static void alert_stored(const porch_alert *alert, void *ctx) {

@@ -90,7 +90,7 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
 
 typedef struct {
     porch_notify *n;
-    const char *account;
+    const char *account, *session;
     porch_bytes endpoint;
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
     uint8_t auth[PORCH_WEBPUSH_AUTH_BYTES];
@@ -113,9 +113,11 @@ static porch_err adopt(porch_db *db, subscribe_job *job, porch_why *why) {
     if (!same)
         return porch_fail(why, PORCH_ERR_EXISTS,
                           "this push endpoint is known with other keys; unsubscribe in the browser first");
-    q = porch_db_prepare(db, "update push_subscription set account = ?2 where id = ?1", why);
+    q = porch_db_prepare(
+        db, "update push_subscription set account = ?2, session = ?3, muted = 0 where id = ?1", why);
     porch_db_bind_str(q, 1, job->id);
     porch_db_bind_str(q, 2, job->account);
+    porch_db_bind_str(q, 3, job->session);
     return porch_db_execute(q, why);
 }
 
@@ -123,9 +125,9 @@ static porch_err insert(porch_db *db, subscribe_job *job, porch_why *why) {
     uint32_t most = job->n->config.settings->push_subscriptions;
     porch_db_query *q = porch_db_prepare(
         db,
-        "insert into push_subscription (id, account, endpoint, p256dh, auth, created_ms) select ?1, ?2, "
-        "?3, "
-        "?4, ?5, ?6 where (select count(*) from push_subscription where account = ?2) < ?7",
+        "insert into push_subscription (id, account, endpoint, p256dh, auth, created_ms, session) select "
+        "?1, "
+        "?2, ?3, ?4, ?5, ?6, ?8 where (select count(*) from push_subscription where account = ?2) < ?7",
         why);
     porch_random_id(job->id);
     porch_db_bind_str(q, 1, job->id);
@@ -135,6 +137,7 @@ static porch_err insert(porch_db *db, subscribe_job *job, porch_why *why) {
     porch_db_bind_blob(q, 5, (porch_bytes){job->auth, sizeof job->auth});
     porch_db_bind_i64(q, 6, (int64_t)porch_clock_ms());
     porch_db_bind_i64(q, 7, most);
+    porch_db_bind_str(q, 8, job->session);
     PORCH_TRY(porch_db_execute(q, why));
     job->made = porch_db_changes(db) == 1;
     if (!job->made)
@@ -154,10 +157,10 @@ static bool decode(porch_bytes text, uint8_t *out, size_t len) {
     return porch_base64_read(&b, text, true) == PORCH_OK && b.len == len;
 }
 
-porch_err porch_push_subscribe(porch_notify *n, const char *account, porch_bytes endpoint,
-                               porch_bytes p256dh, porch_bytes auth, char id[33], bool *made,
-                               porch_why *why) {
-    subscribe_job job = {.n = n, .account = account, .endpoint = endpoint};
+porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
+                               porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
+                               bool *made, porch_why *why) {
+    subscribe_job job = {.n = n, .account = account, .session = session, .endpoint = endpoint};
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     PORCH_TRY(porch_push_endpoint_check(endpoint, n->config.settings->courier_allow, origin, why));
     if (!decode(p256dh, job.key, sizeof job.key) || !decode(auth, job.auth, sizeof job.auth) ||
@@ -170,6 +173,28 @@ porch_err porch_push_subscribe(porch_notify *n, const char *account, porch_bytes
     snprintf(id, 33, "%s", job.id);
     *made = job.made;
     return PORCH_OK;
+}
+
+static porch_err mute_session(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db, "update push_subscription set muted = 1 where session = ?1", why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+porch_err porch_push_mute_session(porch_notify *n, const char *session, porch_why *why) {
+    char id[33];
+    /* Those from before sessions were noted have none. */
+    if (session[0] == '\0' || !porch_bytes_to_text(porch_bytes_of(session), id, sizeof id)) return PORCH_OK;
+    return porch_store_write(n->config.store, mute_session, id, why);
+}
+
+porch_err porch_push_mute_others(porch_db *db, const char *account, const char *except, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update push_subscription set muted = 1 where account = ?1 and session <> ?2", why);
+    porch_db_bind_str(q, 1, account);
+    porch_db_bind_str(q, 2, except);
+    return porch_db_execute(q, why);
 }
 
 typedef struct {
@@ -283,8 +308,8 @@ static porch_err read_subscriptions(porch_db *db, const view_job *job, porch_why
     porch_err e = PORCH_OK;
     porch_db_query *q = porch_db_prepare(
         db,
-        "select id, endpoint, created_ms, delivered, last_at_ms, last_status from push_subscription where "
-        "account = ?1 order by created_ms, id limit ?2",
+        "select id, endpoint, created_ms, delivered, last_at_ms, last_status, muted from push_subscription "
+        "where account = ?1 order by created_ms, id limit ?2",
         why);
     porch_db_bind_str(q, 1, job->account);
     porch_db_bind_i64(q, 2, PORCH_PUSH_SUBSCRIPTIONS_MOST);
@@ -297,6 +322,7 @@ static porch_err read_subscriptions(porch_db *db, const view_job *job, porch_why
         s->delivered = (uint64_t)porch_db_i64(q, 3);
         s->last_at_ms = (uint64_t)porch_db_i64(q, 4);
         s->last_status = (uint32_t)porch_db_i64(q, 5);
+        s->muted = porch_db_i64(q, 6) != 0;
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
@@ -363,7 +389,7 @@ porch_err porch_push_queue(const porch_notify *n, porch_db *db, uint64_t seq,
         "insert into push_delivery (subscription, notification, device, made_ms, state, next_at_ms) "
         "select s.id, ?1, ?3, ?4, 'waiting', ?4 from push_subscription s join account a on a.id = "
         "s.account "
-        "where a.household = ?2 and a.awaiting_reset = 0 "
+        "where a.household = ?2 and a.awaiting_reset = 0 and s.muted = 0 "
         "and not exists (select 1 from push_snooze z where z.account = a.id and z.device = ?3 and "
         "z.until_ms > "
         "?4) "
@@ -410,7 +436,7 @@ static porch_err queue_test(porch_db *db, void *ctx, porch_why *why) {
     q = porch_db_prepare(
         db,
         "insert into push_delivery (subscription, device, made_ms, state, next_at_ms) select id, '', "
-        "?2, 'waiting', ?2 from push_subscription where account = ?1",
+        "?2, 'waiting', ?2 from push_subscription where account = ?1 and muted = 0",
         why);
     porch_db_bind_str(q, 1, job->account);
     porch_db_bind_i64(q, 2, (int64_t)job->now_ms);

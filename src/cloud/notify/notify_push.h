@@ -7,7 +7,11 @@
  *
  * An endpoint comes from a browser and is treated as hostile: https, a public name, port 443, unless
  * courier.allow names HOST:PORT; the courier judges every address behind the name again. Deliveries are
- * retried until push.ttl_s is over; a subscription that its service calls gone (404, 410) is dropped. */
+ * retried until push.ttl_s is over; a subscription that its service calls gone (404, 410) is dropped.
+ *
+ * A subscription belongs to the sign-in that made it. One that is ended (not one that ends by its age)
+ * leaves it muted: nothing of the home goes there any more, alerts about the account do, because the person
+ * may need them just then. Signing in there and subscribing again ends that. */
 #ifndef PORCH_CLOUD_NOTIFY_PUSH_H
 #define PORCH_CLOUD_NOTIFY_PUSH_H
 
@@ -32,9 +36,13 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
  * used on the same device becomes this one's). `p256dh` and `auth` are base64url as browsers give them.
  * PORCH_ERR_USAGE: not to be used; PORCH_ERR_EXISTS: known with other keys; PORCH_ERR_LIMIT:
  * push.subscriptions. */
-porch_err porch_push_subscribe(porch_notify *n, const char *account, porch_bytes endpoint,
-                               porch_bytes p256dh, porch_bytes auth, char id[33], bool *made,
-                               porch_why *why);
+porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
+                               porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
+                               bool *made, porch_why *why);
+/* The browsers that this sign-in subscribed are muted. */
+porch_err porch_push_mute_session(porch_notify *n, const char *session, porch_why *why);
+/* All of the account but those of the sign-in `except`; inside a write. */
+porch_err porch_push_mute_others(porch_db *db, const char *account, const char *except, porch_why *why);
 /* PORCH_ERR_NOT_FOUND also for one of somebody else. */
 porch_err porch_push_unsubscribe(porch_notify *n, const char *account, const char *id, porch_why *why);
 /* Sends a test message to each of the account's browsers. PORCH_ERR_NOT_FOUND without one; PORCH_ERR_LIMIT
@@ -59,6 +67,7 @@ porch_err porch_push_quiet(porch_notify *n, const char *account, uint32_t begins
 typedef struct {
     char id[33];
     char origin[PORCH_PUSH_ORIGIN_TEXT];
+    bool muted;
     uint64_t created_ms, delivered, last_at_ms;
     uint32_t last_status; /* 0: no answer, or nothing sent yet */
 } porch_push_subscription;

@@ -89,8 +89,8 @@ static int leave(void **state) {
 static porch_err subscribe_as(world *w, const char *account, const char *endpoint, const char *auth) {
     char id[33];
     bool made = false;
-    return porch_push_subscribe(w->notify, account, porch_bytes_of(endpoint), porch_bytes_of(w->key),
-                                porch_bytes_of(auth), id, &made, NULL);
+    return porch_push_subscribe(w->notify, account, account, porch_bytes_of(endpoint),
+                                porch_bytes_of(w->key), porch_bytes_of(auth), id, &made, NULL);
 }
 
 static void subscribe(world *w, const char *account) {
@@ -277,6 +277,34 @@ static void an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour(void 
     assert_int_equal(queued, 2);
 }
 
+static porch_err mute_others(porch_db *db, void *ctx, porch_why *why) {
+    return porch_push_mute_others(db, "robin", ctx, why);
+}
+
+static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **state) {
+    world *w = *state;
+    alert_job job = {.w = w, .alert = "a1"};
+    porch_push_view view;
+    uint32_t queued = 0;
+    subscribe(w, "robin"); /* its sign-in is called as the person */
+    subscribe(w, "sam");
+    assert_int_equal(seen(w, "a", NOON_MS), 2);
+    assert_int_equal(porch_push_mute_session(w->notify, "", NULL), PORCH_OK);
+    assert_int_equal(porch_push_mute_session(w->notify, "robin", NULL), PORCH_OK);
+    assert_int_equal(seen(w, "b", NOON_MS), 1);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(porch_store_write(w->store, write_alert, &job, NULL), PORCH_OK);
+    assert_int_equal(job.rows, 1);
+    assert_int_equal(porch_push_read(w->notify, "robin", &view, NULL), PORCH_OK);
+    assert_true(view.subscriptions[0].muted);
+    subscribe(w, "robin"); /* signed in there again */
+    assert_int_equal(seen(w, "c", NOON_MS), 2);
+    assert_int_equal(porch_store_write(w->store, mute_others, "robin", NULL), PORCH_OK);
+    assert_int_equal(seen(w, "d", NOON_MS), 2);
+    assert_int_equal(porch_store_write(w->store, mute_others, "another", NULL), PORCH_OK);
+    assert_int_equal(seen(w, "e", NOON_MS), 1);
+}
+
 static void endpoints_that_no_push_service_has_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -358,6 +386,7 @@ int main(void) {
         IN_WORLD(an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited),
         IN_WORLD(a_test_message_waits_for_the_last_one),
         IN_WORLD(an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour),
+        IN_WORLD(a_browser_whose_sign_in_was_ended_hears_of_the_account_only),
         cmocka_unit_test(endpoints_that_no_push_service_has_are_refused),
         cmocka_unit_test(each_answer_of_a_push_service_has_its_consequence),
         cmocka_unit_test(times_of_the_day_have_one_form),
