@@ -35,7 +35,7 @@ static void each_recovery_code_signs_in_once(void **state) {
     assert_int_equal(codes_left(l, &done.person), PORCH_RECOVERY_CODES);
     for (unsigned i = 0; i < PORCH_RECOVERY_CODES; i++) {
         const char *code = done.recovery.text[i];
-        uint64_t now_ms = T0 + HOUR_MS * (i + 1);
+        uint64_t now_ms = T0 + HOUR_MS * (uint64_t)(i + 1);
         assert_int_equal(strlen(code), PORCH_RECOVERY_CODE_TEXT - 1);
         for (unsigned k = 0; k < i; k++)
             assert_string_not_equal(code, done.recovery.text[k]);
@@ -68,8 +68,9 @@ static void wrong_recovery_codes_get_the_answer_and_work_of_wrong_codes(void **s
                                     {"Robin", PASSWORD, "1AAA-AAAA-AAAA-AAAA"}};
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         unsigned before = totp_checked;
-        assert_int_equal(login(l, tries[i][0], tries[i][1], tries[i][2], T0 + HOUR_MS * (i + 1), session),
-                         PORCH_ERR_AUTH);
+        assert_int_equal(
+            login(l, tries[i][0], tries[i][1], tries[i][2], T0 + HOUR_MS * (uint64_t)(i + 1), session),
+            PORCH_ERR_AUTH);
         assert_int_equal(totp_checked, before + 1);
         if (i == 0) memcpy(first, l->why.text, sizeof first);
         assert_string_equal(l->why.text, first);
