@@ -143,8 +143,14 @@ export const api = {
   alerts: () => ask<{ alerts: AccountAlert[] }>("GET", "/api/v1/alerts").then((answer) => answer.alerts),
   answerAlert: (id: string, answer: "mine" | "not-mine") =>
     ask<{ ended: boolean }>("POST", `/api/v1/alerts/${encodeURIComponent(id)}`, { answer }),
-  events: (before: string | null) =>
-    ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?limit=30${before ? `&before=${encodeURIComponent(before)}` : ""}`),
+  events: (count: number, before: string | null, filter: { camera: string | null; day: string | null; person: boolean }) => {
+    const words = new URLSearchParams({ limit: String(count) });
+    if (before) words.set("before", before);
+    if (filter.camera) words.set("device", filter.camera);
+    if (filter.day) words.set("day", filter.day);
+    if (filter.person) words.set("person", "1");
+    return ask<{ events: HomeEvent[]; next: string | null }>("GET", `/api/v1/events?${words}`);
+  },
   event: (id: string) => ask<HomeEvent>("GET", `/api/v1/events/${encodeURIComponent(id)}`),
   trust: () => ask<Trust>("GET", "/api/v1/trust"),
   deleteEvent: (id: string) => ask<{ event: string; scrubbed: boolean }>("DELETE", `/api/v1/events/${encodeURIComponent(id)}`),

@@ -15,28 +15,33 @@ import { EventPage } from "./pages/event";
 import { LoginPage } from "./pages/login";
 import { NotificationsPage } from "./pages/notifications";
 import { SecurityPage } from "./pages/security";
+import { SettingsPage } from "./pages/settings";
 import { SetupPage } from "./pages/setup";
 import { TimelinePage } from "./pages/timeline";
 import { TrustPage } from "./pages/trust";
 import { goOn } from "./push";
-import { go, useRoute } from "./route";
+import { filterOf, forgetFeed } from "./feed";
+import { go, useRoute, useSearch } from "./route";
+import { applyTheme } from "./theme";
 import "./worker";
 import "./style.css";
 
-function Page({ path, user }: { path: string; user: User }) {
+function Page({ path, search, user }: { path: string; search: string; user: User }) {
   const event = /^\/events\/([^/]+)$/.exec(path);
   const device = /^\/devices\/([^/]+)$/.exec(path);
-  if (path === "/") return <TimelinePage user={user} />;
+  if (path === "/") return <TimelinePage user={user} filter={filterOf(search)} />;
   if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
   if (device?.[1]) return <DevicePage id={decodeURIComponent(device[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
   if (path === "/notifications") return <NotificationsPage user={user} />;
+  if (path === "/settings") return <SettingsPage />;
   if (path === "/security") return <SecurityPage user={user} />;
   return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
 }
 
 function App() {
   const path = useRoute();
+  const search = useSearch();
   const [user, setUser] = useState<User | null>(null);
   const [asked, setAsked] = useState(false);
   const [away, setAway] = useState(false);
@@ -45,6 +50,7 @@ function App() {
     whenSignedOut(() => {
       live.stop();
       alerts.forget();
+      forgetFeed();
       setUser(null);
     });
     // The worker shows this page also without the hub: then it waits, instead of asking for a password in vain.
@@ -72,6 +78,7 @@ function App() {
     await api.logout().catch(() => undefined);
     live.stop();
     alerts.forget();
+    forgetFeed();
     setUser(null);
     go("/login");
   };
@@ -85,7 +92,7 @@ function App() {
     <Frame path={path} user={user} onSignOut={signOut}>
       <AlertBanner user={user} path={path} />
       <Banner user={user} />
-      <Page path={path} user={user} />
+      <Page path={path} search={search} user={user} />
       <StepUpDialog />
     </Frame>
   );
@@ -98,9 +105,10 @@ document.addEventListener("click", (click) => {
   if (link.origin !== location.origin || link.hasAttribute("download") || link.target || link.hash) return;
   if (/\.[a-z]+$/.test(link.pathname)) return; // a file of the hub's, such as its certificate
   click.preventDefault();
-  go(link.pathname);
+  go(link.pathname + link.search);
   document.getElementById("main")?.focus();
 });
 
+applyTheme();
 const root = document.getElementById("app");
 if (root) render(<App />, root);

@@ -1,4 +1,5 @@
-// Addresses of the page: /, /events/ID, /devices, /devices/ID, /notifications, /security, /login, /setup#TOKEN.
+// Addresses of the page: / (?camera=ID&day=DATE&person=1), /events/ID, /devices, /devices/ID, /notifications, /settings, /security,
+// /login, /setup#TOKEN.
 import { useEffect, useState } from "preact/hooks";
 
 // `state` stays with the page in the history; popstate listeners read it there.
@@ -8,12 +9,16 @@ export function go(path: string, replace = false, state: Record<string, string> 
   dispatchEvent(new PopStateEvent("popstate"));
 }
 
-export function useRoute(): string {
-  const [path, setPath] = useState(location.pathname);
+function useLocation(read: () => string): string {
+  const [now, setNow] = useState(read);
   useEffect(() => {
-    const read = () => setPath(location.pathname);
-    addEventListener("popstate", read);
-    return () => removeEventListener("popstate", read);
+    const look = () => setNow(read());
+    addEventListener("popstate", look);
+    return () => removeEventListener("popstate", look);
   }, []);
-  return path;
+  return now;
 }
+
+export const useRoute = (): string => useLocation(() => location.pathname);
+// The part behind the question mark: the timeline's filter.
+export const useSearch = (): string => useLocation(() => location.search);

@@ -5,7 +5,7 @@ import { live } from "../live";
 import { Confirm } from "../parts/confirm";
 import { Alert, Notice } from "../parts/notice";
 import { Picture } from "../parts/picture";
-import { isPerson } from "./timeline";
+import { isPerson } from "../feed";
 import { go } from "../route";
 import { full } from "../when";
 

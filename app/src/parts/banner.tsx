@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { User } from "../api";
 import { live, type PersonNews } from "../live";
 import { clock } from "../when";
-import { PersonIcon } from "./icons";
+import { CloseIcon, PersonIcon } from "./icons";
 
 export function Banner({ user }: { user: User }) {
   const [news, setNews] = useState<PersonNews | null>(null);
@@ -17,7 +17,7 @@ export function Banner({ user }: { user: User }) {
           <PersonIcon />
           <p><strong>Person at {news.event.device}</strong> <span>{clock(news.notification.at_ms, user.timezone)}</span></p>
           <a class="button" href={`/events/${encodeURIComponent(news.event.id)}`} onClick={() => setNews(null)}>Watch</a>
-          <button type="button" class="plain" onClick={() => setNews(null)}>Dismiss</button>
+          <button type="button" class="plain" title="Dismiss" onClick={() => setNews(null)}><CloseIcon /><span class="hidden">Dismiss</span></button>
         </div>
       )}
     </div>

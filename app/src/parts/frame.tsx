@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { User } from "../api";
 import { live } from "../live";
-import { BellIcon, DevicesIcon, LampIcon, OutIcon, ShieldIcon, TimelineIcon } from "./icons";
+import { BellIcon, DevicesIcon, GearIcon, LampIcon, OutIcon, ShieldIcon, TimelineIcon } from "./icons";
 
 function LiveDot() {
   const [on, setOn] = useState(false);
@@ -20,15 +20,16 @@ export function Frame(props: { path: string; user: User; onSignOut: () => void; 
         <a class="brand" href="/"><LampIcon /><span>Porchlight</span></a>
         <span class="house">{props.user.household_name}</span>
         <LiveDot />
+        <button type="button" class="out" onClick={props.onSignOut} title="Sign out"><OutIcon /><span class="hidden">Sign out</span></button>
       </header>
       <nav class="tabs" aria-label="Pages">
         <a href="/" {...here("/")}><TimelineIcon />Timeline</a>
         <a href="/devices" {...here("/devices")}><DevicesIcon />Devices</a>
         <a href="/notifications" {...here("/notifications")}><BellIcon />Notifications</a>
         <a href="/security" {...here("/security")}><ShieldIcon />Security</a>
-        <button type="button" onClick={props.onSignOut}><OutIcon />Sign out</button>
+        <a href="/settings" {...here("/settings")}><GearIcon />Settings</a>
       </nav>
-      <main id="main" tabIndex={-1}>{props.children}</main>
+      <main id="main" tabIndex={-1} class={props.path === "/" ? "wide" : ""}>{props.children}</main>
     </>
   );
 }

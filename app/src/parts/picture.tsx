@@ -2,7 +2,13 @@
 import type { Box } from "../api";
 
 export function Picture({ src, box, alt }: { src: string | null; box: Box | null; alt: string }) {
-  if (!src) return <div class="picture picture-none" role="img" aria-label="No picture"><span aria-hidden="true">no picture</span></div>;
+  // Beside words that say it all (alt is empty) its absence is no news either.
+  if (!src)
+    return (
+      <div class="picture picture-none" {...(alt ? { role: "img", "aria-label": "No picture" } : { "aria-hidden": true })}>
+        <span aria-hidden="true">no picture</span>
+      </div>
+    );
   return (
     <div class="picture">
       <img src={src} alt={alt} loading="lazy" decoding="async" />

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cloud/notify/notify_zone.h"
 #include "wire/id.h"
 
-enum { PAGE_DEFAULT = 50, PAGE_MOST = 200 };
+enum { PAGE_DEFAULT = 50 };
 
 static json_t *box_json(const porch_media_box *b) {
     return json_pack("[f, f, f, f]", b->x, b->y, b->w, b->h);
@@ -58,7 +59,7 @@ json_t *porch_api_event(const porch_media_event *e) {
 
 typedef struct {
     json_t *events;
-    uint64_t last_seq;
+    uint64_t last_ms, last_seq;
     uint32_t count, limit;
     bool more;
 } page;
@@ -70,62 +71,118 @@ static void add_event(const porch_media_event *event, void *ctx) {
         return;
     }
     (void)json_array_append_new(p->events, porch_api_event(event));
+    p->last_ms = event->at_ms;
     p->last_seq = event->seq;
     p->count++;
 }
 
-/* The query's words; false: it has answered. `device` needs PORCH_ID_MOST + 1 bytes. */
-static bool read_query(porch_http_exchange *x, porch_media_event_query *q, porch_id *device,
-                       uint32_t *limit) {
+/* "1790000000000-77": when and which the last event of the page before was. */
+static porch_err read_place(porch_bytes text, uint64_t *ms, uint64_t *seq) {
+    size_t dash = 0;
+    while (dash < text.len && text.at[dash] != '-')
+        dash++;
+    if (dash == text.len) return PORCH_ERR_MALFORMED;
+    PORCH_TRY(porch_decimal_read((porch_bytes){text.at, dash}, INT64_MAX, ms));
+    return porch_decimal_read((porch_bytes){text.at + dash + 1, text.len - dash - 1}, INT64_MAX, seq);
+}
+
+/* What the query's words are read into, with room for the texts. */
+typedef struct {
+    porch_media_timeline_query q;
+    porch_id device;
+    uint32_t limit;
+    const char *zone;
+} wish;
+
+static porch_err read_limit(porch_bytes text, wish *w) {
+    uint64_t number = 0;
+    PORCH_TRY(porch_decimal_read(text, PORCH_MEDIA_LIST_MOST, &number));
+    w->limit = (uint32_t)number;
+    return number > 0 ? PORCH_OK : PORCH_ERR_MALFORMED;
+}
+
+/* Before `before`: the day's end stands there until an earlier page's end takes its place. */
+static porch_err read_day(porch_bytes text, wish *w) {
+    w->q.before_seq = 0;
+    return porch_zone_day(w->zone, text, &w->q.from_ms, &w->q.before_ms);
+}
+
+static porch_err read_before(porch_bytes text, wish *w) {
+    uint64_t ms = 0, seq = 0;
+    PORCH_TRY(read_place(text, &ms, &seq));
+    if (ms < w->q.before_ms || (ms == w->q.before_ms && seq < w->q.before_seq)) {
+        w->q.before_ms = ms;
+        w->q.before_seq = seq;
+    }
+    return PORCH_OK;
+}
+
+static porch_err read_device(porch_bytes text, wish *w) {
+    PORCH_TRY(porch_id_parse(text, &w->device));
+    w->q.device = w->device.text;
+    return PORCH_OK;
+}
+
+static porch_err read_person(porch_bytes text, wish *w) {
+    w->q.person = true;
+    return porch_bytes_eq_text(text, "1") ? PORCH_OK : PORCH_ERR_MALFORMED;
+}
+
+/* False: it has answered. */
+static bool read_query(porch_http_exchange *x, wish *w) {
+    static const struct {
+        const char *name;
+        porch_err (*read)(porch_bytes text, wish *w);
+        const char *help;
+    } words[] = {
+        {"limit", read_limit, "limit must be a number from 1 to 200"},
+        {"day", read_day, "day must be a date such as 2026-05-03"},
+        {"before", read_before, "before must be the 'next' of an earlier page"},
+        {"device", read_device, "device must be a device's id"},
+        {"person", read_person, "person can only be 1: events with a person in them"},
+    };
     char text[PORCH_ID_MOST + 8];
-    uint64_t number = PAGE_DEFAULT;
-    porch_err e = porch_http_query(x, "limit", text, sizeof text);
-    if (e == PORCH_OK) e = porch_decimal_read(porch_bytes_of(text), PAGE_MOST, &number);
-    if ((e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) || number == 0) {
-        (void)porch_http_problem(x, 400, "malformed", "limit must be a number from 1 to 200");
-        return false;
-    }
-    *limit = (uint32_t)number;
-    e = porch_http_query(x, "before", text, sizeof text);
-    if (e == PORCH_OK) e = porch_decimal_read(porch_bytes_of(text), INT64_MAX, &q->before_seq);
-    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) {
-        (void)porch_http_problem(x, 400, "malformed", "before must be the 'next' of an earlier page");
-        return false;
-    }
-    if (e == PORCH_OK && q->before_seq == 0) q->before_seq = 1; /* nothing is older */
-    e = porch_http_query(x, "device", text, sizeof text);
-    if (e == PORCH_OK) e = porch_id_parse(porch_bytes_of(text), device);
-    if (e == PORCH_OK) q->device = device->text;
-    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) {
-        (void)porch_http_problem(x, 400, "malformed", "device must be a device's id");
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        porch_err e = porch_http_query(x, words[i].name, text, sizeof text);
+        if (e == PORCH_ERR_NOT_FOUND) continue;
+        if (e == PORCH_OK) e = words[i].read(porch_bytes_of(text), w);
+        if (e == PORCH_OK) continue;
+        (void)porch_http_problem(x, 400, "malformed", words[i].help);
         return false;
     }
     return true;
 }
 
 void porch_api_events(porch_http_exchange *x) {
+    porch_api *api = porch_api_of(x);
     porch_user_session s;
-    porch_id device;
+    porch_registry_household home = {0};
     porch_why why = {{0}};
     page p = {0};
     if (!porch_api_session(x, &s)) return;
-    porch_media_event_query q = {.household = s.person.household};
-    if (!read_query(x, &q, &device, &p.limit)) return;
+    if (porch_registry_household_get(api->registry, s.person.household, &home) != PORCH_OK)
+        home.timezone[0] = '\0';
+    wish w = {.q = {.household = s.person.household, .before_ms = INT64_MAX, .before_seq = INT64_MAX},
+              .limit = PAGE_DEFAULT,
+              .zone = home.timezone};
+    if (!read_query(x, &w)) return;
+    p.limit = w.limit;
     /* One more than asked for tells whether there is a next page, except at the very largest. */
-    q.limit = p.limit < PAGE_MOST ? p.limit + 1 : PAGE_MOST;
+    w.q.limit = p.limit < PORCH_MEDIA_LIST_MOST ? p.limit + 1 : PORCH_MEDIA_LIST_MOST;
     p.events = json_array();
-    porch_err e = porch_media_events(porch_api_of(x)->media, &q, add_event, &p, &why);
+    porch_err e = porch_media_timeline(api->media, &w.q, add_event, &p, &why);
     if (e != PORCH_OK) {
         json_decref(p.events);
         porch_api_refuse(x, e, &why);
         return;
     }
-    char cursor[24];
-    (void)snprintf(cursor, sizeof cursor, "%llu", (unsigned long long)p.last_seq);
-    bool more = p.more || p.count == PAGE_MOST;
+    char place[48];
+    (void)snprintf(place, sizeof place, "%llu-%llu", (unsigned long long)p.last_ms,
+                   (unsigned long long)p.last_seq);
+    bool more = p.more || p.count == PORCH_MEDIA_LIST_MOST;
     porch_api_json(
         x, 200,
-        json_pack("{s:o, s:o}", "events", p.events, "next", more ? json_string(cursor) : json_null()));
+        json_pack("{s:o, s:o}", "events", p.events, "next", more ? json_string(place) : json_null()));
 }
 
 /* ---- one ---- */

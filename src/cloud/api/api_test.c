@@ -118,7 +118,7 @@ static porch_media_event the_event;
 static porch_media_clip_info the_clip;
 static bool opened_indexed;
 static unsigned clips_open;
-static porch_media_event_query last_query;
+static porch_media_timeline_query last_query;
 static const char CLIP_BYTES[] = "0123456789";
 
 static porch_person robin(void) {
@@ -351,15 +351,19 @@ void porch_registry_devices(porch_registry *r, const char *household,
     for (size_t i = 0; i < 3; i++)
         if (!fn(&devices[i], ctx)) return;
 }
-porch_err porch_media_events(porch_media *m, const porch_media_event_query *q,
-                             void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
-                             porch_why *why) {
+/* Event n of the timeline happened at n seconds. */
+porch_err porch_media_timeline(porch_media *m, const porch_media_timeline_query *q,
+                               void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
+                               porch_why *why) {
     (void)m;
     (void)why;
     last_query = *q;
-    uint64_t seq = q->before_seq != 0 ? q->before_seq - 1 : events_there;
+    uint64_t seq = events_there;
+    while (seq > 0 && (seq * 1000 > q->before_ms || (seq * 1000 == q->before_ms && seq >= q->before_seq)))
+        seq--;
     for (uint32_t i = 0; i < q->limit && seq > 0; i++, seq--) {
         the_event.seq = seq;
+        the_event.at_ms = seq * 1000;
         fn(&the_event, ctx);
     }
     return PORCH_OK;
@@ -799,13 +803,14 @@ static void pages_follow_each_other_to_the_end(void **state) {
     x.query_value = "3";
     expect(porch_api_events, 200, NULL);
     assert_string_equal(last_query.household, "home");
-    assert_non_null(strstr(x.text, "\"next\":\"3\""));
+    assert_non_null(strstr(x.text, "\"next\":\"3000-3\""));
     x.query_name = "before";
-    x.query_value = "3";
+    x.query_value = "3000-3";
     expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.before_ms, 3000);
     assert_int_equal(last_query.before_seq, 3);
     assert_non_null(strstr(x.text, "\"next\":null"));
-    x.query_value = "0";
+    x.query_value = "0-0";
     expect(porch_api_events, 200, NULL);
     assert_non_null(strstr(x.text, "\"events\":[]"));
     events_there = 0;
@@ -816,22 +821,38 @@ static void pages_follow_each_other_to_the_end(void **state) {
 
 static void queries_that_are_off_are_refused(void **state) {
     (void)state;
-    static const char *const bad[][2] = {{"limit", "0"},
-                                         {"limit", "201"},
-                                         {"limit", "-1"},
-                                         {"limit", "x"},
-                                         {"limit", ""},
-                                         {"before", "x"},
-                                         {"before", "-1"},
-                                         {"device", "../x"},
-                                         {"device", "A"},
-                                         {"device", ""},
-                                         {"before", "9999999999999999999999"}};
+    static const char *const bad[][2] = {
+        {"limit", "0"},      {"limit", "201"},      {"limit", "-1"},
+        {"limit", "x"},      {"limit", ""},         {"before", "x"},
+        {"before", "-1"},    {"before", "1-"},      {"before", "1"},
+        {"before", "1-2-3"}, {"person", "0"},       {"person", "yes"},
+        {"day", "today"},    {"day", "2026-02-30"}, {"device", "../x"},
+        {"device", "A"},     {"device", ""},        {"before", "9999999999999999999999-1"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         x.query_name = bad[i][0];
         x.query_value = bad[i][1];
         expect(porch_api_events, 400, "malformed");
     }
+}
+
+static void the_timeline_is_filtered_by_camera_day_and_person(void **state) {
+    (void)state;
+    expect(porch_api_events, 200, NULL);
+    assert_true(last_query.device == NULL && !last_query.person && last_query.from_ms == 0);
+    x.query_name = "device";
+    x.query_value = "front-door";
+    expect(porch_api_events, 200, NULL);
+    assert_non_null(last_query.device);
+    x.query_name = "person";
+    x.query_value = "1";
+    expect(porch_api_events, 200, NULL);
+    assert_true(last_query.person);
+    x.query_name = "day";
+    x.query_value = "2026-01-01"; /* in the household's zone, Europe/Berlin */
+    expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.from_ms, 1767222000000);
+    assert_int_equal(last_query.before_ms, 1767222000000 + 86400000);
+    assert_int_equal(last_query.before_seq, 0);
 }
 
 static void an_event_is_told_whole(void **state) {
@@ -1005,6 +1026,7 @@ int main(void) {
         TEST(nobody_reads_without_signing_in),
         TEST(pages_follow_each_other_to_the_end),
         TEST(queries_that_are_off_are_refused),
+        TEST(the_timeline_is_filtered_by_camera_day_and_person),
         TEST(an_event_is_told_whole),
         TEST(another_households_things_are_refused),
         TEST(what_is_not_there_is_not_found),

@@ -61,15 +61,16 @@ static porch_err read_twin(porch_db *db, void *ctx, porch_why *why) {
     return porch_twin_get(db, device, v, why);
 }
 
-static void answer(porch_http_exchange *x, const char *device) {
+static void answer(porch_http_exchange *x, const char *device, const char *household) {
     porch_api *api = porch_api_of(x);
     porch_twin_view v = {.desired_version = 0};
     porch_why why = {{0}};
     char picture[80] = "";
-    const porch_media_event_query q = {.device = device, .limit = PICTURES_LOOKED_AT};
+    const porch_media_timeline_query q = {
+        .household = household, .device = device, .before_ms = UINT64_MAX, .limit = PICTURES_LOOKED_AT};
     (void)snprintf(v.device, sizeof v.device, "%s", device);
     porch_err e = porch_store_read(api->store, read_twin, &v, &why);
-    if (e == PORCH_OK) e = porch_media_events(api->media, &q, newest_picture, picture, &why);
+    if (e == PORCH_OK) e = porch_media_timeline(api->media, &q, newest_picture, picture, &why);
     if (e != PORCH_OK)
         porch_api_refuse(x, e, &why);
     else
@@ -97,7 +98,7 @@ static bool own_device(porch_http_exchange *x, const porch_user_session *s, porc
 void porch_api_twin_get(porch_http_exchange *x) {
     porch_user_session s;
     porch_registry_device d;
-    if (porch_api_session(x, &s) && own_device(x, &s, &d)) answer(x, d.id);
+    if (porch_api_session(x, &s) && own_device(x, &s, &d)) answer(x, d.id, s.person.household);
 }
 
 /* ---- changes ---- */
@@ -149,7 +150,7 @@ static void change(porch_http_exchange *x, const porch_user_session *s, const ch
               o->change == PORCH_TWIN_CHANGE_PRIVACY ? "privacy" : "zones", NULL);
     porch_api_twin_publish(api, device, porch_buf_bytes(&o->document));
     porch_live_device(api->live, device);
-    answer(x, device);
+    answer(x, device, s->person.household);
 }
 
 void porch_api_twin_privacy(porch_http_exchange *x) {

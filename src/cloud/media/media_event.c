@@ -11,7 +11,7 @@
 #include "os/clock.h"
 #include "wire/event_motion.h"
 
-enum { WAITING_MOST = 256, REMEMBERED = 256, LIST_MOST = 200 };
+enum { WAITING_MOST = 256, REMEMBERED = 256 };
 
 typedef struct {
     char uid[PORCH_MEDIA_UID];
@@ -51,13 +51,14 @@ bool porch_media_uid_good(const char *text) {
 
 /* ---- one event into its row ---- */
 
+/* A person may have been found before the event itself arrived: then the row says so from the start. */
 static porch_err insert(porch_db *db, porch_media_event *event, porch_bytes thumbnail, bool *made,
                         porch_why *why) {
     porch_db_query *q = porch_db_prepare(
         db,
         "insert into event (uid, device, product, household, device_event, kind, at_ms, received_ms, "
-        "score, "
-        "x, y, w, h, thumbnail) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) "
+        "score, x, y, w, h, thumbnail, person) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, "
+        "?13, ?14, exists (select 1 from person where event = ?1 and held_back = 0)) "
         "on conflict (uid) do nothing",
         why);
     porch_db_bind_str(q, 1, event->uid);
@@ -197,12 +198,7 @@ void porch_media_events_close(media_events *es) {
 #define CLIP_COLUMNS                                                                              \
     "c.id, c.event, c.device, c.product, c.household, c.state, c.bytes, c.sha256, c.created_ms, " \
     "c.first_byte_ms, c.complete_ms, c.analysis, c.indexed_bytes"
-#define EVENT_SELECT                                                                                    \
-    "select " CLIP_COLUMNS ", e.seq, e.uid, e.device_event, e.device, e.product, e.household, e.kind, " \
-    "e.at_ms, e.received_ms, e.score, e.x, e.y, e.w, e.h, e.thumbnail is not null, p.score, p.x, p.y, " \
-    "p.w, p.h, p.at_ms, p.picture is not null, p.held_back, f.said_by, f.said_ms from event e "         \
-    "left join clip c on c.event = e.uid left join person p on p.event = e.uid "                        \
-    "left join feedback f on f.event = e.uid "
+#define EVENT_SELECT "select " PORCH_MEDIA_EVENT_COLUMNS "from event e " PORCH_MEDIA_EVENT_JOINS
 enum { EVENT_FIRST = 13 };
 
 static void text_column(porch_db_query *q, int column, char *out, size_t cap) {
@@ -240,7 +236,7 @@ static void clip_columns(porch_db_query *q, porch_media_clip_info *c) {
     c->indexed_bytes = u64_column(q, 12);
 }
 
-static void event_columns(porch_db_query *q, porch_media_event *e) {
+void porch_media_event_row(porch_db_query *q, porch_media_event *e) {
     int at = EVENT_FIRST;
     memset(e, 0, sizeof *e);
     e->has_clip = !porch_db_is_null(q, 0);
@@ -280,19 +276,19 @@ static porch_err list_events(porch_db *db, void *ctx, porch_why *why) {
     listing *l = ctx;
     porch_media_event event;
     porch_err e;
-    porch_db_query *q = porch_db_prepare(db,
-                                         EVENT_SELECT "where (?1 is null or e.household = ?1) and "
-                                                      "(?2 is null or e.device = ?2) and e.seq < ?3 "
-                                                      "order by e.seq desc limit ?4",
-                                         why);
+    porch_db_query *q =
+        l->query->household == NULL
+            ? porch_db_prepare(db, EVENT_SELECT "where e.seq < ?2 order by e.seq desc limit ?3", why)
+            : porch_db_prepare(
+                  db, EVENT_SELECT "where e.household = ?1 and e.seq < ?2 order by e.seq desc limit ?3",
+                  why);
     uint64_t before = l->query->before_seq;
-    uint32_t limit = l->query->limit > LIST_MOST ? LIST_MOST : l->query->limit;
-    porch_db_bind_str(q, 1, l->query->household);
-    porch_db_bind_str(q, 2, l->query->device);
-    porch_db_bind_i64(q, 3, before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before);
-    porch_db_bind_i64(q, 4, limit);
+    uint32_t limit = l->query->limit > PORCH_MEDIA_LIST_MOST ? PORCH_MEDIA_LIST_MOST : l->query->limit;
+    if (l->query->household != NULL) porch_db_bind_str(q, 1, l->query->household);
+    porch_db_bind_i64(q, 2, before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before);
+    porch_db_bind_i64(q, 3, limit);
     while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        event_columns(q, &event);
+        porch_media_event_row(q, &event);
         l->fn(&event, l->ctx);
     }
     porch_db_finish(q);
@@ -317,7 +313,7 @@ static porch_err one_event(porch_db *db, void *ctx, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, EVENT_SELECT "where e.uid = ?1", why);
     porch_db_bind_str(q, 1, o->id);
     porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK) event_columns(q, o->event);
+    if (e == PORCH_OK) porch_media_event_row(q, o->event);
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? porch_fail(why, e, "there is no such event") : e;
 }

@@ -55,17 +55,35 @@ typedef struct {
     uint64_t said_ms;
 } porch_media_event;
 
+enum { PORCH_MEDIA_LIST_MOST = 200 }; /* events in one list */
+
 typedef struct {
     const char *household; /* NULL: all */
-    const char *device;    /* NULL: all */
-    uint64_t before_seq;   /* only older ones; 0: from the newest */
-    uint32_t limit;        /* at most 200 */
+    uint64_t before_seq;   /* only earlier arrivals; 0: from the newest */
+    uint32_t limit;        /* at most PORCH_MEDIA_LIST_MOST */
 } porch_media_event_query;
 
-/* Calls `fn` for each event, newest first. The event is valid during the call only. */
+/* Calls `fn` for each event in order of arrival, newest first. The event is valid during the call only. */
 porch_err porch_media_events(porch_media *m, const porch_media_event_query *query,
                              void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
                              porch_why *why);
+
+/* A part of a household's timeline: what happened in [from_ms, before), newest first. A place in it is
+ * (at_ms, seq): two events of one millisecond keep their order, and paging neither skips nor doubles. */
+typedef struct {
+    const char *household;
+    const char *device; /* NULL: all */
+    bool person;        /* only those in which a person was found */
+    uint64_t from_ms;   /* 0: from the beginning */
+    uint64_t before_ms; /* with before_seq: only what is older than this place */
+    uint64_t before_seq;
+    uint32_t limit; /* at most PORCH_MEDIA_LIST_MOST */
+} porch_media_timeline_query;
+
+/* Calls `fn` for each event. The event is valid during the call only. */
+porch_err porch_media_timeline(porch_media *m, const porch_media_timeline_query *query,
+                               void (*fn)(const porch_media_event *event, void *ctx), void *ctx,
+                               porch_why *why);
 porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_event *ret, porch_why *why);
 porch_err porch_media_clip_get(porch_media *m, const char *clip, porch_media_clip_info *ret,
                                porch_why *why);

@@ -135,7 +135,7 @@ static void what_is_not_an_event_leaves_no_row(void **state) {
     assert_int_equal(events(m, (porch_media_event_query){0}).count, 0);
 }
 
-static void the_timeline_is_newest_first_by_household_device_and_cursor(void **state) {
+static void arrivals_are_listed_newest_first_by_household_and_cursor(void **state) {
     media_lab *m = *state;
     publish_motion(m, "front", "e1", false);
     publish_motion(m, "gate", "e1", false);
@@ -149,8 +149,49 @@ static void the_timeline_is_newest_first_by_household_device_and_cursor(void **s
         events(m, (porch_media_event_query){.household = "home", .before_seq = l.event[1].seq, .limit = 1});
     assert_int_equal(page.count, 1);
     assert_string_equal(page.event[0].uid, l.event[2].uid);
-    assert_int_equal(events(m, (porch_media_event_query){.device = "front"}).count, 2);
+    assert_int_equal(events(m, (porch_media_event_query){0}).count, 4);
     assert_int_equal(events(m, (porch_media_event_query){.household = "next-door"}).count, 1);
+}
+
+static porch_err run_text(porch_db *db, void *ctx, porch_why *why) {
+    return porch_db_run(db, ctx, why);
+}
+
+static porch_err find_person_early(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "insert into person (event, clip, score, x, y, w, h, agreeing, at_ms, found_ms) "
+                         "values (?1, 'c', 1, 0, 0, 1, 1, 2, 1, 1)",
+                         why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+static void a_person_found_before_the_event_arrived_is_in_the_timeline_of_persons(void **state) {
+    media_lab *m = *state;
+    char uid[PORCH_MEDIA_UID];
+    list l = {0};
+    porch_media_event_uid("front", PORCH_LIT("e1"), uid);
+    assert_int_equal(porch_store_write(m->lab.store, find_person_early, uid, &m->why), PORCH_OK);
+    publish_motion(m, "front", "e1", false);
+    publish_motion(m, "front", "e2", false);
+    const porch_media_timeline_query q = {
+        .household = "home", .person = true, .before_ms = UINT64_MAX, .limit = 16};
+    assert_int_equal(porch_media_timeline(m->media, &q, take, &l, &m->why), PORCH_OK);
+    assert_int_equal(l.count, 1);
+    assert_string_equal(l.event[0].uid, uid);
+    /* said to be none, and taken back */
+    static const char *const said[] = {
+        "insert into feedback (event, device, said_by, said_ms, score, x, y, w, h) select event, 'front', "
+        "'robin', 1, 1, 0, 0, 1, 1 from person",
+        "delete from feedback"};
+    for (size_t i = 0; i < 2; i++) {
+        l.count = 0;
+        assert_int_equal(porch_store_write(m->lab.store, run_text, (void *)(uintptr_t)said[i], &m->why),
+                         PORCH_OK);
+        assert_int_equal(porch_media_timeline(m->media, &q, take, &l, &m->why), PORCH_OK);
+        assert_int_equal(l.count, i);
+    }
 }
 
 #define EVENT_TEST(name) cmocka_unit_test_setup_teardown(name, setup, media_lab_teardown)
@@ -161,7 +202,8 @@ int main(void) {
         EVENT_TEST(uids_keep_the_documented_form),
         EVENT_TEST(an_event_sent_twice_is_one_row_and_told_once),
         EVENT_TEST(what_is_not_an_event_leaves_no_row),
-        EVENT_TEST(the_timeline_is_newest_first_by_household_device_and_cursor),
+        EVENT_TEST(a_person_found_before_the_event_arrived_is_in_the_timeline_of_persons),
+        EVENT_TEST(arrivals_are_listed_newest_first_by_household_and_cursor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,25 @@ porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why 
 void porch_media_events_close(media_events *e);
 /* When the event became durable, Unix ms; 0 when this run of the hub does not know. */
 uint64_t porch_media_events_durable_ms(media_events *e, const char *uid);
+/* What porch_media_event_row reads, in its order, from event e with its clip c and its person p. */
+#define PORCH_MEDIA_EVENT_COLUMNS                                                                         \
+    "c.id, c.event, c.device, c.product, c.household, c.state, c.bytes, c.sha256, c.created_ms, "         \
+    "c.first_byte_ms, c.complete_ms, c.analysis, c.indexed_bytes, e.seq, e.uid, e.device_event, "         \
+    "e.device, e.product, e.household, e.kind, e.at_ms, e.received_ms, e.score, e.x, e.y, e.w, e.h, "     \
+    "e.thumbnail is not null, p.score, p.x, p.y, p.w, p.h, p.at_ms, p.picture is not null, p.held_back, " \
+    "f.said_by, f.said_ms "
+#define PORCH_MEDIA_EVENT_JOINS                                                  \
+    "left join clip c on c.event = e.uid left join person p on p.event = e.uid " \
+    "left join feedback f on f.event = e.uid "
+void porch_media_event_row(porch_db_query *q, porch_media_event *e);
 /* Reads one clip row. NOT_FOUND. */
 porch_err porch_media_clip_row(porch_db *db, const char *clip, porch_media_clip_info *ret, porch_why *why);
 /* A uid: 32 lower-case hex digits. Guards every path that is made of one. */
 bool porch_media_uid_good(const char *text);
+
+/* ---- media_timeline.c ---- */
+/* The query of each kind of timeline: ?1 household, ?2 from, ?3 and ?4 the place, ?5 limit, ?6 device. */
+const char *porch_media_timeline_sql(bool device, bool person);
 
 /* ---- media_clip.c ---- */
 /* dir/clips/<id>.clip or .index */

@@ -299,13 +299,18 @@ bool porch_zone_name_valid(const char *name) {
     return true;
 }
 
-static bool file_offset(const char *name, int64_t unix_s, int32_t *ret) {
+/* The zone's file; false when the name is none or the file cannot be read. *bytes is the caller's. */
+static bool load_file(const char *name, uint8_t **bytes, size_t *len) {
     char path[NAME_MAX + 32];
-    uint8_t *bytes = NULL;
-    size_t len = 0;
     if (!porch_zone_name_valid(name)) return false;
     snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
-    if (porch_file_read(path, PORCH_ZONE_FILE_MAX, &bytes, &len, NULL) != PORCH_OK) return false;
+    return porch_file_read(path, PORCH_ZONE_FILE_MAX, bytes, len, NULL) == PORCH_OK;
+}
+
+static bool file_offset(const char *name, int64_t unix_s, int32_t *ret) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    if (!load_file(name, &bytes, &len)) return false;
     porch_err e = porch_zone_offset((porch_bytes){bytes, len}, unix_s, ret);
     free(bytes);
     return e == PORCH_OK;
@@ -327,4 +332,51 @@ bool porch_zone_local(const char *name, uint64_t unix_ms, char out[PORCH_ZONE_TI
         snprintf(out, PORCH_ZONE_TIME_BYTES, "%s%c%02d:%02d", text, offset < 0 ? '-' : '+',
                  minutes / 60 % 100, minutes % 60);
     return known;
+}
+
+/* ---- days ----------------------------------------------------------------------------------------------
+ */
+
+static porch_err read_day(porch_bytes date, int64_t *ret) {
+    porch_reader r = porch_reader_of(date);
+    int year = 0, month = 0, day = 0;
+    if (date.len != sizeof "2026-05-03" - 1) return PORCH_ERR_MALFORMED;
+    PORCH_TRY(read_int(&r, 9998, &year));
+    if (year < 1970 || !take(&r, '-')) return PORCH_ERR_MALFORMED;
+    PORCH_TRY(read_int(&r, 12, &month));
+    if (month < 1 || !take(&r, '-')) return PORCH_ERR_MALFORMED;
+    PORCH_TRY(read_int(&r, 31, &day));
+    if (day < 1 || day > days_in_month(year, month) || r.rest.len != 0) return PORCH_ERR_MALFORMED;
+    *ret = days_of(year, month, day);
+    return PORCH_OK;
+}
+
+/* The first second whose local time is midnight of that day or later. Where a change of clocks skips
+ * midnight that is the change; where it repeats midnight it is one of the two, and always the same one. */
+static int64_t day_begins(porch_bytes tzif, int64_t day) {
+    int64_t midnight = day * DAY_S, low = midnight - OFFSET_MOST_S, high = midnight + OFFSET_MOST_S;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        int32_t offset = 0;
+        if (tzif.len > 0 && porch_zone_offset(tzif, middle, &offset) != PORCH_OK) offset = 0;
+        if (middle + offset >= midnight)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+porch_err porch_zone_day(const char *name, porch_bytes date, uint64_t *from_ms, uint64_t *to_ms) {
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int64_t day = 0;
+    PORCH_TRY(read_day(date, &day));
+    if (!load_file(name, &bytes, &len)) len = 0;
+    int64_t from = day_begins((porch_bytes){bytes, len}, day);
+    int64_t to = day_begins((porch_bytes){bytes, len}, day + 1);
+    free(bytes);
+    *from_ms = from > 0 ? (uint64_t)from * 1000 : 0;
+    *to_ms = to > 0 ? (uint64_t)to * 1000 : 0;
+    return PORCH_OK;
 }

@@ -18,5 +18,8 @@ bool porch_zone_name_valid(const char *name);
 /* RFC 3339 with the zone's offset: "2026-01-31T09:15:00+01:00". False, and UTC ("...Z"), when the zone is
  * unknown or its file cannot be read. */
 bool porch_zone_local(const char *name, uint64_t unix_ms, char out[PORCH_ZONE_TIME_BYTES]);
+/* The local day "2026-05-03" as [*from_ms, *to_ms): 23 to 25 hours where clocks change, each moment in
+ * exactly one day. An unknown zone counts as UTC. PORCH_ERR_MALFORMED: no date from 1970 to 9998. */
+porch_err porch_zone_day(const char *name, porch_bytes date, uint64_t *from_ms, uint64_t *to_ms);
 
 #endif

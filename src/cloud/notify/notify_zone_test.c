@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -114,6 +115,55 @@ static void an_unknown_zone_shows_utc(void **state) {
         assert_string_equal(out, "2026-01-01T01:00:00+01:00");
 }
 
+static void expect_day(const char *zone, const char *date, uint64_t from_s, uint64_t hours) {
+    uint64_t from_ms = 1, to_ms = 1;
+    assert_int_equal(porch_zone_day(zone, porch_bytes_of(date), &from_ms, &to_ms), PORCH_OK);
+    assert_int_equal(from_ms, from_s * 1000);
+    assert_int_equal(to_ms - from_ms, hours * 3600 * 1000);
+}
+
+static void a_day_is_as_long_as_the_zone_makes_it(void **state) {
+    (void)state;
+    expect_day("UTC", "2026-01-01", 1767225600, 24);
+    expect_day("Nowhere/Else", "2026-01-01", 1767225600, 24);
+    expect_day("Europe/Berlin", "2026-01-01", 1767222000, 24);
+    expect_day("Europe/Berlin", "2026-03-29", 1774738800, 23);
+    expect_day("Europe/Berlin", "2026-10-25", 1792879200, 25);
+    expect_day("Asia/Kolkata", "2026-02-28", 1772217000, 24);
+    expect_day("America/Sao_Paulo", "2018-11-04", 1541300400, 23); /* its midnight was skipped */
+    expect_day("Pacific/Apia", "2011-12-29", 1325152800, 24);
+}
+
+static void days_follow_each_other_without_gap_or_overlap(void **state) {
+    static const char *const zones[] = {"America/Sao_Paulo", "Africa/Cairo", "America/Havana",
+                                        "Asia/Beirut"};
+    (void)state;
+    for (size_t z = 0; z < sizeof zones / sizeof *zones; z++) {
+        uint64_t before = 0;
+        for (int day = 1; day <= 31; day++) {
+            char date[16];
+            uint64_t from_ms = 0, to_ms = 0;
+            snprintf(date, sizeof date, "2017-10-%02d", day);
+            assert_int_equal(porch_zone_day(zones[z], porch_bytes_of(date), &from_ms, &to_ms), PORCH_OK);
+            assert_true(day == 1 || from_ms == before);
+            assert_true(to_ms > from_ms);
+            before = to_ms;
+        }
+    }
+}
+
+static void what_is_no_date_is_refused(void **state) {
+    static const char *const bad[] = {"",           "2026",        "2026-1-01",  "2026-13-01", "2026-02-29",
+                                      "2026-00-10", "2026-01-00",  "2026-01-32", "1969-12-31", "9999-01-01",
+                                      "2026/01/01", "2026-01-01Z", "+026-01-01", "2026-01-1x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint64_t from_ms, to_ms;
+        assert_int_equal(porch_zone_day("UTC", porch_bytes_of(bad[i]), &from_ms, &to_ms),
+                         PORCH_ERR_MALFORMED);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_of_both_hemispheres_change_on_their_second),
@@ -122,6 +172,9 @@ int main(void) {
         cmocka_unit_test(a_file_cut_short_is_refused_at_every_length),
         cmocka_unit_test(a_name_that_could_be_a_path_elsewhere_is_no_zone),
         cmocka_unit_test(an_unknown_zone_shows_utc),
+        cmocka_unit_test(a_day_is_as_long_as_the_zone_makes_it),
+        cmocka_unit_test(days_follow_each_other_without_gap_or_overlap),
+        cmocka_unit_test(what_is_no_date_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
