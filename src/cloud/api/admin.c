@@ -204,6 +204,21 @@ static void serve_lines(porch_admin_client *c, uint8_t *block, size_t cap) {
     }
 }
 
+void porch_admin_serve(const porch_admin_config *config, int fd) {
+    porch_admin *a = calloc(1, sizeof *a);
+    size_t cap = config->world->settings->admin_line_bytes;
+    uint8_t *block = malloc(cap);
+    if (a != NULL && block != NULL) {
+        porch_admin_client *c = &a->clients[0];
+        a->config = *config;
+        c->admin = a;
+        c->fd = fd;
+        serve_lines(c, block, cap);
+    }
+    free(block);
+    free(a);
+}
+
 static void *client_main(void *arg) {
     porch_admin_client *c = arg;
     porch_admin *a = c->admin;

@@ -91,6 +91,9 @@ typedef struct {
 
 /* Starts the server. The config's tables and world must outlive it. */
 porch_err porch_admin_start(const porch_admin_config *config, porch_admin **ret, porch_why *why);
+/* Serves one client that has been let in, on the caller's thread, until it goes: the door without the hall,
+ * for fuzz targets. `fd` stays the caller's; config->listen_fd is not looked at. */
+void porch_admin_serve(const porch_admin_config *config, int fd);
 /* Lets running commands end, closes every client and the socket. */
 void porch_admin_stop(porch_admin *a);
 

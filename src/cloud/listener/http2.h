@@ -36,6 +36,7 @@ typedef struct {
     uint64_t window_credit; /* window updates that our own data has asked for */
     uint32_t continuations; /* of the header block that is arriving */
     uint64_t head_since_ms; /* 0: none is arriving */
+    bool head_ends;         /* with the frame that is arriving */
     /* where the bytes stand between frames: nghttp2 passes over frames that it does not know in silence */
     size_t preface_got, head_got;
     uint8_t head[9];
@@ -71,7 +72,8 @@ typedef struct porch_http2_conn {
     size_t stream_count;
     porch_http2_limits limits;
     porch_http2_fault fault;
-    char told[128]; /* nghttp2's own words about a fault */
+    uint32_t resets_counted; /* that have not been sent yet */
+    char told[128];          /* nghttp2's own words about a fault */
     bool draining, ending;
     uint64_t idle_since_ms;
     uint64_t data_ms; /* when an answer's bytes left last */
@@ -83,7 +85,8 @@ typedef struct porch_http2_conn {
 /* http2_limits.c: false when the connection has to end; *fault says why. */
 bool porch_http2_frame_allowed(porch_http2_limits *l, const porch_settings *s, const nghttp2_frame_hd *hd,
                                uint64_t now_ms, porch_http2_fault *fault);
-/* Counts the frames of unknown types in what has arrived. */
+/* Counts the frames of unknown types in what has arrived, and notes since when a header block is under way:
+ * nghttp2 tells neither of a frame that it passes over. */
 bool porch_http2_input_allowed(porch_http2_limits *l, const porch_settings *s, porch_bytes in,
                                uint64_t now_ms, porch_http2_fault *fault);
 bool porch_http2_count(porch_http2_limits *l, const porch_settings *s, porch_http2_rate rate,

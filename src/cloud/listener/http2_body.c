@@ -10,6 +10,8 @@
 #include "cloud/listener/http2.h"
 #include "os/log.h"
 
+enum { DRIP_BYTES = 1024 };
+
 static porch_http2_stream *stream_of(const porch_http_exchange *x) {
     return x->carried;
 }
@@ -84,7 +86,10 @@ static ssize_t give_data(nghttp2_session *session, int32_t id, uint8_t *out, siz
     }
     if (ended) *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (n == 0 && !ended) return NGHTTP2_ERR_DEFERRED;
-    st->h->limits.window_credit += 2; /* the peer may open the stream's window and the connection's */
+    /* The peer may open the stream's window and the connection's. One that lets the answer drip
+     * (CVE-2019-9511) has every update counted. */
+    bool drips = n == cap && cap < DRIP_BYTES && !ended;
+    if (!drips) st->h->limits.window_credit += 2;
     return (ssize_t)n;
 }
 
@@ -218,7 +223,7 @@ void porch_http2_take_data(porch_http2_stream *st, porch_bytes data) {
         porch_conn_want_write(st->h->c);
         return;
     }
-    touch(st);
+    if (is_streamed(x)) touch(st); /* a small body has its time as a whole */
     if (!is_streamed(x)) {
         bool kept = porch_http_keep_body(x, data);
         consume(st, data.len);

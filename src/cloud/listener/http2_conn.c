@@ -126,9 +126,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     porch_http2_conn *h = user;
     bool head = frame->hd.type == NGHTTP2_HEADERS;
     if (!head && frame->hd.type != NGHTTP2_DATA) return 0;
-    if (head) h->limits.head_since_ms = 0;
     porch_http2_stream *st = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    bool only_padding = !head && frame->hd.length > 0 && frame->data.padlen == frame->hd.length;
+    if (only_padding && !end &&
+        !porch_http2_count(&h->limits, settings_of(h->c), PORCH_HTTP2_EMPTY_FRAMES,
+                           porch_shard_now(h->c->shard), &h->fault))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (st == NULL) return 0;
     if (head && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         st->ended = end;
@@ -153,6 +157,19 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
+/* nghttp2 refuses one stream, not the connection. The reset is counted here and not when it leaves: a peer
+ * that provokes them and reads nothing would let them pile up. */
+static int on_refused(nghttp2_session *session, const nghttp2_frame *frame, int code, void *user) {
+    porch_http2_conn *h = user;
+    (void)session;
+    (void)code;
+    if (frame->hd.stream_id == 0) return 0;
+    h->resets_counted++;
+    bool fine = porch_http2_count(&h->limits, settings_of(h->c), PORCH_HTTP2_RESETS,
+                                  porch_shard_now(h->c->shard), &h->fault);
+    return fine ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user) {
     porch_http2_conn *h = user;
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
@@ -168,7 +185,9 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
                      frame->rst_stream.error_code == NGHTTP2_STREAM_CLOSED ||
                      frame->rst_stream.error_code == NGHTTP2_FLOW_CONTROL_ERROR ||
                      frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM);
-    if (provoked && h->fault.reason == NULL)
+    if (provoked && h->resets_counted > 0)
+        h->resets_counted--;
+    else if (provoked && h->fault.reason == NULL)
         (void)porch_http2_count(&h->limits, settings_of(h->c), PORCH_HTTP2_RESETS,
                                 porch_shard_now(h->c->shard), &h->fault);
     return 0;
@@ -204,6 +223,7 @@ static nghttp2_session *session_new(porch_http2_conn *h) {
     nghttp2_session_callbacks_set_on_header_callback2(calls, on_header);
     nghttp2_session_callbacks_set_on_invalid_header_callback2(calls, on_bad_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(calls, on_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(calls, on_refused);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(calls, on_data);
     nghttp2_session_callbacks_set_on_frame_send_callback(calls, on_sent);
     nghttp2_session_callbacks_set_send_data_callback(calls, porch_http2_send_lasting);

@@ -74,7 +74,6 @@ bool porch_http2_frame_allowed(porch_http2_limits *l, const porch_settings *s, c
         return porch_http2_count(l, s, PORCH_HTTP2_EMPTY_FRAMES, now_ms, fault);
     case NGHTTP2_HEADERS:
         l->continuations = 0;
-        l->head_since_ms = now_ms;
         return true;
     case NGHTTP2_CONTINUATION:
         if (++l->continuations <= s->http2_continuations) return true;
@@ -87,6 +86,8 @@ bool porch_http2_frame_allowed(porch_http2_limits *l, const porch_settings *s, c
         return ack || porch_http2_count(l, s, PORCH_HTTP2_SETTINGS, now_ms, fault);
     case NGHTTP2_PING:
         return porch_http2_count(l, s, PORCH_HTTP2_PINGS, now_ms, fault);
+    case NGHTTP2_GOAWAY:
+        return porch_http2_count(l, s, PORCH_HTTP2_EMPTY_FRAMES, now_ms, fault);
     case NGHTTP2_WINDOW_UPDATE:
         return count_window_update(l, s, now_ms, fault);
     default:
@@ -101,19 +102,34 @@ static size_t take(porch_bytes *in, size_t want) {
     return n;
 }
 
+static void begin_frame(porch_http2_limits *l, uint64_t now_ms) {
+    uint8_t type = l->head[3], flags = l->head[4];
+    l->payload_left = (uint32_t)l->head[0] << 16 | (uint32_t)l->head[1] << 8 | l->head[2];
+    if (type == NGHTTP2_HEADERS) l->head_since_ms = now_ms;
+    bool part = type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION;
+    l->head_ends = part && (flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+}
+
+static void end_frame(porch_http2_limits *l) {
+    if (l->head_ends) l->head_since_ms = 0;
+    l->head_ends = false;
+}
+
 bool porch_http2_input_allowed(porch_http2_limits *l, const porch_settings *s, porch_bytes in,
                                uint64_t now_ms, porch_http2_fault *fault) {
     l->preface_got += take(&in, PREFACE_BYTES - l->preface_got);
     while (in.len > 0) {
         l->payload_left -= (uint32_t)take(&in, l->payload_left);
         if (l->payload_left > 0) break;
+        end_frame(l);
         const uint8_t *at = in.at;
         size_t n = take(&in, sizeof l->head - l->head_got);
         if (n > 0) memcpy(l->head + l->head_got, at, n);
         l->head_got += n;
         if (l->head_got < sizeof l->head) break;
         l->head_got = 0;
-        l->payload_left = (uint32_t)l->head[0] << 16 | (uint32_t)l->head[1] << 8 | l->head[2];
+        begin_frame(l, now_ms);
+        if (l->payload_left == 0) end_frame(l);
         uint8_t type = l->head[3];
         if (type <= NGHTTP2_CONTINUATION) continue;
         porch_http2_rate rate = type == PRIORITY_UPDATE ? PORCH_HTTP2_PRIORITIES : PORCH_HTTP2_EMPTY_FRAMES;

@@ -509,14 +509,17 @@ static void floods_end_the_connection_and_less_does_not(void **state) {
         size_t len;
         const void *payload;
         uint32_t id;
+        uint8_t flags;
     } rows[] = {
-        {"settings", 4, NGHTTP2_SETTINGS, 0, NULL, 0}, /* the fifth is the preface's */
-        {"ping", 6, NGHTTP2_PING, 8, NULL, 0},
-        {"priority", 7, NGHTTP2_PRIORITY, 5, priority, 3},
-        {"window update", 8, NGHTTP2_WINDOW_UPDATE, 4, more, 0},
-        {"unknown", 9, 0xee, 3, NULL, 0},
-        {"priority update", 7, 0x10, 4, NULL, 0},
-        {"empty data", 9, NGHTTP2_DATA, 0, NULL, 1},
+        {"settings", 4, NGHTTP2_SETTINGS, 0, NULL, 0, 0}, /* the fifth is the preface's */
+        {"ping", 6, NGHTTP2_PING, 8, NULL, 0, 0},
+        {"priority", 7, NGHTTP2_PRIORITY, 5, priority, 3, 0},
+        {"window update", 8, NGHTTP2_WINDOW_UPDATE, 4, more, 0, 0},
+        {"unknown", 9, 0xee, 3, NULL, 0, 0},
+        {"priority update", 7, 0x10, 4, NULL, 0, 0},
+        {"goaway", 9, NGHTTP2_GOAWAY, 8, NULL, 0, 0},
+        {"empty data", 9, NGHTTP2_DATA, 0, NULL, 1, 0},
+        {"data that is all padding", 9, NGHTTP2_DATA, 3, "\2\0\0", 1, NGHTTP2_FLAG_PADDED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (uint32_t over = 0; over < 2; over++) {
@@ -527,7 +530,7 @@ static void floods_end_the_connection_and_less_does_not(void **state) {
             memcpy(post + 5, "echo?", 5); /* POST /echo?: a stream that stays open */
             put_frame(&b, sizeof post, NGHTTP2_HEADERS, 4, 1, post);
             for (uint32_t n = 0; n < rows[i].most + over; n++)
-                put_frame(&b, rows[i].len, rows[i].type, 0, rows[i].id, rows[i].payload);
+                put_frame(&b, rows[i].len, rows[i].type, rows[i].flags, rows[i].id, rows[i].payload);
             put_frame(&b, 1, NGHTTP2_SETTINGS, 0, 0, NULL); /* ends it: a frame of a wrong size */
             uint32_t code = code_for(&usual, &b),
                      expected = over ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_FRAME_SIZE_ERROR;
@@ -558,6 +561,64 @@ static void resets_that_the_peer_provokes_count_too(void **state) {
     }
     uint32_t code = code_for(&usual, &b);
     assert_true(code == NGHTTP2_ENHANCE_YOUR_CALM || code == NGHTTP2_PROTOCOL_ERROR);
+}
+
+static void put_get(porch_buf *b, uint32_t id, const char *path) {
+    uint8_t block[64] = {0x82, 0x87, 0x04, (uint8_t)strlen(path)};
+    size_t n = 4 + strlen(path);
+    memcpy(block + 4, path, n - 4);
+    memcpy(block + n, "\x01\x09localhost", 11);
+    put_frame(b, n + 11, NGHTTP2_HEADERS, 5, id, block);
+}
+
+/* Preface, SETTINGS with a stream window of that size, and a connection window that never ends. */
+static void put_greeting(porch_buf *b, uint32_t window) {
+    static const uint8_t open_wide[4] = {0x70, 0, 0, 0};
+    const uint8_t entry[6] = {0,
+                              NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+                              (uint8_t)(window >> 24),
+                              (uint8_t)(window >> 16),
+                              (uint8_t)(window >> 8),
+                              (uint8_t)window};
+    memcpy(b->at, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
+    b->len = 24;
+    put_frame(b, sizeof entry, NGHTTP2_SETTINGS, 0, 0, entry);
+    put_frame(b, 4, NGHTTP2_WINDOW_UPDATE, 0, 0, open_wide);
+}
+
+/* Reads to the next frame; its type. The end of the connection is no frame: 0xff. */
+static uint8_t next_frame(bed_client *c) {
+    for (;;) {
+        size_t len = c->in_len < 9 ? 9 : 9 + ((size_t)c->in[1] << 8 | c->in[2]);
+        if (c->in_len >= 9 && c->in_len >= len) {
+            uint8_t type = c->in[3];
+            bed_used(c, len);
+            return type;
+        }
+        if (!bed_more(c)) return 0xff;
+    }
+}
+
+static void an_answer_that_is_taken_in_drops_ends_the_connection(void **state) {
+    (void)state;
+    static uint8_t room[1000];
+    static const uint8_t one[4] = {0, 0, 0, 1};
+    bed_client *c = bed_connect(&ca, NULL, usual.port);
+    porch_buf b = PORCH_BUF_OF(room);
+    put_greeting(&b, 1);
+    put_get(&b, 1, "/lasting");
+    assert_true(bed_send(c, porch_buf_bytes(&b)));
+    uint8_t type = 0;
+    for (int drops = 0; drops < 20 && type != NGHTTP2_GOAWAY; drops++) {
+        do
+            type = next_frame(c);
+        while (type != NGHTTP2_DATA && type != NGHTTP2_GOAWAY && type != 0xff);
+        b.len = 0;
+        put_frame(&b, 4, NGHTTP2_WINDOW_UPDATE, 0, 1, one);
+        (void)bed_send(c, porch_buf_bytes(&b));
+    }
+    assert_int_equal(type, NGHTTP2_GOAWAY);
+    bed_close(c);
 }
 
 static void an_endless_header_block_ends_the_connection(void **state) {
@@ -605,6 +666,42 @@ static void a_head_that_trickles_ends_the_connection(void **state) {
     porch_buf b = PORCH_BUF_OF(room);
     put_frame(&b, sizeof get_hello, NGHTTP2_HEADERS, 1, 1, get_hello); /* its end never comes */
     assert_int_equal(code_for(&hasty, &b), NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+/* nghttp2 refuses it without a word to us; its header block has come to an end all the same. */
+static void a_head_that_was_refused_is_not_one_that_trickles(void **state) {
+    (void)state;
+    static uint8_t room[1000];
+    porch_buf b = PORCH_BUF_OF(room);
+    put_frame(&b, 2, NGHTTP2_HEADERS, 5, 1, get_hello); /* method and scheme only */
+    assert_int_equal(code_for(&hasty, &b), NGHTTP2_NO_ERROR);
+}
+
+static void a_small_body_that_trickles_has_its_time_as_a_whole(void **state) {
+    (void)state;
+    static uint8_t room[1000];
+    bed_client *c = bed_connect(&ca, NULL, hasty.port);
+    porch_buf b = PORCH_BUF_OF(room);
+    put_greeting(&b, 65535);
+    uint8_t post[sizeof get_hello];
+    memcpy(post, get_hello, sizeof post);
+    post[0] = 0x83;
+    memcpy(post + 5, "echo?", 5);
+    put_frame(&b, sizeof post, NGHTTP2_HEADERS, 4, 1, post);
+    static const uint8_t timeout[] = {3, '4', '0', '8'}; /* the value of :status */
+    bool answered = false;
+    for (int i = 0; i < 4000 && !answered; i++) {
+        size_t n = 0;
+        if (!bed_send(c, porch_buf_bytes(&b))) break;
+        b.len = 0;
+        put_frame(&b, 1, NGHTTP2_DATA, 0, 1, "x");
+        if (porch_socket_wait(c->fd, POLLIN, 5) != PORCH_OK) continue;
+        if (porch_tls_read(c->conn, c->in + c->in_len, sizeof c->in - c->in_len, &n) == PORCH_OK)
+            c->in_len += n;
+        answered = memmem(c->in, c->in_len, timeout, sizeof timeout) != NULL;
+    }
+    assert_true(answered);
+    bed_close(c);
 }
 
 static void an_idle_connection_is_closed_without_blame(void **state) {
@@ -686,9 +783,12 @@ int main(void) {
         cmocka_unit_test(floods_end_the_connection_and_less_does_not),
         cmocka_unit_test(rapid_resets_end_the_connection),
         cmocka_unit_test(resets_that_the_peer_provokes_count_too),
+        cmocka_unit_test(an_answer_that_is_taken_in_drops_ends_the_connection),
         cmocka_unit_test(an_endless_header_block_ends_the_connection),
         cmocka_unit_test(what_is_not_http_2_ends_with_protocol_error),
         cmocka_unit_test(a_head_that_trickles_ends_the_connection),
+        cmocka_unit_test(a_head_that_was_refused_is_not_one_that_trickles),
+        cmocka_unit_test(a_small_body_that_trickles_has_its_time_as_a_whole),
         cmocka_unit_test(an_idle_connection_is_closed_without_blame),
         cmocka_unit_test(a_body_that_stops_is_given_up),
         cmocka_unit_test(a_body_that_nobody_wants_is_reset_after_the_answer),

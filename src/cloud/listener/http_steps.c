@@ -138,8 +138,9 @@ static void on_back(porch_shard *s, porch_note *note) {
         if (x->source_error == PORCH_OK) {
             x->carrier->pulled(x);
         } else {
-            porch_log(PORCH_LOG_ERROR, "http.cut", "path", porch_http_path(x), "address", x->peer.address,
-                      "reason", porch_err_text(x->source_error), NULL);
+            if (porch_shard_may_log(x->shard))
+                porch_log(PORCH_LOG_ERROR, "http.cut", "path", porch_http_path(x), "address",
+                          x->peer.address, "reason", porch_err_text(x->source_error), NULL);
             x->carrier->broken(x);
         }
     } else if (x->answer != PORCH_ANSWER_NONE) {
@@ -162,8 +163,9 @@ void porch_http_stream_moved(porch_http_exchange *x) {
         return;
     }
     porch_count_add(&x->shard->counts.streams_too_slow, 1);
-    porch_log(PORCH_LOG_WARN, "http.stream_too_slow", "path", porch_http_path(x), "address",
-              x->peer.address, "setting", "http.stream_bytes", NULL);
+    if (porch_shard_may_log(x->shard))
+        porch_log(PORCH_LOG_WARN, "http.stream_too_slow", "path", porch_http_path(x), "address",
+                  x->peer.address, "setting", "http.stream_bytes", NULL);
     x->carrier->broken(x);
 }
 

@@ -197,7 +197,7 @@ void porch_conn_send_away(porch_conn *c) {
     s->parked = c;
 }
 
-static void end_turn(porch_shard *s) {
+void porch_shard_end_turn(porch_shard *s) {
     porch_listener *l = s->listener;
     s->busy = take_parcels(s); /* may be made busy by what follows, too */
     take_notes(s);
@@ -243,7 +243,7 @@ static void *shard_main(void *arg) {
             porch_log(PORCH_LOG_ERROR, "shard.loop", "reason", porch_err_text(e), NULL);
             break;
         }
-        end_turn(s);
+        porch_shard_end_turn(s);
         if (!s->stopping) continue;
         if (!told && s->conns == NULL && s->parked == NULL && s->exchanges == 0) {
             told = true;

@@ -11,6 +11,10 @@ porch_err porch_shard_start(porch_shard *s, porch_why *why);
 /* Its thread has been joined or never began. */
 void porch_shard_free(porch_shard *s);
 
+/* What follows the sockets in each turn: parcels, notes, the protocol's turn, leftovers, output. The
+ * shard's own thread calls it; a test that turns a shard by hand has no such thread. */
+void porch_shard_end_turn(porch_shard *s);
+
 void porch_shard_order_drain(porch_shard *s, porch_note *note);
 /* False while the shard has not come to the one before. */
 bool porch_shard_order_pulse(porch_shard *s);

@@ -1,0 +1,1 @@
+set(without_ports http2_fuzz http_conn_fuzz) # fuzzbed.h
