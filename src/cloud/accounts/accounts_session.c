@@ -42,8 +42,12 @@ uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed,
     return created_ms + life_ms(a, installed);
 }
 
+/* What was signed in at a time that has not come yet would live until it has, and its life on top. */
+enum { AHEAD_MOST_MS = 3600 * 1000 };
+
 bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
                                  uint64_t seen_ms, uint64_t now_ms) {
+    if (created_ms > now_ms + AHEAD_MOST_MS || seen_ms > now_ms + AHEAD_MOST_MS) return true;
     if (now_ms >= created_ms && now_ms - created_ms >= life_ms(a, installed)) return true;
     return now_ms >= seen_ms && now_ms - seen_ms >= idle_ms(a, installed);
 }

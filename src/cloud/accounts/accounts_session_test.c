@@ -54,6 +54,20 @@ static void on_the_home_screen_a_session_lives_thirty_days_and_seven_idle(void *
     lives_and_ends(l, session, T0 + 9, 7 * (uint64_t)DAY_MS, 30 * (uint64_t)DAY_MS);
 }
 
+/* Signed in while the clock was ten years ahead: put right, it must not keep the session for ten years. */
+static void a_session_from_the_future_is_over(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    porch_user_session s;
+    make_owner(l, &done);
+    const uint64_t hour = 3600 * 1000, ten_years = hour * 24 * 3652;
+    assert_int_equal(find(l, done.session, T0 + 2 - hour, &s), PORCH_OK); /* a small correction */
+    assert_int_equal(find(l, done.session, T0 - 2 * hour, &s), PORCH_ERR_AUTH);
+    assert_false(porch_user_session_alive(l->accounts, s.hash, T0 - 2 * hour));
+    assert_int_equal(find(l, done.session, T0 - ten_years, &s), PORCH_ERR_AUTH);
+    assert_int_equal(find(l, done.session, T0 + ten_years, &s), PORCH_ERR_AUTH);
+}
+
 static void what_is_over_is_swept_by_its_own_kinds_time(void **state) {
     lab *l = *state;
     porch_setup_done done;
@@ -219,6 +233,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         PORCH_ACCOUNTS_TEST(in_a_browser_a_session_lives_a_day_and_an_hour_idle),
         PORCH_ACCOUNTS_TEST(on_the_home_screen_a_session_lives_thirty_days_and_seven_idle),
+        PORCH_ACCOUNTS_TEST(a_session_from_the_future_is_over),
         PORCH_ACCOUNTS_TEST(what_is_over_is_swept_by_its_own_kinds_time),
         PORCH_ACCOUNTS_TEST(a_signed_out_session_is_over_and_its_end_is_told),
         PORCH_ACCOUNTS_TEST(a_person_sees_where_they_are_signed_in),

@@ -118,11 +118,14 @@ uint32_t porch_throttle_begin(porch_throttle *t, const porch_throttle_subject *s
                               uint64_t now_ms) {
     uint64_t wait_ms = 0;
     for (size_t i = 0; i < count; i++) {
-        const entry *e = find(t, subjects[i].key);
+        entry *e = find(t, subjects[i].key);
         if (e == NULL || forgotten(t, e, now_ms) || e->next_ms <= now_ms) continue;
         uint64_t wait = e->next_ms - now_ms;
         /* A clock that was set back must not lock anybody out for longer than the longest delay. */
-        if (wait > t->most_ms) wait = t->most_ms;
+        if (wait > t->most_ms) {
+            wait = t->most_ms;
+            e->next_ms = now_ms + wait;
+        }
         if (wait > wait_ms) wait_ms = wait;
     }
     if (wait_ms > 0) return (uint32_t)((wait_ms + 999) / 1000);

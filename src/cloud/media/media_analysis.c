@@ -415,7 +415,10 @@ static void sweep(media_analysis *a) {
     uint64_t now = porch_clock_mono_ms();
     if (now < a->sweep_mono_ms) return;
     a->sweep_mono_ms = now + SWEEP_MS;
-    porch_err e = porch_media_sweep(a->media, porch_clock_ms(), &why);
+    uint64_t real = porch_clock_ms(), settle_ms = (uint64_t)settings(a)->store_clock_settle_h * 3600 * 1000;
+    bool jumped; /* the store says so */
+    if (!porch_clock_trusted(&a->clock, real, now, settle_ms, &jumped)) return;
+    porch_err e = porch_media_sweep(a->media, real, &why);
     if (e != PORCH_OK)
         porch_log(PORCH_LOG_WARN, "clip.sweep_failed", "reason", porch_why_text(&why, e), NULL);
 }

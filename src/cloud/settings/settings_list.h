@@ -74,6 +74,7 @@
     X(store, keep_days,        store_keep_days,      U32,  30,          0, 36500, "days that stored messages are kept; 0 means for ever") \
     X(store, keep_rows,        store_keep_rows,      U64,  20000000,    0, 1000000000000, "most stored messages, oldest out first; 0 means no limit") \
     X(store, scrub_ms,         store_scrub_ms,       U32,  5000,        0, 600000, "how long a deletion waits until its bytes are out of the write-ahead log, too; it is done later otherwise") \
+    X(store, clock_settle_h,   store_clock_settle_h, U32,  12,          0, 8760, "after a start, and after a jump of the clock by an hour or more, nothing is deleted by age until the clock has stood for so many hours") \
     X(store, tick_ms,          store_tick_ms,        U32,  5000,        10, 3600000, "time between two rounds of housekeeping: retention, last-seen times") \
     X(supervisor, restart_first_ms, supervisor_restart_first_ms, U32, 100, 1, 60000, "wait before a process that ended is started again; doubles with each end in a row") \
     X(supervisor, restart_most_ms, supervisor_restart_most_ms, U32, 30000, 1, 600000, "longest wait before a process is started again") \

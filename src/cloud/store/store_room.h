@@ -9,6 +9,7 @@
 #include "cloud/store/db_sqlite.h"
 #include "cloud/store/store.h"
 #include "cloud/store/store_lane.h"
+#include "os/clock_trust.h"
 
 enum { PORCH_STORE_LANES = 256, PORCH_STORE_OBSERVERS = 16, PORCH_STORE_PATH_BYTES = 4096 };
 
@@ -46,6 +47,7 @@ struct porch_store {
     bool thread_runs;
     uint64_t next_seq;
     uint64_t tick_due_ms; /* monotonic */
+    porch_clock_trust clock;
     int log_pages;        /* in the write-ahead log after the last commit */
     uint64_t scrub_seen;  /* the last scrub that the writer has tried */
     bool scrub_late;      /* readers were in the way: it is tried again */

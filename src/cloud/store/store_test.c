@@ -484,8 +484,21 @@ static void old_rows_go_but_the_newest_stays_so_that_numbers_never_repeat(void *
     store_lab_close(lab);
     lab->settings.store_keep_days = 1;
     lab->settings.store_tick_ms = 10;
+    lab->settings.store_clock_settle_h = 0;
     assert_int_equal(store_lab_open(lab), PORCH_OK);
     retain(lab, 12000, 1000, 1);
+}
+
+/* The same rows, older than they may be, stay as long as the clock may be wrong; their number still counts.
+ */
+static void a_clock_that_has_not_stood_makes_nothing_old(void **state) {
+    store_lab *lab = *state;
+    store_lab_close(lab);
+    lab->settings.store_keep_days = 1;
+    lab->settings.store_keep_rows = 700;
+    lab->settings.store_tick_ms = 10;
+    assert_int_equal(store_lab_open(lab), PORCH_OK);
+    retain(lab, 12000, 1000, 700);
 }
 
 /* ---- files -------------------------------------------------------------------------------------- */
@@ -655,6 +668,7 @@ int main(void) {
         WITH_LAB(many_more_refusals_than_one_batch_can_name_are_answered_in_order),
         WITH_LAB(observers_hear_of_a_commit_before_its_sender_does),
         WITH_LAB(more_rows_than_kept_go_oldest_first),
+        WITH_LAB(a_clock_that_has_not_stood_makes_nothing_old),
         WITH_LAB(old_rows_go_but_the_newest_stays_so_that_numbers_never_repeat),
         WITH_LAB(the_database_is_readable_by_its_owner_only),
         WITH_LAB(a_writer_that_hangs_has_no_pulse_and_an_idle_one_has),

@@ -117,9 +117,17 @@ static porch_err run_tick(batch *b, porch_store_tick_fn fn, void *ctx, uint64_t 
     return PORCH_OK;
 }
 
+/* A clock that has just jumped says of everything that it is old: then only the number of rows counts. */
 static porch_err keep_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
-    const porch_store *s = ctx;
-    return porch_store_keep(db, &s->settings, now_ms, atomic_load(&s->hold), why);
+    porch_store *s = ctx;
+    uint64_t settle_ms = (uint64_t)s->settings.store_clock_settle_h * 3600 * 1000;
+    bool jumped = false;
+    bool trusted = porch_clock_trusted(&s->clock, now_ms, porch_clock_mono_ms(), settle_ms, &jumped);
+    if (jumped)
+        porch_log(PORCH_LOG_WARN, "clock.jumped", "reason",
+                  "the clock was set; nothing is deleted by age until it has stood (store.clock_settle_h)",
+                  "hours", porch_log_number(s->settings.store_clock_settle_h).text, NULL);
+    return porch_store_keep(db, &s->settings, trusted ? now_ms : 0, atomic_load(&s->hold), why);
 }
 
 static porch_err run_ticks(batch *b) {
