@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,6 +126,43 @@ static bool new_namespace(void) {
     return syscall(SYS_unshare, 0x10000000 /* CLONE_NEWUSER */) == 0;
 }
 
+static bool read_anothers_memory(void) {
+    char there = 0, here = 1;
+    struct iovec mine = {&here, 1}, its = {&there, 1};
+    return syscall(SYS_process_vm_readv, getppid(), &mine, 1ul, &its, 1ul, 0ul) == 1;
+}
+static bool hold_another_process(void) {
+    return syscall(SYS_pidfd_open, getppid(), 0) >= 0;
+}
+static bool look_into_proc(void) {
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/mem", (int)getppid());
+    return open(path, O_RDONLY | O_CLOEXEC) >= 0 || open("/proc/self/maps", O_RDONLY | O_CLOEXEC) >= 0;
+}
+static bool kill_everybody(void) {
+    return kill(-1, 0) == 0;
+}
+static bool change_the_root(void) {
+    return chroot("/tmp") == 0;
+}
+static bool load_a_filter(void) {
+    return syscall(SYS_bpf, 0, NULL, 0) >= 0;
+}
+static bool ring_for_system_calls(void) {
+    char parameters[128] = {0};
+    return syscall(SYS_io_uring_setup, 1, parameters) >= 0;
+}
+static bool ask_for_keys(void) {
+    return syscall(SYS_keyctl, 0, -3, 0, 0, 0) >= 0;
+}
+static bool become_root(void) {
+    return setresuid(0, 0, 0) == 0;
+}
+static bool count_the_machines_events(void) {
+    char attributes[128] = {0};
+    return syscall(SYS_perf_event_open, attributes, 0, -1, -1, 0ul) >= 0;
+}
+
 static int outcome(const porch_sandbox_profile *base, bool (*attempt)(void)) {
     pid_t child = fork();
     if (child == 0) {
@@ -172,6 +210,16 @@ static const attempt_row rows[] = {
     {"make a packet socket", packet_socket, KILLED, KILLED, KILLED, KILLED, true},
     {"map executable memory", executable_memory, REFUSED, REFUSED, REFUSED, REFUSED, false},
     {"enter a namespace", new_namespace, KILLED, KILLED, KILLED, KILLED, true},
+    {"read another's memory", read_anothers_memory, KILLED, KILLED, KILLED, KILLED, false},
+    {"hold another process", hold_another_process, KILLED, KILLED, KILLED, KILLED, true},
+    {"look into /proc", look_into_proc, REFUSED, REFUSED, REFUSED, REFUSED, false},
+    {"signal everybody", kill_everybody, KILLED, KILLED, KILLED, KILLED, true},
+    {"change the root", change_the_root, KILLED, KILLED, KILLED, KILLED, true},
+    {"load a kernel filter", load_a_filter, KILLED, KILLED, KILLED, KILLED, true},
+    {"make a ring for system calls", ring_for_system_calls, KILLED, KILLED, KILLED, KILLED, true},
+    {"ask for the kernel's keys", ask_for_keys, KILLED, KILLED, KILLED, KILLED, true},
+    {"become root", become_root, KILLED, KILLED, KILLED, KILLED, true},
+    {"count the machine's events", count_the_machines_events, KILLED, KILLED, KILLED, KILLED, true},
 };
 
 static void each_profile_allows_its_work_and_nothing_more(void **state) {
