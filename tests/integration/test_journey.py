@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import select
 import signal
 import unittest
 
@@ -38,6 +40,27 @@ class Journey(case.HubCase):
         events = person.must("GET", "/api/v1/events?limit=200")["events"]
         self.assertTrue([event for event in events if event["device"] == "garden" and event["clip"]])
         self.assertFalse([event for event in events if event["device"] == "garden" and event["person"]])
+
+
+def descendants(pid):
+    """{pid: descriptor that says when it has ended} of all processes below that one."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as stat:
+                    parents[int(entry)] = int(stat.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                pass  # it has just ended
+    found, front = {}, {pid}
+    while front:
+        front = {child for child, parent in parents.items() if parent in front}
+        for child in front:
+            try:
+                found[child] = os.pidfd_open(child)
+            except ProcessLookupError:
+                pass
+    return found
 
 
 def kill_moments(default):
@@ -94,6 +117,28 @@ class Killed(unittest.TestCase):
             self.hub.wait_ready(60, ready)
         return camera
 
+    def keep_ports(self):
+        """The hub begun anew must be found where it was: as an operator's hub, it gets fixed ports."""
+        conf = self.hub.file("hub.conf")
+        text = conf.read_text()
+        for key, port in (("mqtt_port", "mqtt"), ("device_port", "device"), ("https_port", "https")):
+            text = re.sub(rf"(?m)^hub\.{key} = 0$", f"hub.{key} = {self.hub.ports[port]}", text)
+        conf.write_text(text)
+
+    def strike_supervisor(self, camera):
+        """Kills the process above all others; the others must go with it. Then starts it again, as systemd would."""
+        start = len(camera.out.all)
+        self.assertIsNotNone(camera.out.wait_for(lambda text: '"hop"' in text, 120, start), f"no sign of life of the camera: {camera.err.text()[-2000:]}")
+        camera.out.wait_for(lambda text: False, self.random.uniform(0, 3))
+        below = descendants(self.hub.process.pid)
+        self.assertGreaterEqual(len(below), 4)
+        os.kill(self.hub.process.pid, signal.SIGKILL)
+        self.hub.process.wait()
+        for pid, handle in below.items():
+            self.assertTrue(select.select([handle], [], [], 30)[0], f"process {pid} outlived its supervisor")
+            os.close(handle)
+        self.hub.start()
+
     def check(self):
         events = {}
         cursor = ""
@@ -131,6 +176,19 @@ class Killed(unittest.TestCase):
         if notified[0] == 0:
             ids = [row["id"] for row in json.loads(notified[1])["notifications"]]
             self.assertEqual(len(ids), len(set(ids)))
+
+    def test_killing_the_supervisor_loses_nothing_and_leaves_nobody_behind(self):
+        self.keep_ports()
+        camera = self.camera()
+        for _ in range(int(os.environ.get("KILL_SUPERVISOR", "2"))):
+            self.strike_supervisor(camera)
+        start = len(camera.out.all)
+        self.assertIsNotNone(camera.out.wait_for(lambda text: "clip-complete" in text, 120, start),
+                             f"no clip was completed after the last kill: {camera.err.text()[-2000:]}")
+        camera.stop()
+        self.remember(camera)
+        self.assertTrue(self.acknowledged)
+        self.check()
 
     def test_killing_the_hub_loses_nothing(self):
         self.run_for("hub")
