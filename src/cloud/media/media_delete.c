@@ -82,8 +82,8 @@ porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_
     static const char *const statements[] = {
         "delete from mqtt_retained where seq in (select seq from event_message where event = ?1)",
         "update message set payload = x'' where seq in (select seq from event_message where event = ?1)",
-        "delete from message where seq in (select seq from event_message where event = ?1) and "
-        "seq < (select max(seq) from message) and (flags & 1) = 0", /* a session may wait for it: only
+        ("delete from message where seq in (select seq from event_message where event = ?1) and "
+         "seq < (select max(seq) from message) and (flags & 1) = 0"), /* a session may wait for it: only
                                                                        emptied */
         "delete from event_message where event = ?1",
         "delete from feedback where event = ?1",
