@@ -1,5 +1,7 @@
 #include "crypto/keystore.h"
 
+#include "crypto/sha256.h"
+
 porch_sign_scheme porch_key_scheme(porch_key_kind kind) {
     switch (kind) {
     case PORCH_KEY_P256:
@@ -14,26 +16,58 @@ porch_sign_scheme porch_key_scheme(porch_key_kind kind) {
     return (porch_sign_scheme)0;
 }
 
+static porch_err no_such(const porch_key *key, const char *what, porch_why *why) {
+    return porch_fail(why, PORCH_ERR_UNSUPPORTED, "keys of the %s store %s", key->ops->name, what);
+}
+
 porch_err porch_key_sign(const porch_key *key, porch_sign_scheme scheme, porch_bytes data,
                          porch_buf *signature, porch_why *why) {
-    if (key->ops->sign == NULL || scheme == (porch_sign_scheme)0 || scheme != porch_key_scheme(key->kind))
+    bool offered =
+        key->ops->sign != NULL || (key->ops->sign_digest != NULL && scheme == PORCH_SIGN_ECDSA_SHA256);
+    if (!offered || scheme == (porch_sign_scheme)0 || scheme != porch_key_scheme(key->kind))
         return porch_fail(why, PORCH_ERR_UNSUPPORTED,
                           "this key of the %s store does not sign in that scheme", key->ops->name);
-    return key->ops->sign(key->self, scheme, data, signature, why);
+    if (key->ops->sign != NULL) return key->ops->sign(key->self, scheme, data, signature, why);
+    uint8_t digest[PORCH_SHA256_BYTES];
+    porch_sha256(data, digest);
+    return key->ops->sign_digest(key->self, (porch_bytes){digest, sizeof digest}, signature, why);
+}
+
+porch_err porch_key_sign_digest(const porch_key *key, porch_bytes digest, porch_buf *signature,
+                                porch_why *why) {
+    if (key->ops->sign_digest == NULL || key->kind != PORCH_KEY_P256 || digest.len != PORCH_SHA256_BYTES)
+        return no_such(key, "sign no digests, or none of that length", why);
+    return key->ops->sign_digest(key->self, digest, signature, why);
 }
 
 porch_err porch_key_public(const porch_key *key, porch_public_key *ret, porch_why *why) {
     return key->ops->public_key(key->self, ret, why);
 }
 
-porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_buf *evidence,
+porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_key_evidence *ret,
                            porch_why *why) {
-    if (key->ops->attest == NULL)
-        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "keys of the %s store cannot prove where they live",
-                          key->ops->name);
-    return key->ops->attest(key->self, challenge, evidence, why);
+    if (key->ops->attest == NULL) return no_such(key, "cannot prove where they live", why);
+    return key->ops->attest(key->self, challenge, ret, why);
+}
+
+porch_err porch_key_seal(const porch_key *key, porch_bytes secret, porch_buf *sealed, porch_why *why) {
+    if (key->ops->seal == NULL) return no_such(key, "seal nothing", why);
+    if (secret.len == 0 || secret.len > PORCH_KEY_SECRET_BYTES)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a key store seals 1 to %d bytes", PORCH_KEY_SECRET_BYTES);
+    return key->ops->seal(key->self, secret, sealed, why);
+}
+
+porch_err porch_key_unseal(const porch_key *key, porch_bytes sealed, porch_buf *secret, porch_why *why) {
+    if (key->ops->unseal == NULL) return no_such(key, "unseal nothing", why);
+    return key->ops->unseal(key->self, sealed, secret, why);
+}
+
+porch_key *porch_key_ref(porch_key *key) {
+    (void)__atomic_fetch_add(&key->more_owners, 1u, __ATOMIC_RELAXED);
+    return key;
 }
 
 void porch_key_free(porch_key *key) {
-    if (key != NULL) key->ops->free(key);
+    if (key == NULL || __atomic_fetch_sub(&key->more_owners, 1u, __ATOMIC_ACQ_REL) != 0) return;
+    key->ops->free(key);
 }

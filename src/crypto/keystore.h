@@ -1,9 +1,10 @@
-/* Keys that can be used but not necessarily seen: a file today; a TPM, a PKCS#11 token or a chip's secure
- * element are further tables.
+/* Keys that can be used but not necessarily seen: in a file, a TPM (crypto/tpm.h) or a PKCS#11 token
+ * (crypto/pkcs11.h); a chip's secure element is one more table.
  *
- *   caller ─► porch_key_sign ─► key->ops->sign ─► file | tpm | pkcs11 | psa
+ *   caller ─► porch_key_sign ─► key->ops->sign or sign_digest ─► file | tpm2 | pkcs11
+ *   TLS, certificate requests, CMS ─► one file of port/openssl ─► the same
  *
- * A porch_key is used by one thread at a time unless its store says otherwise; file keys may be shared. */
+ * Keys of these three stores may be shared by threads. crypto/key_uri.h names them in configuration. */
 #ifndef PORCH_CRYPTO_KEYSTORE_H
 #define PORCH_CRYPTO_KEYSTORE_H
 
@@ -35,33 +36,43 @@ typedef struct {
 
 typedef struct porch_key porch_key;
 
+enum { PORCH_KEY_CHALLENGE_BYTES = 48, PORCH_KEY_STATEMENT_BYTES = 512 };
+
+/* Evidence that a key was made in a TPM and cannot leave it: the TPM's own statement (TPMS_ATTEST), signed
+ * by a key of that TPM which signs nothing but such statements. A verifier knows `attester` from elsewhere
+ * (written down when the device was made) and its own challenge. */
+typedef struct {
+    uint8_t statement[PORCH_KEY_STATEMENT_BYTES];
+    size_t statement_len;
+    uint8_t signature[PORCH_SIGNATURE_MAX_BYTES]; /* ECDSA with SHA-256, DER */
+    size_t signature_len;
+    porch_public_key attester;
+} porch_key_evidence;
+
 /* What a store does for one key. `self` is the store's own. A function that a store cannot offer is NULL
  * and the caller gets UNSUPPORTED. */
 typedef struct {
-    const char *name; /* "file", "tpm", "pkcs11" */
+    const char *name; /* "file", "tpm2", "pkcs11" */
     porch_err (*sign)(void *self, porch_sign_scheme scheme, porch_bytes data, porch_buf *signature,
                       porch_why *why);
+    /* Of a P-256 key: ECDSA over a SHA-256 digest. A store offers this or `sign`. */
+    porch_err (*sign_digest)(void *self, porch_bytes digest, porch_buf *signature, porch_why *why);
     porch_err (*public_key)(void *self, porch_public_key *ret, porch_why *why);
-    /* Evidence for a verifier that the key lives in hardware, bound to `challenge`. */
-    porch_err (*attest)(void *self, porch_bytes challenge, porch_buf *evidence, porch_why *why);
+    porch_err (*attest)(void *self, porch_bytes challenge, porch_key_evidence *ret, porch_why *why);
+    /* A secret of at most PORCH_KEY_SECRET_BYTES that only this store opens again. */
+    porch_err (*seal)(void *self, porch_bytes secret, porch_buf *sealed, porch_why *why);
+    porch_err (*unseal)(void *self, porch_bytes sealed, porch_buf *secret, porch_why *why);
     void (*free)(porch_key *key);
 } porch_key_ops;
+
+enum { PORCH_KEY_SECRET_BYTES = 128, PORCH_KEY_SEALED_BYTES = 1024 };
 
 struct porch_key {
     const porch_key_ops *ops;
     void *self;
     porch_key_kind kind;
+    unsigned more_owners; /* besides the first: see porch_key_ref */
 };
-
-/* A place that makes, finds and forgets keys by label. */
-typedef struct {
-    const char *name;
-    void *self;
-    porch_err (*generate)(void *self, const char *label, porch_key_kind kind, porch_key **ret,
-                          porch_why *why);
-    porch_err (*open)(void *self, const char *label, porch_key **ret, porch_why *why);
-    porch_err (*remove)(void *self, const char *label, porch_why *why);
-} porch_keystore;
 
 /* The scheme that goes with a kind; 0 for RSA. */
 porch_sign_scheme porch_key_scheme(porch_key_kind kind);
@@ -70,8 +81,22 @@ porch_sign_scheme porch_key_scheme(porch_key_kind kind);
 porch_err porch_key_sign(const porch_key *key, porch_sign_scheme scheme, porch_bytes data,
                          porch_buf *signature, porch_why *why);
 porch_err porch_key_public(const porch_key *key, porch_public_key *ret, porch_why *why);
-porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_buf *evidence,
+/* Of a P-256 key that has sign_digest: signs what is a SHA-256 digest already. */
+porch_err porch_key_sign_digest(const porch_key *key, porch_bytes digest, porch_buf *signature,
+                                porch_why *why);
+porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_key_evidence *ret,
                            porch_why *why);
+/* Does the evidence say, to this challenge, that this public key lives in the TPM of `attester`? SIGNATURE
+ * when it does not. */
+porch_err porch_key_check_evidence(const porch_public_key *attester, const porch_public_key *key,
+                                   porch_bytes challenge, const porch_key_evidence *evidence);
+/* Seals a small secret (1 to PORCH_KEY_SECRET_BYTES) with the key's store; appends at most
+ * PORCH_KEY_SEALED_BYTES. A file key's store opens it with the same key only, the others on the same TPM or
+ * token. */
+porch_err porch_key_seal(const porch_key *key, porch_bytes secret, porch_buf *sealed, porch_why *why);
+porch_err porch_key_unseal(const porch_key *key, porch_bytes sealed, porch_buf *secret, porch_why *why);
+/* One more owner; each of them calls porch_key_free. */
+porch_key *porch_key_ref(porch_key *key);
 void porch_key_free(porch_key *key); /* NULL is fine */
 
 /* SIGNATURE when it does not fit. */

@@ -39,7 +39,7 @@ static const porch_key_ops toy_ops = {
 static void a_call_reaches_the_store_s_own_function_and_object(void **state) {
     (void)state;
     char word[] = "signed";
-    porch_key key = {&toy_ops, word, PORCH_KEY_P384};
+    porch_key key = {&toy_ops, word, PORCH_KEY_P384, 0};
     uint8_t block[16];
     porch_buf signature = PORCH_BUF_OF(block);
     assert_int_equal(porch_key_sign(&key, porch_key_scheme(key.kind), PORCH_LIT("data"), &signature, NULL),
@@ -49,6 +49,9 @@ static void a_call_reaches_the_store_s_own_function_and_object(void **state) {
     porch_public_key own;
     assert_int_equal(porch_key_public(&key, &own, &why), PORCH_ERR_IO);
     assert_string_equal(why.text, "the token was pulled out");
+    assert_ptr_equal(porch_key_ref(&key), &key);
+    porch_key_free(&key);
+    assert_int_equal(freed, 0); /* one owner is left */
     porch_key_free(&key);
     assert_int_equal(freed, 1);
 }
@@ -56,15 +59,19 @@ static void a_call_reaches_the_store_s_own_function_and_object(void **state) {
 static void what_a_store_does_not_offer_is_unsupported_and_named(void **state) {
     (void)state;
     static const porch_key_ops bare = {.name = "bare", .free = toy_free};
-    porch_key key = {&bare, NULL, PORCH_KEY_P256};
+    porch_key key = {&bare, NULL, PORCH_KEY_P256, 0};
     uint8_t block[16];
     porch_buf out = PORCH_BUF_OF(block);
     porch_why why = {""};
     assert_int_equal(porch_key_sign(&key, PORCH_SIGN_ECDSA_SHA256, PORCH_LIT("x"), &out, &why),
                      PORCH_ERR_UNSUPPORTED);
     assert_non_null(strstr(why.text, "bare"));
-    assert_int_equal(porch_key_attest(&key, PORCH_LIT("x"), &out, &why), PORCH_ERR_UNSUPPORTED);
-    porch_key toy = {&toy_ops, NULL, PORCH_KEY_RSA};
+    porch_key_evidence evidence;
+    assert_int_equal(porch_key_attest(&key, PORCH_LIT("x"), &evidence, &why), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_key_seal(&key, PORCH_LIT("x"), &out, &why), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_key_unseal(&key, PORCH_LIT("x"), &out, &why), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_key_sign_digest(&key, PORCH_LIT("x"), &out, &why), PORCH_ERR_UNSUPPORTED);
+    porch_key toy = {&toy_ops, NULL, PORCH_KEY_RSA, 0};
     assert_int_equal(porch_key_sign(&toy, porch_key_scheme(toy.kind), PORCH_LIT("data"), &out, &why),
                      PORCH_ERR_UNSUPPORTED);
     toy.kind = PORCH_KEY_P256;

@@ -7,6 +7,9 @@
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 
+#include "base/cursor.h"
+#include "crypto/aead.h"
+#include "crypto/hkdf.h"
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/random.h"
 
@@ -66,6 +69,50 @@ static porch_err file_public(void *self, porch_public_key *ret, porch_why *why) 
     return PORCH_OK;
 }
 
+/* ---- sealing: AES-256-GCM under a key derived from the private key ------------------------------ */
+
+enum { SEALED_VERSION = 1 };
+
+static porch_err sealing_key(EVP_PKEY *pkey, uint8_t key[PORCH_AEAD_KEY_BYTES], porch_why *why) {
+    uint8_t *der = NULL;
+    int len = i2d_PrivateKey(pkey, &der);
+    if (len <= 0) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "deriving a sealing key");
+    porch_err e =
+        porch_hkdf_sha256((porch_bytes){der, (size_t)len}, (porch_bytes){NULL, 0},
+                          PORCH_LIT("porchlight file key store seal 1"), key, PORCH_AEAD_KEY_BYTES);
+    OPENSSL_clear_free(der, (size_t)len);
+    return e;
+}
+
+static porch_err file_seal(void *self, porch_bytes secret, porch_buf *sealed, porch_why *why) {
+    uint8_t key[PORCH_AEAD_KEY_BYTES], nonce[PORCH_AEAD_NONCE_BYTES];
+    porch_buf out = *sealed;
+    PORCH_TRY(sealing_key(self, key, why));
+    porch_random(nonce, sizeof nonce);
+    porch_err e = porch_write_u8(&out, SEALED_VERSION);
+    if (e == PORCH_OK) e = porch_write_bytes(&out, (porch_bytes){nonce, sizeof nonce});
+    if (e == PORCH_OK) e = porch_aead_seal(key, nonce, (porch_bytes){NULL, 0}, secret, &out);
+    porch_wipe(key, sizeof key);
+    if (e != PORCH_OK) return porch_fail(why, e, "the sealed secret does not fit");
+    *sealed = out;
+    return PORCH_OK;
+}
+
+static porch_err file_unseal(void *self, porch_bytes sealed, porch_buf *secret, porch_why *why) {
+    uint8_t key[PORCH_AEAD_KEY_BYTES], version = 0;
+    porch_bytes nonce = {0};
+    porch_reader r = porch_reader_of(sealed);
+    porch_err e = porch_read_u8(&r, &version);
+    if (e == PORCH_OK) e = porch_read_bytes(&r, PORCH_AEAD_NONCE_BYTES, &nonce);
+    if (e != PORCH_OK || version != SEALED_VERSION)
+        return porch_fail(why, PORCH_ERR_MALFORMED, "the sealed secret was changed or cut");
+    PORCH_TRY(sealing_key(self, key, why));
+    e = porch_aead_open(key, nonce.at, (porch_bytes){NULL, 0}, r.rest, secret);
+    porch_wipe(key, sizeof key);
+    return e == PORCH_OK ? e
+                         : porch_fail(why, PORCH_ERR_AUTH, "this key did not seal it, or it was changed");
+}
+
 static void file_free(porch_key *key) {
     EVP_PKEY_free(key->self); /* wipes the private part */
     free(key);
@@ -75,11 +122,14 @@ static const porch_key_ops file_ops = {
     .name = "file",
     .sign = file_sign,
     .public_key = file_public,
+    .seal = file_seal,
+    .unseal = file_unseal,
     .free = file_free,
 };
 
 EVP_PKEY *porch_openssl_pkey(const porch_key *key) {
-    return key->ops == &file_ops ? key->self : NULL;
+    if (key->ops != &file_ops) return porch_openssl_foreign(key);
+    return EVP_PKEY_up_ref(key->self) == 1 ? key->self : NULL;
 }
 
 /* Takes `pkey` over, also on failure. */
@@ -92,7 +142,7 @@ static porch_err wrap(EVP_PKEY *pkey, porch_key **ret, porch_why *why) {
         return porch_fail(why, PORCH_ERR_UNSUPPORTED,
                           "the key is not P-256, P-384, Ed25519 or RSA of 2048 bits and up");
     }
-    *key = (porch_key){&file_ops, pkey, kind};
+    *key = (porch_key){.ops = &file_ops, .self = pkey, .kind = kind};
     *ret = key;
     return PORCH_OK;
 }
@@ -117,7 +167,7 @@ porch_err porch_key_load_pem(porch_bytes pem, porch_key **ret, porch_why *why) {
 }
 
 porch_err porch_key_pem(const porch_key *key, porch_buf *out, porch_why *why) {
-    EVP_PKEY *pkey = porch_openssl_pkey(key);
+    EVP_PKEY *pkey = key->ops == &file_ops ? key->self : NULL;
     if (pkey == NULL || key->kind == PORCH_KEY_RSA)
         return porch_fail(why, PORCH_ERR_UNSUPPORTED, "this key does not leave the %s store",
                           key->ops->name);

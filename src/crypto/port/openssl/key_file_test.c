@@ -57,7 +57,8 @@ static void a_scheme_that_does_not_fit_the_key_is_unsupported(void **state) {
                      PORCH_ERR_UNSUPPORTED);
     assert_int_equal(porch_key_verify(&pub, PORCH_SIGN_ECDSA_SHA384, PORCH_LIT("x"), PORCH_LIT("y")),
                      PORCH_ERR_UNSUPPORTED);
-    assert_int_equal(porch_key_attest(key, PORCH_LIT("x"), &sig, NULL), PORCH_ERR_UNSUPPORTED);
+    porch_key_evidence evidence;
+    assert_int_equal(porch_key_attest(key, PORCH_LIT("x"), &evidence, NULL), PORCH_ERR_UNSUPPORTED);
     porch_buf small = {block, 0, 10};
     assert_int_equal(porch_key_sign(key, PORCH_SIGN_ECDSA_SHA256, PORCH_LIT("x"), &small, NULL),
                      PORCH_ERR_NO_SPACE);

@@ -21,8 +21,12 @@ BIO *porch_openssl_view(porch_bytes b);
 /* Appends all that a memory BIO holds. */
 porch_err porch_openssl_drain(BIO *memory, porch_buf *out, porch_why *why);
 
-/* The EVP key inside a file key (not a new reference); NULL for keys of other stores. */
+/* A new reference to the EVP key inside a file key, or to one that lets the key's store sign
+ * (porch_openssl_foreign); NULL when there is none. */
 EVP_PKEY *porch_openssl_pkey(const porch_key *key);
+/* key_foreign.c: an EVP key without a private part, whose signatures the key's own store makes. It owns one
+ * reference to `key`. P-256 only, else NULL. */
+EVP_PKEY *porch_openssl_foreign(const porch_key *key);
 /* A new EVP key from SubjectPublicKeyInfo; NULL when it is none. */
 EVP_PKEY *porch_openssl_public(const porch_public_key *key);
 /* Kind of an EVP key, 0 when it is of none that we use (RSA below 2048 bits included). */

@@ -45,10 +45,15 @@ porch_err porch_tls_context(const SSL_METHOD *method, porch_tls_version least, S
 
 porch_err porch_tls_use_chain(SSL_CTX *ctx, porch_bytes chain_pem, const porch_key *key, porch_why *why) {
     EVP_PKEY *pkey = key != NULL ? porch_openssl_pkey(key) : NULL;
-    if (pkey == NULL) return porch_fail(why, PORCH_ERR_UNSUPPORTED, "TLS needs a key of the file store");
+    if (pkey == NULL)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED,
+                          "TLS needs a key that can sign; a stored one must be P-256");
     STACK_OF(X509) *chain = NULL;
-    PORCH_TRY(porch_openssl_read_chain(chain_pem, &chain, why));
-    porch_err e = PORCH_OK;
+    porch_err e = porch_openssl_read_chain(chain_pem, &chain, why);
+    if (e != PORCH_OK) {
+        EVP_PKEY_free(pkey);
+        return e;
+    }
     X509 *leaf = sk_X509_value(chain, 0);
     if (X509_check_private_key(leaf, pkey) != 1) {
         e = porch_openssl_fail(why, PORCH_ERR_STATE, "the certificate belongs to another key");
@@ -59,6 +64,7 @@ porch_err porch_tls_use_chain(SSL_CTX *ctx, porch_bytes chain_pem, const porch_k
         if (!good) e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "taking our certificate chain");
     }
     sk_X509_pop_free(chain, X509_free);
+    EVP_PKEY_free(pkey);
     return e;
 }
 

@@ -145,6 +145,7 @@ porch_err porch_x509_check_key(porch_bytes pem, const porch_key *key, porch_why 
         fits = public_key != NULL && EVP_PKEY_eq(X509_get0_pubkey(cert), public_key) == 1;
         EVP_PKEY_free(public_key);
     }
+    EVP_PKEY_free(pkey);
     if (e == PORCH_OK && !fits)
         e = porch_openssl_fail(why, PORCH_ERR_STATE, "the certificate belongs to another key");
     X509_free(cert);
