@@ -71,6 +71,11 @@ static porch_err put_piece(porch_backup_writer *w, porch_bytes piece, porch_why 
     return porch_backup_write(w, piece, why);
 }
 
+static void count(porch_backup_sums *sums, uint64_t bytes) {
+    sums->bytes += bytes;
+    if (sums->at != NULL) sums->at(sums->ctx, sums->bytes);
+}
+
 static porch_err put_content(porch_backup_writer *w, int fd, const char *from, porch_backup_sums *sums,
                              porch_why *why) {
     uint8_t block[32768];
@@ -79,7 +84,7 @@ static porch_err put_content(porch_backup_writer *w, int fd, const char *from, p
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return io_error(why, from, "read");
         PORCH_TRY(put_piece(w, (porch_bytes){block, (size_t)n}, why));
-        sums->bytes += (uint64_t)n;
+        count(sums, (uint64_t)n);
         if (n == 0) return PORCH_OK; /* the empty piece was the end mark */
     }
 }
@@ -137,18 +142,32 @@ static porch_err pack_bytes(porch_backup_writer *w, const char *path, porch_byte
 }
 
 porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char *db_path,
-                            porch_bytes recovery, porch_backup_sums *ret, porch_why *why) {
-    porch_backup_sums sums = {0};
+                            porch_bytes recovery, porch_backup_sums *sums, porch_why *why) {
     char conf[FULL_PATH_BYTES];
     PORCH_TRY(porch_path_join(dir, "hub.conf", conf, sizeof conf));
-    PORCH_TRY(pack_file(w, conf, "hub.conf", &sums, why));
-    PORCH_TRY(pack_bytes(w, "recovery.pub", recovery, &sums, why));
-    PORCH_TRY(pack_file(w, db_path, "hub.db", &sums, why));
+    PORCH_TRY(pack_file(w, conf, "hub.conf", sums, why));
+    PORCH_TRY(pack_bytes(w, "recovery.pub", recovery, sums, why));
+    PORCH_TRY(pack_file(w, db_path, "hub.db", sums, why));
     for (size_t i = 0; i < FOLDERS; i++)
-        PORCH_TRY(pack_folder(w, dir, folders[i], &sums, why));
-    PORCH_TRY(porch_backup_write(w, PORCH_LIT("e"), why));
-    *ret = sums;
-    return PORCH_OK;
+        PORCH_TRY(pack_folder(w, dir, folders[i], sums, why));
+    return porch_backup_write(w, PORCH_LIT("e"), why);
+}
+
+static uint64_t weigh(const char *path) {
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+}
+
+uint64_t porch_backup_weigh(const char *dir, const char *db_path) {
+    char folder[FULL_PATH_BYTES], path[FULL_PATH_BYTES];
+    uint64_t sum = weigh(db_path);
+    /* Beside the clips the rest weighs nothing. */
+    DIR *d = porch_path_join(dir, "clips", folder, sizeof folder) == PORCH_OK ? opendir(folder) : NULL;
+    if (d == NULL) return sum;
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;)
+        if (porch_path_join(folder, entry->d_name, path, sizeof path) == PORCH_OK) sum += weigh(path);
+    closedir(d);
+    return sum;
 }
 
 /* ---- unpacking ---------------------------------------------------------------------------------- */
@@ -198,7 +217,7 @@ static porch_err get_content(porch_backup_reader *r, int fd, const char *path, p
             return porch_fail(why, PORCH_ERR_MALFORMED, "the backup holds a piece that is too long");
         PORCH_TRY(porch_backup_read(r, block, len, why));
         PORCH_TRY(write_all(fd, block, len, path, why));
-        sums->bytes += len;
+        count(sums, len);
     }
     return fsync(fd) == 0 ? PORCH_OK : io_error(why, path, "fsync");
 }
@@ -221,15 +240,14 @@ static porch_err unpack_folder(porch_backup_reader *r, const char *dir, porch_wh
     return porch_dir_make(path, 0700, why);
 }
 
-porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *ret,
+porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *sums,
                               porch_why *why) {
-    porch_backup_sums sums = {0};
     for (;;) {
         uint8_t kind = 0;
         PORCH_TRY(porch_backup_read(r, &kind, 1, why));
         if (kind == 'e') break;
         if (kind == 'f') {
-            PORCH_TRY(unpack_file(r, dir, &sums, why));
+            PORCH_TRY(unpack_file(r, dir, sums, why));
         } else if (kind == 'd') {
             PORCH_TRY(unpack_folder(r, dir, why));
         } else {
@@ -242,7 +260,5 @@ porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_bac
         PORCH_TRY(porch_path_join(dir, folders[i], path, sizeof path));
         PORCH_TRY(porch_dir_sync(path, why));
     }
-    PORCH_TRY(porch_dir_sync(dir, why));
-    *ret = sums;
-    return PORCH_OK;
+    return porch_dir_sync(dir, why);
 }

@@ -14,15 +14,21 @@
 
 typedef struct {
     uint64_t files, bytes;
+    /* Told after each piece; may be NULL. Set before packing or unpacking. */
+    void (*at)(void *ctx, uint64_t bytes);
+    void *ctx;
 } porch_backup_sums;
+
+/* How many bytes packing would read, about: for a bar. */
+uint64_t porch_backup_weigh(const char *dir, const char *db_path);
 
 /* Packs `dir`, taking `db_path` for hub.db and `recovery` for recovery.pub. Ends with the end entry; the
  * stream's own finish is the caller's. */
 porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char *db_path,
-                            porch_bytes recovery, porch_backup_sums *ret, porch_why *why);
+                            porch_bytes recovery, porch_backup_sums *sums, porch_why *why);
 /* Unpacks into `dir`, which must be a new, empty folder of ours, and checks that the stream ends there.
  * Every file is synced. On failure the folder's content is worthless. */
-porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *ret,
+porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *sums,
                               porch_why *why);
 /* Would an entry of this path be unpacked? One of the carried names, at most one folder deep. */
 bool porch_backup_path_fits(porch_bytes path, bool folder);

@@ -90,7 +90,7 @@ static int drop_bench(void **state) {
 
 static void pack(bench *b) {
     porch_backup_writer *w = NULL;
-    porch_backup_sums sums;
+    porch_backup_sums sums = {0};
     char db[96];
     (void)snprintf(db, sizeof db, "%s/copy.db", b->dir);
     assert_int_equal(porch_backup_writer_new(b->fd, b->public_key, &w, &b->why), PORCH_OK);
@@ -103,7 +103,7 @@ static void pack(bench *b) {
 
 static porch_err unpack_with(bench *b, const uint8_t secret[PORCH_BOX_SECRET_BYTES]) {
     porch_backup_reader *r = NULL;
-    porch_backup_sums sums;
+    porch_backup_sums sums = {0};
     fresh_target(b);
     assert_int_equal(lseek(b->fd, 0, SEEK_SET), 0);
     porch_err e = porch_backup_reader_new(b->fd, secret, &r, &b->why);

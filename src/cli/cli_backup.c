@@ -13,10 +13,11 @@
 #include <unistd.h>
 
 #include "base/cursor.h"
-#include "base/text.h"
 #include "cli/backup_archive.h"
 #include "cli/backup_key.h"
 #include "cli/cli_room.h"
+#include "cli/progress.h"
+#include "cli/recovery.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -50,88 +51,97 @@ static porch_err read_key(const char *file, uint8_t secret[PORCH_BOX_SECRET_BYTE
     return e;
 }
 
-typedef struct {
-    uint8_t public_key[PORCH_BOX_PUBLIC_BYTES];
-    uint8_t secret[PORCH_BOX_SECRET_BYTES]; /* of a fresh key only */
-    bool fresh;
-    char text[2 * PORCH_BOX_PUBLIC_BYTES + 2]; /* recovery.pub: hex and a line end */
-    size_t text_len;
-} recovery;
-
-static void write_public_text(recovery *r) {
-    porch_buf out = {(uint8_t *)r->text, 0, sizeof r->text - 1};
-    (void)porch_hex_write(&out, (porch_bytes){r->public_key, sizeof r->public_key});
-    r->text[out.len] = '\n';
-    r->text_len = out.len + 1;
-}
-
-/* The hub's recovery key, or a fresh one when it has none yet. */
-static porch_err load_recovery(const char *dir, recovery *r, porch_why *why) {
-    char path[PORCH_CLI_PATH_BYTES];
-    uint8_t *text = NULL;
-    size_t len = 0;
-    *r = (recovery){0};
-    PORCH_TRY(porch_path_join(dir, "recovery.pub", path, sizeof path));
-    porch_err e = porch_file_read(path, KEY_FILE_BYTES, &text, &len, why);
-    if (e == PORCH_ERR_NOT_FOUND) {
-        r->fresh = true;
-        e = porch_box_generate(r->secret, r->public_key, why);
-    } else if (e == PORCH_OK) {
-        porch_buf out = PORCH_BUF_OF(r->public_key);
-        bool line = len > 0 && text[len - 1] == '\n';
-        e = porch_hex_read(&out, (porch_bytes){text, line ? len - 1 : len});
-        if (e != PORCH_OK || out.len != out.cap)
-            e = porch_fail(why, PORCH_ERR_MALFORMED,
-                           "%s is not a recovery key; remove it to make a new one", path);
-    }
-    free(text);
-    if (e == PORCH_OK) write_public_text(r);
-    return e;
+/* Of a sealed hub a backup is of use elsewhere because its vault opens with the recovery key: so the
+ * vault's must be the one that the backup is encrypted to. */
+static porch_err check_vault(const char *dir, const porch_recovery *r, porch_why *why) {
+    porch_seal_kind kind;
+    uint8_t vaults[PORCH_BOX_PUBLIC_BYTES];
+    PORCH_TRY(porch_cli_seal_look(dir, &kind, vaults, why));
+    if (kind == PORCH_SEAL_FILE || (!r->fresh && memcmp(vaults, r->public_key, sizeof vaults) == 0))
+        return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_STATE,
+        "the keys are sealed for another recovery key than recovery.pub: stop the hub and run "
+        "porchlight -C %s seal %s, which wraps them anew",
+        dir, porch_seal_word(kind));
 }
 
 /* ---- backup ------------------------------------------------------------------------------------- */
 
-static porch_err pack_into(int fd, const char *dir, const char *db, const recovery *r,
+static void tell(void *ctx, uint64_t bytes) {
+    porch_progress_at(ctx, bytes);
+}
+
+static porch_err pack_into(int fd, const char *dir, const char *db, const porch_recovery *r,
                            porch_backup_sums *sums, porch_why *why) {
     porch_backup_writer *w = NULL;
     PORCH_TRY(porch_backup_writer_new(fd, r->public_key, &w, why));
+    porch_progress bar = porch_progress_begin(porch_backup_weigh(dir, db));
+    sums->at = tell;
+    sums->ctx = &bar;
     porch_err e =
         porch_backup_pack(w, dir, db, (porch_bytes){(const uint8_t *)r->text, r->text_len}, sums, why);
+    porch_progress_end(&bar);
     if (e == PORCH_OK) e = porch_backup_finish(w, why);
     porch_backup_writer_free(w);
     return e;
 }
 
-static porch_err sync_folder_of(const char *path, porch_why *why) {
-    char folder[PORCH_CLI_PATH_BYTES];
+static porch_err folder_of(const char *path, char folder[PORCH_CLI_PATH_BYTES], porch_why *why) {
     const char *slash = strrchr(path, '/');
     size_t len = slash == NULL ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (len >= sizeof folder) return porch_fail(why, PORCH_ERR_LIMIT, "the path is too long");
+    if (len >= PORCH_CLI_PATH_BYTES) return porch_fail(why, PORCH_ERR_LIMIT, "the path is too long");
     memcpy(folder, slash == NULL ? "." : path, len);
     folder[len] = '\0';
+    return PORCH_OK;
+}
+
+static porch_err sync_folder_of(const char *path, porch_why *why) {
+    char folder[PORCH_CLI_PATH_BYTES];
+    PORCH_TRY(folder_of(path, folder, why));
     return porch_dir_sync(folder, why);
 }
 
-/* Writes beside OUT and renames, so that OUT is a whole backup or not there. */
-static porch_err write_archive(const char *dir, const char *db, const char *out, const recovery *r,
+/* The backup gets its name when it is whole; until then it has none, and a kill or a power cut leaves
+ * nothing behind. File systems that know no nameless files (some network ones) get FILE.part. */
+static porch_err open_nameless(const char *out, char part[PORCH_CLI_PATH_BYTES], int *fd, porch_why *why) {
+    char folder[PORCH_CLI_PATH_BYTES];
+    PORCH_TRY(folder_of(out, folder, why));
+    part[0] = '\0';
+    *fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (*fd >= 0) return PORCH_OK;
+    if (errno != EOPNOTSUPP && errno != EISDIR) return io_error(why, folder, "open");
+    if (snprintf(part, PORCH_CLI_PATH_BYTES, "%s.part", out) >= PORCH_CLI_PATH_BYTES)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the path of FILE is too long");
+    *fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *fd >= 0 ? PORCH_OK : io_error(why, part, "open");
+}
+
+static porch_err give_name(int fd, const char *part, const char *out, porch_why *why) {
+    char nameless[64];
+    if (part[0] != '\0') return rename(part, out) == 0 ? PORCH_OK : io_error(why, out, "rename");
+    (void)snprintf(nameless, sizeof nameless, "/proc/self/fd/%d", fd);
+    return linkat(AT_FDCWD, nameless, AT_FDCWD, out, AT_SYMLINK_FOLLOW) == 0 ? PORCH_OK
+                                                                             : io_error(why, out, "link");
+}
+
+static porch_err write_archive(const char *dir, const char *db, const char *out, const porch_recovery *r,
                                porch_backup_sums *sums, porch_why *why) {
     char part[PORCH_CLI_PATH_BYTES];
+    int fd = -1;
     if (access(out, F_OK) == 0)
         return porch_fail(why, PORCH_ERR_EXISTS, "%s is there already; choose another FILE", out);
-    if (snprintf(part, sizeof part, "%s.part", out) >= (int)sizeof part)
-        return porch_fail(why, PORCH_ERR_LIMIT, "the path of FILE is too long");
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) return io_error(why, part, "open");
+    PORCH_TRY(open_nameless(out, part, &fd, why));
     porch_err e = pack_into(fd, dir, db, r, sums, why);
-    if (e == PORCH_OK && fsync(fd) != 0) e = io_error(why, part, "fsync");
-    if (close(fd) != 0 && e == PORCH_OK) e = io_error(why, part, "close");
-    if (e == PORCH_OK && rename(part, out) != 0) e = io_error(why, out, "rename");
-    if (e != PORCH_OK) (void)unlink(part);
+    if (e == PORCH_OK && fsync(fd) != 0) e = io_error(why, out, "fsync");
+    if (e == PORCH_OK) e = give_name(fd, part, out, why);
+    if (close(fd) != 0 && e == PORCH_OK) e = io_error(why, out, "close");
+    if (e != PORCH_OK && part[0] != '\0') (void)unlink(part);
     return e == PORCH_OK ? sync_folder_of(out, why) : e;
 }
 
 static void show_backup(const porch_cli *c, const char *out, const porch_backup_sums *sums,
-                        const recovery *r) {
+                        const porch_recovery *r) {
     char key[PORCH_BACKUP_KEY_TEXT] = "";
     if (r->fresh) porch_backup_key_text(r->secret, key);
     json_t *result = json_pack("{s:s, s:I, s:I}", "out", out, "files", (json_int_t)sums->files, "bytes",
@@ -151,20 +161,6 @@ static void show_backup(const porch_cli *c, const char *out, const porch_backup_
     porch_wipe(key, sizeof key);
 }
 
-/* After the secret was shown: were it lost before, later backups could never be opened. */
-static porch_err remember_recovery(const char *dir, const recovery *r, porch_why *why) {
-    char path[PORCH_CLI_PATH_BYTES];
-    if (!r->fresh) return PORCH_OK;
-    PORCH_TRY(porch_path_join(dir, "recovery.pub", path, sizeof path));
-    PORCH_TRY(
-        porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)r->text, r->text_len}, 0600, why));
-    /* Made by root for a hub that has a user of its own: what lies in DIR belongs to who has DIR. */
-    struct stat st;
-    if (geteuid() != 0) return PORCH_OK;
-    if (stat(dir, &st) != 0) return io_error(why, dir, "stat");
-    return lchown(path, st.st_uid, st.st_gid) == 0 ? PORCH_OK : io_error(why, path, "chown");
-}
-
 /* For `doctor`: when the last whole backup was made. */
 static porch_err remember_time(const char *dir, porch_why *why) {
     char path[PORCH_CLI_PATH_BYTES], text[24];
@@ -181,11 +177,12 @@ static porch_err remember_time(const char *dir, porch_why *why) {
 
 static int backup(porch_cli *c) {
     porch_why why = {""};
-    recovery r;
+    porch_recovery r;
     porch_backup_sums sums = {0};
     json_t *answer = NULL;
     const char *out = porch_cli_text(c, "--out"), *db = "";
-    porch_err e = load_recovery(c->dir, &r, &why);
+    porch_err e = porch_recovery_load(c->dir, &r, &why);
+    if (e == PORCH_OK) e = check_vault(c->dir, &r, &why);
     if (e == PORCH_OK) e = porch_cli_ask(c, "backup", NULL, &answer, &why);
     if (e == PORCH_OK) {
         db = porch_cli_member(answer, "db");
@@ -194,7 +191,8 @@ static int backup(porch_cli *c) {
     }
     if (e == PORCH_OK) {
         show_backup(c, out, &sums, &r);
-        e = remember_recovery(c->dir, &r, &why);
+        /* After the secret was shown: were it lost before, later backups could never be opened. */
+        e = porch_recovery_remember(c->dir, &r, &why);
         if (e == PORCH_OK) e = remember_time(c->dir, &why);
     }
     json_decref(answer);
@@ -228,10 +226,15 @@ static porch_err complete(const char *dir, porch_why *why) {
 static porch_err unpack_from(const char *file, const uint8_t secret[PORCH_BOX_SECRET_BYTES],
                              const char *dir, porch_backup_sums *sums, porch_why *why) {
     porch_backup_reader *r = NULL;
+    struct stat st;
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return io_error(why, file, "open");
     porch_err e = porch_backup_reader_new(fd, secret, &r, why);
+    porch_progress bar = porch_progress_begin(fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0);
+    sums->at = tell;
+    sums->ctx = &bar;
     if (e == PORCH_OK) e = porch_backup_unpack(r, dir, sums, why);
+    porch_progress_end(&bar);
     porch_backup_reader_free(r);
     close(fd);
     return e == PORCH_OK ? complete(dir, why) : e;
@@ -247,10 +250,45 @@ static bool new_or_empty(const char *dir) {
     return entries <= 2; /* "." and ".." */
 }
 
-/* DIR stays as it was (missing or empty) until everything was verified and is on the disk. */
-static porch_err restore_into(const char *file, const uint8_t secret[PORCH_BOX_SECRET_BYTES],
-                              const char *dir, porch_backup_sums *sums, porch_why *why) {
+/* DIR.restoring, ours until it becomes DIR; the lock in it tells another restore under way from what a
+ * killed one left behind, which goes. */
+static porch_err open_part(const char *part, int *lock, porch_why *why) {
+    char path[PORCH_CLI_PATH_BYTES];
+    for (int tries = 0; tries < 2; tries++) {
+        bool made = mkdir(part, 0700) == 0;
+        if (!made && errno != EEXIST) return io_error(why, part, "mkdir");
+        PORCH_TRY(porch_path_join(part, "lock", path, sizeof path));
+        porch_err e = porch_file_lock(path, lock, why);
+        if (e == PORCH_ERR_BUSY) return porch_fail(why, e, "another restore into %s is under way", part);
+        if (e != PORCH_OK || made) return e;
+        (void)nftw(part, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        close(*lock);
+        *lock = -1;
+    }
+    return porch_fail(why, PORCH_ERR_EXISTS, "%s is in the way; remove it", part);
+}
+
+/* The secrets of another machine's hub, sealed for this one. */
+static porch_err seal_here(const porch_cli *c, const char *dir, const uint8_t *secret,
+                           porch_cli_seal_done *done, porch_why *why) {
+    const porch_cli_seal_wish wish = {porch_cli_text(c, "--seal"), porch_cli_text(c, "--tpm"), secret};
+    porch_why inner = {""};
+    porch_err e = porch_cli_reseal(dir, &wish, done, &inner);
+    if (e == PORCH_OK || wish.kind != NULL) {
+        if (e != PORCH_OK) (void)porch_fail(why, e, "%s", porch_why_text(&inner, e));
+        return e;
+    }
+    return porch_fail(
+        why, e, "the hub's keys cannot be sealed here as they were: %.300s; choose another with --seal",
+        porch_why_text(&inner, e));
+}
+
+/* DIR stays as it was (missing or empty) until everything was verified, sealed and is on the disk. */
+static porch_err restore_into(const porch_cli *c, const uint8_t secret[PORCH_BOX_SECRET_BYTES],
+                              porch_backup_sums *sums, porch_cli_seal_done *done, porch_why *why) {
     char part[PORCH_CLI_PATH_BYTES];
+    const char *dir = c->dir;
+    int lock = -1;
     size_t len = strlen(dir);
     while (len > 1 && dir[len - 1] == '/')
         len--;
@@ -258,29 +296,31 @@ static porch_err restore_into(const char *file, const uint8_t secret[PORCH_BOX_S
         return porch_fail(why, PORCH_ERR_LIMIT, "the path of DIR is too long");
     if (!new_or_empty(dir))
         return porch_fail(why, PORCH_ERR_EXISTS, "%s is not an empty directory; nothing was changed", dir);
-    if (mkdir(part, 0700) != 0)
-        return errno == EEXIST
-                   ? porch_fail(why, PORCH_ERR_EXISTS, "%s is left from an earlier try; remove it", part)
-                   : io_error(why, part, "mkdir");
-    porch_err e = unpack_from(file, secret, part, sums, why);
+    PORCH_TRY(open_part(part, &lock, why));
+    porch_err e = unpack_from(c->argument, secret, part, sums, why);
+    if (e == PORCH_OK) e = seal_here(c, part, secret, done, why);
     if (e == PORCH_OK && rename(part, dir) != 0) e = io_error(why, dir, "rename");
     if (e != PORCH_OK) (void)nftw(part, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    if (lock >= 0) close(lock);
     return e == PORCH_OK ? sync_folder_of(dir, why) : e;
 }
 
 static int restore(porch_cli *c) {
     porch_why why = {""};
     porch_backup_sums sums = {0};
+    porch_cli_seal_done done = {0};
     uint8_t secret[PORCH_BOX_SECRET_BYTES];
     porch_err e = read_key(porch_cli_text(c, "--key"), secret, &why);
-    if (e == PORCH_OK) e = restore_into(c->argument, secret, c->dir, &sums, &why);
+    if (e == PORCH_OK) e = restore_into(c, secret, &sums, &done, &why);
     porch_wipe(secret, sizeof secret);
     if (e != PORCH_OK) return porch_cli_fail(e, &why);
-    json_t *result = json_pack("{s:s, s:I, s:I}", "dir", c->dir, "files", (json_int_t)sums.files, "bytes",
-                               (json_int_t)sums.bytes);
+    json_t *result = json_pack("{s:s, s:I, s:I, s:s}", "dir", c->dir, "files", (json_int_t)sums.files,
+                               "bytes", (json_int_t)sums.bytes, "seal", porch_seal_word(done.to));
     if (!porch_cli_json(c, result))
-        printf("%s holds the hub again (%llu files, %llu bytes). Start it: porchlightd %s\n", c->dir,
-               (unsigned long long)sums.files, (unsigned long long)sums.bytes, c->dir);
+        printf("%s holds the hub again (%llu files, %llu bytes), its keys sealed by %s. Start it: "
+               "porchlightd %s\n",
+               c->dir, (unsigned long long)sums.files, (unsigned long long)sums.bytes,
+               porch_seal_word(done.to), c->dir);
     json_decref(result);
     return PORCH_CLI_DONE;
 }
@@ -293,6 +333,9 @@ static const porch_cli_option backup_options[] = {
 static const porch_cli_option restore_options[] = {
     {"--key", "FILE", false, false,
      "where the recovery key stands; without it, it is read from standard input"},
+    {"--seal", "KIND", false, false,
+     "what guards the keys here: tpm, systemd or file (default: as it was)"},
+    {"--tpm", "TCTI", false, false, "how the TPM is reached (default: the setting hub.tpm)"},
     {0},
 };
 

@@ -24,6 +24,7 @@ typedef struct {
     const porch_cli *c;
     porch_settings settings;
     bool has_settings, running;
+    const char *seal; /* how the keys lie, "" when that cannot be seen */
     uid_t owner;
     uint64_t now_ms, known_ms; /* the latest moment that a certificate says has been */
     porch_doctor_report *report;
@@ -90,6 +91,26 @@ static void look_at_root(visit *v) {
                        "echo 'hub.user = porchlight' >> %s/hub.conf",
                        v->c->dir, v->c->dir);
         porch_doctor_add(v->report, "user", "the hub runs as root", mend);
+    }
+}
+
+/* What hub.conf says and what lies there; the signer's user may keep the second from us. */
+static void look_at_seal(visit *v) {
+    char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
+    porch_seal_kind found;
+    porch_why why = {""};
+    porch_err e = porch_cli_seal_look(v->c->dir, &found, NULL, &why);
+    if (e == PORCH_OK) v->seal = porch_seal_word(found);
+    if (e == PORCH_ERR_IO || !v->has_settings) return;
+    (void)snprintf(mend, sizeof mend, "porchlight -C %s seal %s", v->c->dir, v->settings.hub_seal);
+    if (e != PORCH_OK) {
+        porch_doctor_add(v->report, "seal", porch_why_text(&why, e),
+                         "restore the hub from a backup into a new directory");
+    } else if (strcmp(v->seal, v->settings.hub_seal) != 0) {
+        (void)snprintf(text, sizeof text,
+                       "hub.conf says that the keys are sealed by %.16s, they are by %.16s",
+                       v->settings.hub_seal, v->seal);
+        porch_doctor_add(v->report, "seal", text, mend);
     }
 }
 
@@ -257,6 +278,7 @@ static void look(visit *v) {
     if (v->has_settings) look_at_ports(v);
     porch_doctor_clock(v->report, v->now_ms, v->known_ms);
     look_at_root(v);
+    look_at_seal(v);
     look_at_disk(v);
     look_at_backup(v);
     look_at_hub(v);
@@ -269,12 +291,20 @@ static json_t *report_json(const visit *v) {
         (void)json_array_append_new(
             list, json_pack("{s:s, s:s, s:s}", "check", f->check, "text", f->text, "mend", f->mend));
     }
-    return json_pack("{s:b, s:b, s:o, s:I}", "well", v->report->count == 0, "running", (int)v->running,
-                     "findings", list, "more", (json_int_t)v->report->more);
+    return json_pack("{s:s, s:b, s:b, s:o, s:I}", "seal", v->seal, "well", v->report->count == 0, "running",
+                     (int)v->running, "findings", list, "more", (json_int_t)v->report->more);
+}
+
+static const char *seal_meaning(const char *seal) {
+    if (strcmp(seal, "tpm") == 0) return "opened by this machine's TPM alone";
+    if (strcmp(seal, "systemd") == 0)
+        return "opened by systemd's credential " PORCH_SEAL_CREDENTIAL " alone";
+    return "in the clear: who copies the directory has them";
 }
 
 static void show(const visit *v) {
     const porch_doctor_report *r = v->report;
+    if (v->seal[0] != '\0') printf("Keys sealed by %s (%s).\n", v->seal, seal_meaning(v->seal));
     for (size_t i = 0; i < r->count; i++) {
         printf("%-13s%s\n", r->findings[i].check, porch_cli_safe(r->findings[i].text).text);
         printf("%-13s%s\n", "", porch_cli_safe(r->findings[i].mend).text);
@@ -287,7 +317,7 @@ static int run(porch_cli *c) {
     porch_why why = {""};
     struct stat st;
     char conf[PORCH_CLI_PATH_BYTES];
-    visit v = {.c = c, .now_ms = porch_clock_ms()};
+    visit v = {.c = c, .seal = "", .now_ms = porch_clock_ms()};
     if (!place(&v, "hub.conf", conf) || stat(c->dir, &st) != 0 || access(conf, F_OK) != 0)
         return porch_cli_fail(porch_fail(&why, PORCH_ERR_NOT_FOUND,
                                          "%s is not a hub's directory; name it with -C DIR", c->dir),

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+#include "cli/backup_key.h"
+#include "crypto/box.h"
+
 static const porch_cli_option options[] = {
     {"--name", "HOST", false, true,
      "a name or address that devices and browsers use (default: localhost 127.0.0.1 ::1)"},
@@ -18,7 +22,9 @@ static const porch_cli_option options[] = {
     {"--user", "NAME", false, false,
      "the user the hub runs as when started as root; it gets the directory (default in " PORCH_CLI_STATE_DIR
      ": porchlight)"},
-    {"--seal", "KIND", false, false, "what guards the data keys: file"},
+    {"--seal", "KIND", false, false,
+     "what guards the keys: tpm, systemd or file (default; guards nothing)"},
+    {"--tpm", "TCTI", false, false, "how the TPM is reached (default: device:/dev/tpmrm0)"},
     {0},
 };
 
@@ -33,6 +39,7 @@ static const struct {
     {"--https-key", "hub.https_key"},
     {"--user", "hub.user"},
     {"--seal", "hub.seal"},
+    {"--tpm", "hub.tpm"},
 };
 
 enum { SETTING_BYTES = 1200, SETTINGS_MAX = sizeof settings / sizeof *settings + 1 };
@@ -40,7 +47,10 @@ enum { SETTING_BYTES = 1200, SETTINGS_MAX = sizeof settings / sizeof *settings +
 /* The words for porchlightd, with the text they point into. */
 typedef struct {
     char texts[SETTINGS_MAX][SETTING_BYTES];
-    const char *words[2 * SETTINGS_MAX + 3];
+    const char *words[2 * SETTINGS_MAX + 5];
+    char recovery_text[2 * PORCH_BOX_PUBLIC_BYTES + 1];
+    uint8_t recovery_secret[PORCH_BOX_SECRET_BYTES];
+    bool sealed;
     size_t texts_count, words_count;
 } plan;
 
@@ -87,6 +97,21 @@ static bool takes_package_user(const porch_cli *c) {
            getpwnam("porchlight") != NULL;
 }
 
+/* A sealed hub gets its recovery key at once: were the TPM to die before the first backup, it would be the
+ * only way to its keys. The hub sees the public half alone. */
+static porch_err add_recovery(plan *p, const porch_cli *c, porch_why *why) {
+    uint8_t public_key[PORCH_BOX_PUBLIC_BYTES];
+    porch_buf text = {(uint8_t *)p->recovery_text, 0, sizeof p->recovery_text - 1};
+    const char *kind = porch_cli_text(c, "--seal");
+    p->sealed = kind && strcmp(kind, "file") != 0;
+    if (!p->sealed) return PORCH_OK;
+    PORCH_TRY(porch_box_generate(p->recovery_secret, public_key, why));
+    PORCH_TRY(porch_hex_write(&text, (porch_bytes){public_key, sizeof public_key}));
+    p->words[p->words_count++] = "--recovery";
+    p->words[p->words_count++] = p->recovery_text;
+    return PORCH_OK;
+}
+
 static porch_err make_plan(plan *p, const porch_cli *c, porch_why *why) {
     p->words[p->words_count++] = c->dir;
     p->words[p->words_count++] = "--init";
@@ -96,7 +121,7 @@ static porch_err make_plan(plan *p, const porch_cli *c, porch_why *why) {
         const char *value = porch_cli_text(c, settings[i].option);
         if (value) PORCH_TRY(add_option(p, settings[i].option, settings[i].setting, value, why));
     }
-    return PORCH_OK;
+    return add_recovery(p, c, why);
 }
 
 static bool port_is_open_question(const porch_cli *c) {
@@ -125,7 +150,22 @@ static void show_trust(const porch_cli *c, const char *link) {
     printf(" Compare this fingerprint there (SHA-256):\n\n  %s\n\n", print);
 }
 
-static void show(const porch_cli *c, const char *link) {
+static void show_seal(const porch_cli *c, const char *recovery) {
+    if (recovery[0] == '\0') {
+        printf(
+            "The keys lie in the clear in %s/signer: seal them (porchlight -C %s seal tpm), or keep the\n"
+            "directory on an encrypted disk.\n",
+            c->dir, c->dir);
+        return;
+    }
+    printf(
+        "The keys are sealed by %s: the directory is of no use on another machine.\n\n"
+        "This is the recovery key. It is shown once and kept nowhere. Without it the keys die with this\n"
+        "machine, and no backup of this hub can be opened. Write it down now:\n\n    %s\n",
+        porch_cli_text(c, "--seal"), recovery);
+}
+
+static void show(const porch_cli *c, const char *link, const char *recovery) {
     printf("A new hub is in %s.\n\n", c->dir);
     if (is_packaged(c))
         printf("1. Start it:              systemctl enable --now porchlight\n");
@@ -141,7 +181,7 @@ static void show(const porch_cli *c, const char *link) {
            "4. Lock the root CA away: porchlight -C %s ca export-root --out FILE\n\n",
            c->dir, c->dir);
     show_trust(c, link);
-    printf("The data keys lie in %s/signer: keep the directory on an encrypted disk.\n", c->dir);
+    show_seal(c, recovery);
 }
 
 /* Until an owner exists a link may be made any time; with a port still to be chosen there is none to name.
@@ -160,18 +200,29 @@ static porch_err choose_dir(porch_cli *c, porch_why *why) {
 static int run(porch_cli *c) {
     porch_why why = {""};
     json_t *link = NULL;
+    char recovery[PORCH_BACKUP_KEY_TEXT] = "";
     plan *p = calloc(1, sizeof *p);
     porch_err e = p ? choose_dir(c, &why) : PORCH_ERR_BUSY;
     if (e == PORCH_OK && p) e = make_plan(p, c, &why);
     if (e == PORCH_OK && p) e = porch_cli_run_daemon(p->words, &why);
+    if (e == PORCH_OK && p && p->sealed) porch_backup_key_text(p->recovery_secret, recovery);
+    if (p) porch_wipe(p, sizeof *p);
     free(p);
     if (e == PORCH_OK) e = make_link(c, &link, &why);
+    if (e != PORCH_OK && recovery[0] != '\0') {
+        /* The hub is made: its recovery key must be shown in any case, a link can be had any time. */
+        (void)fprintf(stderr, "porchlight: there is no setup link yet: %s\n", why.text);
+        e = PORCH_OK;
+    }
     if (e != PORCH_OK) return porch_cli_fail(e, &why);
     char print[PORCH_CLI_FINGERPRINT_BYTES];
     const char *url = link ? porch_cli_member(link, "url") : NULL;
-    json_t *result = json_pack("{s:s, s:s*, s:s*}", "dir", c->dir, "url", url, "web_ca_fingerprint",
-                               porch_cli_web_ca(c->dir, print) ? print : NULL);
-    if (!porch_cli_json(c, result)) show(c, url);
+    json_t *result = json_pack("{s:s, s:s*, s:s*, s:s*}", "dir", c->dir, "url", url, "web_ca_fingerprint",
+                               porch_cli_web_ca(c->dir, print) ? print : NULL, "recovery_key",
+                               recovery[0] ? recovery : NULL);
+    if (!porch_cli_json(c, result)) show(c, url, recovery);
+    (void)fflush(stdout);
+    porch_wipe(recovery, sizeof recovery);
     json_decref(result);
     json_decref(link);
     return PORCH_CLI_DONE;

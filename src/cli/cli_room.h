@@ -7,6 +7,8 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cli/backup_key.h"
+#include "cloud/seal/seal.h"
 #include "crypto/x509.h"
 
 enum {
@@ -158,6 +160,29 @@ void porch_cli_manual(FILE *to, const porch_cli_command *const *tables);
 void porch_cli_completion(FILE *to, const porch_cli_command *const *tables);
 
 extern const porch_cli_command *const porch_cli_tables[]; /* all of them; ends with NULL */
+/* ---- the keys' seal (cli_seal.c)
+ * --------------------------------------------------------------------------
+ */
+
+typedef struct {
+    const char *kind;               /* NULL: as hub.conf says */
+    const char *tpm;                /* NULL: as hub.conf says */
+    const uint8_t *recovery_secret; /* opens a vault of another machine; NULL: its own seal does */
+} porch_cli_seal_wish;
+typedef struct {
+    porch_seal_kind from, to;
+    char recovery_key[PORCH_BACKUP_KEY_TEXT]; /* of a fresh one, else ""; wipe it */
+} porch_cli_seal_done;
+
+/* Seals the keys of DIR, where no hub runs, as wished. After an error they lie as before or `seal`
+ * completes it. */
+porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_done *ret,
+                           porch_why *why);
+/* How they lie, and the recovery key of a vault. */
+porch_err porch_cli_seal_look(const char *dir, porch_seal_kind *kind,
+                              uint8_t recovery[PORCH_BOX_PUBLIC_BYTES], porch_why *why);
+
+extern const porch_cli_command porch_cli_seal_commands[];
 extern const porch_cli_command porch_cli_init_commands[];
 extern const porch_cli_command porch_cli_device_commands[];
 extern const porch_cli_command porch_cli_service_commands[];

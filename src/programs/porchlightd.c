@@ -15,6 +15,7 @@
 #include "cloud/signer/signer.h"
 #include "cloud/supervisor/supervisor.h"
 #include "cloud/supervisor/supervisor_init.h"
+#include "crypto/box.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
@@ -99,6 +100,8 @@ typedef struct {
     bool admin_only;
     bool init, renew_web_ca;
     int ready_fd;
+    bool has_recovery;
+    uint8_t recovery[PORCH_BOX_PUBLIC_BYTES];
     porch_settings settings; /* of init's words */
 } words;
 
@@ -158,7 +161,7 @@ static int run_hub(const words *w) {
 
 /* The descriptors that execve kept open must not reach anything a role might start. */
 static void guard_descriptors(void) {
-    for (int fd = PORCH_CHILD_SOCKET_FD; fd < PORCH_CHILD_LISTEN_FD + 3; fd++)
+    for (int fd = PORCH_CHILD_SOCKET_FD; fd <= PORCH_CHILD_SIGNER_CREDENTIAL_FD; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
@@ -168,20 +171,25 @@ static int run_role(const words *w) {
     guard_descriptors();
     if (strcmp(w->role, "hub") == 0) return run_hub(w);
     if (strcmp(w->role, "signer") == 0) {
+        bool credential = fcntl(PORCH_CHILD_SIGNER_CREDENTIAL_FD, F_GETFD) >= 0;
         porch_log_init("signer", PORCH_LOG_INFO);
-        return porch_signer_run(PORCH_CHILD_SOCKET_FD,
-                                &(porch_signer_files){.dir_fd = PORCH_CHILD_SIGNER_DIR_FD,
-                                                      .conf_fd = PORCH_CHILD_SIGNER_CONF_FD,
-                                                      .issuing_fd = PORCH_CHILD_SIGNER_ISSUING_FD,
-                                                      .web_fd = PORCH_CHILD_SIGNER_WEB_FD});
+        return porch_signer_run(
+            PORCH_CHILD_SOCKET_FD,
+            &(porch_signer_files){.dir_fd = PORCH_CHILD_SIGNER_DIR_FD,
+                                  .conf_fd = PORCH_CHILD_SIGNER_CONF_FD,
+                                  .issuing_fd = PORCH_CHILD_SIGNER_ISSUING_FD,
+                                  .web_fd = PORCH_CHILD_SIGNER_WEB_FD,
+                                  .credential_fd = credential ? PORCH_CHILD_SIGNER_CREDENTIAL_FD : -1});
     }
     return usage("there is no such role", w->role);
 }
 
 static int run_init(words *w) {
     porch_why why = {""};
-    porch_err e = w->renew_web_ca ? porch_web_ca_renew(w->dir, porch_clock_ms(), &why)
-                                  : porch_init_run(w->dir, &w->settings, porch_clock_ms(), &why);
+    porch_err e = w->renew_web_ca
+                      ? porch_web_ca_renew(w->dir, porch_clock_ms(), &why)
+                      : porch_init_run(w->dir, &w->settings, w->has_recovery ? w->recovery : NULL,
+                                       porch_clock_ms(), &why);
     if (e == PORCH_OK) return EXIT_DONE;
     /* One line, read by the command line that started this. */
     fprintf(stderr, "%s\n", porch_why_text(&why, e));
@@ -199,6 +207,13 @@ static bool take_setting(words *w, const char *assignment) {
     porch_err e = porch_settings_set(&w->settings, name, equals + 1, &why);
     if (e != PORCH_OK) fprintf(stderr, "%s\n", porch_why_text(&why, e));
     return e == PORCH_OK;
+}
+
+/* The public half of the recovery key, in hex. */
+static bool take_recovery(words *w, const char *text) {
+    porch_buf out = PORCH_BUF_OF(w->recovery);
+    w->has_recovery = porch_hex_read(&out, porch_bytes_of(text)) == PORCH_OK && out.len == out.cap;
+    return w->has_recovery;
 }
 
 static bool take_ready_fd(words *w, const char *text) {
@@ -219,6 +234,8 @@ static bool take_pair(words *w, const char *word, const char *value, bool *ok) {
         *ok = value && take_setting(w, value);
     else if (strcmp(word, "--ready-fd") == 0)
         *ok = value && take_ready_fd(w, value);
+    else if (strcmp(word, "--recovery") == 0)
+        *ok = value && take_recovery(w, value);
     else
         return false;
     return true;

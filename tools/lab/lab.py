@@ -3,6 +3,7 @@ benchmarks all use this file. Python's standard library only; the programs under
 and everything goes through their public doors (command line, TLS ports, HTTP API)."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -86,6 +87,44 @@ class Lines:
             return "\n".join(self.all)
 
 
+class Tpm:
+    """A TPM of its own: Debian's swtpm on a Unix socket. start() returns when it serves; a new one is a new chip."""
+
+    def __init__(self, folder=None):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="porchlight-tpm-"))
+        self.temporary = folder is None
+        self.pid = None
+
+    @property
+    def tcti(self):
+        return f"swtpm:path={self.folder / 's'}"
+
+    def start(self):
+        self.folder.mkdir(exist_ok=True)
+        done = subprocess.run(["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self.folder}",
+                               "--server", f"type=unixio,path={self.folder / 's'}",
+                               "--ctrl", f"type=unixio,path={self.folder / 's.ctrl'}",
+                               "--flags", "not-need-init,startup-clear", "--daemon", "--pid", f"file={self.folder / 'pid'}"],
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise LabError(f"swtpm did not start: {done.stderr.strip()}")
+        self.pid = int((self.folder / "pid").read_text())
+        return self
+
+    def stop(self):
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            self.pid = None
+        for name in ("s", "s.ctrl", "pid"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def remove(self):
+        self.stop()
+        if self.temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Hub:
     """One hub in a directory of its own. start() returns when it serves; stop() sends SIGTERM and waits."""
 
@@ -97,13 +136,14 @@ class Hub:
         self.process = None
         self.log = None
         self.ports = {}
+        self.environment = None  # of its programs; None: ours
 
     def cli(self, *words, check=True, input=None, json_output=True):
         """Runs `porchlight -C DIR words... --json`; the parsed answer, or (code, out, err) without check."""
         command = [program("porchlight"), "-C", str(self.dir), *map(str, words)]
         if json_output:
             command.append("--json")
-        done = subprocess.run(command, capture_output=True, text=True, input=input, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, input=input, timeout=120, env=self.environment)
         if not check:
             return done.returncode, done.stdout, done.stderr
         if done.returncode != 0:
@@ -113,7 +153,7 @@ class Hub:
     def init(self, *options):
         command = [program("porchlight"), "init", str(self.dir), "--mqtt-port", "0", "--device-port", "0",
                    "--https-port", "0", "--bind", "127.0.0.1", *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=self.environment)
         if done.returncode != 0:
             raise LabError(f"init ended with {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -127,7 +167,8 @@ class Hub:
 
     def start(self, seconds=60, wrapper=()):
         self.process = subprocess.Popen([*wrapper, program("porchlightd"), str(self.dir)],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                        env=self.environment)
         self.out = Lines(self.process.stdout)
         self.log = Lines(self.process.stderr, self.echo)
         return self.wait_ready(seconds)

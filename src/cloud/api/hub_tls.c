@@ -2,6 +2,7 @@
  *
  *   tls/hub.key  tls/hub-cert.pem   leaf and issuing certificate: what devices and services see
  *   tls/web.key  tls/web-cert.pem   by the web CA: what browsers see, unless there is a public name
+ *   with hub.seal tpm or systemd: tls/hub.key.sealed, tls/web.key.sealed, opened by the signer
  *
  * A public name's certificate is the operator's (hub_https.c). A certificate of ours is taken as it is
  * while it fits its key, covers every name of hub.conf and has more than a third of its life before it. A
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "os/clock.h"
 #include "os/file.h"
@@ -44,8 +46,44 @@ static porch_err read_tls(const porch_hub *h, const char *name, file_bytes *ret,
     return porch_file_read(path, PORCH_HUB_PEM_MOST, &ret->at, &ret->len, why);
 }
 
+/* Of a sealed hub: the key lies in NAME.sealed, which only this hub's signer opens; made when there is none
+ * that it opens. A plain one from before the hub was sealed is removed: who has copied it has it. */
+static porch_err sealed_key(const porch_hub *h, const char *name, const char *label, porch_key **ret,
+                            porch_why *why) {
+    uint8_t pem_block[PORCH_KEY_PEM_BYTES], sealed_block[PORCH_KEY_PEM_BYTES + PORCH_SIGNER_SEALED_EXTRA];
+    char sealed_name[32], path[PORCH_HUB_PATH_BYTES];
+    porch_buf pem = PORCH_BUF_OF(pem_block), sealed = PORCH_BUF_OF(sealed_block);
+    porch_key *key = NULL;
+    file_bytes file = {0};
+    (void)snprintf(sealed_name, sizeof sealed_name, "%s.sealed", name);
+    porch_err e = tls_path(h, name, path);
+    if (e == PORCH_OK) (void)unlink(path);
+    if (e == PORCH_OK) e = read_tls(h, sealed_name, &file, why);
+    if (e == PORCH_OK) {
+        e = porch_signer_unseal(h->signer, label, view(file), &pem, why);
+        if (e == PORCH_OK) e = porch_key_load_pem(porch_buf_bytes(&pem), ret, why);
+        drop(&file, false);
+    }
+    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_SIGNATURE) {
+        pem.len = 0;
+        e = porch_key_generate_p256(&key, why);
+        if (e == PORCH_OK) e = porch_key_pem(key, &pem, why);
+        if (e == PORCH_OK) e = porch_signer_seal(h->signer, label, porch_buf_bytes(&pem), &sealed, why);
+        if (e == PORCH_OK) e = tls_path(h, sealed_name, path);
+        if (e == PORCH_OK) e = porch_file_write_atomic(path, porch_buf_bytes(&sealed), 0600, why);
+        if (e == PORCH_OK)
+            *ret = key;
+        else
+            porch_key_free(key);
+    }
+    porch_wipe(pem_block, sizeof pem_block);
+    return e;
+}
+
 /* The key of that file, made when there is none. */
-static porch_err own_key(const porch_hub *h, const char *name, porch_key **ret, porch_why *why) {
+static porch_err own_key(const porch_hub *h, const char *name, const char *label, porch_key **ret,
+                         porch_why *why) {
+    if (strcmp(h->settings.hub_seal, "file") != 0) return sealed_key(h, name, label, ret, why);
     file_bytes pem = {0};
     uint8_t block[PORCH_KEY_PEM_BYTES];
     char path[PORCH_HUB_PATH_BYTES];
@@ -156,7 +194,7 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
                                 porch_why *why) {
     file_bytes chain = {0}, authorities = {0};
     porch_key *key = NULL;
-    porch_err e = own_key(h, "hub.key", &key, why);
+    porch_err e = own_key(h, "hub.key", "tls-hub", &key, why);
     if (e == PORCH_OK)
         e = own_cert(h, PORCH_SIGNER_HUB_SERVER, &h->names, key, "hub-cert.pem", &chain, renewed, why);
     if (e == PORCH_OK) e = client_authorities(h, &authorities, why);
@@ -228,7 +266,7 @@ static porch_err own_people_server(porch_hub *h, bool tell, porch_tls_server **r
     porch_key *key = NULL;
     porch_guard_names names;
     PORCH_TRY(web_names(h, tell, &names, why));
-    porch_err e = own_key(h, "web.key", &key, why);
+    porch_err e = own_key(h, "web.key", "tls-web", &key, why);
     if (e == PORCH_OK)
         e = own_cert(h, PORCH_SIGNER_WEB_SERVER, &names, key, "web-cert.pem", &chain, renewed, why);
     if (e == PORCH_OK) e = make_people_server(h, view(chain), key, ret, why);

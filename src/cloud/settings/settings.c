@@ -281,6 +281,54 @@ porch_err porch_settings_write(const char *path, const porch_settings *s, porch_
     return e;
 }
 
+/* Is this line `name = ...`? */
+static bool is_line_of(porch_bytes line, const char *name) {
+    size_t n = strlen(name), at = 0;
+    while (at < line.len && (line.at[at] == ' ' || line.at[at] == '\t'))
+        at++;
+    if (line.len - at < n || memcmp(line.at + at, name, n) != 0) return false;
+    for (at += n; at < line.len; at++)
+        if (line.at[at] != ' ' && line.at[at] != '\t') return line.at[at] == '=';
+    return false;
+}
+
+static void write_changed(FILE *f, porch_bytes text, const char *name, const char *value) {
+    bool done = false;
+    while (text.len > 0) {
+        const uint8_t *end = memchr(text.at, '\n', text.len);
+        size_t len = end == NULL ? text.len : (size_t)(end - text.at);
+        bool mine = is_line_of((porch_bytes){text.at, len}, name);
+        if (mine && !done) (void)fprintf(f, "%s = %s\n", name, value);
+        if (!mine) (void)fprintf(f, "%.*s\n", (int)len, (const char *)text.at);
+        done = done || mine;
+        size_t step = end == NULL ? len : len + 1;
+        text.at += step;
+        text.len -= step;
+    }
+    if (!done) (void)fprintf(f, "%s = %s\n", name, value);
+}
+
+porch_err porch_settings_change(const char *path, const char *name, const char *value, porch_why *why) {
+    uint8_t *before = NULL;
+    char *text = NULL;
+    size_t before_len = 0, len = 0;
+    porch_settings *check = malloc(sizeof *check);
+    FILE *f = open_memstream(&text, &len);
+    porch_err e = check == NULL || f == NULL
+                      ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the settings")
+                      : porch_file_read(path, FILE_BYTES, &before, &before_len, why);
+    if (e == PORCH_OK) write_changed(f, (porch_bytes){before, before_len}, name, value);
+    if (f != NULL && fclose(f) != 0 && e == PORCH_OK)
+        e = porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the settings");
+    if (e == PORCH_OK) e = porch_settings_parse((porch_bytes){(const uint8_t *)text, len}, check, why);
+    if (e == PORCH_OK)
+        e = porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)text, len}, 0600, why);
+    free(before);
+    free(text);
+    free(check);
+    return e;
+}
+
 porch_err porch_settings_write_default(const char *path, porch_why *why) {
     porch_settings *s = malloc(sizeof *s);
     if (s == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the settings");

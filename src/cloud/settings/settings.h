@@ -47,6 +47,8 @@ porch_err porch_settings_set(porch_settings *s, const char *name, const char *va
 /* Writes a hub.conf (mode 0600, atomically): rows that differ from the default as lines, with their help
  * as comments. What was written loads to an equal value. */
 porch_err porch_settings_write(const char *path, const porch_settings *s, porch_why *why);
+/* Sets one row in a hub.conf that is there, whose other lines stay as they are. */
+porch_err porch_settings_change(const char *path, const char *name, const char *value, porch_why *why);
 /* A hub.conf with nothing but defaults. */
 porch_err porch_settings_write_default(const char *path, porch_why *why);
 /* Row by index; false past the last. */

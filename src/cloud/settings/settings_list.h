@@ -20,7 +20,8 @@
     X(hub, signer_user,        hub_signer_user,      TEXT, "",          0, 32,   "the user of the signer when started as root; empty means hub.user with -signer behind it, if there is one") \
     X(hub, analyst_user,       hub_analyst_user,     TEXT, "",          0, 32,   "the user of the analyst when started as root; empty means hub.user with -analyst behind it, if there is one") \
     X(hub, courier_user,       hub_courier_user,     TEXT, "",          0, 32,   "the user of the courier when started as root; empty means hub.user with -courier behind it, if there is one") \
-    X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: file") \
+    X(hub, seal,               hub_seal,             TEXT, "file",      1, 16,   "what guards the data keys: tpm, systemd or file; changed by 'porchlight seal'") \
+    X(hub, tpm,                hub_tpm,              TEXT, "device:/dev/tpmrm0", 1, 255, "how the TPM of hub.seal = tpm is reached, as tpm2-tss names it") \
     X(hub, https_cert,         hub_https_cert,       TEXT, "",          0, 1000, "certificate chain of a public name for the people's port; empty means the hub's own web CA") \
     X(hub, https_key,          hub_https_key,        TEXT, "",          0, 1000, "private key that belongs to hub.https_cert") \
     X(hub, certificate_check_s, hub_certificate_check_s, U32, 60,       1, 3600, "time between two looks at the server certificates: is one due, has a file of a public name changed") \

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "os/file.h"
+
 static porch_err parse(const char *text, porch_settings *s, porch_why *why) {
     why->text[0] = '\0';
     return porch_settings_parse(porch_bytes_of(text), s, why);
@@ -135,6 +137,35 @@ static void no_two_rows_share_a_name(void **state) {
             assert_string_not_equal(a.name, b.name);
 }
 
+static void one_line_changes_and_the_operator_s_own_words_stay(void **state) {
+    (void)state;
+    static const struct {
+        const char *before, *after;
+    } rows[] = {
+        {"# mine\n  hub.seal=file\nhub.shards = 2\n# end",
+         "# mine\nhub.seal = tpm\nhub.shards = 2\n# end\n"},
+        {"hub.shards = 2\n#hub.seal = file\n", "hub.shards = 2\n#hub.seal = file\nhub.seal = tpm\n"},
+        {"", "hub.seal = tpm\n"},
+    };
+    char path[] = "/tmp/porch-settings-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint8_t *text = NULL;
+        size_t len = 0;
+        assert_int_equal(porch_file_write_atomic(path, porch_bytes_of(rows[i].before), 0600, NULL),
+                         PORCH_OK);
+        assert_int_equal(porch_settings_change(path, "hub.seal", "tpm", NULL), PORCH_OK);
+        assert_int_equal(porch_file_read(path, 4096, &text, &len, NULL), PORCH_OK);
+        assert_string_equal((const char *)text, rows[i].after);
+        free(text);
+    }
+    assert_int_equal(porch_settings_change(path, "hub.seal", "", NULL), PORCH_ERR_CONFIG);
+    assert_int_equal(porch_settings_change(path, "hub.sail", "tpm", NULL), PORCH_ERR_CONFIG);
+    assert_int_equal(unlink(path), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_gives_every_default),
@@ -145,6 +176,7 @@ int main(void) {
         cmocka_unit_test(a_key_longer_than_any_name_is_refused_calmly),
         cmocka_unit_test(what_is_written_loads_as_equal),
         cmocka_unit_test(no_two_rows_share_a_name),
+        cmocka_unit_test(one_line_changes_and_the_operator_s_own_words_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

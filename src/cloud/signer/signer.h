@@ -15,10 +15,11 @@
 /* All that it reads of DIR, opened by the supervisor: the signer's own user may not walk through DIR. Each
  * file is read once, from where its descriptor stands. */
 typedef struct {
-    int dir_fd;     /* DIR/signer */
-    int conf_fd;    /* DIR/hub.conf */
-    int issuing_fd; /* DIR/tls/issuing.pem */
-    int web_fd;     /* DIR/tls/web-ca.pem */
+    int dir_fd;        /* DIR/signer */
+    int conf_fd;       /* DIR/hub.conf */
+    int issuing_fd;    /* DIR/tls/issuing.pem */
+    int web_fd;        /* DIR/tls/web-ca.pem */
+    int credential_fd; /* of hub.seal = systemd; -1: none */
 } porch_signer_files;
 
 /* Runs until the hub closes its end of `socket_fd`. Returns the exit code: 0 when the socket closed, 1 when

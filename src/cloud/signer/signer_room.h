@@ -129,8 +129,8 @@ porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request 
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
-/* The VAPID key of DIR/signer/vapid.key, made there when it is missing. */
-porch_err porch_signer_vapid_load(int signer_dir_fd, porch_key **ret, porch_why *why);
+/* Makes the VAPID key of a hub whose keys lie in files: DIR/signer/vapid.key. */
+porch_err porch_signer_vapid_make(int signer_dir_fd, porch_key **ret, porch_why *why);
 porch_err porch_signer_do_vapid_key(porch_signer *s, porch_buf *data, porch_why *why);
 porch_err porch_signer_do_vapid_token(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                       porch_buf *data, porch_why *why);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cursor.h"
+#include "cloud/seal/seal.h"
 #include "crypto/identity.h"
 #include "os/file.h"
 #include "os/log.h"
@@ -22,35 +23,68 @@ porch_err porch_signer_check_id(porch_bytes text, const char *what, porch_why *w
 
 /* ---- loading ---- */
 
-static porch_err load_key(int dir_fd, const char *name, porch_key **ret, porch_why *why) {
-    uint8_t *pem = NULL;
-    size_t len = 0;
-    PORCH_TRY(porch_file_read_at(dir_fd, name, PEM_FILE_MAX, &pem, &len, why));
-    porch_err e = porch_key_load_pem((porch_bytes){pem, len}, ret, why);
-    porch_wipe(pem, len);
-    free(pem);
-    return e;
+static porch_err load_key(const porch_vault *vault, porch_vault_secret_id id, porch_key **ret,
+                          porch_why *why) {
+    const porch_vault_secret *pem = &vault->of[id];
+    return porch_key_load_pem((porch_bytes){pem->at, pem->len}, ret, why);
 }
 
-static porch_err load_seal_key(int dir_fd, uint8_t key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_why *why) {
-    uint8_t *raw = NULL;
-    size_t len = 0;
-    PORCH_TRY(porch_file_read_at(dir_fd, "seal.key", PORCH_SIGNER_SEAL_KEY_BYTES, &raw, &len, why));
-    porch_err e = PORCH_OK;
-    if (len == PORCH_SIGNER_SEAL_KEY_BYTES)
-        memcpy(key, raw, len);
-    else
-        e = porch_fail(why, PORCH_ERR_STATE, "DIR/signer/seal.key has %zu bytes instead of %d; restore it",
-                       len, PORCH_SIGNER_SEAL_KEY_BYTES);
-    porch_wipe(raw, len);
-    free(raw);
-    return e;
+static porch_err load_seal_key(const porch_vault *vault, uint8_t key[PORCH_SIGNER_SEAL_KEY_BYTES],
+                               porch_why *why) {
+    const porch_vault_secret *raw = &vault->of[PORCH_VAULT_SEAL];
+    if (raw->len != PORCH_SIGNER_SEAL_KEY_BYTES)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "DIR/signer/seal.key has %zu bytes instead of %d; restore it", raw->len,
+                          PORCH_SIGNER_SEAL_KEY_BYTES);
+    memcpy(key, raw->at, raw->len);
+    return PORCH_OK;
 }
 
-static porch_err load_issuer(porch_signer_issuer *issuer, int dir_fd, const char *key_name, int cert_fd,
-                             const char *cert_name, porch_why *why) {
-    PORCH_TRY(load_key(dir_fd, key_name, &issuer->key, why));
+static porch_err load_issuer(porch_signer_issuer *issuer, const porch_vault *vault,
+                             porch_vault_secret_id id, int cert_fd, const char *cert_name, porch_why *why) {
+    PORCH_TRY(load_key(vault, id, &issuer->key, why));
     return porch_file_read_fd(cert_fd, cert_name, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
+}
+
+/* hub.conf and what lies there must agree: a key file that turns up in a sealed hub's folder is not taken.
+ */
+static porch_err open_vault(const porch_signer *s, const porch_signer_files *files, porch_vault *ret,
+                            porch_seal_kind *found, porch_why *why) {
+    const porch_seal_means means = {s->settings.hub_tpm, files->credential_fd};
+    porch_seal_kind wanted;
+    PORCH_TRY(porch_seal_kind_of(s->settings.hub_seal, &wanted, why));
+    PORCH_TRY(porch_seal_look(files->dir_fd, found, NULL, why));
+    if (*found != wanted)
+        return porch_fail(
+            why, PORCH_ERR_CONFIG,
+            "hub.conf says hub.seal = %s, but the keys are sealed by %s; run porchlight -C DIR "
+            "seal %s",
+            porch_seal_word(wanted), porch_seal_word(*found), porch_seal_word(wanted));
+    return porch_seal_read(files->dir_fd, &means, ret, found, why);
+}
+
+static porch_err load_secrets(porch_signer *s, const porch_signer_files *files, porch_why *why) {
+    porch_vault vault = {0};
+    porch_seal_kind found = PORCH_SEAL_FILE;
+    porch_err e = open_vault(s, files, &vault, &found, why);
+    if (e == PORCH_OK) e = load_seal_key(&vault, s->seal_key, why);
+    if (e == PORCH_OK)
+        e = load_issuer(&s->issuing, &vault, PORCH_VAULT_ISSUING, files->issuing_fd, "DIR/tls/issuing.pem",
+                        why);
+    if (e == PORCH_OK)
+        e = load_issuer(&s->web, &vault, PORCH_VAULT_WEB_CA, files->web_fd, "DIR/tls/web-ca.pem", why);
+    if (e == PORCH_OK) {
+        if (vault.of[PORCH_VAULT_VAPID].len > 0)
+            e = load_key(&vault, PORCH_VAULT_VAPID, &s->vapid, why);
+        else if (found == PORCH_SEAL_FILE)
+            e = porch_signer_vapid_make(files->dir_fd, &s->vapid, why);
+        else
+            e = porch_fail(why, PORCH_ERR_STATE,
+                           "the vault lacks the VAPID key; run porchlight -C DIR seal %s",
+                           porch_seal_word(found));
+    }
+    porch_wipe(&vault, sizeof vault);
+    return e;
 }
 
 static porch_err load_settings(int conf_fd, porch_settings *ret, porch_why *why) {
@@ -73,11 +107,7 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
     s->journal.fd = -1;
     PORCH_TRY(load_settings(files->conf_fd, &s->settings, why));
     PORCH_TRY(porch_signer_steps_init(&s->steps, s->settings.signer_accounts));
-    PORCH_TRY(load_seal_key(files->dir_fd, s->seal_key, why));
-    PORCH_TRY(load_issuer(&s->issuing, files->dir_fd, "issuing.key", files->issuing_fd,
-                          "DIR/tls/issuing.pem", why));
-    PORCH_TRY(load_issuer(&s->web, files->dir_fd, "web-ca.key", files->web_fd, "DIR/tls/web-ca.pem", why));
-    PORCH_TRY(porch_signer_vapid_load(files->dir_fd, &s->vapid, why));
+    PORCH_TRY(load_secrets(s, files, why));
     s->vapid_rate = porch_signer_rate_of(s->settings.signer_vapid_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_DEVICE] =
         porch_signer_rate_of(s->settings.signer_device_issues_per_minute, now.mono_ms);

@@ -88,7 +88,7 @@ static void load(place *p) {
         snprintf(path, sizeof path, "%.63s/%s", p->dir, names[i]);
         fds[i] = open(path, O_RDONLY | O_CLOEXEC);
     }
-    porch_signer_files files = {p->dir_fd, fds[0], fds[1], fds[2]};
+    porch_signer_files files = {p->dir_fd, fds[0], fds[1], fds[2], -1};
     porch_err e = porch_signer_load(&p->signer, &files, now(p), &why);
     for (int i = 0; i < 3; i++)
         close(fds[i]);

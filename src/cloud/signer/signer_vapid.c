@@ -9,6 +9,7 @@
 
 #include "base/cursor.h"
 #include "base/text.h"
+#include "cloud/seal/vault.h"
 #include "crypto/webpush.h"
 #include "os/file.h"
 #include "os/log.h"
@@ -18,18 +19,17 @@ enum {
     AUDIENCE_MAX = 128,
     CONTACT_MAX = 300,
     CLAIMS_MAX = 512,
-    PEM_FILE_MAX = 4096,
 };
 
-static const char *const key_file = "vapid.key";
-
-static porch_err make_key(int dir_fd, porch_key **ret, porch_why *why) {
+porch_err porch_signer_vapid_make(int signer_dir_fd, porch_key **ret, porch_why *why) {
     uint8_t block[PORCH_KEY_PEM_BYTES];
     porch_buf pem = PORCH_BUF_OF(block);
     porch_key *key = NULL;
     PORCH_TRY(porch_key_generate_p256(&key, why));
     porch_err e = porch_key_pem(key, &pem, why);
-    if (e == PORCH_OK) e = porch_file_write_atomic_at(dir_fd, key_file, porch_buf_bytes(&pem), 0600, why);
+    if (e == PORCH_OK)
+        e = porch_file_write_atomic_at(signer_dir_fd, porch_vault_name(PORCH_VAULT_VAPID),
+                                       porch_buf_bytes(&pem), 0600, why);
     porch_wipe(block, sizeof block);
     if (e != PORCH_OK) {
         porch_key_free(key);
@@ -38,18 +38,6 @@ static porch_err make_key(int dir_fd, porch_key **ret, porch_why *why) {
     porch_log(PORCH_LOG_INFO, "signer.vapid-key-made", NULL);
     *ret = key;
     return PORCH_OK;
-}
-
-porch_err porch_signer_vapid_load(int signer_dir_fd, porch_key **ret, porch_why *why) {
-    uint8_t *pem = NULL;
-    size_t len = 0;
-    porch_err e = porch_file_read_at(signer_dir_fd, key_file, PEM_FILE_MAX, &pem, &len, why);
-    if (e == PORCH_ERR_NOT_FOUND) return make_key(signer_dir_fd, ret, why);
-    PORCH_TRY(e);
-    e = porch_key_load_pem((porch_bytes){pem, len}, ret, why);
-    porch_wipe(pem, len);
-    free(pem);
-    return e;
 }
 
 porch_err porch_signer_do_vapid_key(porch_signer *s, porch_buf *data, porch_why *why) {

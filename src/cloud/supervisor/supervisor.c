@@ -114,6 +114,14 @@ static void restart_helper_later(porch_supervisor *s, porch_child *c, uint64_t l
     porch_loop_timer_set(s->loop, &c->timer, wait_ms, start_helper, c);
 }
 
+/* A signer that cannot open its keys will not by trying again, and a hub without it serves nobody: its line
+ * in the log says what to mend. The hub waits for it and has nothing under way. */
+static void give_up(porch_supervisor *s) {
+    const porch_child *hub = &s->children[PORCH_CHILD_HUB];
+    begin_stop(s, 1);
+    if (runs(hub)) (void)porch_process_signal(hub->pidfd, SIGKILL);
+}
+
 static void child_ended(void *ctx, uint32_t events) {
     porch_child *c = ctx;
     porch_supervisor *s = c->supervisor;
@@ -131,6 +139,9 @@ static void child_ended(void *ctx, uint32_t events) {
               "pid", porch_log_number((uint64_t)c->pid).text, "how", how, NULL);
     if (c->role == PORCH_CHILD_HUB)
         hub_ended(s, &end);
+    else if (c->role == PORCH_CHILD_SIGNER && s->phase == PORCH_SUPERVISOR_RUNNING && !s->ever_ready &&
+             !end.signalled && end.code != 0)
+        give_up(s);
     else
         restart_helper_later(s, c, porch_clock_mono_ms() - c->started_ms);
     after_an_end(s);

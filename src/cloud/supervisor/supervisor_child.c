@@ -87,6 +87,7 @@ static porch_err plan_signer(const porch_supervisor *s, start_plan *p, porch_why
     add_word(p, "--role");
     add_word(p, "signer");
     add_fd(p, PORCH_CHILD_SIGNER_DIR_FD, s->signer_dir_fd);
+    if (s->credential_fd >= 0) add_fd(p, PORCH_CHILD_SIGNER_CREDENTIAL_FD, s->credential_fd);
     return open_for_signer(s, p, why);
 }
 

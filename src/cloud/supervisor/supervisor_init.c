@@ -9,6 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cursor.h"
+#include "base/text.h"
+#include "cloud/seal/seal.h"
 #include "cloud/supervisor/supervisor_tree.h"
 #include "crypto/keystore.h"
 #include "crypto/random.h"
@@ -36,6 +39,9 @@ typedef struct {
     char id[65];
     porch_ca_names names;
     char name_texts[PORCH_CA_MAX_NAMES][256];
+    porch_seal_kind seal;
+    porch_seal_means means;
+    const uint8_t *recovery; /* NULL: none yet */
 } maker;
 
 static void authority_free(authority *a) {
@@ -67,12 +73,46 @@ static porch_err write_key(const char *dir, const char *name, const porch_key *k
     return e;
 }
 
-static porch_err write_seal_key(const char *dir, porch_why *why) {
-    uint8_t raw[SEAL_KEY_BYTES];
-    porch_random(raw, sizeof raw);
-    porch_err e = write_at(dir, "signer/seal.key", (porch_bytes){raw, sizeof raw}, 0600, why);
-    porch_wipe(raw, sizeof raw);
+static porch_err put_key(porch_vault_secret *into, const porch_key *key, porch_why *why) {
+    porch_buf pem = PORCH_BUF_OF(into->at);
+    porch_err e = porch_key_pem(key, &pem, why);
+    into->len = pem.len;
     return e;
+}
+
+static porch_err fill_vault(const maker *m, porch_vault *vault, porch_why *why) {
+    porch_key *vapid = NULL;
+    vault->of[PORCH_VAULT_SEAL].len = SEAL_KEY_BYTES;
+    porch_random(vault->of[PORCH_VAULT_SEAL].at, SEAL_KEY_BYTES);
+    PORCH_TRY(put_key(&vault->of[PORCH_VAULT_ISSUING], m->issuing.key, why));
+    PORCH_TRY(put_key(&vault->of[PORCH_VAULT_WEB_CA], m->web.key, why));
+    PORCH_TRY(porch_key_generate_p256(&vapid, why));
+    porch_err e = put_key(&vault->of[PORCH_VAULT_VAPID], vapid, why);
+    porch_key_free(vapid);
+    return e;
+}
+
+static porch_err write_secrets(const maker *m, const char *dir, porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    porch_vault vault = {0};
+    PORCH_TRY(porch_path_join(dir, "signer", path, sizeof path));
+    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (dir_fd < 0) return porch_fail(why, PORCH_ERR_IO, "%s: open failed: %s", path, strerror(errno));
+    porch_err e = fill_vault(m, &vault, why);
+    if (e == PORCH_OK) e = porch_seal_write(dir_fd, m->seal, &m->means, m->recovery, &vault, why);
+    porch_wipe(&vault, sizeof vault);
+    close(dir_fd);
+    return e;
+}
+
+/* As `backup` reads it: what backups are encrypted to. */
+static porch_err write_recovery(const maker *m, const char *dir, porch_why *why) {
+    uint8_t block[2 * PORCH_BOX_PUBLIC_BYTES + 1];
+    porch_buf text = PORCH_BUF_OF(block);
+    if (m->recovery == NULL) return PORCH_OK;
+    PORCH_TRY(porch_hex_write(&text, (porch_bytes){m->recovery, PORCH_BOX_PUBLIC_BYTES}));
+    PORCH_TRY(porch_write_text(&text, "\n"));
+    return write_at(dir, "recovery.pub", porch_buf_bytes(&text), 0600, why);
 }
 
 /* hub.name, word by word. */
@@ -117,22 +157,21 @@ static porch_err make_authorities(maker *m, uint64_t now_ms, porch_why *why) {
 
 static porch_err write_all(const maker *m, const char *dir, porch_why *why) {
     PORCH_TRY(write_key(dir, "OFFLINE/root.key", m->root.key, why));
-    PORCH_TRY(write_key(dir, "signer/issuing.key", m->issuing.key, why));
-    PORCH_TRY(write_key(dir, "signer/web-ca.key", m->web.key, why));
-    PORCH_TRY(write_seal_key(dir, why));
+    PORCH_TRY(write_secrets(m, dir, why));
+    PORCH_TRY(write_recovery(m, dir, why));
     PORCH_TRY(write_at(dir, "signer/journal", (porch_bytes){NULL, 0}, 0600, why));
     PORCH_TRY(write_at(dir, "tls/device-root.pem", porch_buf_bytes(&m->root.cert), 0644, why));
     PORCH_TRY(write_at(dir, "tls/issuing.pem", porch_buf_bytes(&m->issuing.cert), 0644, why));
     return write_at(dir, "tls/web-ca.pem", porch_buf_bytes(&m->web.cert), 0644, why);
 }
 
-static porch_err check_seal(const porch_settings *s, porch_why *why) {
-    if (strcmp(s->hub_seal, "file") == 0) return PORCH_OK;
-    return porch_fail(
-        why, PORCH_ERR_UNSUPPORTED,
-        "--seal %s is not offered by this version: use --seal file, and keep DIR on an encrypted "
-        "disk, since the whole directory then holds the keys",
-        s->hub_seal);
+static porch_err check_seal(maker *m, const porch_settings *s, porch_why *why) {
+    PORCH_TRY(porch_seal_kind_of(s->hub_seal, &m->seal, why));
+    if (m->seal != PORCH_SEAL_FILE && m->recovery == NULL)
+        return porch_fail(why, PORCH_ERR_USAGE,
+                          "a sealed hub is made by 'porchlight init', which makes its recovery key");
+    m->means = (porch_seal_means){s->hub_tpm, porch_seal_open_credential()};
+    return porch_seal_check(m->seal, &m->means, why);
 }
 
 static porch_err give(const char *dir, const porch_settings *s, porch_why *why) {
@@ -183,9 +222,9 @@ static porch_err check_https(const porch_settings *s, porch_why *why) {
 }
 
 /* All that can be found wrong before anything is written. */
-static porch_err check_wishes(const porch_settings *s, porch_why *why) {
+static porch_err check_wishes(maker *m, const porch_settings *s, porch_why *why) {
     porch_user user;
-    PORCH_TRY(check_seal(s, why));
+    PORCH_TRY(check_seal(m, s, why));
     PORCH_TRY(check_https(s, why));
     if (s->hub_user[0]) PORCH_TRY(porch_users_named(s->hub_user, &user, why));
     return PORCH_OK;
@@ -206,11 +245,15 @@ static porch_err make(maker *m, const char *dir, porch_settings *settings, uint6
     return give(dir, settings, why);
 }
 
-porch_err porch_init_run(const char *dir, porch_settings *settings, uint64_t now_ms, porch_why *why) {
-    PORCH_TRY(check_wishes(settings, why));
+porch_err porch_init_run(const char *dir, porch_settings *settings, const uint8_t *recovery,
+                         uint64_t now_ms, porch_why *why) {
     maker *m = calloc(1, sizeof *m);
     if (!m) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
-    porch_err e = make(m, dir, settings, now_ms, why);
+    m->recovery = recovery;
+    m->means.credential_fd = -1;
+    porch_err e = check_wishes(m, settings, why);
+    if (e == PORCH_OK) e = make(m, dir, settings, now_ms, why);
+    if (m->means.credential_fd >= 0) close(m->means.credential_fd);
     authority_free(&m->root);
     authority_free(&m->issuing);
     authority_free(&m->web);
@@ -228,12 +271,38 @@ static porch_err load_hub(const char *dir, porch_settings *settings, porch_users
     return porch_tree_check(dir, users->of[PORCH_CHILD_HUB].uid, users->of[PORCH_CHILD_SIGNER].uid, why);
 }
 
+/* In place of the old one, under the seal that the keys have. */
+static porch_err replace_web_key(const maker *m, int dir_fd, const porch_seal_means *means,
+                                 porch_why *why) {
+    uint8_t recovery[PORCH_BOX_PUBLIC_BYTES];
+    porch_vault vault = {0};
+    porch_seal_kind kind;
+    PORCH_TRY(porch_seal_look(dir_fd, &kind, recovery, why));
+    porch_err e = porch_seal_read(dir_fd, means, &vault, &kind, why);
+    if (e == PORCH_OK) e = put_key(&vault.of[PORCH_VAULT_WEB_CA], m->web.key, why);
+    if (e == PORCH_OK) e = porch_seal_write(dir_fd, kind, means, recovery, &vault, why);
+    porch_wipe(&vault, sizeof vault);
+    return e;
+}
+
+static porch_err store_web_key(const maker *m, const char *dir, const char *tpm, porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, "signer", path, sizeof path));
+    int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (dir_fd < 0) return porch_fail(why, PORCH_ERR_IO, "%s: open failed: %s", path, strerror(errno));
+    const porch_seal_means means = {tpm, porch_seal_open_credential()};
+    porch_err e = replace_web_key(m, dir_fd, &means, why);
+    if (means.credential_fd >= 0) close(means.credential_fd);
+    close(dir_fd);
+    return e;
+}
+
 /* The key is in place last: until then the old one goes on, and the certificate says what to do. */
-static porch_err write_web(const maker *m, const char *dir, porch_why *why) {
+static porch_err write_web(const maker *m, const char *dir, const char *tpm, porch_why *why) {
     static const char *const made_by_the_old[] = {"tls/web-cert.pem"};
     char path[PORCH_TREE_PATH_BYTES];
     PORCH_TRY(write_at(dir, "tls/web-ca.pem", porch_buf_bytes(&m->web.cert), 0644, why));
-    PORCH_TRY(write_key(dir, "signer/web-ca.key", m->web.key, why));
+    PORCH_TRY(store_web_key(m, dir, tpm, why));
     for (size_t i = 0; i < sizeof made_by_the_old / sizeof *made_by_the_old; i++) {
         PORCH_TRY(porch_path_join(dir, made_by_the_old[i], path, sizeof path));
         if (unlink(path) != 0 && errno != ENOENT)
@@ -250,7 +319,7 @@ static porch_err renew(maker *m, const char *dir, uint64_t now_ms, porch_why *wh
     PORCH_TRY(split_names(m, &settings, why));
     PORCH_TRY(begin_authority(&m->web, why));
     PORCH_TRY(make_web(m, now_ms, why));
-    PORCH_TRY(write_web(m, dir, why));
+    PORCH_TRY(write_web(m, dir, settings.hub_tpm, why));
     if (geteuid() != 0) return PORCH_OK;
     return porch_tree_give(dir, users.of[PORCH_CHILD_HUB], users.of[PORCH_CHILD_SIGNER], why);
 }

@@ -8,8 +8,11 @@
 #include "cloud/settings/settings.h"
 
 /* Makes DIR as `settings` say (names, ports, user, ...; hub.id is filled in). hub.conf is written last: a
- * directory that has one is whole. Started as root with hub.user set, everything is given to that user. */
-porch_err porch_init_run(const char *dir, porch_settings *settings, uint64_t now_ms, porch_why *why);
+ * directory that has one is whole. Started as root with hub.user set, everything is given to that user.
+ * `recovery` is the public half of the recovery key (PORCH_BOX_PUBLIC_BYTES): needed with hub.seal tpm and
+ * systemd, else it may be NULL and the first backup makes one. */
+porch_err porch_init_run(const char *dir, porch_settings *settings, const uint8_t *recovery,
+                         uint64_t now_ms, porch_why *why);
 /* A new web CA for the names that hub.conf holds now, with a new key; the certificate of the old one goes.
  * Whatever trusted the old one must be told to trust this one. BUSY while a hub runs in DIR. What a cut in
  * the middle leaves is mended by the same call. */

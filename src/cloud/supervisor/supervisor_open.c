@@ -12,6 +12,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cloud/seal/seal.h"
 #include "os/file.h"
 #include "os/log.h"
 #include "os/process.h"
@@ -95,6 +96,23 @@ static porch_err open_signer_folder(porch_supervisor *s, porch_why *why) {
     return porch_fail(why, PORCH_ERR_IO, "%s: open failed: %s", path, strerror(errno));
 }
 
+/* systemd's credential is readable by the user that the service starts as: opened before that is given up,
+ * handed to the signer at each of its starts. */
+static porch_err open_credential(porch_supervisor *s, porch_why *why) {
+    if (strcmp(s->settings.hub_seal, "systemd") != 0) return PORCH_OK;
+    s->credential_fd = porch_seal_open_credential();
+    return porch_seal_check(PORCH_SEAL_SYSTEMD, &(porch_seal_means){NULL, s->credential_fd}, why);
+}
+
+static void warn_of_seal(const porch_supervisor *s) {
+    if (strcmp(s->settings.hub_seal, "file") != 0) return;
+    porch_log(
+        PORCH_LOG_WARN, "supervisor.keys-unsealed", "reason",
+        "the keys lie in signer/ in the clear: who copies the directory has them; stop the hub and run "
+        "porchlight -C DIR seal tpm (or systemd), or keep the directory on an encrypted disk",
+        NULL);
+}
+
 static porch_err open_signals(porch_supervisor *s, porch_why *why) {
     sigset_t set;
     sigemptyset(&set);
@@ -120,7 +138,7 @@ static void forget(porch_supervisor *s, const porch_supervisor_config *config) {
     memset(s, 0, sizeof *s);
     s->config = config;
     s->ready_fd = config->ready_fd;
-    s->lock_fd = s->admin_fd = s->signer_dir_fd = s->control_fd = s->signal_fd = -1;
+    s->lock_fd = s->admin_fd = s->signer_dir_fd = s->credential_fd = s->control_fd = s->signal_fd = -1;
     s->control_watch.fd = s->signal_watch.fd = -1;
     for (int i = 0; i < 3; i++)
         s->listen_fds[i] = -1;
@@ -161,8 +179,10 @@ porch_err porch_supervisor_open(porch_supervisor *s, const porch_supervisor_conf
     if (s->lock_fd >= 0 && geteuid() != hub.uid && fchown(s->lock_fd, hub.uid, hub.gid) != 0)
         return porch_fail(why, PORCH_ERR_IO, "lock: chown failed: %s", strerror(errno));
     PORCH_TRY(open_signer_folder(s, why)); /* while we may */
+    PORCH_TRY(open_credential(s, why));
     PORCH_TRY(porch_users_become(&s->users, why));
     warn_of_root_key(s);
+    warn_of_seal(s);
     s->watchdog_ms = config->admin_only ? 0 : porch_systemd_watchdog_ms();
     return PORCH_OK;
 }
@@ -181,6 +201,7 @@ void porch_supervisor_close(porch_supervisor *s) {
     for (int i = 0; i < 3; i++)
         close_fd(&s->listen_fds[i]);
     close_fd(&s->signer_dir_fd);
+    close_fd(&s->credential_fd);
     close_fd(&s->control_fd);
     close_fd(&s->signal_fd);
     close_fd(&s->ready_fd);

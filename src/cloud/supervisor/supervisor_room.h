@@ -45,6 +45,7 @@ typedef struct porch_supervisor {
     uint16_t ports[3];
     int admin_fd;
     int signer_dir_fd;
+    int credential_fd; /* what opens the vault of hub.seal = systemd; -1: none */
     int ready_fd;
     int control_fd; /* -1 while the hub is away */
     porch_loop_watch control_watch;

@@ -393,7 +393,7 @@ static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **sta
     porch_why why = {""};
     snprintf(dir, sizeof dir, "%s/new", h->top);
     porch_settings_default(&settings);
-    assert_int_equal(porch_init_run(dir, &settings, porch_clock_ms(), &why), PORCH_OK);
+    assert_int_equal(porch_init_run(dir, &settings, NULL, porch_clock_ms(), &why), PORCH_OK);
     assert_int_equal(porch_tree_check(dir, geteuid(), geteuid(), &why), PORCH_OK);
     assert_true(porch_tree_root_is_online(dir));
     snprintf(path, sizeof path, "%s/tls/device-root.pem", dir);
@@ -408,7 +408,7 @@ static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **sta
     snprintf(path, sizeof path, "%s/hub.conf", dir);
     assert_int_equal(porch_settings_load(path, &settings, &why), PORCH_OK);
     assert_int_equal(strncmp(settings.hub_id, "hub-", 4), 0);
-    assert_int_equal(porch_init_run(dir, &settings, porch_clock_ms(), &why), PORCH_ERR_EXISTS);
+    assert_int_equal(porch_init_run(dir, &settings, NULL, porch_clock_ms(), &why), PORCH_ERR_EXISTS);
     assert_non_null(strstr(why.text, "holds a hub already"));
 }
 
@@ -416,7 +416,8 @@ static void init_refuses_what_it_cannot_do_and_leaves_nothing(void **state) {
     static const struct {
         const char *setting, *value;
         porch_err error;
-    } rows[] = {{"hub.seal", "tpm", PORCH_ERR_UNSUPPORTED},
+    } rows[] = {{"hub.seal", "pkcs11", PORCH_ERR_UNSUPPORTED},
+                {"hub.seal", "tpm", PORCH_ERR_USAGE},
                 {"hub.https_cert", "/tmp/porch-no-such.pem", PORCH_ERR_USAGE},
                 {"hub.user", "porch-no-such-user", PORCH_ERR_NOT_FOUND}};
     house *h = *state;
@@ -427,7 +428,7 @@ static void init_refuses_what_it_cannot_do_and_leaves_nothing(void **state) {
         snprintf(dir, sizeof dir, "%s/refused", h->top);
         porch_settings_default(&settings);
         assert_int_equal(porch_settings_set(&settings, rows[i].setting, rows[i].value, &why), PORCH_OK);
-        assert_int_equal(porch_init_run(dir, &settings, porch_clock_ms(), &why), rows[i].error);
+        assert_int_equal(porch_init_run(dir, &settings, NULL, porch_clock_ms(), &why), rows[i].error);
         assert_int_equal(access(dir, F_OK), -1);
     }
 }
