@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/cursor.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -47,6 +48,29 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
     const porch_ca ca = {porch_buf_bytes(&root_pem), root_key};
     issued++;
     return porch_ca_issue(&ca, &key, &request, out_pem, why);
+}
+
+/* A seal that any eye can open, but for the label. */
+porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
+                            porch_why *why) {
+    (void)c;
+    (void)why;
+    PORCH_TRY(porch_write_block16(sealed, porch_bytes_of(label)));
+    for (size_t i = 0; i < plain.len; i++)
+        PORCH_TRY(porch_write_u8(sealed, plain.at[i] ^ 0x55));
+    return PORCH_OK;
+}
+
+porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_bytes sealed,
+                              porch_buf *plain, porch_why *why) {
+    (void)c;
+    porch_reader r = porch_reader_of(sealed);
+    porch_bytes whose;
+    if (porch_read_block16(&r, &whose) != PORCH_OK || !porch_bytes_eq_text(whose, label))
+        return porch_fail(why, PORCH_ERR_SIGNATURE, "another hub's");
+    for (size_t i = 0; i < r.rest.len; i++)
+        PORCH_TRY(porch_write_u8(plain, r.rest.at[i] ^ 0x55));
+    return PORCH_OK;
 }
 
 void porch_listener_replace_tls(porch_listener *l, porch_listen_role role, porch_tls_server *tls) {
@@ -263,6 +287,28 @@ static void a_changed_public_certificate_is_taken_up_once_it_fits_its_key(void *
     porch_key_free(second);
 }
 
+static void a_sealed_hub_keeps_its_server_keys_sealed_and_takes_none_that_lay_open(void **state) {
+    lab *l = *state;
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    char path[128], open_path[128];
+    (void)snprintf(path, sizeof path, "%s/tls/hub.key.sealed", l->dir);
+    (void)snprintf(open_path, sizeof open_path, "%s/tls/hub.key", l->dir);
+    assert_int_equal(porch_settings_set(&l->hub.settings, "hub.seal", "tpm", NULL), PORCH_OK);
+    put(l, "tls/hub.key", PORCH_LIT("a key from before it was sealed"));
+    expect_start(l);
+    expect_start(l);
+    assert_int_equal(issued, 2); /* one a door, once: the keys were opened again */
+    assert_int_equal(access(open_path, F_OK), -1);
+    assert_int_equal(porch_file_read(path, 4096, &bytes, &len, NULL), PORCH_OK);
+    assert_null(memmem(bytes, len, "PRIVATE", 7));
+    free(bytes);
+    /* one that this hub's signer does not open is replaced, with its certificate */
+    put(l, "tls/hub.key.sealed", PORCH_LIT("another hub's"));
+    expect_start(l);
+    assert_int_equal(issued, 3);
+}
+
 #define LAB_TEST(name) cmocka_unit_test_setup_teardown(name, make_lab, drop_lab)
 
 int main(void) {
@@ -274,6 +320,7 @@ int main(void) {
         LAB_TEST(a_signer_that_is_away_hinders_only_a_hub_without_certificates),
         LAB_TEST(tending_replaces_only_what_was_renewed),
         LAB_TEST(a_changed_public_certificate_is_taken_up_once_it_fits_its_key),
+        LAB_TEST(a_sealed_hub_keeps_its_server_keys_sealed_and_takes_none_that_lay_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
