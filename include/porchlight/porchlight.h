@@ -5,6 +5,7 @@
 #include <porchlight/clip.h>
 #include <porchlight/device.h>
 #include <porchlight/event.h>
+#include <porchlight/key.h>
 #include <porchlight/status.h>
 #include <porchlight/twin.h>
 

@@ -2,11 +2,17 @@
 
 #include <string.h>
 
+#include "crypto/key_uri.h"
+
 static const porch_cli_option add_options[] = {
     {"--product", "NAME", false, false, "what it is, e.g. camera; needed unless --renew is given"},
     {"--out", "FOLDER", true, false, "where its certificate, key and device.conf go"},
     {"--household", "H", false, false, "the household it belongs to (default: home)"},
     {"--csr", "FILE", false, false, "the device's own certificate request: its key then never leaves it"},
+    {"--key", "URI", false, false,
+     "with --csr: where that key lies on the device, as tpm2:0x81000010 or pkcs11:..."},
+    {"--tpm", "TCTI", false, false,
+     "with --key tpm2:...: how the device reaches its TPM (default: device:/dev/tpmrm0)"},
     {"--renew", NULL, false, false,
      "a new key and certificate for a device that exists; the old one holds until its end"},
     {0},
@@ -48,6 +54,8 @@ static porch_err enrol(const porch_cli *c, porch_cli_hub *hub, porch_cli_folder 
     porch_err e = product_of(c, hub, &shown, &product, why);
     if (e == PORCH_OK)
         e = porch_cli_folder_begin(porch_cli_text(c, "--out"), porch_cli_text(c, "--csr"), folder, why);
+    folder->key_uri = porch_cli_text(c, "--key");
+    folder->key_tpm = porch_cli_text(c, "--tpm");
     if (e == PORCH_OK)
         e = porch_cli_hub_ask(hub, "device.add", add_arguments(c, product, folder->csr_pem), answer, why);
     /* From here on the certificate is out; its key must not be lost. */
@@ -59,6 +67,17 @@ static porch_err enrol(const porch_cli *c, porch_cli_hub *hub, porch_cli_folder 
     return e;
 }
 
+static porch_err check_key(const porch_cli *c, porch_why *why) {
+    porch_key_uri uri;
+    const char *key = porch_cli_text(c, "--key");
+    if ((key || porch_cli_flag(c, "--tpm")) && !porch_cli_flag(c, "--csr"))
+        return porch_fail(why, PORCH_ERR_USAGE,
+                          "--key and --tpm go with --csr: without it the key is made here");
+    if (!key) return PORCH_OK;
+    porch_err e = porch_key_uri_parse(porch_bytes_of(key), &uri, why);
+    return e == PORCH_OK ? e : PORCH_ERR_USAGE;
+}
+
 static int add(porch_cli *c) {
     porch_why why = {""};
     porch_cli_folder folder = {0};
@@ -67,7 +86,8 @@ static int add(porch_cli *c) {
     if (!porch_cli_flag(c, "--renew") && !porch_cli_flag(c, "--product"))
         return porch_cli_fail(
             porch_fail(&why, PORCH_ERR_USAGE, "'device add' needs --product NAME, or --renew"), &why);
-    porch_err e = porch_cli_hub_open(c->dir, &hub, &why);
+    porch_err e = check_key(c, &why);
+    if (e == PORCH_OK) e = porch_cli_hub_open(c->dir, &hub, &why);
     if (e == PORCH_OK) e = enrol(c, hub, &folder, &answer, &why);
     porch_cli_hub_close(hub);
     porch_cli_folder_free(&folder);

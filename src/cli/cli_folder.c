@@ -88,8 +88,16 @@ static bool plain(const char *text) {
     return text[0] && !text[strcspn(text, "\r\n")];
 }
 
-static porch_err conf_of(const char *kind, const char *name, const char *product, const json_t *answer,
-                         char *out, size_t cap, porch_why *why) {
+/* Where the private key lies. One that was made here is a file, and the SDK wants to be told so. */
+static int key_lines(const porch_cli_folder *f, char *out, size_t cap) {
+    if (f->made_key) return snprintf(out, cap, "key.uri = file:key.pem\nkey.file_for_development = true\n");
+    if (!f->key_uri) return 0;
+    return snprintf(out, cap, "key.uri = %s\n%s%s%s", f->key_uri, f->key_tpm ? "key.tpm = " : "",
+                    f->key_tpm ? f->key_tpm : "", f->key_tpm ? "\n" : "");
+}
+
+static porch_err conf_of(const porch_cli_folder *f, const char *kind, const char *name, const char *product,
+                         const json_t *answer, char *out, size_t cap, porch_why *why) {
     const json_t *hub = json_object_get(answer, "hub");
     const char *id = porch_cli_member(hub, "id");
     const char *host = porch_cli_member(hub, "host");
@@ -103,6 +111,7 @@ static porch_err conf_of(const char *kind, const char *name, const char *product
                      device ? "device.id" : "service.name", name);
     if (n > 0 && (size_t)n < cap && device)
         n += snprintf(out + n, cap - (size_t)n, "device.product = %s\n", product);
+    if (n > 0 && (size_t)n < cap) n += key_lines(f, out + n, cap - (size_t)n);
     return n > 0 && (size_t)n < cap ? PORCH_OK
                                     : porch_fail(why, PORCH_ERR_NO_SPACE, "device.conf is too long");
 }
@@ -114,7 +123,7 @@ porch_err porch_cli_folder_finish(const porch_cli_folder *f, const char *kind, c
     const char *ca = porch_cli_member(answer, "ca");
     if (!cert[0] || !ca[0])
         return porch_fail(why, PORCH_ERR_INTERNAL, "the hub's answer lacks the certificate");
-    PORCH_TRY(conf_of(kind, name, product, answer, conf, sizeof conf, why));
+    PORCH_TRY(conf_of(f, kind, name, product, answer, conf, sizeof conf, why));
     PORCH_TRY(write_file(f, "cert.pem", porch_bytes_of(cert), 0644, why));
     PORCH_TRY(write_file(f, "ca.pem", porch_bytes_of(ca), 0644, why));
     return write_file(f, "device.conf", porch_bytes_of(conf), 0644, why);

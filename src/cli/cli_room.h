@@ -144,7 +144,8 @@ typedef struct {
     const char *path;
     bool made_folder;
     bool made_key;
-    char *csr_pem; /* malloc'ed */
+    char *csr_pem;                 /* malloc'ed */
+    const char *key_uri, *key_tpm; /* of a key that was made elsewhere, for device.conf; may be NULL */
 } porch_cli_folder;
 porch_err porch_cli_folder_begin(const char *path, const char *csr_file, porch_cli_folder *ret,
                                  porch_why *why);

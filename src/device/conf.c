@@ -32,6 +32,19 @@ static porch_err read_port(porch_bytes value, void *field, size_t field_bytes) {
     return PORCH_OK;
 }
 
+static porch_err read_text(porch_bytes value, void *field, size_t field_bytes) {
+    if (value.len == 0) return PORCH_ERR_MALFORMED;
+    return porch_bytes_to_text(value, field, field_bytes) ? PORCH_OK : PORCH_ERR_LIMIT;
+}
+
+/* A switch that is only ever turned on: leaving it out turns it off. */
+static porch_err read_true(porch_bytes value, void *field, size_t field_bytes) {
+    (void)field_bytes;
+    if (!porch_bytes_eq_text(value, "true")) return PORCH_ERR_MALFORMED;
+    *(bool *)field = true;
+    return PORCH_OK;
+}
+
 typedef struct {
     const char *key;
     size_t offset;

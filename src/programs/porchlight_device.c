@@ -4,12 +4,14 @@
  *   publish    one message, acknowledged
  *   subscribe  shows messages until it is stopped */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ static const char help[] =
     "usage: porchlight-device FOLDER run [--json]\n"
     "       porchlight-device FOLDER publish TOPIC PAYLOAD [--qos 0|1] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER subscribe FILTER [--count N] [--timeout SECONDS] [--json]\n"
+    "       porchlight-device FOLDER make-key URI [--tpm TCTI]\n"
     "\n"
     "FOLDER is what `porchlight device add` or `porchlight service add` made: cert.pem, ca.pem, key.pem, "
     "device.conf.\n"
@@ -32,6 +35,12 @@ static const char help[] =
     "  publish             PAYLOAD - reads standard input. QoS 1 (default): kept on disk until the hub "
     "acknowledges it\n"
     "  subscribe           prints messages as TOPIC PAYLOAD, one a line\n"
+    "  make-key            makes the device's private key at URI (tpm2:0x81000010, pkcs11:object=NAME;...) "
+    "and "
+    "writes its\n"
+    "                      certificate request to FOLDER/request.pem, for `porchlight device add ID --csr "
+    "request.pem\n"
+    "                      --key URI`; --tpm TCTI says how the TPM is reached (device:/dev/tpmrm0)\n"
     "  --qos 0             sent once, not kept, not acknowledged\n"
     "  --count N           end after N messages\n"
     "  --timeout SECONDS   publish: give up waiting (30); subscribe: end after so long (0, the default: "
@@ -40,12 +49,13 @@ static const char help[] =
     "\n"
     "exit: 0 done; 1 refused or failed, with the reason on standard error; 2 usage\n";
 
-typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE } verb;
+typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE, DO_MAKE_KEY } verb;
 
 typedef struct {
     const char *folder;
     verb verb;
-    const char *topic; /* or filter */
+    const char *topic; /* or filter, or key */
+    const char *tpm;
     const char *payload;
     unsigned long qos, count, timeout_s;
     bool has_timeout;
@@ -98,7 +108,10 @@ static int parse_verb(arguments *a, const char *const *words, size_t count) {
         const char *word;
         verb verb;
         size_t words;
-    } verbs[] = {{"run", DO_RUN, 2}, {"publish", DO_PUBLISH, 4}, {"subscribe", DO_SUBSCRIBE, 3}};
+    } verbs[] = {{"run", DO_RUN, 2},
+                 {"publish", DO_PUBLISH, 4},
+                 {"subscribe", DO_SUBSCRIBE, 3},
+                 {"make-key", DO_MAKE_KEY, 3}};
     if (count < 2)
         return usage(count == 0 ? "FOLDER and a command are missing" : "the command is missing", "");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
@@ -140,6 +153,9 @@ static int parse(int argc, char **argv, arguments *a) {
             return -1;
         } else if (!only_words && strcmp(word, "--json") == 0) {
             a->json = true;
+        } else if (!only_words && strcmp(word, "--tpm") == 0) {
+            if (++i >= argc) return usage("a value is missing after ", word);
+            a->tpm = argv[i];
         } else if (!only_words && word[0] == '-' && word[1] != 0) {
             return usage("there is no option ", word);
         } else if (count == sizeof words / sizeof words[0]) {
@@ -355,6 +371,29 @@ static int run(porch_device *d, const arguments *a) {
     return listen_on(d, filters, 2, a);
 }
 
+/* The request must not be there yet: it may belong to a key that is in use. */
+static int make_key(const arguments *a) {
+    char path[4096], request[PORCH_DEVICE_REQUEST_MOST];
+    porch_device_why why;
+    (void)mkdir(a->folder, 0700); /* one that is there is fine; any other trouble is open's to tell */
+    int n = snprintf(path, sizeof path, "%s/request.pem", a->folder);
+    int fd =
+        n > 0 && (size_t)n < sizeof path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
+    if (fd < 0) {
+        (void)fprintf(stderr, "porchlight-device: %s: %s\n", path, strerror(errno));
+        return EXIT_REFUSED;
+    }
+    bool made = porch_device_key_make(a->topic, a->tpm, request, sizeof request, &why) == PORCH_DEVICE_OK;
+    if (!made) complain(why.text);
+    bool written =
+        made && write(fd, request, strlen(request)) == (ssize_t)strlen(request) && fsync(fd) == 0;
+    if (made && !written) complain("the key is made, but its request could not be written");
+    (void)close(fd);
+    if (!written) (void)unlink(path);
+    if (written) (void)printf("%s\n", path);
+    return written ? EXIT_DONE : EXIT_REFUSED;
+}
+
 static void init_news(bool json) {
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);
@@ -372,6 +411,7 @@ int main(int argc, char **argv) {
         return EXIT_DONE;
     }
     if (code != EXIT_DONE) return code;
+    if (a.verb == DO_MAKE_KEY) return make_key(&a);
     const struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);

@@ -1,9 +1,13 @@
 """One encrypted file holds the hub: made while it runs, it becomes the same hub in another directory."""
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
+import resource
+import signal
+import subprocess
 import unittest
 
 import case
@@ -108,6 +112,85 @@ class Backup(case.HubCase):
         hub = self.restored("fifth")
         made = hub.cli("backup", "--out", hub.top / "offline.backup")
         self.assertGreater(made["files"], 5)
+
+
+class Interrupted(case.HubCase):
+    """Killed in the middle by the kernel, at a byte that the test chooses (a limit on the size of files, SIGXFSZ)."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.file = cls.hub.top / "whole.backup"
+        for _ in range(3):
+            cls.hub.file("clips", os.urandom(16).hex() + ".clip").write_bytes(os.urandom(6 << 20))
+        cls.key = cls.hub.cli("backup", "--out", cls.file)["recovery_key"]
+
+    def cut(self, limit, *words, text=""):
+        """Runs the command line until a file of its would pass `limit` bytes."""
+        done = subprocess.run([lab.program("porchlight"), *map(str, words)], input=text.encode(), capture_output=True, timeout=120,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        self.assertEqual(done.returncode, -signal.SIGXFSZ, done.stderr)
+
+    def test_a_backup_that_was_killed_leaves_nothing(self):
+        before = sorted(path.name for path in self.hub.top.iterdir())
+        out = self.hub.top / "cut.backup"
+        for limit in (1, 70000, 5 << 20, 17 << 20):
+            self.cut(limit, "-C", self.hub.dir, "backup", "--out", out)
+            self.assertEqual(sorted(path.name for path in self.hub.top.iterdir()), before)
+        self.hub.cli("backup", "--out", out)
+        self.assertGreater(out.stat().st_size, 18 << 20)
+        out.unlink()
+
+    def test_a_restore_that_was_killed_leaves_no_hub_and_the_next_one_is_whole(self):
+        new = lab.Hub(self.hub.top / "new")
+        new.top.mkdir()
+        self.addCleanup(new.stop)
+        for limit in (1, 70000, 5 << 20):
+            self.cut(limit, "-C", new.dir, "restore", self.file, text=self.key + "\n")
+            self.assertFalse(new.dir.exists())
+            half = lab.Hub(new.top)
+            half.dir = new.top / "hub.restoring"
+            with self.assertRaises(lab.LabError):
+                half.start(60)
+        new.cli("restore", self.file, input=self.key + "\n")
+        self.assertEqual([path.name for path in new.top.iterdir()], ["hub"])
+        for clip in self.hub.file("clips").iterdir():
+            self.assertEqual(clip.read_bytes(), new.file("clips", clip.name).read_bytes())
+        new.start()
+
+    def test_two_restores_into_one_place_do_not_meet(self):
+        new = lab.Hub(self.hub.top / "two")
+        new.top.mkdir()
+        part = new.top / "hub.restoring"
+        part.mkdir()
+        with open(part / "lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            code, _, err = new.cli("restore", self.file, check=False, input=self.key + "\n")
+            self.assertEqual(code, 1)
+            self.assertIn("another restore", err)
+            self.assertTrue(part.exists())
+        new.cli("restore", self.file, input=self.key + "\n")
+        self.assertEqual([path.name for path in new.top.iterdir()], ["hub"])
+
+    def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(self):
+        ours, theirs = os.openpty()
+        out = self.hub.top / "bar.backup"
+        words = [lab.program("porchlight"), "-C", str(self.hub.dir), "backup", "--out", str(out)]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        seen = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+        except OSError:
+            pass  # the terminal's other side has closed
+        os.close(ours)
+        self.assertEqual(process.wait(60), 0)
+        self.assertRegex(seen.decode(), r"\d+% \[[=> ]{30}\] \d+\.\d of \d+\.\d GB, \d+ MB/s, \d+ s left")
+        self.assertTrue(seen.endswith(b"\r\x1b[K"), seen[-40:])
+        out.unlink()
+        quiet = subprocess.run(words, capture_output=True, check=True)
+        self.assertEqual(quiet.stderr, b"")
 
 
 if __name__ == "__main__":

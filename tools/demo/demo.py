@@ -16,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import lab  # noqa: E402
 
 DEVICE = "front-door"
+KEY = "tpm2:0x81000010"
 
 # (hop's name, the moment that ends it): each starts where the one before it ended. Order is the journey's.
 MOMENTS = [
@@ -95,10 +96,23 @@ def clip_hash(person, event_id, seconds):
         stream.close()
 
 
-def journey(hub, video, seconds=60):
+def enrol(hub, tpm):
+    """The camera's folder. With a TPM the key is made there and stays there; the hub sees a request."""
+    if not tpm:
+        return hub.device(DEVICE)
+    made = hub.top / "camera"
+    done = subprocess.run([lab.program("porchlight-device"), str(made), "make-key", KEY, "--tpm", tpm.tcti],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise lab.LabError(f"the camera's key was not made: {done.stderr.strip()}")
+    say(f"The camera's private key is in a TPM ({KEY}); its folder holds none.")
+    return hub.device(DEVICE, csr=made / "request.pem", key=KEY, tpm=tpm.tcti)
+
+
+def journey(hub, video, tpm, seconds=60):
     """Owner, camera, motion, person, notification; returns the result that ONCE prints."""
     person = hub.person().become_owner()
-    folder = hub.device(DEVICE)
+    folder = enrol(hub, tpm)
     stream = person.stream()
     camera = lab.Camera(folder, video)
     try:
@@ -112,6 +126,7 @@ def journey(hub, video, seconds=60):
             "device": data["notification"]["device"],
             "motion_to_notification_ms": arrived_ms - trace["motion_at_ms"],
             "hops": hops_of(trace),
+            "key": "tpm" if tpm else "file",
             "clip_sha256": clip_hash(person, data["event"]["id"], 60),
         }
     finally:
@@ -119,14 +134,14 @@ def journey(hub, video, seconds=60):
         camera.stop()
 
 
-def once(hub, video):
+def once(hub, video, tpm):
     stage = "init"
     try:
         hub.init()
         stage = "hub"
         hub.start()
         stage = "journey"
-        print(json.dumps(journey(hub, video)), flush=True)
+        print(json.dumps(journey(hub, video, tpm)), flush=True)
         return 0
     except HopFailed as failed:
         say(f"demo: the journey failed at hop '{failed.hop}': {failed}")
@@ -154,7 +169,7 @@ def follow(hub, camera, done):
         say(f"  {at}.{record.get('at_ms', 0) % 1000:03d}  camera  {record.get('hop')} {record.get('event', '')}{extra}")
 
 
-def interactive(hub, video):
+def interactive(hub, video, tpm):
     def hub_line(text):
         if any(word in text for word in (" media.", " analysis.", " notify.", " accounts.", " warn ", " error ")):
             say("  hub: " + text)
@@ -169,7 +184,7 @@ def interactive(hub, video):
     say("Open the link in a browser on this machine, choose a name and a password, and scan the code with an\n"
         f"authenticator app. The browser must trust {hub.file('tls', 'web-ca.pem')} (or you accept it once).\n"
         "Then stay on the timeline: the camera at the front door plays real pedestrians. Ctrl-C ends everything.\n")
-    camera = lab.Camera(hub.device(DEVICE), video, "--loop")
+    camera = lab.Camera(enrol(hub, tpm), video, "--loop")
     stopped = []
     try:
         follow(hub, camera, lambda: bool(stopped))
@@ -186,13 +201,15 @@ def main():
     parser.add_argument("--once", action="store_true", help="headless: wait for one notification, print one JSON line")
     parser.add_argument("--video", type=pathlib.Path, help="film to play (default: real pedestrians, vtest.avi)")
     parser.add_argument("--keep", type=pathlib.Path, help="make the hub below this folder and leave it there")
+    parser.add_argument("--key", choices=("file", "tpm"), default="file", help="where the camera's private key lies; tpm: an emulated TPM")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    hub = None
+    hub = tpm = None
     try:
         video = options.video or lab.videos() / "vtest.avi"
         hub = lab.Hub(options.keep)
-        return once(hub, video) if options.once else interactive(hub, video)
+        tpm = lab.Tpm().start() if options.key == "tpm" else None
+        return once(hub, video, tpm) if options.once else interactive(hub, video, tpm)
     except KeyboardInterrupt:
         say("demo: ending")
         return 0
@@ -202,6 +219,8 @@ def main():
     finally:
         if hub:
             hub.remove()
+        if tpm:
+            tpm.remove()
 
 
 if __name__ == "__main__":

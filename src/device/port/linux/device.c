@@ -1,4 +1,5 @@
 /* Opening a folder, the SDK thread, and closing. See device_private.h for who touches what. */
+#include "device/port/linux/device_key.h"
 #include "device/port/linux/device_private.h"
 
 #include <errno.h>
@@ -133,21 +134,20 @@ static porch_err check_identity(porch_device *d, porch_bytes cert, const porch_k
 }
 
 static porch_err open_trust(porch_device *d, const char *folder, porch_why *why) {
-    uint8_t *cert = NULL, *ca = NULL, *pem = NULL;
-    size_t cert_len = 0, ca_len = 0, pem_len = 0;
+    uint8_t *cert = NULL, *ca = NULL;
+    size_t cert_len = 0, ca_len = 0;
     porch_key *key = NULL;
-    char path[PATH_BYTES];
+    bool in_file = false;
     porch_err e = read_part(folder, "cert.pem", &cert, &cert_len, why);
     if (e == PORCH_OK) e = read_part(folder, "ca.pem", &ca, &ca_len, why);
-    if (e == PORCH_OK) e = porch_path_join(folder, "key.pem", path, sizeof path);
-    if (e == PORCH_OK) e = porch_file_check_mode(path, geteuid(), 0600, why);
-    if (e == PORCH_OK) e = read_part(folder, "key.pem", &pem, &pem_len, why);
-    if (e == PORCH_OK) e = porch_key_load_pem((porch_bytes){pem, pem_len}, &key, why);
+    if (e == PORCH_OK) e = porch_device_key_open(&d->conf, folder, &key, &in_file, why);
     if (e == PORCH_OK) e = check_identity(d, (porch_bytes){cert, cert_len}, key, why);
     if (e != PORCH_OK) goto out;
-    porch_device_tell(
-        d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
-                                  .text = "the private key is a file (key.pem): for development only"});
+    if (in_file)
+        porch_device_tell(
+            d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
+                                      .text = "the private key is a file (key.pem): for development only "
+                                              "(key.file_for_development)"});
     const porch_tls_client_config config = {.ca_pem = {ca, ca_len},
                                             .chain_pem = {cert, cert_len},
                                             .key = key,
@@ -156,8 +156,6 @@ static porch_err open_trust(porch_device *d, const char *folder, porch_why *why)
                                             .resume = true};
     e = porch_tls_client_new(&config, &d->tls, why);
 out:
-    if (pem) porch_wipe(pem, pem_len);
-    free(pem);
     free(ca);
     free(cert);
     porch_key_free(key);

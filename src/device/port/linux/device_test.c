@@ -415,7 +415,8 @@ static void make_folder(const uint16_t ports[2], const char *id) {
     (void)snprintf(folder, sizeof folder, "/tmp/porchlight-device-XXXXXX");
     assert_non_null(mkdtemp(folder));
     (void)snprintf(conf, sizeof conf,
-                   "hub.host = localhost\nhub.mqtt_port = %u\nhub.device_port = %u\ndevice.id = %s\n",
+                   "hub.host = localhost\nhub.mqtt_port = %u\nhub.device_port = %u\ndevice.id = %s\n"
+                   "key.file_for_development = true\n",
                    (unsigned)ports[0], (unsigned)ports[1], id);
     put("device.conf", porch_bytes_of(conf), 0600);
     put("ca.pem", porch_buf_bytes(&root.pem), 0644);
@@ -712,6 +713,12 @@ static void a_folder_that_does_not_hold_together_is_refused(void **state) {
     assert_true(open_fails("key.pem"));
     put("key.pem", PORCH_LIT("no key"), 0600);
     assert_true(open_fails(""));
+    remove_folder();
+    make_folder(ports, "front-door");
+    put("device.conf",
+        PORCH_LIT("hub.host = localhost\nhub.mqtt_port = 1\nhub.device_port = 2\ndevice.id = front-door\n"),
+        0600);
+    assert_true(open_fails("key.file_for_development"));
     remove_folder();
 }
 
