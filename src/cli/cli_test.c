@@ -218,7 +218,7 @@ static void device_add_makes_the_key_here_and_sends_only_the_request(void **stat
     assert_file(h, "out/device.conf", 0644,
                 "hub.id = hub-1\nhub.host = localhost\nhub.mqtt_port = 8883\nhub.device_port = "
                 "8444\ndevice.id = cam\n"
-                "device.product = camera\n");
+                "device.product = camera\nkey.uri = file:key.pem\nkey.file_for_development = true\n");
     assert_non_null(strstr(h->out, "ends 2026-04-01"));
     assert_non_null(strstr(h->out, "renew"));
 }
@@ -300,7 +300,7 @@ static void service_add_sends_what_is_allowed_and_denied(void **state) {
     json_decref(args);
     assert_file(h, "out/device.conf", 0644,
                 "hub.id = hub-1\nhub.host = localhost\nhub.mqtt_port = 8883\nhub.device_port = "
-                "8444\nservice.name = history\n");
+                "8444\nservice.name = history\nkey.uri = file:key.pem\nkey.file_for_development = true\n");
     assert_non_null(strstr(h->out, "service-history"));
 }
 
