@@ -287,7 +287,7 @@ def clips(base, mutated, made, seed):
         yield f"crafted {i}: {name}", data
 
 
-SETTINGS = {"media_make_index": "false", "media_analysis_cpu_s": 2, "media_analysis_wall_s": 10, "media_household_bytes": 100000000000,
+SETTINGS = {"media_make_index": "false", "media_analysis_cpu_s": 8, "media_analysis_wall_s": 30, "media_household_bytes": 100000000000,
             "broker_messages_s": 0, "broker_bytes_s": 0}
 
 
