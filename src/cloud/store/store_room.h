@@ -48,9 +48,9 @@ struct porch_store {
     uint64_t next_seq;
     uint64_t tick_due_ms; /* monotonic */
     porch_clock_trust clock;
-    int log_pages;        /* in the write-ahead log after the last commit */
-    uint64_t scrub_seen;  /* the last scrub that the writer has tried */
-    bool scrub_late;      /* readers were in the way: it is tried again */
+    int log_pages;       /* in the write-ahead log after the last commit */
+    uint64_t scrub_seen; /* the last scrub that the writer has tried */
+    bool scrub_late;     /* readers were in the way: it is tried again */
 
     /* Under lock: scrubs that were asked for, and that are done. */
     uint64_t scrub_asked, scrub_done;
