@@ -104,8 +104,10 @@ porch_err porch_http_problem(porch_http_exchange *x, int status, const char *slu
 /* Gives up to cap bytes at offset into buf, *got > 0 unless an error; called on a worker, in order, never
  * two at once. An error cuts the connection (the status has long left). */
 typedef porch_err (*porch_http_read_fn)(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got);
-/* free_fn is called exactly once when the answer is over, for whatever reason, also when this call fails.
- */
+#define PORCH_HTTP_LENGTH_UNKNOWN UINT64_MAX
+/* `length`: of the body, or PORCH_HTTP_LENGTH_UNKNOWN: it ends when read_fn gives *got == 0 (over HTTP/1.1
+ * with the connection, so what is sent must tell by itself whether it is whole). free_fn is called exactly
+ * once when the answer is over, for whatever reason, also when this call fails. */
 porch_err porch_http_reply_source(porch_http_exchange *x, int status, const char *content_type,
                                   uint64_t length, porch_http_read_fn read_fn, void (*free_fn)(void *ctx),
                                   void *ctx);

@@ -21,6 +21,17 @@ static void hello(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
 }
 
+/* Ends by itself after 200,000 bytes. */
+static porch_err unsized_read(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got) {
+    if (cap > 200000 - offset) cap = (size_t)(200000 - offset);
+    return pattern_read(ctx, offset, buf, cap, got);
+}
+
+static void unsized(porch_http_exchange *x) {
+    porch_http_reply_source(x, 200, "application/zip", PORCH_HTTP_LENGTH_UNKNOWN, unsized_read,
+                            pattern_free, NULL);
+}
+
 static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
@@ -30,6 +41,7 @@ static const porch_http_route routes[] = {
     {"PATCH", "/sum", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, sum_head, NULL, sum_data,
      sum_abort},
     {"GET", "/pattern", PORCH_ON_PEOPLE, 0, 0, pattern, NULL, NULL, NULL},
+    {"GET", "/unsized", PORCH_ON_PEOPLE, 0, 0, unsized, NULL, NULL, NULL},
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
 };
 
@@ -338,6 +350,23 @@ static void a_source_is_pulled_to_its_end_and_freed(void **state) {
     nghttp2_submit_rst_stream(k->session, 0, left->id, NGHTTP2_CANCEL);
     send_all(k);
     wait_for(&freed, before + 3);
+    client_free(k);
+}
+
+static void a_source_of_unknown_length_ends_when_it_has_no_more(void **state) {
+    (void)state;
+    int before = atomic_load(&freed);
+    client *k = client_new(&usual);
+    answer *a = request(k, "GET", "/unsized", NULL, NULL);
+    finish(k, a);
+    assert_int_equal(a->body_len, 200000);
+    for (size_t i = 0; i < a->body_len; i++)
+        assert_int_equal(a->body[i], (uint8_t)(i * 7));
+    wait_for(&freed, before + 1);
+    answer *head = request(k, "HEAD", "/unsized", NULL, NULL);
+    finish(k, head);
+    assert_int_equal(head->body_len, 0);
+    wait_for(&freed, before + 2);
     client_free(k);
 }
 
@@ -774,6 +803,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_has_the_status_it_has_over_http_1),
         cmocka_unit_test(bodies_arrive_whole_with_flow_control),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
+        cmocka_unit_test(a_source_of_unknown_length_ends_when_it_has_no_more),
         cmocka_unit_test(lasting_bytes_are_sent_whole),
         cmocka_unit_test(a_live_stream_stands_beside_other_requests),
         cmocka_unit_test(a_live_stream_that_is_not_read_is_reset_alone),

@@ -383,7 +383,8 @@ porch_err porch_exchange_write_head(porch_http_exchange *x) {
     if (x->content_type[0] != 0)
         PORCH_TRY(porch_http1_header_write_text(&b, "Content-Type", x->content_type));
     uint64_t length = x->answer == PORCH_ANSWER_SOURCE ? x->source_length : x->out_len;
-    if (x->answer == PORCH_ANSWER_STREAM) {
+    bool endless = x->answer == PORCH_ANSWER_SOURCE && length == PORCH_HTTP_LENGTH_UNKNOWN;
+    if (x->answer == PORCH_ANSWER_STREAM || endless) {
         x->close_after = true;
     } else if (!has_no_body(x->status)) {
         PORCH_TRY(porch_http1_header_write_number(&b, "Content-Length", length));

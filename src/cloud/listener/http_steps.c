@@ -75,9 +75,11 @@ static void run_step(porch_http_exchange *x) {
             uint64_t left = x->source_length - x->source_at;
             size_t want = left < PORCH_HTTP_PIECE_BYTES ? (size_t)left : PORCH_HTTP_PIECE_BYTES;
             x->source_error = x->source_read(x->source_ctx, x->source_at, x->out, want, &x->out_len);
-            if (x->source_error == PORCH_OK && (x->out_len == 0 || x->out_len > want))
+            bool over = x->out_len == 0 && x->source_length == PORCH_HTTP_LENGTH_UNKNOWN;
+            if (x->source_error == PORCH_OK && ((x->out_len == 0 && !over) || x->out_len > want))
                 x->source_error = PORCH_ERR_INTERNAL;
             if (x->source_error == PORCH_OK) x->source_at += x->out_len;
+            if (x->source_error == PORCH_OK && over) x->source_length = x->source_at;
         }
         return;
     case PORCH_STEP_END:

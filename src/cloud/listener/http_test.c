@@ -32,6 +32,17 @@ static void describe(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
 }
 
+/* Ends by itself after 200,000 bytes. */
+static porch_err unsized_read(void *ctx, uint64_t offset, uint8_t *buf, size_t cap, size_t *got) {
+    if (cap > 200000 - offset) cap = (size_t)(200000 - offset);
+    return pattern_read(ctx, offset, buf, cap, got);
+}
+
+static void unsized(porch_http_exchange *x) {
+    porch_http_reply_source(x, 200, "application/zip", PORCH_HTTP_LENGTH_UNKNOWN, unsized_read,
+                            pattern_free, NULL);
+}
+
 static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
@@ -42,6 +53,7 @@ static const porch_http_route routes[] = {
     {"PATCH", "/sum", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, sum_head, NULL, sum_data,
      sum_abort},
     {"GET", "/pattern", PORCH_ON_PEOPLE, 0, 0, pattern, NULL, NULL, NULL},
+    {"GET", "/unsized", PORCH_ON_PEOPLE, 0, 0, unsized, NULL, NULL, NULL},
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
     {"GET", "/silent", PORCH_ON_PEOPLE, 0, 0, silent, NULL, NULL, NULL},
 };
@@ -297,6 +309,25 @@ static void a_source_is_pulled_to_its_end_and_freed(void **state) {
     bed_close(c);
 }
 
+static void a_source_of_unknown_length_ends_when_it_has_no_more(void **state) {
+    (void)state;
+    int before = atomic_load(&freed);
+    bed_client *c = ON_PEOPLE();
+    send_text(c, "GET /unsized HTTP/1.1\r\n" HOST "\r\n");
+    while (bed_more(c)) {
+    }
+    const char *end = memmem(c->in, c->in_len, "\r\n\r\n", 4);
+    assert_non_null(end);
+    assert_null(memmem(c->in, (size_t)(end - (const char *)c->in), "Content-Length", 14));
+    assert_non_null(memmem(c->in, (size_t)(end - (const char *)c->in), "Connection: close", 17));
+    size_t body = (size_t)(end - (const char *)c->in) + 4;
+    assert_int_equal(c->in_len - body, 200000);
+    for (size_t i = 0; i < 200000; i++)
+        if (c->in[body + i] != (uint8_t)(i * 7)) fail_msg("byte %zu is off", i);
+    wait_for(&freed, before + 1);
+    bed_close(c);
+}
+
 static void lasting_bytes_are_sent_whole(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof page; i++)
@@ -497,6 +528,7 @@ int main(void) {
         cmocka_unit_test(a_streamed_body_arrives_whole_and_in_order),
         cmocka_unit_test(a_peer_that_leaves_within_a_body_is_told_to_the_handler),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
+        cmocka_unit_test(a_source_of_unknown_length_ends_when_it_has_no_more),
         cmocka_unit_test(lasting_bytes_are_sent_whole),
         cmocka_unit_test(a_stream_carries_what_is_sent_until_it_is_closed),
         cmocka_unit_test(a_stream_whose_peer_leaves_is_closed),
