@@ -45,16 +45,18 @@ typedef struct {
 /* Makes dir/clips where missing, registers the event materialiser with the store (so: before the first
  * shard runs), and reads what is unfinished. */
 porch_err porch_media_open(const porch_media_config *config, porch_media **ret, porch_why *why);
-/* Ends the analysis thread: after this nothing of media uses the store by itself. NULL is allowed. */
+/* Ends the keeper's and the analysis thread: after this nothing of media uses the store by itself. NULL is
+ * allowed. */
 void porch_media_stop(porch_media *m);
 /* Stops and frees. After porch_store_close, whose thread calls media until then, and after the last upload
  * handle was closed. NULL is allowed. */
 void porch_media_close(porch_media *m);
 
-/* Starts the thread that feeds the analyst and sweeps old clips. After the observers are set. */
+/* Starts the threads that feed the analyst and sweep what is past its time. After the observers are set. */
 porch_err porch_media_start(porch_media *m, porch_why *why);
 
-/* Deletes clips past media.keep_days and uploads left alone for a day. The thread calls it hourly. */
+/* Deletes what is past the hub's or its household's limits (media_keep.h) and uploads left alone for a day.
+ * The keeper calls it hourly. */
 porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why);
 
 #endif

@@ -28,7 +28,6 @@ enum {
     GRACE_MS = 5000,   /* the child's own alarm comes first */
     AGAIN_MS = 1000,
     BACKLOG_PAUSE_MS = 5000,
-    SWEEP_MS = 3600 * 1000,
     TURN_MOST_MS = 10000,
     PIECE = 65536
 };
@@ -410,19 +409,6 @@ static void turn(media_analysis *a) {
     schedule(a, jobs, n, now);
 }
 
-static void sweep(media_analysis *a) {
-    porch_why why = {""};
-    uint64_t now = porch_clock_mono_ms();
-    if (now < a->sweep_mono_ms) return;
-    a->sweep_mono_ms = now + SWEEP_MS;
-    uint64_t real = porch_clock_ms(), settle_ms = (uint64_t)settings(a)->store_clock_settle_h * 3600 * 1000;
-    bool jumped; /* the store says so */
-    if (!porch_clock_trusted(&a->clock, real, now, settle_ms, &jumped)) return;
-    porch_err e = porch_media_sweep(a->media, real, &why);
-    if (e != PORCH_OK)
-        porch_log(PORCH_LOG_WARN, "clip.sweep_failed", "reason", porch_why_text(&why, e), NULL);
-}
-
 static void *run(void *ctx) {
     media_analysis *a = ctx;
     for (;;) {
@@ -430,7 +416,6 @@ static void *run(void *ctx) {
         bool stop = a->stop;
         (void)pthread_mutex_unlock(&a->lock);
         if (stop) return NULL;
-        sweep(a);
         turn(a);
     }
 }

@@ -65,13 +65,15 @@ static porch_err find(porch_db *db, porch_media_deleted *gone, porch_why *why) {
 }
 
 static porch_err remember(porch_db *db, const porch_media_deleted *gone, uint64_t now_ms, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db,
-                                         "insert into deleted (event, clip, deleted_ms, files) values (?1, "
-                                         "?2, ?3, ?2 = '') on conflict (event) do nothing",
-                                         why);
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "insert into deleted (event, clip, deleted_ms, files, household) values "
+                         "(?1, ?2, ?3, ?2 = '', ?4) on conflict (event) do nothing",
+                         why);
     porch_db_bind_str(q, 1, gone->event);
     porch_db_bind_str(q, 2, gone->clip);
     porch_db_bind_i64(q, 3, (int64_t)now_ms);
+    porch_db_bind_str(q, 4, gone->owner.household);
     return porch_db_execute(q, why);
 }
 

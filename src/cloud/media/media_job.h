@@ -5,7 +5,6 @@
 
 #include "cloud/media/media_file.h"
 #include "cloud/media/media_room.h"
-#include "os/clock_trust.h"
 
 struct media_feed {
     media_feed *next;
@@ -52,8 +51,6 @@ struct media_analysis {
     porch_media_analysis_counts counts; /* under lock */
     /* the thread only */
     uint64_t backlog_not_before_mono_ms;
-    uint64_t sweep_mono_ms;
-    porch_clock_trust clock;
     uint8_t message[PORCH_ANALYST_MESSAGE_MAX];
 };
 

@@ -167,3 +167,10 @@ porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_wh
         porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", id, NULL);
     }
 }
+
+uint64_t porch_media_uploads_bytes(porch_media *m, const char *name) {
+    porch_media_uploads_lock(m->uploads);
+    uint64_t bytes = porch_media_household_bytes(m->uploads, name);
+    porch_media_uploads_unlock(m->uploads);
+    return bytes;
+}

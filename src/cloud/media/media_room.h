@@ -11,11 +11,13 @@
 #include "cloud/media/media_delete.h"
 #include "cloud/media/media_event.h"
 #include "cloud/media/media_feedback.h"
+#include "cloud/media/media_keep.h"
 #include "cloud/media/media_upload.h"
 
 typedef struct media_analysis media_analysis;
 typedef struct media_events media_events;
 typedef struct media_feed media_feed;
+typedef struct media_keeper media_keeper;
 typedef struct media_uploads media_uploads;
 
 struct porch_media {
@@ -23,6 +25,7 @@ struct porch_media {
     char clips[PATH_MAX]; /* dir/clips */
     media_events *events;
     media_uploads *uploads;
+    media_keeper *keeper;
     media_analysis *analysis; /* NULL: nothing is analysed */
     void (*on_event)(const porch_media_event *event, void *ctx);
     void *on_event_ctx;
@@ -30,6 +33,8 @@ struct porch_media {
     void *on_clip_ctx;
     porch_err (*on_person)(porch_db *db, const porch_media_person *person, void *ctx, porch_why *why);
     void *on_person_ctx;
+    porch_err (*on_forget)(porch_db *db, const char *event, void *ctx, porch_why *why);
+    void *on_forget_ctx;
 };
 
 /* ---- media_event.c ---- */
@@ -73,8 +78,26 @@ porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_wh
 void porch_media_uploads_close(media_uploads *u);
 /* Bytes that a household keeps changed outside of uploads: an indexed copy was made, a clip deleted. */
 void porch_media_uploads_account(porch_media *m, const char *household, int64_t bytes);
+/* What the household keeps now, unfinished clips included. */
+uint64_t porch_media_uploads_bytes(porch_media *m, const char *household);
+/* Ends the household's unfinished uploads, whoever appends to them, and forgets its sum. */
+porch_err porch_media_uploads_erase(porch_media *m, const char *household, porch_why *why);
 /* Gives up unfinished uploads begun before `before_ms`. */
 porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why);
+
+/* ---- media_keep.c ---- */
+porch_err porch_media_keeper_open(porch_media *m, media_keeper **ret, porch_why *why);
+porch_err porch_media_keeper_start(media_keeper *k, porch_why *why);
+void porch_media_keeper_stop(media_keeper *k);
+void porch_media_keeper_close(media_keeper *k);
+bool porch_media_keeper_stopping(media_keeper *k);
+/* The household's own limits. */
+porch_media_keep porch_media_keep_of(porch_media *m, const char *household);
+/* Lets the oldest go until `bytes` more fit into what the household itself wants to keep; without such a
+ * limit nothing. Blocks. */
+porch_err porch_media_keep_make_room(porch_media *m, const char *household, uint64_t bytes, porch_why *why);
+/* Every question about age, for the test that asks for their plans; ends with NULL. */
+extern const char *const porch_media_keep_sql[];
 
 /* ---- media_analysis.c: the uploads' end of it. All quick; a NULL feed may be passed everywhere. ---- */
 porch_err porch_media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);

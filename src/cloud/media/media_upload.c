@@ -116,6 +116,8 @@ porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owne
         char place[PORCH_MEDIA_UID];
         porch_random_id(b.clip);
         memcpy(place, b.clip, sizeof place);
+        PORCH_TRY(
+            porch_media_keep_make_room(m, owner->household, m->config.settings->media_clip_bytes, why));
         PORCH_TRY(admit(m, &b, why));
         porch_err e = porch_store_write(m->config.store, insert_clip, &b, why);
         *made = !b.known;
@@ -374,9 +376,23 @@ static porch_err check_room(porch_media_upload *u, size_t more, porch_why *why) 
     return e;
 }
 
+/* Clips side by side may pass the quota together although each had room when it began. */
+static porch_err find_room(porch_media_upload *u, size_t more, porch_why *why) {
+    media_uploads *all = u->media->uploads;
+    char name[65] = "";
+    porch_err e = check_room(u, more, why);
+    if (e != PORCH_ERR_FULL) return e;
+    porch_media_uploads_lock(all);
+    if (u->part != NULL) memcpy(name, u->part->owner.household, sizeof name);
+    porch_media_uploads_unlock(all);
+    if (porch_media_keep_of(u->media, name).bytes == 0) return e;
+    PORCH_TRY(porch_media_keep_make_room(u->media, name, more, why));
+    return check_room(u, more, why);
+}
+
 static porch_err append(porch_media_upload *u, porch_bytes bytes, porch_why *why) {
     uint64_t offset = porch_media_file_bytes(u->file);
-    PORCH_TRY(check_room(u, bytes.len, why));
+    PORCH_TRY(find_room(u, bytes.len, why));
     PORCH_TRY(porch_media_file_append(u->file, bytes, why));
     porch_sha256_update(u->hash, bytes);
     if (offset == 0) porch_media_feed_first_byte(u->feed, porch_clock_ms());
@@ -514,4 +530,50 @@ void porch_media_upload_close(porch_media_upload *u) {
     }
     (void)pthread_mutex_unlock(&u->lock);
     let_go(u);
+}
+
+/* ---- a household's end ---- */
+
+/* Takes the first unfinished clip of the household out of the list; *active, held by a reference, is who
+ * appends to it. False: there is none. */
+static bool take_part(media_uploads *all, const char *name, char id[PORCH_MEDIA_UID],
+                      porch_media_upload **active) {
+    porch_media_uploads_lock(all);
+    media_part *p = all->parts;
+    while (p != NULL && strcmp(p->owner.household, name) != 0)
+        p = p->next;
+    if (p != NULL) {
+        memcpy(id, p->id, sizeof p->id);
+        *active = p->active;
+        if (p->active != NULL) p->active->refs++;
+        porch_media_part_drop(all, p);
+    }
+    porch_media_uploads_unlock(all);
+    return p != NULL;
+}
+
+static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "delete from clip where id = ?1 and state = 0", why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+porch_err porch_media_uploads_erase(porch_media *m, const char *name, porch_why *why) {
+    char id[PORCH_MEDIA_UID] = "";
+    porch_media_upload *active = NULL;
+    while (take_part(m->uploads, name, id, &active)) {
+        if (active != NULL) {
+            /* Its bytes are not made durable: they are to be nowhere. */
+            (void)pthread_mutex_lock(&active->lock);
+            porch_media_feed_cancel(active->feed);
+            active->feed = NULL;
+            retire(active);
+            (void)pthread_mutex_unlock(&active->lock);
+            let_go(active);
+        }
+        PORCH_TRY(porch_store_write(m->config.store, delete_unfinished, id, why));
+        porch_media_feed_forget(m, id);
+        porch_media_clip_delete_files(m, id);
+    }
+    return PORCH_OK;
 }

@@ -110,6 +110,13 @@ porch_err porch_registry_household_add(porch_registry *r, const char *id, const 
 porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *zone,
                                                 const char *who, porch_why *why);
 
+/* A household's end (registry_erase.c). Begin: every device of it is removed, its connections end, and the
+ * names stand in the table erasure. End: its devices' certificates and the household itself are gone, in
+ * one transaction with `also`; "home" is there again, empty. NOT_FOUND. */
+porch_err porch_registry_erase_begin(porch_registry *r, const char *household, porch_why *why);
+porch_err porch_registry_erase_end(porch_registry *r, const char *household, porch_store_fn also,
+                                   void *also_ctx, porch_why *why);
+
 /* ---- looking (memory; any thread) --------------------------------------------------------------- */
 
 typedef struct porch_registry_device {

@@ -135,6 +135,11 @@ porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uin
     return e;
 }
 
+porch_err porch_signer_forget(porch_signer_client *c, const char *what, porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_FORGET, .name = porch_bytes_of(what)};
+    return ask(c, &request, true, (answer_into){NULL, NULL}, why);
+}
+
 porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORCH_SIGNER_VAPID_KEY_BYTES],
                                  porch_why *why) {
     uint8_t got[PORCH_SIGNER_VAPID_KEY_BYTES];

@@ -7,8 +7,8 @@
  * be made from any thread but a shard. While the signer is away (it died, the supervisor restarts it) a
  * call waits up to 5 seconds for porch_signer_client_attach() and then returns PORCH_ERR_CHILD: try later.
  * A call that was cut off by the signer's death is not repeated by itself unless it is harmless to repeat:
- * issue, seal, unseal, clip_key and the VAPID calls are; totp_check is not (the code may have been spent)
- * and gives PORCH_ERR_CHILD. Outputs are written only on success. */
+ * issue, seal, unseal, clip_key, forget and the VAPID calls are; totp_check is not (the code may have been
+ * spent) and gives PORCH_ERR_CHILD. Outputs are written only on success. */
 #ifndef PORCH_CLOUD_SIGNER_CLIENT_H
 #define PORCH_CLOUD_SIGNER_CLIENT_H
 
@@ -78,6 +78,10 @@ porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_b
 /* The AES-256 key of one clip (an id), derived: the same id gives the same key for ever. Wipe it. */
 porch_err porch_signer_clip_key(porch_signer_client *c, const char *clip_id, uint8_t key[32],
                                 porch_why *why);
+
+/* A household ends: the journal's lines about "device:ID" or "account:ID" lose that name and keep the rest
+ * (when, serial, end), and one line more says that this was done. Harmless to repeat. */
+porch_err porch_signer_forget(porch_signer_client *c, const char *what, porch_why *why);
 
 /* The public half of the hub's VAPID key (RFC 8292): what a browser subscribes with. */
 porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORCH_SIGNER_VAPID_KEY_BYTES],

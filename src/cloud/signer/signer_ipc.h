@@ -25,6 +25,7 @@ typedef enum {
     PORCH_SIGNER_OP_CLIP_KEY = 6,
     PORCH_SIGNER_OP_VAPID_KEY = 7,
     PORCH_SIGNER_OP_VAPID_TOKEN = 8,
+    PORCH_SIGNER_OP_FORGET = 9,
     PORCH_SIGNER_OP_END
 } porch_signer_op;
 
@@ -35,7 +36,7 @@ typedef struct {
     uint32_t days;
     porch_bytes names[PORCH_SIGNER_NAMES_MAX];
     size_t names_count;
-    porch_bytes name; /* account, label, clip id, or a push service's origin */
+    porch_bytes name; /* account, label, clip id, a push service's origin, or what is forgotten */
     uint64_t now_ms;  /* for a VAPID token: when it ends */
     porch_bytes code;
     porch_bytes data; /* CSR, plain or sealed */

@@ -4,8 +4,11 @@
  *   issue 1767225600000 device porch-cam 4be1...07 1775001600000
  *   totp  1767225600123 acct-1 58907520
  *   vapid 1767225600456 https://push.example 1767268800000
+ *   forget 1767225600789 2
  *
- * Opened append-only and synced line by line, so a line that was answered is there after any crash. */
+ * Opened append-only and synced line by line, so a line that was answered is there after any crash. The
+ * names of a household that was erased become dashes in their places; the lines stay, and a forget line
+ * says how many. */
 #include "cloud/signer/signer_room.h"
 
 #include <errno.h>
@@ -44,12 +47,14 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
     uint64_t at_ms = 0;
     uint64_t number = 0;
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &at_ms));
-    if (porch_bytes_eq_text(kind, "issue") || porch_bytes_eq_text(kind, "vapid")) return PORCH_OK;
+    if (porch_bytes_eq_text(kind, "issue") || porch_bytes_eq_text(kind, "vapid") ||
+        porch_bytes_eq_text(kind, "forget"))
+        return PORCH_OK;
     if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
     porch_bytes account = next_word(&line);
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &number));
     if (account.len == 0 || line.len != 0) return PORCH_ERR_MALFORMED;
-    step(account, number, ctx);
+    if (account.at[0] != '-') step(account, number, ctx); /* else it was forgotten */
     return PORCH_OK;
 }
 
@@ -107,13 +112,22 @@ porch_err porch_signer_journal_open(int dir_fd, porch_signer_step_fn step, void 
         close(fd);
         return e;
     }
+    ret->edit_fd = openat(dir_fd, "journal", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (ret->edit_fd < 0) {
+        e = io_error(why, "open");
+        close(fd);
+        return e;
+    }
     ret->fd = fd;
     return PORCH_OK;
 }
 
 void porch_signer_journal_close(porch_signer_journal *j) {
-    if (j->fd >= 0) close(j->fd);
-    j->fd = -1;
+    if (j->fd >= 0) {
+        close(j->fd);
+        close(j->edit_fd);
+    }
+    j->fd = j->edit_fd = -1;
 }
 
 /* ---- writing ---- */
@@ -182,4 +196,71 @@ porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, p
     PORCH_TRY(number(&line, ends_ms));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
+}
+
+/* ---- forgetting ---- */
+
+/* Where in the line the name stands that is to go; at == NULL when the line is about something else. */
+static porch_bytes name_in(porch_bytes line, bool device, porch_bytes name) {
+    porch_bytes kind = next_word(&line);
+    (void)next_word(&line);
+    if (device ? !porch_bytes_eq_text(kind, "issue") || !porch_bytes_eq_text(next_word(&line), "device")
+               : !porch_bytes_eq_text(kind, "totp"))
+        return (porch_bytes){NULL, 0};
+    porch_bytes found = next_word(&line);
+    return porch_bytes_eq(found, name) ? found : (porch_bytes){NULL, 0};
+}
+
+static porch_err blank(porch_signer_journal *j, off_t at, size_t len, porch_why *why) {
+    static const char dashes[] = "----------------------------------------------------------------";
+    for (size_t done = 0; done < len;) {
+        size_t want = len - done < sizeof dashes - 1 ? len - done : sizeof dashes - 1;
+        ssize_t n = pwrite(j->edit_fd, dashes, want, at + (off_t)done);
+        if (n < 0) return io_error(why, "pwrite");
+        done += (size_t)n;
+    }
+    return PORCH_OK;
+}
+
+/* Whole lines of the file, one after the other, in a block that always holds the longest. */
+static porch_err blank_all(porch_signer_journal *j, bool device, porch_bytes name, uint64_t *count,
+                           porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES * 16];
+    off_t at = 0;
+    for (;;) {
+        ssize_t n = pread(j->edit_fd, block, sizeof block, at);
+        if (n < 0) return io_error(why, "pread");
+        size_t whole = 0;
+        for (size_t i = 0; i < (size_t)n; i++) {
+            if (block[i] != '\n') continue;
+            porch_bytes found = name_in((porch_bytes){block + whole, i - whole}, device, name);
+            if (found.at != NULL) {
+                PORCH_TRY(blank(j, at + (off_t)(found.at - block), found.len, why));
+                (*count)++;
+            }
+            whole = i + 1;
+        }
+        if (whole == 0) return PORCH_OK;
+        at += (off_t)whole;
+    }
+}
+
+porch_err porch_signer_journal_forget(porch_signer_journal *j, uint64_t now_ms, porch_bytes what,
+                                      porch_why *why) {
+    static const char *const kinds[] = {"account:", "device:"};
+    uint8_t line_block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(line_block);
+    for (size_t device = 0; device < 2; device++) {
+        size_t len = strlen(kinds[device]);
+        uint64_t count = 0;
+        if (what.len <= len || memcmp(what.at, kinds[device], len) != 0) continue;
+        PORCH_TRY(blank_all(j, device == 1, (porch_bytes){what.at + len, what.len - len}, &count, why));
+        if (count == 0) return PORCH_OK;
+        if (fdatasync(j->edit_fd) != 0) return io_error(why, "fdatasync");
+        PORCH_TRY(head(&line, "forget", now_ms));
+        PORCH_TRY(number(&line, count));
+        PORCH_TRY(porch_write_text(&line, "\n"));
+        return append(j, porch_buf_bytes(&line), why);
+    }
+    return porch_fail(why, PORCH_ERR_MALFORMED, "only a device or an account can be forgotten");
 }

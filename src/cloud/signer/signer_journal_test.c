@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "os/file.h"
+
 typedef struct {
     char path[64];
     int dir_fd;
@@ -115,6 +117,52 @@ static void a_journal_longer_than_one_read_is_replayed_whole(void **state) {
     porch_signer_journal_close(&j);
 }
 
+static size_t count_of(const place *p, const char *text) {
+    uint8_t *bytes = NULL;
+    size_t len = 0, found = 0;
+    assert_int_equal(porch_file_read_at(p->dir_fd, "journal", 1 << 20, &bytes, &len, NULL), PORCH_OK);
+    for (const uint8_t *at = bytes;
+         (at = memmem(at, len - (size_t)(at - bytes), text, strlen(text))) != NULL; at++)
+        found++;
+    free(bytes);
+    return found;
+}
+
+static void a_forgotten_name_is_in_no_line_and_the_lines_stay(void **state) {
+    place *p = *state;
+    porch_signer_journal j;
+    assert_int_equal(open_again(p, &j), PORCH_OK);
+    for (int i = 0; i < 400; i++) { /* longer than one read */
+        assert_int_equal(
+            porch_signer_journal_issue(&j, 1, "device", PORCH_LIT("front-door"), "0a", 99, NULL), PORCH_OK);
+        assert_int_equal(
+            porch_signer_journal_issue(&j, 1, "device", PORCH_LIT("front-door-2"), "0b", 99, NULL),
+            PORCH_OK);
+    }
+    assert_int_equal(porch_signer_journal_issue(&j, 2, "service", PORCH_LIT("front-door"), "0c", 99, NULL),
+                     PORCH_OK);
+    assert_int_equal(porch_signer_journal_step(&j, 3, PORCH_LIT("robin"), 50, NULL), PORCH_OK);
+    assert_int_equal(porch_signer_journal_step(&j, 3, PORCH_LIT("kim"), 51, NULL), PORCH_OK);
+    assert_int_equal(porch_signer_journal_forget(&j, 4, PORCH_LIT("device:front-door"), NULL), PORCH_OK);
+    assert_int_equal(porch_signer_journal_forget(&j, 5, PORCH_LIT("account:robin"), NULL), PORCH_OK);
+    assert_int_equal(porch_signer_journal_forget(&j, 6, PORCH_LIT("account:robin"), NULL),
+                     PORCH_OK); /* again */
+    assert_int_equal(porch_signer_journal_forget(&j, 7, PORCH_LIT("seal:x"), NULL), PORCH_ERR_MALFORMED);
+    porch_signer_journal_close(&j);
+    assert_int_equal(count_of(p, "device front-door "), 0);
+    assert_int_equal(count_of(p, "issue 1 device ---------- 0a 99\n"), 400);
+    assert_int_equal(count_of(p, "device front-door-2 "), 400);
+    assert_int_equal(count_of(p, "service front-door "), 1);
+    assert_int_equal(count_of(p, "robin"), 0);
+    assert_int_equal(count_of(p, "forget 4 400\n"), 1);
+    assert_int_equal(count_of(p, "forget 5 1\n"), 1);
+    assert_int_equal(count_of(p, "forget"), 2);
+    assert_int_equal(open_again(p, &j), PORCH_OK);
+    assert_int_equal(porch_signer_steps_find(&p->steps, PORCH_LIT("kim"))->last_step, 51);
+    assert_int_equal(p->steps.count, 1);
+    porch_signer_journal_close(&j);
+}
+
 static void the_table_of_accounts_stops_at_its_limit(void **state) {
     (void)state;
     porch_signer_steps s;
@@ -153,6 +201,7 @@ int main(void) {
                                         arrive, leave),
         cmocka_unit_test_setup_teardown(a_changed_line_stops_the_signer_with_its_number, arrive, leave),
         cmocka_unit_test_setup_teardown(a_journal_longer_than_one_read_is_replayed_whole, arrive, leave),
+        cmocka_unit_test_setup_teardown(a_forgotten_name_is_in_no_line_and_the_lines_stay, arrive, leave),
         cmocka_unit_test(the_table_of_accounts_stops_at_its_limit),
         cmocka_unit_test(a_rate_gives_its_turns_and_then_says_how_long_to_wait),
     };

@@ -26,7 +26,8 @@ typedef struct {
  */
 
 typedef struct {
-    int fd;
+    int fd;      /* appends */
+    int edit_fd; /* blanks names that are to be forgotten */
 } porch_signer_journal;
 
 /* Called for each accepted second-factor step of the journal, oldest first. */
@@ -44,6 +45,11 @@ porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, po
                                     uint64_t step, porch_why *why);
 porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, porch_bytes audience,
                                      uint64_t ends_ms, porch_why *why);
+
+/* `what`: "device:ID" or "account:ID". Each byte of that name becomes '-' in every line that is about it.
+ */
+porch_err porch_signer_journal_forget(porch_signer_journal *j, uint64_t now_ms, porch_bytes what,
+                                      porch_why *why);
 
 /* ---- rate (signer_rate.c) ------------------------------------------------------------------------------
  */

@@ -104,7 +104,7 @@ static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
 porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, porch_signer_now now,
                             porch_why *why) {
     memset(s, 0, sizeof *s);
-    s->journal.fd = -1;
+    s->journal.fd = s->journal.edit_fd = -1;
     PORCH_TRY(load_settings(files->conf_fd, &s->settings, why));
     PORCH_TRY(porch_signer_steps_init(&s->steps, s->settings.signer_accounts));
     PORCH_TRY(load_secrets(s, files, why));
@@ -180,6 +180,8 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_vapid_key(s, data, why);
     case PORCH_SIGNER_OP_VAPID_TOKEN:
         return porch_signer_do_vapid_token(s, r, now, data, why);
+    case PORCH_SIGNER_OP_FORGET:
+        return porch_signer_journal_forget(&s->journal, now.wall_ms, r->name, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

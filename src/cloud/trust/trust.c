@@ -2,14 +2,10 @@
 
 #include <string.h>
 
+#include "cloud/trust/trust_erase.h"
+#include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "os/clock.h"
-
-/* A row as it is hashed. Views into the database's or the caller's memory. */
-typedef struct {
-    uint64_t seq, at_ms;
-    porch_bytes kind, who, subject, detail;
-} trust_row;
 
 static void put_u64(uint8_t out[8], uint64_t v) {
     for (int i = 7; i >= 0; i--, v >>= 8)
@@ -24,10 +20,11 @@ static void hash_field(porch_sha256_state *h, porch_bytes field) {
     porch_sha256_update(h, field);
 }
 
-static void hash_row(const uint8_t before[32], const trust_row *row, uint8_t out[32]) {
+static void hash_row(const uint8_t before[32], const porch_trust_row *row, uint8_t out[32]) {
     uint8_t number[8];
     porch_sha256_state *h = porch_sha256_new();
-    hash_field(h, PORCH_LIT("porchlight trust 1"));
+    /* Rows from before the salt have none. */
+    hash_field(h, row->salt.len > 0 ? PORCH_LIT("porchlight trust 2") : PORCH_LIT("porchlight trust 1"));
     hash_field(h, (porch_bytes){before, 32});
     put_u64(number, row->seq);
     hash_field(h, (porch_bytes){number, sizeof number});
@@ -37,6 +34,7 @@ static void hash_row(const uint8_t before[32], const trust_row *row, uint8_t out
     hash_field(h, row->who);
     hash_field(h, row->subject);
     hash_field(h, row->detail);
+    if (row->salt.len > 0) hash_field(h, row->salt);
     porch_sha256_finish(h, out);
     porch_sha256_free(h);
 }
@@ -65,17 +63,19 @@ porch_err porch_trust_append(porch_db *db, const char *kind, const char *who, co
                              const char *detail_json, porch_why *why) {
     porch_trust_head head;
     PORCH_TRY(porch_trust_head_read(db, &head, why));
-    trust_row row = {.seq = head.seq + 1,
-                     .at_ms = porch_clock_ms(),
-                     .kind = porch_bytes_of(kind),
-                     .who = porch_bytes_of(who),
-                     .subject = porch_bytes_of(subject),
-                     .detail = porch_bytes_of(detail_json)};
-    uint8_t hash[32];
+    uint8_t hash[32], salt[PORCH_TRUST_SALT];
+    porch_random(salt, sizeof salt);
+    porch_trust_row row = {.seq = head.seq + 1,
+                           .at_ms = porch_clock_ms(),
+                           .kind = porch_bytes_of(kind),
+                           .who = porch_bytes_of(who),
+                           .subject = porch_bytes_of(subject),
+                           .detail = porch_bytes_of(detail_json),
+                           .salt = {salt, sizeof salt}};
     hash_row(head.hash, &row, hash);
     porch_db_query *q = porch_db_prepare(db,
-                                         "insert into trust (seq, at_ms, kind, who, subject, detail, hash) "
-                                         "values (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                                         "insert into trust (seq, at_ms, kind, who, subject, detail, hash, "
+                                         "salt) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                                          why);
     porch_db_bind_i64(q, 1, (int64_t)row.seq);
     porch_db_bind_i64(q, 2, (int64_t)row.at_ms);
@@ -84,53 +84,86 @@ porch_err porch_trust_append(porch_db *db, const char *kind, const char *who, co
     porch_db_bind_text(q, 5, row.subject);
     porch_db_bind_text(q, 6, row.detail);
     porch_db_bind_blob(q, 7, (porch_bytes){hash, sizeof hash});
+    porch_db_bind_blob(q, 8, row.salt);
     return porch_db_execute(q, why);
 }
 
 /* ---- verification ------------------------------------------------------------------------------- */
 
-static porch_err check_row(porch_db_query *q, const porch_trust_head *known, porch_trust_head *head,
-                           porch_why *why) {
-    trust_row row = {.seq = (uint64_t)porch_db_i64(q, 0),
-                     .at_ms = (uint64_t)porch_db_i64(q, 1),
-                     .kind = porch_db_text(q, 2),
-                     .who = porch_db_text(q, 3),
-                     .subject = porch_db_text(q, 4),
-                     .detail = porch_db_text(q, 5)};
+/* What the walk knows: the head so far, and which emptied rows no erasure has named yet. */
+typedef struct {
+    const porch_trust_head *known;
+    porch_trust_head head;
+    porch_trust_rows emptied;
+} walk;
+
+static void read_row(porch_db_query *q, porch_trust_row *row) {
+    *row = (porch_trust_row){.seq = (uint64_t)porch_db_i64(q, 0),
+                             .at_ms = (uint64_t)porch_db_i64(q, 1),
+                             .kind = porch_db_text(q, 2),
+                             .who = porch_db_text(q, 3),
+                             .subject = porch_db_text(q, 4),
+                             .detail = porch_db_text(q, 5),
+                             .salt = porch_db_blob(q, 7)};
+}
+
+/* An emptied row cannot be hashed again: its hash stands as the link that it was, held by the rows after
+ * it. That it may be empty is for an erasure further down to say. */
+static porch_err link_of(walk *w, const porch_trust_row *row, porch_bytes stored, uint8_t out[32],
+                         porch_why *why) {
+    if (!porch_bytes_eq_text(row->kind, PORCH_TRUST_EMPTIED)) {
+        hash_row(w->head.hash, row, out);
+        if (porch_bytes_eq(stored, (porch_bytes){out, 32})) return PORCH_OK;
+    } else if (stored.len == 32 && row->who.len == 0 && row->subject.len == 0 && row->salt.len == 0) {
+        memcpy(out, stored.at, 32);
+        return porch_trust_rows_add(&w->emptied, row->seq);
+    }
+    return porch_fail(why, PORCH_ERR_SIGNATURE,
+                      "row %llu of the trust log does not fit its hash: it was changed",
+                      (unsigned long long)row->seq);
+}
+
+static porch_err check_row(porch_db_query *q, walk *w, porch_why *why) {
+    porch_trust_row row;
+    uint8_t hash[32];
+    read_row(q, &row);
     unsigned long long number = row.seq;
-    if (row.seq != head->seq + 1)
+    if (row.seq != w->head.seq + 1)
         return porch_fail(why, PORCH_ERR_SIGNATURE,
                           "the trust log goes from row %llu to row %llu: rows are missing",
-                          (unsigned long long)head->seq, number);
-    uint8_t hash[32];
-    hash_row(head->hash, &row, hash);
-    if (!porch_bytes_eq(porch_db_blob(q, 6), (porch_bytes){hash, sizeof hash}))
-        return porch_fail(why, PORCH_ERR_SIGNATURE,
-                          "row %llu of the trust log does not fit its hash: it was changed", number);
-    if (known != NULL && known->seq == row.seq && memcmp(known->hash, hash, sizeof hash) != 0)
+                          (unsigned long long)w->head.seq, number);
+    PORCH_TRY(link_of(w, &row, porch_db_blob(q, 6), hash, why));
+    if (w->known != NULL && w->known->seq == row.seq && memcmp(w->known->hash, hash, sizeof hash) != 0)
         return porch_fail(why, PORCH_ERR_SIGNATURE, "row %llu of the trust log is not the one known before",
                           number);
-    head->seq = row.seq;
-    memcpy(head->hash, hash, sizeof hash);
+    w->head.seq = row.seq;
+    memcpy(w->head.hash, hash, sizeof hash);
+    if (porch_bytes_eq_text(row.kind, PORCH_TRUST_ERASE)) porch_trust_rows_named(&w->emptied, row.detail);
     return PORCH_OK;
 }
 
 porch_err porch_trust_verify(porch_db *db, const porch_trust_head *known, porch_trust_head *ret,
                              porch_why *why) {
-    porch_trust_head head = {0};
+    walk w = {.known = known};
     porch_db_query *q = porch_db_prepare(
-        db, "select seq, at_ms, kind, who, subject, detail, hash from trust order by seq", why);
+        db, "select seq, at_ms, kind, who, subject, detail, hash, salt from trust order by seq", why);
     porch_err e;
     while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        e = check_row(q, known, &head, why);
+        e = check_row(q, &w, why);
         if (e != PORCH_OK) break;
     }
     porch_db_finish(q);
-    if (e != PORCH_ERR_NOT_FOUND) return e;
-    if (known != NULL && known->seq > head.seq)
+    if (e == PORCH_ERR_NOT_FOUND) e = PORCH_OK;
+    if (e == PORCH_OK && w.emptied.count > 0)
+        e = porch_fail(why, PORCH_ERR_SIGNATURE,
+                       "row %llu of the trust log was emptied, and no erasure says so",
+                       (unsigned long long)w.emptied.at[0]);
+    porch_trust_rows_free(&w.emptied);
+    PORCH_TRY(e);
+    if (known != NULL && known->seq > w.head.seq)
         return porch_fail(why, PORCH_ERR_SIGNATURE,
                           "the trust log ends at row %llu, but row %llu was known: it was cut",
-                          (unsigned long long)head.seq, (unsigned long long)known->seq);
-    *ret = head;
+                          (unsigned long long)w.head.seq, (unsigned long long)known->seq);
+    *ret = w.head;
     return PORCH_OK;
 }

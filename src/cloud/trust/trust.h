@@ -1,10 +1,11 @@
 /* The log of decisions that change trust: who enrolled, revoked, granted, reset.
  *
- *   row n:  hash = SHA-256( hash of n-1 | n | at | kind | who | subject | detail )
+ *   row n:  hash = SHA-256( hash of n-1 | n | at | kind | who | subject | detail | salt )
  *
  * Each row's hash covers the one before, so a row that is changed, dropped or slipped in later breaks
  * every hash after it. Rows are appended inside the write that carries the decision out: one is never
- * there without the other. */
+ * there without the other. A row may be emptied, and keeps its hash as the link that it was, when a later
+ * row of kind household.erase names it (trust_erase.h). */
 #ifndef PORCH_CLOUD_TRUST_H
 #define PORCH_CLOUD_TRUST_H
 
