@@ -42,6 +42,14 @@ export interface PasswordAdvice {
 }
 export interface SetupMade { totp_uri: string; totp_secret: string; qr_svg: string }
 
+export interface KeptSum { clips: number; events: number; bytes: number; from_ms: number | null; to_ms: number | null }
+export interface Household {
+  id: string; name: string; timezone: string; keep: { days: number; bytes: number };
+  hub: { days: number; bytes: number; clip_bytes: number }; now: KeptSum;
+}
+
+export interface ExportState { running: boolean; events: number; events_done: number; bytes_sent: number }
+
 export class Problem extends Error {
   constructor(readonly status: number, readonly slug: string, detail: string, readonly retryAfter: number) {
     super(detail);
@@ -169,5 +177,11 @@ export const api = {
     ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/privacy`, { on: on ? "yes" : "no" }),
   zones: (device: string, zones: Zone[]) =>
     ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/zones`, { ignore: zones.map((zone) => zone.join(",")).join(";") }),
+  household: () => ask<Household>("GET", "/api/v1/household"),
+  previewKeep: (wish: { days: string; bytes: string }) => ask<KeptSum>("POST", "/api/v1/household/keep/preview", wish),
+  setKeep: (wish: { days: string; bytes: string }) => ask<{ days: number; bytes: number }>("PUT", "/api/v1/household/keep", wish),
+  orderExport: () => ask<{ url: string }>("POST", "/api/v1/household/export", {}).then((answer) => answer.url),
+  exportState: () => ask<ExportState>("GET", "/api/v1/household/export"),
+  eraseHousehold: (confirm: string) => ask<void>("POST", "/api/v1/household/erase", { confirm }),
   devices: () => ask<{ devices: Device[] }>("GET", "/api/v1/devices").then((answer) => answer.devices),
 };

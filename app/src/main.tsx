@@ -26,7 +26,7 @@ import { applyTheme } from "./theme";
 import "./worker";
 import "./style.css";
 
-function Page({ path, search, user }: { path: string; search: string; user: User }) {
+function Page({ path, search, user, onGone }: { path: string; search: string; user: User; onGone: () => void }) {
   const event = /^\/events\/([^/]+)$/.exec(path);
   const device = /^\/devices\/([^/]+)$/.exec(path);
   if (path === "/") return <TimelinePage user={user} filter={filterOf(search)} />;
@@ -34,7 +34,7 @@ function Page({ path, search, user }: { path: string; search: string; user: User
   if (device?.[1]) return <DevicePage id={decodeURIComponent(device[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
   if (path === "/notifications") return <NotificationsPage user={user} />;
-  if (path === "/settings") return <SettingsPage />;
+  if (path === "/settings") return <SettingsPage user={user} onGone={onGone} />;
   if (path === "/security") return <SecurityPage user={user} />;
   return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
 }
@@ -84,6 +84,14 @@ function App() {
   };
 
   if (path === "/trust") return <TrustPage />;
+  // The household was erased: nobody is anybody here any more.
+  const gone = () => {
+    live.stop();
+    forgetFeed();
+    setUser(null);
+    go("/login");
+  };
+
   if (path === "/setup") return <SetupPage onDone={welcome} />;
   if (away) return <main id="main"><Notice title="The hub cannot be reached"><p role="status">Check that you are on the right network. This page goes on by itself.</p></Notice></main>;
   if (!asked) return <p class="waiting" role="status">Loading…</p>;
@@ -92,7 +100,7 @@ function App() {
     <Frame path={path} user={user} onSignOut={signOut}>
       <AlertBanner user={user} path={path} />
       <Banner user={user} />
-      <Page path={path} search={search} user={user} />
+      <Page path={path} search={search} user={user} onGone={gone} />
       <StepUpDialog />
     </Frame>
   );

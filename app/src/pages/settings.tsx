@@ -1,8 +1,13 @@
-// How the page looks in this browser.
+// How the page looks in this browser; and, for the household's owner, its data: how long it is kept, all of it as a file, its end.
 import { useEffect, useState } from "preact/hooks";
+import { api, Problem, type ExportState, type Household, type KeptSum, type User } from "../api";
+import { Alert } from "../parts/notice";
+import { size } from "../size";
 import { chooseTheme, theme, type Theme } from "../theme";
+import { date } from "../when";
 
 const THEMES: [Theme, string][] = [["system", "System"], ["light", "Light"], ["dark", "Dark"]];
+const GB = 1_000_000_000;
 
 function Appearance() {
   const [now, setNow] = useState(theme());
@@ -23,12 +28,185 @@ function Appearance() {
   );
 }
 
-export function SettingsPage() {
+const many = (count: number, one: string, more: string) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
+
+// "214 clips and 350 events, 1.2 GB, from 3 May 2026 to 9 June 2026"
+function words(sum: KeptSum, zone: string): string {
+  if (sum.clips + sum.events === 0) return "nothing";
+  const span = sum.from_ms !== null && sum.to_ms !== null ? `, from ${date(sum.from_ms, zone)} to ${date(sum.to_ms, zone)}` : "";
+  return `${many(sum.clips, "clip", "clips")} and ${many(sum.events, "event", "events")}, ${size(sum.bytes)}${span}`;
+}
+
+// A limit is chosen, looked at, and only then kept.
+function Keep({ home, onSaved }: { home: Household; onSaved: () => void }) {
+  const [days, setDays] = useState(home.keep.days ? String(home.keep.days) : "");
+  const [gigabytes, setGigabytes] = useState(home.keep.bytes ? String(home.keep.bytes / GB) : "");
+  const [preview, setPreview] = useState<KeptSum | null>(null);
+  const [said, setSaid] = useState("");
+  const [wrong, setWrong] = useState<string | null>(null);
+  const wish = () => ({ days: String(Math.round(Number(days || 0))), bytes: String(Math.round(Number(gigabytes || 0) * GB)) });
+  const act = (what: Promise<unknown>) => what.then(() => setWrong(null), (failed: Error) => setWrong(failed.message));
+  const look = (event: Event) => {
+    event.preventDefault();
+    setSaid("");
+    void act(api.previewKeep(wish()).then(setPreview));
+  };
+  const save = () => void act(api.setKeep(wish()).then(() => {
+    setPreview(null);
+    setSaid("Saved. What is past its time leaves in the next moments.");
+    onSaved();
+  }));
+  const change = (set: (text: string) => void) => (input: { currentTarget: HTMLInputElement }) => {
+    set(input.currentTarget.value);
+    setPreview(null);
+  };
+  return (
+    <section class="card" aria-labelledby="keep">
+      <h2 id="keep">How long the past is kept</h2>
+      <p>Now: {words(home.now, home.timezone)}.</p>
+      <form onSubmit={look}>
+        <div class="pair">
+          <div class="field">
+            <label for="keep-days">Days</label>
+            <input id="keep-days" type="number" inputMode="numeric" min="1" step="1" {...(home.hub.days ? { max: home.hub.days } : {})}
+              placeholder={home.hub.days ? String(home.hub.days) : "any"} value={days} aria-describedby="keep-hint" onInput={change(setDays)} />
+          </div>
+          <div class="field">
+            <label for="keep-size">Gigabytes</label>
+            <input id="keep-size" type="number" inputMode="decimal" min={home.hub.clip_bytes / GB} max={home.hub.bytes / GB} step="any"
+              placeholder={String(Math.floor(home.hub.bytes / GB))} value={gigabytes} aria-describedby="keep-hint" onInput={change(setGigabytes)} />
+          </div>
+        </div>
+        <p id="keep-hint" class="hint">Empty is as the hub has it{home.hub.days ? `: ${home.hub.days} days` : ""}. With gigabytes the oldest leaves when
+          a new clip needs room; without, new clips are refused once {size(home.hub.bytes)} are full.</p>
+        <Alert text={wrong} />
+        <div role="status">
+          {said && <p>{said}</p>}
+          {preview && (preview.clips + preview.events === 0
+            ? <p>Nothing would be deleted.</p>
+            : <p class="warn">This would delete {words(preview, home.timezone)}.</p>)}
+        </div>
+        {preview
+          ? <button type="button" class={preview.clips + preview.events ? "button danger wide" : "button wide"} onClick={save}>
+            {preview.clips + preview.events ? "Save and delete these" : "Save"}</button>
+          : <button type="submit" class="button quiet wide">See what would be deleted</button>}
+      </form>
+    </section>
+  );
+}
+
+// The browser's own download takes the file; the hub tells how far it is.
+function Export() {
+  const [now, setNow] = useState<ExportState | null>(null);
+  const [done, setDone] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const watch = () => {
+    const look = async (misses: number) => {
+      const state = await api.exportState().catch(() => null);
+      if (state?.running) {
+        setNow(state);
+        setTimeout(() => void look(0), 1000);
+      } else if (misses > 0) setTimeout(() => void look(misses - 1), 500);
+      else {
+        setNow(null);
+        setDone(true);
+      }
+    };
+    void look(6);
+  };
+  const begin = async () => {
+    setWrong(null);
+    setDone(false);
+    try {
+      const url = await api.orderExport();
+      setNow({ running: true, events: 0, events_done: 0, bytes_sent: 0 });
+      const link = document.createElement("a");
+      link.href = url;
+      link.download = "";
+      link.click();
+      watch();
+    } catch (failed) {
+      setWrong((failed as Problem).message);
+    }
+  };
+  return (
+    <section class="card" aria-labelledby="export">
+      <h2 id="export">Take all of it with you</h2>
+      <p>One ZIP file: clips that play anywhere, pictures, events, notifications, devices and people as JSON, with a description. It is not
+        encrypted: keep it well.</p>
+      <Alert text={wrong} />
+      {now && (
+        <div role="status">
+          <progress aria-label="Export" max={Math.max(now.events, 1)} value={now.events_done} />
+          <p class="hint">{now.events_done.toLocaleString()} of {now.events.toLocaleString()} events, {size(now.bytes_sent)}</p>
+        </div>
+      )}
+      {done && !now && <p role="status">The file has left the hub; your browser keeps it with its downloads.</p>}
+      <button type="button" class="button quiet wide" disabled={now !== null} onClick={() => void begin()}>{now ? "Exporting…" : "Export"}</button>
+    </section>
+  );
+}
+
+function Erase({ home, onGone }: { home: Household; onGone: () => void }) {
+  const [open, setOpen] = useState(false);
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const erase = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong(null);
+    try {
+      await api.eraseHousehold(typed);
+      onGone();
+    } catch (failed) {
+      setWrong((failed as Problem).message);
+      setBusy(false);
+    }
+  };
+  return (
+    <section class="card" aria-labelledby="erase">
+      <h2 id="erase">Erase this household</h2>
+      <p>Its people, devices, clips, events and notifications, for ever, from every file of the hub. Devices can no longer connect.
+        Backups that were made before are not reached.</p>
+      {!open && <button type="button" class="button quiet wide" onClick={() => setOpen(true)}>Erase…</button>}
+      {open && (
+        <form onSubmit={erase}>
+          <div class="field">
+            <label for="erase-name">Type “{home.name}” to go on</label>
+            <input id="erase-name" autocomplete="off" spellcheck={false} required value={typed} onInput={(input) => setTyped(input.currentTarget.value)} />
+          </div>
+          <Alert text={wrong} />
+          <button type="submit" class="button danger wide" disabled={busy || typed !== home.name}>{busy ? "Erasing…" : "Erase it for ever"}</button>
+          <button type="button" class="button quiet wide" disabled={busy} onClick={() => setOpen(false)}>Keep it</button>
+        </form>
+      )}
+    </section>
+  );
+}
+
+function Data({ onGone }: { onGone: () => void }) {
+  const [home, setHome] = useState<Household | null>(null);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const load = () => api.household().then(setHome, (failed: Error) => setWrong(failed.message));
+  useEffect(() => void load(), []);
+  if (!home) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Looking at what is kept…</p>;
+  return (
+    <>
+      <Keep home={home} onSaved={() => void load()} />
+      <Export />
+      <Erase home={home} onGone={onGone} />
+    </>
+  );
+}
+
+export function SettingsPage({ user, onGone }: { user: User; onGone: () => void }) {
   useEffect(() => { document.title = "Settings · Porchlight"; }, []);
   return (
     <>
       <h1>Settings</h1>
       <Appearance />
+      {user.role === "owner" && <Data onGone={onGone} />}
     </>
   );
 }

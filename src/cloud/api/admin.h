@@ -26,6 +26,7 @@ struct porch_broker;
 struct porch_media;
 struct porch_notify;
 struct porch_listener;
+struct porch_exports;
 
 /* What commands work on. A pointer is NULL where the hub does not run that part (admin-only, tests); a
  * command that needs it answers PORCH_ERR_STATE. Everything outlives the admin server. */
@@ -44,6 +45,7 @@ typedef struct porch_admin_world {
     struct porch_media *media;
     struct porch_notify *notify;
     struct porch_listener *listener;
+    struct porch_exports *exports;
     void (*drain)(void *ctx); /* asks the hub to stop in good order; returns at once */
     void *drain_ctx;
     /* Keeps a public name's certificate and key (PEM) and serves them; NULL: not offered. */
@@ -101,7 +103,8 @@ void porch_admin_stop(porch_admin *a);
 extern const porch_admin_command porch_admin_registry_commands[]; /* device.*, household.* */
 extern const porch_admin_command porch_admin_grants_commands[];   /* service.* */
 extern const porch_admin_command porch_admin_store_commands[]; /* status, drain, ca.export-root, backup */
-extern const porch_admin_command porch_admin_accounts_commands[]; /* setup-link, user.* */
-extern const porch_admin_command porch_admin_notify_commands[];   /* webhook.*, courier.allow */
+extern const porch_admin_command porch_admin_accounts_commands[];  /* setup-link, user.* */
+extern const porch_admin_command porch_admin_notify_commands[];    /* webhook.*, courier.allow */
+extern const porch_admin_command porch_admin_household_commands[]; /* household.erase */
 
 #endif

@@ -1,5 +1,6 @@
 #include "cloud/api/api_routes.h"
 
+#include "cloud/api/api_household.h"
 #include "cloud/api/device_clips.h"
 
 enum { BODY_MOST = 16 * 1024 };
@@ -37,6 +38,17 @@ static const porch_http_route PEOPLE[] = {
      NULL},
     {"GET", "/api/v1/clips/{id}", PORCH_ON_PEOPLE, 0, 0, porch_api_clip_bytes, NULL, NULL, NULL},
     {"DELETE", "/api/v1/clips/{id}", PORCH_ON_PEOPLE, 0, 0, porch_api_clip_delete, NULL, NULL, NULL},
+    {"GET", "/api/v1/household", PORCH_ON_PEOPLE, 0, 0, porch_api_household, NULL, NULL, NULL},
+    {"POST", "/api/v1/household/keep/preview", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_keep_preview, NULL,
+     NULL, NULL},
+    {"PUT", "/api/v1/household/keep", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_keep_set, NULL, NULL, NULL},
+    {"POST", "/api/v1/household/export", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_export_order, NULL, NULL,
+     NULL},
+    {"GET", "/api/v1/household/export", PORCH_ON_PEOPLE, 0, 0, porch_api_export_state, NULL, NULL, NULL},
+    {"GET", "/api/v1/household/export/{ticket}", PORCH_ON_PEOPLE, 0, 0, porch_api_export_download, NULL,
+     NULL, NULL},
+    {"POST", "/api/v1/household/erase", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_household_erase, NULL,
+     NULL, NULL},
     {"GET", "/api/v1/devices", PORCH_ON_PEOPLE, 0, 0, porch_api_devices, NULL, NULL, NULL},
     {"GET", "/api/v1/devices/{id}/settings", PORCH_ON_PEOPLE, 0, 0, porch_api_twin_get, NULL, NULL, NULL},
     {"PUT", "/api/v1/devices/{id}/privacy", PORCH_ON_PEOPLE, 0, BODY_MOST, porch_api_twin_privacy, NULL,

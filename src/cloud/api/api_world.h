@@ -22,6 +22,7 @@
 #include "cloud/twin/twin.h"
 
 struct porch_live;
+struct porch_exports;
 struct porch_app;
 struct porch_grants;
 struct porch_broker;
@@ -34,6 +35,9 @@ typedef struct porch_api {
     porch_media *media;
     porch_notify *notify;
     struct porch_live *live;
+    struct porch_exports *exports;
+    porch_signer_client *signer;
+    const char *dir; /* the hub's directory */
     struct porch_app *app;
     struct porch_grants *grants;
     struct porch_broker *broker;                    /* tells devices what people wish for; NULL in tests */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "cloud/media/media_analysis.h"
+#include "cloud/media/media_keep.h"
 #include "os/clock.h"
 #include "os/log.h"
 
@@ -95,6 +96,12 @@ static porch_err person_found(porch_db *db, const porch_media_person *p, void *c
     return porch_notify_person(h->notify, db, &facts, NULL, why);
 }
 
+/* Its time is over: the notification leaves with the event. */
+static porch_err event_forgotten(porch_db *db, const char *event, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_notify_forget(db, event, why);
+}
+
 static void notification_made(const porch_notify_item *item, void *ctx) {
     porch_hub *h = ctx;
     char topic[128], payload[4096];
@@ -144,6 +151,7 @@ void porch_hub_connect_news(porch_hub *h) {
         porch_media_on_event(h->media, event_stored, h);
         porch_media_on_clip(h->media, clip_changed, h);
         porch_media_on_person(h->media, person_found, h);
+        porch_media_on_forget(h->media, event_forgotten, h);
     }
     if (h->twins != NULL) porch_twins_on_report(h->twins, device_reported, h);
     if (h->notify != NULL) (void)porch_notify_on_new(h->notify, notification_made, h);

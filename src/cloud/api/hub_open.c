@@ -154,6 +154,8 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                          .accounts = h->accounts,
                          .media = h->media,
                          .notify = h->notify,
+                         .signer = h->signer,
+                         .dir = h->start->dir,
                          .app = h->app,
                          .grants = h->grants,
                          .broker = h->broker,
@@ -161,6 +163,8 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                          .measure_ctx = h};
     PORCH_TRY(porch_live_new(&h->api, &h->live, why));
     h->api.live = h->live;
+    PORCH_TRY(porch_exports_new(&h->api, &h->exports, why));
+    h->api.exports = h->exports;
     return PORCH_OK;
 }
 
@@ -204,9 +208,13 @@ static uid_t owner_uid(const char *dir) {
 }
 
 static porch_err open_admin(porch_hub *h, porch_why *why) {
-    static const porch_admin_command *const tables[] = {
-        porch_admin_registry_commands, porch_admin_grants_commands, porch_admin_store_commands,
-        porch_admin_accounts_commands, porch_admin_notify_commands, NULL};
+    static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
+                                                        porch_admin_grants_commands,
+                                                        porch_admin_store_commands,
+                                                        porch_admin_accounts_commands,
+                                                        porch_admin_notify_commands,
+                                                        porch_admin_household_commands,
+                                                        NULL};
     h->world = (porch_admin_world){
         .dir = h->start->dir,
         .settings = &h->settings,
@@ -221,6 +229,7 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
         .media = h->media,
         .notify = h->notify,
         .listener = h->listener,
+        .exports = h->exports,
         .drain = porch_hub_stop,
         .drain_ctx = h,
         .install_https = porch_hub_https_install,
@@ -282,6 +291,7 @@ void porch_hub_close(porch_hub *h) {
     if (h->listener != NULL) porch_listener_free(h->listener);
     if (h->broker != NULL) porch_broker_free(h->broker);
     porch_live_free(h->live);
+    porch_exports_free(h->exports);
     porch_accounts_close(h->accounts);
     if (h->grants != NULL) porch_grants_close(h->grants);
     if (h->registry != NULL) porch_registry_close(h->registry);

@@ -10,6 +10,7 @@
 #include "cloud/api/api_guard.h"
 #include "cloud/api/api_live.h"
 #include "cloud/api/api_routes.h"
+#include "cloud/api/household_export.h"
 #include "cloud/api/hub.h"
 #include "cloud/broker/broker.h"
 #include "cloud/courier/courier_client.h"
@@ -49,6 +50,7 @@ typedef struct {
     porch_broker *broker;
     porch_app *app;
     porch_live *live;
+    porch_exports *exports;
     porch_api api;
     porch_http_route routes[PORCH_API_ROUTES_MOST];
     porch_listener *listener;

@@ -1,0 +1,44 @@
+/* All of a household's data in one archive, made while it is sent.
+ *
+ *   POST .../export  (owner, fresh second factor) ─► a ticket: one download, within two minutes
+ *   GET  .../export/TICKET ─► README, schema, JSON files, then page by page pictures and clips ─► the
+ * browser GET  .../export ─► how far it is
+ *
+ * One at a time for each household. Nothing of it touches the disk and no more than a page of events and
+ * one piece of a clip is in memory; what is deleted meanwhile is left out and counted. */
+#ifndef PORCH_CLOUD_API_HOUSEHOLD_EXPORT_H
+#define PORCH_CLOUD_API_HOUSEHOLD_EXPORT_H
+
+#include "cloud/api/api_world.h"
+
+typedef struct porch_exports porch_exports;
+typedef struct porch_export porch_export;
+
+porch_err porch_exports_new(porch_api *api, porch_exports **ret, porch_why *why);
+/* After the listener was stopped. NULL is allowed. */
+void porch_exports_free(porch_exports *all);
+
+typedef struct {
+    bool running;
+    uint64_t events, events_done; /* pictures and clips are counted with their event */
+    uint64_t bytes_sent;
+} porch_export_state;
+
+/* A ticket (an id) for one download. STATE while one of the household is running or waits for its download.
+ */
+porch_err porch_export_order(porch_exports *all, const char *household, const uint8_t session[32],
+                             uint64_t now_ms, char ticket[33], porch_why *why);
+/* Takes the ticket. NOT_FOUND: unknown, used, too old or of another sign-in. */
+porch_err porch_export_open(porch_exports *all, const char *household, const uint8_t session[32],
+                            const char *ticket, uint64_t now_ms, porch_export **ret, porch_why *why);
+/* The next bytes; *got == 0: the archive is whole. CLOSED when it was ended by porch_exports_end. */
+porch_err porch_export_read(porch_export *x, uint8_t *at, size_t cap, size_t *got, porch_why *why);
+void porch_export_close(porch_export *x);
+void porch_export_look(porch_exports *all, const char *household, porch_export_state *ret);
+/* The household is being erased: no order is left, and a running download breaks off. */
+void porch_exports_end(porch_exports *all, const char *household);
+
+extern const char porch_export_readme[];
+extern const char porch_export_schema[];
+
+#endif
