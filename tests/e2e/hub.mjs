@@ -1,7 +1,7 @@
 // A real hub, camera and browser for the tours: the built programs, a fresh directory, a fresh browser profile that
 // trusts this hub's web CA and nothing else of ours.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,6 +27,21 @@ export class Hub {
   async start(configure = () => undefined) {
     execFileSync(bin("porchlight"), ["init", this.dir, "--mqtt-port", "0", "--device-port", "0", "--https-port", "0", "--bind", "127.0.0.1"]);
     configure(join(this.dir, "hub.conf"));
+    return this.serve();
+  }
+
+  // Stops the hub, does something to its directory, and starts it on the port that it had.
+  async restart(meanwhile) {
+    const ended = new Promise((done) => this.process.on("exit", done));
+    this.process.kill("SIGTERM");
+    await ended;
+    meanwhile();
+    const conf = join(this.dir, "hub.conf");
+    writeFileSync(conf, readFileSync(conf, "utf8").replace(/^hub\.https_port = .*$/m, `hub.https_port = ${this.port}`));
+    return this.serve();
+  }
+
+  async serve() {
     this.process = spawn(bin("porchlightd"), [this.dir], { stdio: ["ignore", "pipe", "pipe"] });
     createInterface({ input: this.process.stderr }).on("line", (line) => this.log.push(line));
     const ready = await new Promise((done, fail) => {

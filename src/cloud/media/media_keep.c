@@ -458,7 +458,8 @@ porch_err porch_media_erase(porch_media *m, const char *household, void (*progre
 
 /* ---- the thread ---- */
 
-static bool await_round(media_keeper *k) {
+/* False: the hub stops. *ordered: somebody has just changed a limit, and saw what it takes. */
+static bool await_round(media_keeper *k, bool *ordered) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += SWEEP_S;
@@ -466,25 +467,29 @@ static bool await_round(media_keeper *k) {
     while (!k->stop && !k->woken)
         if (pthread_cond_timedwait(&k->wake, &k->lock, &until) != 0) break;
     bool go_on = !k->stop;
+    *ordered = k->woken;
     k->woken = false;
     (void)pthread_mutex_unlock(&k->lock);
     return go_on;
 }
 
+/* A clock that has just jumped tells nothing of age: then only limits of bytes hold, unless a person who
+ * saw the dates has ordered it. */
 static void *run(void *ctx) {
     media_keeper *k = ctx;
     const porch_settings *set = k->media->config.settings;
     uint64_t settle_ms = (uint64_t)set->store_clock_settle_h * 3600 * 1000;
     porch_clock_trust clock = {0};
+    bool ordered = false;
     do {
         porch_why why = {""};
-        uint64_t real = porch_clock_ms();
         bool jumped; /* the store says so */
-        if (!porch_clock_trusted(&clock, real, porch_clock_mono_ms(), settle_ms, &jumped)) continue;
-        porch_err e = porch_media_sweep(k->media, real, &why);
+        uint64_t real = porch_clock_ms();
+        bool trusted = porch_clock_trusted(&clock, real, porch_clock_mono_ms(), settle_ms, &jumped);
+        porch_err e = porch_media_sweep(k->media, trusted || ordered ? real : 0, &why);
         if (e != PORCH_OK && e != PORCH_ERR_CLOSED)
             porch_log(PORCH_LOG_WARN, "clip.sweep_failed", "reason", porch_why_text(&why, e), NULL);
-    } while (await_round(k));
+    } while (await_round(k, &ordered));
     return NULL;
 }
 
