@@ -19,7 +19,7 @@ function Appearance() {
     <section class="card" aria-labelledby="appearance">
       <h2 id="appearance">Appearance</h2>
       <fieldset class="segments">
-        <legend>In this browser</legend>
+        <legend class="hidden">In this browser</legend>
         {THEMES.map(([key, name]) => (
           <label key={key}><input type="radio" name="theme" checked={now === key} onChange={() => choose(key)} />{name}</label>
         ))}
