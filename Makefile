@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-slow testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -15,9 +15,11 @@ help:
 	@echo "make deb            Debian packages into build/deb; make test-deb tries them in a fresh Debian 12 (root, minutes)"
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
-	@echo "make sweep          the unit tests and the journey under ThreadSanitizer, then long crash and latency sweeps (RUNS=10)"
+	@echo "make sweep          ThreadSanitizer, then kills of each process (RUNS=10) and hostile clips (CLIPS=1000)"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
+	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
+	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
 
 setup:
@@ -58,7 +60,7 @@ sweep:
 	@tools/setup test
 	@tools/build release programs
 	@tools/test tsan
-	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10)
+	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
 
 bench:
@@ -71,6 +73,16 @@ bench-mqtt:
 	@tools/setup bench
 	@tools/build release programs
 	@/usr/bin/python3 bench/mqtt.py --rounds $(or $(ROUNDS),3)
+
+bench-slow:
+	@tools/setup bench
+	@tools/build release programs
+	@/usr/bin/python3 bench/slow.py
+
+testssl:
+	@tools/setup bench
+	@tools/build release programs
+	@/usr/bin/python3 tests/integration/testssl.py
 
 clean:
 	rm -rf build app/dist
