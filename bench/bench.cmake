@@ -1,2 +1,3 @@
 # Programs that measure; built into build/PRESET/bench, never installed.
 porch_program(mqtt_load bench/mqtt_load.c bench wire crypto os)
+porch_program(tls_edge bench/tls_edge.c bench wire crypto os)
