@@ -150,6 +150,15 @@ class Seals(WithHubs):
         person.login()
         self.assertIn("# the operator's own words stay", hub.file("hub.conf").read_text())
 
+    def test_a_new_web_ca_stays_under_the_seal(self):
+        hub = self.hub("tpm").make()
+        before = hub.file("tls", "web-ca.pem").read_bytes()
+        hub.cli("ca", "renew-web")
+        self.assertNotEqual(hub.file("tls", "web-ca.pem").read_bytes(), before)
+        self.assertEqual(sorted(path.name for path in hub.file("signer").iterdir()), ["journal", "vault"])
+        hub.start()
+        hub.person().become_owner()
+
     def test_a_change_that_was_interrupted_is_told_and_completed(self):
         hub = self.hub("file").make()
         hub.tpm = lab.Tpm().start()
