@@ -33,6 +33,8 @@ typedef enum { PORCH_TLS_1_3 = 0, PORCH_TLS_1_2 = 1 } porch_tls_version;
 #define PORCH_TLS_RECORD_BYTES                                                 \
     16384 /* the most that one record carries: writes of this size waste least \
            */
+/* Room for four full records with what encryption adds. */
+#define PORCH_TLS_WIRE_BYTES (4 * (PORCH_TLS_RECORD_BYTES + 64))
 
 typedef struct {
     porch_bytes chain_pem;     /* leaf, then its issuers without the root */
@@ -92,6 +94,15 @@ porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got
 /* Takes a prefix, *taken > 0 on OK. After AGAIN the next call must offer the same bytes again (elsewhere in
  * memory is fine, and more may follow them). */
 porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size_t *taken);
+/* Many records, one call to the kernel: from porch_tls_cork on, what writes produce gathers in `wire`,
+ * which is the caller's (PORCH_TLS_WIRE_BYTES are four full records), and porch_tls_uncork sends it. OK:
+ * all of it left. AGAIN: the socket took a part; `*left` lies in `wire`, and until the caller has moved it
+ * elsewhere and porch_tls_push has sent it from there, nothing else of this connection leaves. CLOSED: the
+ * socket is gone. */
+void porch_tls_cork(porch_tls_conn *c, porch_buf *wire);
+porch_err porch_tls_uncork(porch_tls_conn *c, porch_bytes *left);
+/* Sends what uncork has left; `*left` shrinks from its front. OK when nothing is left of it. */
+porch_err porch_tls_push(porch_tls_conn *c, porch_bytes *left);
 /* Bytes wait inside, decrypted or not yet tried: porch_tls_read may give something without the socket.
  * False once a read has said AGAIN, even if part of a record is held. */
 bool porch_tls_pending(const porch_tls_conn *c);

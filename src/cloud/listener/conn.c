@@ -36,7 +36,7 @@ void porch_conn_set_user(porch_conn *c, void *user) {
     c->user = user;
 }
 size_t porch_conn_pending(const porch_conn *c) {
-    return c->pend_len;
+    return c->pend_len + c->wire_len;
 }
 bool porch_conn_closing(const porch_conn *c) {
     return c->state > PORCH_CONN_OPEN;
@@ -45,7 +45,7 @@ uint64_t porch_conn_stuck_ms(const porch_conn *c) {
     return c->blocked ? porch_loop_now(c->shard->loop) - c->blocked_since_ms : 0;
 }
 void porch_conn_idle(porch_conn *c) {
-    if (c->rest == NULL && c->pend == NULL) porch_tls_idle(c->tls);
+    if (c->rest == NULL && c->pend == NULL && c->wire == NULL) porch_tls_idle(c->tls);
 }
 
 void porch_conn_log_refused(porch_conn *c, const char *event, const char *reason) {
@@ -201,6 +201,7 @@ void porch_conn_bury(porch_shard *s) {
         porch_addresses_leave(s->listener->addresses, c->peer.address);
         porch_pool_give(s->pool, c->rest);
         porch_pool_give(s->pool, c->pend);
+        porch_pool_give(s->pool, c->wire);
         free(c);
         if (atomic_fetch_sub(&s->listener->total, 1) == 1 && s->draining) {
             pthread_mutex_lock(&s->listener->lock);
@@ -319,15 +320,71 @@ static bool write_round(porch_conn *c) {
     return w == WROTE_ALL;
 }
 
-/* Gathers and writes; true when more could leave right away. */
-static bool pump_out(porch_conn *c) {
-    bool was_blocked = c->blocked;
-    for (int i = 0; i < WRITES_MOST; i++) {
-        if (write_round(c)) continue;
-        if (c->state != PORCH_CONN_DEAD && c->blocked != was_blocked) set_interest(c);
+static void drop_wire(porch_conn *c) {
+    porch_pool_give(c->shard->pool, c->wire);
+    c->wire = NULL;
+    c->wire_at = c->wire_len = 0;
+}
+
+/* What the socket left of an earlier turn goes first. */
+static bool push_wire(porch_conn *c) {
+    if (c->wire == NULL) return true;
+    porch_bytes left = {c->wire + c->wire_at, c->wire_len};
+    porch_err e = porch_tls_push(c->tls, &left);
+    if (e != PORCH_OK && e != PORCH_ERR_AGAIN) {
+        porch_conn_cut(c);
         return false;
     }
+    c->wire_at += c->wire_len - (uint32_t)left.len;
+    c->wire_len = (uint32_t)left.len;
+    c->blocked = e == PORCH_ERR_AGAIN;
+    if (c->blocked) {
+        c->blocked_since_ms = porch_loop_now(c->shard->loop);
+    } else {
+        drop_wire(c);
+    }
+    return !c->blocked;
+}
+
+static bool keep_wire(porch_conn *c, porch_bytes left) {
+    c->wire = porch_pool_take(c->shard->pool, left.len);
+    if (c->wire == NULL) return false;
+    memcpy(c->wire, left.at, left.len);
+    c->wire_at = 0;
+    c->wire_len = (uint32_t)left.len;
+    if (!c->blocked) c->blocked_since_ms = porch_loop_now(c->shard->loop);
+    c->blocked = true;
     return true;
+}
+
+/* Records of one turn leave with few calls: a socket that is not full takes four at a time. */
+static bool send_wire(porch_conn *c) {
+    porch_bytes left;
+    porch_err e = porch_tls_uncork(c->tls, &left);
+    if (c->state == PORCH_CONN_DEAD) return false;
+    if (e == PORCH_OK || (e == PORCH_ERR_AGAIN && keep_wire(c, left))) return !c->blocked;
+    porch_conn_cut(c);
+    return false;
+}
+
+/* Gathers and writes; true when more could leave right away. A hook that closes comes here again from
+ * within, and its bytes leave with the others. */
+static bool pump_out(porch_conn *c) {
+    bool was_blocked = c->blocked, outer = !c->corked;
+    porch_buf wire = {c->shard->wire, 0, PORCH_TLS_WIRE_BYTES};
+    if (outer && push_wire(c)) {
+        porch_tls_cork(c->tls, &wire);
+        c->corked = true;
+    }
+    bool more = c->corked;
+    for (int i = 0; more && i < WRITES_MOST; i++)
+        more = write_round(c);
+    if (outer && c->corked) {
+        c->corked = false;
+        more = send_wire(c) && more;
+    }
+    if (c->state != PORCH_CONN_DEAD && c->blocked != was_blocked) set_interest(c);
+    return more;
 }
 
 void porch_conn_flush(porch_conn *c) {

@@ -45,6 +45,8 @@ static struct {
     const char *alpn;
     bool certificate, gone, blocked, deaf; /* deaf: reads nothing from the first byte on */
     porch_bytes coming;
+    porch_buf *wire; /* while corked */
+    bool held;       /* ciphertext waits with the connection */
     size_t out_len;
     void (*on_output)(porch_bytes b);
     void (*on_turn)(porch_shard *s);
@@ -82,16 +84,53 @@ porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got
     *got = n;
     return PORCH_OK;
 }
+/* What the peer's socket takes of it. */
+static size_t bed_send(porch_bytes b) {
+    if (b.len == 0 || bed_peer.blocked) return 0;
+    size_t n = dice(4) == 0 ? 1 + dice((uint32_t)b.len) : b.len;
+    if (bed_peer.on_output != NULL) bed_peer.on_output((porch_bytes){b.at, n});
+    bed_peer.out_len += n;
+    bed_peer.blocked = bed_peer.out_len > BED_OUT_MOST; /* enough seen: this peer reads no more */
+    return n;
+}
 porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size_t *taken) {
     (void)c;
     if (bed_peer.gone) return PORCH_ERR_CLOSED;
-    if (bed_peer.blocked) return PORCH_ERR_AGAIN;
-    size_t n = dice(4) == 0 ? 1 + dice((uint32_t)len) : len;
-    if (bed_peer.on_output != NULL) bed_peer.on_output((porch_bytes){at, n});
-    bed_peer.out_len += n;
-    bed_peer.blocked = bed_peer.out_len > BED_OUT_MOST; /* enough seen: this peer reads no more */
-    *taken = n;
-    return PORCH_OK;
+    porch_buf *wire = bed_peer.wire;
+    if (wire != NULL && len > wire->cap - wire->len) {
+        size_t sent = bed_send((porch_bytes){wire->at, wire->len});
+        memmove(wire->at, wire->at + sent, wire->len - sent);
+        wire->len -= sent;
+    }
+    if (wire != NULL) {
+        *taken = wire->cap - wire->len < len ? wire->cap - wire->len : len;
+        memcpy(wire->at + wire->len, at, *taken);
+        wire->len += *taken;
+    } else {
+        *taken = bed_peer.held ? 0 : bed_send((porch_bytes){at, len});
+    }
+    return *taken > 0 ? PORCH_OK : PORCH_ERR_AGAIN;
+}
+void porch_tls_cork(porch_tls_conn *c, porch_buf *wire) {
+    (void)c;
+    must(!bed_peer.held && bed_peer.wire == NULL);
+    bed_peer.wire = wire;
+}
+porch_err porch_tls_push(porch_tls_conn *c, porch_bytes *left) {
+    (void)c;
+    if (bed_peer.gone) return PORCH_ERR_CLOSED;
+    size_t sent = bed_send(*left);
+    *left = (porch_bytes){left->at + sent, left->len - sent};
+    bed_peer.held = left->len > 0;
+    return bed_peer.held ? PORCH_ERR_AGAIN : PORCH_OK;
+}
+porch_err porch_tls_uncork(porch_tls_conn *c, porch_bytes *left) {
+    const porch_buf *wire = bed_peer.wire;
+    bed_peer.wire = NULL;
+    *left = (porch_bytes){NULL, 0};
+    if (wire == NULL || wire->len == 0) return PORCH_OK;
+    *left = (porch_bytes){wire->at, wire->len};
+    return porch_tls_push(c, left);
 }
 void porch_tls_idle(porch_tls_conn *c) {
     (void)c;
@@ -484,6 +523,8 @@ static size_t bed_portion(size_t left) {
 static void bed_play(porch_shard *s, porch_listen_role role, porch_bytes first, porch_bytes second) {
     bed_peer.coming = (porch_bytes){NULL, 0};
     bed_peer.gone = false;
+    bed_peer.wire = NULL;
+    bed_peer.held = false;
     bed_peer.blocked = bed_peer.deaf;
     bed_peer.out_len = 0;
     porch_conn_accept(s, role, open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -45,7 +45,7 @@ struct porch_conn {
     int fd;
     int move_to; /* -1: stays */
     porch_conn_state state;
-    bool dirty, again, paused, blocked, eof;
+    bool dirty, again, paused, blocked, eof, corked;
     bool finish; /* close once fill has nothing more */
     uint64_t blocked_since_ms;
     uint8_t *rest; /* input that take has not used: a pool block */
@@ -53,6 +53,8 @@ struct porch_conn {
     uint8_t
         *pend; /* output that the socket has not taken: a pool block. Without frames but for ws->framed */
     size_t pend_at, pend_len;
+    uint8_t *wire; /* encrypted output that the socket has not taken: a pool block; leaves before pend */
+    uint32_t wire_at, wire_len;
     porch_loop_watch watch;
     porch_loop_timer timer;
     porch_peer peer;
@@ -88,7 +90,8 @@ struct porch_shard {
     void *user;
     uint8_t *in; /* scratch: one connection's input at a time */
     size_t in_cap;
-    uint8_t *out; /* scratch: one TLS record's worth of output */
+    uint8_t *out;  /* scratch: one TLS record's worth of output */
+    uint8_t *wire; /* scratch: one connection's records of a turn, PORCH_TLS_WIRE_BYTES */
     porch_shard_door doors[PORCH_LISTEN_ROLES];
     porch_conn *conns;
     porch_conn *dirty;

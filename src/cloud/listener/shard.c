@@ -330,9 +330,11 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     s->in_cap = longest + 65536;
     s->in = malloc(s->in_cap);
     s->out = malloc(PORCH_TLS_RECORD_BYTES);
+    s->wire = malloc(PORCH_TLS_WIRE_BYTES);
     s->rings = aligned_alloc(64, l->shard_count * sizeof *s->rings);
     s->wake = calloc(l->shard_count, sizeof *s->wake);
-    bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->rings != NULL && s->wake != NULL;
+    bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->wire != NULL && s->rings != NULL &&
+              s->wake != NULL;
     size_t slots = 64;
     while (slots < set->broker_ring_slots)
         slots *= 2;
@@ -365,5 +367,6 @@ void porch_shard_free(porch_shard *s) {
     free(s->wake);
     free(s->in);
     free(s->out);
+    free(s->wire);
     porch_pool_free(s->pool);
 }

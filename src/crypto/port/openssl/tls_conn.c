@@ -20,6 +20,8 @@ struct porch_tls_conn {
     porch_tls_server *server; /* one of the two */
     porch_tls_client *client;
     int fd;
+    porch_buf *wire; /* while corked: where records gather */
+    bool held;       /* ciphertext of an earlier write is with the caller: it must leave first */
     bool wants_write;
     bool drained;  /* what waits inside is less than a record: only the socket can help */
     bool gone;     /* the socket said end or error */
@@ -52,22 +54,48 @@ static int bio_read(BIO *bio, char *at, size_t cap, size_t *got) {
     return 0;
 }
 
+/* OK: all of it was taken; AGAIN: a part, or nothing; CLOSED: the socket is gone. */
+static porch_err send_some(porch_tls_conn *c, const uint8_t *at, size_t len, size_t *taken) {
+    *taken = 0;
+    while (*taken < len) {
+        ssize_t n = send(c->fd, at + *taken, len - *taken, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return PORCH_ERR_AGAIN;
+        if (n < 0) {
+            c->gone = true;
+            return PORCH_ERR_CLOSED;
+        }
+        *taken += (size_t)n;
+    }
+    return PORCH_OK;
+}
+
+/* Behind what has gathered; when there is no room, that leaves first. */
+static size_t gather(porch_tls_conn *c, const char *at, size_t len) {
+    porch_buf *wire = c->wire;
+    if (len > wire->cap - wire->len) {
+        size_t sent;
+        (void)send_some(c, wire->at, wire->len, &sent);
+        memmove(wire->at, wire->at + sent, wire->len - sent);
+        wire->len -= sent;
+    }
+    size_t n = wire->cap - wire->len < len ? wire->cap - wire->len : len;
+    memcpy(wire->at + wire->len, at, n);
+    wire->len += n;
+    return n;
+}
+
 static int bio_write(BIO *bio, const char *at, size_t len, size_t *taken) {
     porch_tls_conn *c = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t n;
-    do {
-        n = send(c->fd, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0) {
-        *taken = (size_t)n;
-        return 1;
-    }
     *taken = 0;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        BIO_set_retry_write(bio);
-    else
-        c->gone = true;
+    if (c->wire != NULL) {
+        *taken = gather(c, at, len);
+    } else if (!c->held) {
+        (void)send_some(c, (const uint8_t *)at, len, taken);
+    }
+    if (*taken > 0) return 1;
+    if (!c->gone) BIO_set_retry_write(bio);
     return 0;
 }
 
@@ -268,6 +296,27 @@ porch_err porch_tls_write(porch_tls_conn *c, const uint8_t *at, size_t len, size
     }
     *taken = 0;
     return outcome(c, rc);
+}
+
+void porch_tls_cork(porch_tls_conn *c, porch_buf *wire) {
+    if (!c->held) c->wire = wire;
+}
+
+porch_err porch_tls_uncork(porch_tls_conn *c, porch_bytes *left) {
+    *left = (porch_bytes){NULL, 0};
+    const porch_buf *wire = c->wire;
+    c->wire = NULL;
+    if (wire == NULL || wire->len == 0) return PORCH_OK;
+    *left = (porch_bytes){wire->at, wire->len};
+    return porch_tls_push(c, left);
+}
+
+porch_err porch_tls_push(porch_tls_conn *c, porch_bytes *left) {
+    size_t sent;
+    porch_err e = send_some(c, left->at, left->len, &sent);
+    *left = (porch_bytes){left->at + sent, left->len - sent};
+    c->held = e != PORCH_OK;
+    return e;
 }
 
 bool porch_tls_pending(const porch_tls_conn *c) {

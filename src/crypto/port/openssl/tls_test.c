@@ -229,6 +229,54 @@ static void both_ends_prove_themselves_and_talk(void **state) {
     close_meeting(&m);
 }
 
+/* Reads what has come, behind what came before. */
+static size_t read_some(porch_tls_conn *c, uint8_t *at, size_t cap) {
+    size_t all = 0, n;
+    while (porch_tls_read(c, at + all, cap - all, &n) == PORCH_OK)
+        all += n;
+    return all;
+}
+
+/* A socket that takes little: parts of records are with the caller for a while, and nothing overtakes them.
+ */
+static void corked_records_leave_together_and_in_order(void **state) {
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    meeting m;
+    meet_once(&m, server_config(), client_config(&cam));
+    int small = 4096;
+    assert_int_equal(setsockopt(m.fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    uint8_t *in = test_malloc(BYTES), *out = test_malloc(BYTES), *wire = test_malloc(PORCH_TLS_WIRE_BYTES);
+    for (size_t i = 0; i < BYTES; i++)
+        in[i] = (uint8_t)(i * 7 + i / 1000);
+    size_t sent = 0, seen = 0, n, held = 0;
+    while (seen < BYTES) {
+        porch_buf gathered = {wire, 0, PORCH_TLS_WIRE_BYTES};
+        porch_tls_cork(m.server, &gathered);
+        porch_err e = PORCH_OK;
+        while (sent < BYTES && (e = porch_tls_write(m.server, in + sent, BYTES - sent, &n)) == PORCH_OK)
+            sent += n;
+        assert_true(e == PORCH_OK || e == PORCH_ERR_AGAIN);
+        porch_bytes left;
+        e = porch_tls_uncork(m.server, &left);
+        while (e == PORCH_ERR_AGAIN) {
+            held++;
+            assert_int_equal(porch_tls_write(m.server, in + sent, BYTES - sent, &n),
+                             sent < BYTES ? PORCH_ERR_AGAIN : PORCH_OK);
+            seen += read_some(m.client, out + seen, BYTES - seen);
+            e = porch_tls_push(m.server, &left);
+        }
+        assert_int_equal(e, PORCH_OK);
+        seen += read_some(m.client, out + seen, BYTES - seen);
+    }
+    assert_true(held > 0);
+    assert_memory_equal(out, in, BYTES);
+    test_free(in);
+    test_free(out);
+    test_free(wire);
+    close_meeting(&m);
+}
+
 static void a_record_larger_than_one_read_is_pending(void **state) {
     (void)state;
     meeting m;
@@ -855,6 +903,7 @@ static void the_library_of_tls_knows_what_it_needs_and_nothing_else(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ends_prove_themselves_and_talk),
+        cmocka_unit_test(corked_records_leave_together_and_in_order),
         cmocka_unit_test(a_record_larger_than_one_read_is_pending),
         cmocka_unit_test(half_a_record_is_not_pending),
         cmocka_unit_test(the_end_is_told_announced_or_not),
