@@ -5,11 +5,12 @@
  *                             └──── DONE (acknowledged) ───────────┤
  *                             └──── BACK (gone, denied, full) ─────┘   then another member gets it
  *
- * The owner is chosen by the hash of the subscription's whole text. Members take turns; one that is away,
- * has too much under way or must not receive the message is passed over. What a dead member had not
- * acknowledged goes back, but for QoS 2 deliveries that had begun (MQTT-4.8.2-5). With a lasting member the
- * subscription has a cursor in the store, as a session has. Words between shards are pool blocks, posted in
- * order. */
+ * The owner is chosen by the hash of the subscription's whole text. Members take turns; one that is away or
+ * has too much under way is passed over. Who sent a message back because it must not receive it is not
+ * asked for that message again; while only members that are away or full are left for it, it is parked, so
+ * that others do not wait behind it. What a dead member had not acknowledged goes back, but for QoS 2
+ * deliveries that had begun (MQTT-4.8.2-5). With a lasting member the subscription has a cursor in the
+ * store, as a session has. Words between shards are pool blocks, posted in order. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,9 @@ typedef struct {
 
 typedef struct {
     porch_message *message;
-    uint32_t tries;
+    size_t weight;
+    uint64_t *refused; /* sessions that must not have it: a pool block, or NULL */
+    uint32_t refusals;
 } waiting;
 
 typedef struct {
@@ -42,8 +45,11 @@ struct porch_share {
     uint32_t member_count, member_cap, turn;
     waiting *queue; /* a ring */
     uint32_t first, count, cap;
-    size_t bytes;
-    owed *owed; /* what lasting members must get, in order of arrival */
+    waiting *parked; /* in order; nobody that may have them can take them now */
+    uint32_t parked_count, parked_cap;
+    bool retry;   /* a member can take what it could not: look at the parked again */
+    size_t bytes; /* of both */
+    owed *owed;   /* what lasting members must get, in order of arrival */
     size_t owed_first, owed_count, owed_cap;
     uint64_t cursor_saved;
     bool moved;
@@ -55,9 +61,12 @@ typedef struct {
     porch_note note;
     uint64_t share, session, seq;
     porch_message *message;
+    uint64_t *refused; /* as in waiting */
+    uint32_t refusals;
     uint32_t from; /* shard */
     uint8_t verb;
     bool online, lasts;
+    bool denied; /* BACK: this member must not have it */
     size_t len;
     char text[];
 } word;
@@ -104,6 +113,7 @@ static void post(porch_broker_shard *b, unsigned to, word *w) {
     pthread_mutex_unlock(&other->lock);
     if (runs) return;
     if (w->message != NULL) porch_message_release(b->pool, w->message);
+    porch_pool_give(b->pool, w->refused);
     porch_pool_give(b->pool, w);
 }
 
@@ -150,7 +160,6 @@ static waiting take_first(porch_share *s) {
     waiting w = s->queue[s->first];
     s->first = (s->first + 1) & (s->cap - 1);
     s->count--;
-    s->bytes -= porch_message_weight(w.message);
     return w;
 }
 
@@ -167,10 +176,21 @@ static void pay(porch_share *s, uint64_t seq) {
     }
 }
 
-static void drop_first(porch_broker_shard *b, porch_share *s) {
-    waiting w = take_first(s);
+static void drop(porch_broker_shard *b, porch_share *s, waiting w) {
+    s->bytes -= w.weight;
     pay(s, w.message->queued ? w.message->seq : 0);
     porch_message_release(b->pool, w.message);
+    porch_pool_give(b->pool, w.refused);
+}
+
+static void drop_oldest(porch_broker_shard *b, porch_share *s) {
+    if (s->parked_count == 0) {
+        drop(b, s, take_first(s));
+        return;
+    }
+    waiting w = s->parked[0];
+    memmove(s->parked, s->parked + 1, --s->parked_count * sizeof *s->parked);
+    drop(b, s, w);
 }
 
 static void forget(porch_broker_shard *b, porch_share *s) {
@@ -178,12 +198,13 @@ static void forget(porch_broker_shard *b, porch_share *s) {
     while (*at != s)
         at = &(*at)->next;
     *at = s->next;
-    while (s->count > 0)
-        drop_first(b, s);
+    while (s->count + s->parked_count > 0)
+        drop_oldest(b, s);
     if (porch_trie_remove(b->trie, s->filter, s)) porch_broker_count(&b->counts.subscriptions, -1);
     porch_pool_give(b->pool, s->text);
     free(s->members);
     free(s->queue);
+    free(s->parked);
     free(s->owed);
     free(s);
 }
@@ -219,42 +240,89 @@ static bool owe(porch_share *s, uint64_t seq) {
     return true;
 }
 
-/* The next in turn that can take one more. */
-static member *choose(porch_broker_shard *b, porch_share *s) {
+static bool refused_by(const waiting *w, uint64_t session) {
+    for (uint32_t i = 0; i < w->refusals; i++)
+        if (w->refused[i] == session) return true;
+    return false;
+}
+
+/* The next in turn that can take one more, and may take this one as far as is known. */
+static member *choose(porch_broker_shard *b, porch_share *s, const waiting *w) {
     for (uint32_t i = 0; i < s->member_count; i++) {
         member *m = &s->members[(s->turn + i) % s->member_count];
-        if (!m->online || m->out >= b->broker->settings.broker_inflight) continue;
+        if (!m->online || m->out >= b->broker->settings.broker_inflight || refused_by(w, m->session))
+            continue;
         s->turn = (uint32_t)(m - s->members) + 1;
         return m;
     }
     return NULL;
 }
 
-static bool anybody(const porch_share *s) {
-    for (uint32_t i = 0; i < s->member_count; i++)
-        if (s->members[i].online || s->members[i].lasts) return true;
-    return false;
+/* Nobody who may have it is there or will come back. */
+static bool hopeless(const porch_share *s, const waiting *w) {
+    for (uint32_t i = 0; i < s->member_count; i++) {
+        const member *m = &s->members[i];
+        if ((m->online || m->lasts) && !refused_by(w, m->session)) return false;
+    }
+    return true;
+}
+
+typedef enum { GIVEN, DROPPED, STAYS } fate;
+
+/* The caller removes what was given or dropped from where it lay. */
+static fate give(porch_broker_shard *b, porch_share *s, waiting one) {
+    if (hopeless(s, &one)) {
+        if (one.refusals > 0) porch_broker_count(&b->counts.delivery_refused, 1);
+        drop(b, s, one);
+        return DROPPED;
+    }
+    member *m = choose(b, s, &one);
+    word *w = m == NULL ? NULL : compose(b, DELIVER, s->id, m->session, 0);
+    if (w == NULL) return STAYS;
+    w->message = one.message;
+    w->refused = one.refused;
+    w->refusals = one.refusals;
+    m->out++;
+    s->bytes -= one.weight;
+    post(b, m->shard, w);
+    return GIVEN;
+}
+
+static void give_parked(porch_broker_shard *b, porch_share *s) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->parked_count; i++) {
+        waiting one = s->parked[i];
+        if (give(b, s, one) == STAYS) s->parked[left++] = one;
+    }
+    s->parked_count = left;
+    s->retry = false;
+}
+
+static bool park(porch_share *s, waiting one) {
+    if (s->parked_count == s->parked_cap) {
+        uint32_t cap = s->parked_cap == 0 ? 16 : 2 * s->parked_cap;
+        waiting *wider = realloc(s->parked, cap * sizeof *wider);
+        if (wider == NULL) return false;
+        s->parked = wider;
+        s->parked_cap = cap;
+    }
+    s->parked[s->parked_count++] = one;
+    return true;
 }
 
 /* Gives out what waits, as far as members take it. */
 static void pump(porch_broker_shard *b, porch_share *s) {
     if (b->loading) return;
-    while (s->count > 0 && !anybody(s))
-        drop_first(b, s);
+    if (s->retry) give_parked(b, s);
     while (s->count > 0) {
-        if (s->queue[s->first].tries > s->member_count) {
-            porch_broker_count(&b->counts.delivery_refused, 1); /* none of them may, or can, have it */
-            drop_first(b, s);
-            continue;
+        waiting one = s->queue[s->first];
+        if (give(b, s, one) != STAYS) {
+            (void)take_first(s);
+        } else if (one.refusals > 0 && park(s, one)) {
+            (void)take_first(s);
+        } else {
+            return; /* all are full or away: so it is for what is behind it */
         }
-        member *m = choose(b, s);
-        word *w = m == NULL ? NULL : compose(b, DELIVER, s->id, m->session, 0);
-        if (w == NULL) return;
-        waiting one = take_first(s);
-        w->message = one.message;
-        w->seq = one.tries; /* comes back with it */
-        m->out++;
-        post(b, m->shard, w);
     }
 }
 
@@ -262,15 +330,16 @@ void porch_share_take(porch_broker_shard *b, porch_share *s, porch_message *m) {
     const porch_settings *set = &b->broker->settings;
     if (b->loading && m->seq <= s->cursor_saved) return;
     bool kept = m->queued && m->seq != 0 && lasts(s);
-    while (s->count > 0 &&
-           (s->count >= set->broker_queue_messages || s->bytes >= set->broker_queue_bytes)) {
+    while (s->count + s->parked_count > 0 && (s->count + s->parked_count >= set->broker_queue_messages ||
+                                              s->bytes >= set->broker_queue_bytes)) {
         porch_broker_count(&b->counts.dropped_full, 1);
-        drop_first(b, s);
+        drop_oldest(b, s);
     }
     if (!room_to_wait(s) || (kept && !owe(s, m->seq))) return;
     porch_message_retain(m);
-    s->queue[(s->first + s->count++) & (s->cap - 1)] = (waiting){m, 0};
-    s->bytes += porch_message_weight(m);
+    waiting one = {.message = m, .weight = porch_message_weight(m)};
+    s->queue[(s->first + s->count++) & (s->cap - 1)] = one;
+    s->bytes += one.weight;
     pump(b, s);
 }
 
@@ -321,6 +390,7 @@ static void on_join(porch_broker_shard *b, const word *w) {
     }
     word *answer = compose(b, JOINED, w->share, w->session, 0);
     if (answer != NULL) post(b, w->from, answer);
+    s->retry = true;
     pump(b, s);
 }
 
@@ -344,14 +414,27 @@ static void on_leave(porch_broker_shard *b, porch_share *s, const word *w) {
         pump(b, s);
 }
 
+/* One more that must not have it. Without memory the others are asked again: no harm but work. */
+static void note_refusal(porch_broker_shard *b, waiting *one, uint64_t session) {
+    uint64_t *wider = porch_pool_take(b->pool, (one->refusals + 1) * sizeof *wider);
+    if (wider == NULL) return;
+    if (one->refusals > 0) memcpy(wider, one->refused, one->refusals * sizeof *wider);
+    wider[one->refusals++] = session;
+    porch_pool_give(b->pool, one->refused);
+    one->refused = wider;
+}
+
 /* Back at the front, for another one. */
 static void on_back(porch_broker_shard *b, porch_share *s, word *w) {
     if (w->message != NULL && room_to_wait(s)) {
+        waiting one = {w->message, porch_message_weight(w->message), w->refused, w->refusals};
+        w->message = NULL;
+        w->refused = NULL;
+        if (w->denied) note_refusal(b, &one, w->session);
         s->first = (s->first - 1) & (s->cap - 1);
         s->count++;
-        s->queue[s->first] = (waiting){w->message, (uint32_t)w->seq};
-        s->bytes += porch_message_weight(w->message);
-        w->message = NULL;
+        s->queue[s->first] = one;
+        s->bytes += one.weight;
     }
     pump(b, s);
 }
@@ -364,8 +447,11 @@ static void on_owner(porch_broker_shard *b, word *w) {
     }
     if (s == NULL) return;
     member *m = member_of(s, w->session);
-    if (m != NULL && (w->verb == DONE || w->verb == BACK) && m->out > 0) m->out--;
+    if (m != NULL && (w->verb == DONE || w->verb == BACK) && m->out > 0) {
+        if (m->out-- == b->broker->settings.broker_inflight) s->retry = true;
+    }
     if (m != NULL && w->verb == STATE) m->online = w->online;
+    if (w->verb == STATE || w->verb == LEAVE) s->retry = true;
     if (w->verb == DONE) pay(s, w->seq);
     if (w->verb == LEAVE)
         on_leave(b, s, w);
@@ -403,6 +489,20 @@ static void tell(porch_broker_shard *b, uint64_t share, uint64_t session, bool o
     post(b, owner_of(b, share), w);
 }
 
+static void give_back(porch_broker_shard *b, word *w, bool denied) {
+    word *answer = compose(b, BACK, w->share, w->session, 0);
+    if (answer == NULL) {
+        porch_message_release(b->pool, w->message);
+        return;
+    }
+    answer->message = w->message;
+    answer->refused = w->refused;
+    answer->refusals = w->refusals;
+    answer->denied = denied;
+    w->refused = NULL;
+    post(b, owner_of(b, w->share), answer);
+}
+
 static void on_deliver(porch_broker_shard *b, word *w) {
     porch_session *s = porch_session_by_hash(b, w->session);
     const porch_subscribed *one = subscription(s, w->share);
@@ -421,7 +521,7 @@ static void on_deliver(porch_broker_shard *b, word *w) {
         porch_message_release(b->pool, m);
     } else {
         if (!there) tell(b, w->share, w->session, false);
-        reply(b, BACK, w->share, w->session, m, there ? w->seq + 1 : w->seq);
+        give_back(b, w, there);
     }
     w->message = NULL;
 }
@@ -438,6 +538,7 @@ static void hear(porch_shard *shard, porch_note *note) {
         on_owner(b, w);
     }
     if (w->message != NULL) porch_message_release(b->pool, w->message);
+    porch_pool_give(b->pool, w->refused);
     porch_pool_give(b->pool, w);
 }
 
