@@ -212,6 +212,8 @@ static void write_until_killed(const char *path, int told) {
     size_t at = 0;
     if (porch_media_file_resume(path, ID, KEY, NULL, NULL, &f, NULL) != PORCH_OK) _exit(1);
     at = (size_t)porch_media_file_bytes(f);
+    /* Also when the one before got to the end and was killed before anybody had heard of it. */
+    if (write(told, &at, sizeof at) != sizeof at) _exit(1);
     while (at < LONG) {
         size_t n = 777 + at % 9001;
         if (n > LONG - at) n = LONG - at;
@@ -237,7 +239,7 @@ static void a_writer_killed_again_and_again_loses_nothing_it_told(void **state) 
         pid_t pid = fork();
         if (pid == 0) write_until_killed(t->path, told[1]);
         (void)close(told[1]);
-        for (size_t n = 0, at; n < 3 && last < LONG && read(told[0], &at, sizeof at) == sizeof at; n++)
+        for (size_t n = 0, at; n < 4 && last < LONG && read(told[0], &at, sizeof at) == sizeof at; n++)
             last = at;
         (void)kill(pid, SIGKILL);
         (void)waitpid(pid, NULL, 0);
