@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-slow testssl clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-slow testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -18,6 +18,7 @@ help:
 	@echo "make sweep          ThreadSanitizer, then kills of each process (RUNS=10) and hostile clips (CLIPS=1000)"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
+	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
 	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
@@ -73,6 +74,11 @@ bench-mqtt:
 	@tools/setup bench
 	@tools/build release programs
 	@/usr/bin/python3 bench/mqtt.py --rounds $(or $(ROUNDS),3)
+
+bench-revoke:
+	@tools/setup bench
+	@tools/build release programs
+	@/usr/bin/python3 bench/revoke.py --connections $(or $(CONNECTIONS),1000)
 
 bench-slow:
 	@tools/setup bench

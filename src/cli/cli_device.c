@@ -167,6 +167,15 @@ static int revoke(porch_cli *c) {
                   "is revoked: its sessions end and its certificate is refused from now on");
 }
 
+static int quarantine(porch_cli *c) {
+    return change(c, "device.quarantine",
+                  "is under quarantine: diagnostics and the signed update only, from now on");
+}
+
+static int readmit(porch_cli *c) {
+    return change(c, "device.readmit", "is let in as before");
+}
+
 static int remove_device(porch_cli *c) {
     return change(c, "device.remove",
                   "is removed: its certificate stays refused; its events and clips stay");
@@ -183,6 +192,9 @@ const porch_cli_command porch_cli_device_commands[] = {
      "every device with its state, when it was seen and when its certificate ends", list},
     {"device show", "ID", false, NULL, "all that is known of one device", show},
     {"device revoke", "ID", false, NULL, "refuse its certificate from now on and end its sessions", revoke},
+    {"device quarantine", "ID", false, NULL,
+     "keep its link for diagnostics and the signed update only; nothing else comes through", quarantine},
+    {"device readmit", "ID", false, NULL, "end its quarantine", readmit},
     {"device remove", "ID", false, NULL, "revoke it and forget it; the id may be used again with a new key",
      remove_device},
     {0},

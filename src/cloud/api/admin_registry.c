@@ -32,11 +32,14 @@ static porch_err device_add(porch_admin_call *call) {
 static json_t *device_json(const porch_registry_device *d) {
     char fingerprint[65];
     porch_admin_hex(d->fingerprint, fingerprint);
-    json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "id", d->id, "product", d->product, "household",
-        d->household, "state", d->revoked_ms != 0 ? "revoked" : "enrolled", "online", d->online ? 1 : 0,
-        "added_ms", (json_int_t)d->added_ms, "last_seen_ms", (json_int_t)d->last_seen_ms,
-        "certificate_ends_ms", (json_int_t)d->certificate_ends_ms, "certificate_sha256", fingerprint);
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "id", d->id, "product",
+                          d->product, "household", d->household, "state",
+                          d->revoked_ms != 0       ? "revoked"
+                          : d->quarantined_ms != 0 ? "quarantined"
+                                                   : "enrolled",
+                          "online", d->online ? 1 : 0, "added_ms", (json_int_t)d->added_ms, "last_seen_ms",
+                          (json_int_t)d->last_seen_ms, "certificate_ends_ms",
+                          (json_int_t)d->certificate_ends_ms, "certificate_sha256", fingerprint);
     if (o != NULL && d->revoked_ms != 0)
         (void)json_object_set_new(o, "revoked_ms", json_integer((json_int_t)d->revoked_ms));
     return o;
@@ -89,6 +92,14 @@ static porch_err device_revoke(porch_admin_call *call) {
     return change_device(call, porch_registry_device_revoke);
 }
 
+static porch_err device_quarantine(porch_admin_call *call) {
+    return change_device(call, porch_registry_device_quarantine);
+}
+
+static porch_err device_readmit(porch_admin_call *call) {
+    return change_device(call, porch_registry_device_readmit);
+}
+
 static porch_err device_remove(porch_admin_call *call) {
     return change_device(call, porch_registry_device_remove);
 }
@@ -138,6 +149,7 @@ static porch_err household_add(porch_admin_call *call) {
 const porch_admin_command porch_admin_registry_commands[] = {
     {"device.add", device_add},         {"device.list", device_list},
     {"device.show", device_show},       {"device.revoke", device_revoke},
-    {"device.remove", device_remove},   {"household.add", household_add},
+    {"device.remove", device_remove},   {"device.quarantine", device_quarantine},
+    {"device.readmit", device_readmit}, {"household.add", household_add},
     {"household.list", household_list}, {NULL, NULL},
 };

@@ -5,6 +5,7 @@
 
 json_t *porch_api_device(const porch_registry_device *d) {
     const char *state = d->revoked_ms != 0                           ? "revoked"
+                        : d->quarantined_ms != 0                     ? "quarantined"
                         : d->certificate_ends_ms <= porch_clock_ms() ? "expired"
                                                                      : "active";
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:o, s:o}", "id", d->id, "product", d->product, "household",

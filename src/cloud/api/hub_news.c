@@ -2,6 +2,7 @@
  * table, and this file fills all of them.
  *
  *   registry: revoked, removed   ─► broker and listener drop its sessions
+ *             quarantined        ─► broker judges its session anew, listener drops its uploads
  *             online, offline    ─► live streams
  *   grants:   changed            ─► broker judges live sessions anew
  *   media:    motion, clip       ─► live streams
@@ -32,7 +33,14 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
         if (h->broker != NULL)
             porch_broker_drop(h->broker, kind, name,
                               what == PORCH_REGISTRY_REVOKED ? NOT_AUTHORISED : ADMINISTRATIVE);
-        if (h->listener != NULL) porch_listener_drop(h->listener, kind, name);
+        if (h->listener != NULL)
+            porch_listener_drop(h->listener, kind, name, "the certificate was revoked");
+        break;
+    case PORCH_REGISTRY_QUARANTINED:
+    case PORCH_REGISTRY_READMITTED:
+        if (h->broker != NULL) porch_broker_regrant(h->broker, kind, name);
+        if (h->listener != NULL && what == PORCH_REGISTRY_QUARANTINED)
+            porch_listener_drop(h->listener, kind, name, "the device was put under quarantine");
         break;
     case PORCH_REGISTRY_ONLINE:
     case PORCH_REGISTRY_OFFLINE:

@@ -116,7 +116,7 @@ static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_m
     porch_registry_entry entry;
     PORCH_TRY(porch_registry_admit(ctx, tls->x509.identity.kind, tls->x509.identity.name,
                                    tls->x509.fingerprint, now_ms, &entry, why));
-    porch_principal p = {.kind = entry.kind};
+    porch_principal p = {.kind = entry.kind, .quarantined = entry.quarantined};
     memcpy(p.name, entry.name, sizeof p.name);
     memcpy(p.product, entry.product, sizeof p.product);
     memcpy(p.household, entry.household, sizeof p.household);

@@ -153,6 +153,10 @@ static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, c
         porch_fail(why, PORCH_ERR_LIMIT, "too many retained messages (broker.retained_messages)");
         return false;
     }
+    if (!porch_quarantine_lets_publish(e, topic)) {
+        porch_fail(why, PORCH_ERR_AUTH, "the will: " PORCH_QUARANTINE_SAYS);
+        return false;
+    }
     const porch_access_policy *policy = porch_grants_policy(b->broker->config.grants, e);
     if (policy == NULL) {
         porch_fail(why, PORCH_ERR_AUTH, "its permissions cannot be read");

@@ -295,8 +295,9 @@ static bool add_identifiers(porch_session *s, const porch_session *publisher, co
 }
 
 bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
-    porch_access_decision d = porch_access_can_receive(s->policy, (porch_topic_name){topic});
-    if (d.allowed) return true;
+    if (porch_quarantine_lets_hear(&s->entry, topic) &&
+        porch_access_can_receive(s->policy, (porch_topic_name){topic}).allowed)
+        return true;
     porch_broker_count(&s->home->counts.delivery_refused, 1);
     if (porch_log_wants(PORCH_LOG_DEBUG))
         porch_log(PORCH_LOG_DEBUG, "mqtt.delivery_refused", "principal", s->entry.name, "topic",

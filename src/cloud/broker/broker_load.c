@@ -76,6 +76,7 @@ static bool entry_of(const loading *l, porch_identity_kind kind, porch_bytes nam
             return false;
         memcpy(ret->product, d.product, sizeof ret->product);
         memcpy(ret->household, d.household, sizeof ret->household);
+        ret->quarantined = d.quarantined_ms != 0;
         return true;
     }
     porch_registry_service v;

@@ -84,6 +84,7 @@ porch_err porch_broker_admit(void *ctx, const porch_tls_peer_info *tls, uint64_t
     memcpy(ret->name, e.name, sizeof ret->name);
     memcpy(ret->product, e.product, sizeof ret->product);
     memcpy(ret->household, e.household, sizeof ret->household);
+    ret->quarantined = e.quarantined;
     return PORCH_OK;
 }
 

@@ -51,6 +51,10 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
         refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, "topics that begin with $ are the hub's own");
         return false;
     }
+    if (!porch_quarantine_lets_publish(&s->entry, topic)) {
+        refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, PORCH_QUARANTINE_SAYS);
+        return false;
+    }
     porch_access_decision d = porch_access_can_publish(s->policy, p->topic);
     if (!d.allowed) {
         porch_why why;

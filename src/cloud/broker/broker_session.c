@@ -320,7 +320,8 @@ bool porch_session_speak_will(porch_session *s) {
                            .note = porch_buf_bytes(&note),
                            .qos = m->qos,
                            .retain = m->retain};
-    if (porch_access_can_publish(s->policy, (porch_topic_name){topic}).allowed) {
+    if (porch_quarantine_lets_publish(&s->entry, topic) &&
+        porch_access_can_publish(s->policy, (porch_topic_name){topic}).allowed) {
         if (porch_broker_speak(s->home, s, &p) == PORCH_STALL) return false;
         porch_broker_count(&s->home->counts.wills, 1);
     } else {

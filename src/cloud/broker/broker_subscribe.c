@@ -86,7 +86,8 @@ porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, po
         tell_kept(s, known, filter);
         return known;
     }
-    porch_trie_entry entry = entry_of(s, known, porch_access_may_deny_receive(s->policy, filter));
+    porch_trie_entry entry =
+        entry_of(s, known, s->entry.quarantined || porch_access_may_deny_receive(s->policy, filter));
     if (porch_trie_put(b->trie, filter, &entry, &was_there) != PORCH_OK) {
         if (fresh) drop_last(s);
         return NULL;
@@ -128,6 +129,8 @@ static uint8_t judge(porch_session *s, const porch_mqtt_subscription *one) {
     if (one->text.len > set->broker_topic_bytes || porch_topic_levels(text) > set->broker_topic_levels)
         return refuse(s, one, PORCH_MQTT_RC_TOPIC_FILTER_INVALID,
                       "the filter is too long or too deep (broker.topic_bytes, broker.topic_levels)");
+    if (!porch_quarantine_lets_hear(&s->entry, text))
+        return refuse(s, one, PORCH_MQTT_RC_NOT_AUTHORIZED, PORCH_QUARANTINE_SAYS);
     porch_access_decision d = porch_access_can_subscribe(s->policy, one->filter);
     if (!d.allowed) {
         porch_why why;
@@ -204,6 +207,7 @@ static bool may_join(const porch_session *s, const porch_mqtt_subscription *one)
     const porch_settings *set = &s->home->broker->settings;
     return s->subscription_count < set->broker_subscriptions && one->text.len <= set->broker_topic_bytes &&
            porch_topic_levels(one->filter.text) <= set->broker_topic_levels &&
+           porch_quarantine_lets_hear(&s->entry, one->filter.text) &&
            porch_access_can_subscribe(s->policy, one->filter).allowed;
 }
 
@@ -295,6 +299,10 @@ porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame
 /* Membership or statements changed: what was subscribed stays, and what arrives is judged. */
 void porch_session_regrant(porch_session *s) {
     porch_broker_shard *b = s->home;
+    porch_registry_device d;
+    if (s->entry.kind == PORCH_IDENTITY_DEVICE && b->broker->config.registry != NULL &&
+        porch_registry_device_get(b->broker->config.registry, s->entry.name, &d) == PORCH_OK)
+        s->entry.quarantined = d.quarantined_ms != 0;
     const porch_access_policy *fresh = porch_grants_policy(b->broker->config.grants, &s->entry);
     if (fresh == NULL) {
         porch_session_disconnect(s, PORCH_MQTT_RC_NOT_AUTHORIZED, "its permissions cannot be read");
@@ -308,9 +316,11 @@ void porch_session_regrant(porch_session *s) {
         const porch_subscribed *one = &s->subscriptions[i];
         porch_topic_filter f = filter_of(one);
         if (one->share != 0) continue; /* each of its messages is judged */
-        bool stands = porch_access_can_subscribe(fresh, f).allowed;
+        bool stands =
+            porch_quarantine_lets_hear(&s->entry, f.text) && porch_access_can_subscribe(fresh, f).allowed;
         bool was_there;
-        porch_trie_entry entry = entry_of(s, one, !stands || porch_access_may_deny_receive(fresh, f));
+        porch_trie_entry entry =
+            entry_of(s, one, !stands || s->entry.quarantined || porch_access_may_deny_receive(fresh, f));
         (void)porch_trie_put(b->trie, f, &entry, &was_there); /* it is there: nothing is allocated */
         if (!stands)
             porch_session_log(s, "mqtt.regrant", "SUBSCRIBE", "filter", f.text,

@@ -287,6 +287,14 @@ void porch_broker_take_deadlines(porch_broker_shard *b);
 void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what);
 void porch_session_fault(porch_session *s, const porch_mqtt_frame *frame, const porch_mqtt_fault *fault);
 void porch_session_regrant(porch_session *s);
+
+/* ---- quarantine (broker_quarantine.c): asked beside the policy ---- */
+#define PORCH_QUARANTINE_SAYS                                                                              \
+    "the device is under quarantine: diagnostics and the signed update only; 'device readmit' lets it in " \
+    "again"
+bool porch_quarantine_lets_publish(const porch_registry_entry *e, porch_bytes topic);
+/* A subscription's filter, or the topic of a message that is about to be delivered. */
+bool porch_quarantine_lets_hear(const porch_registry_entry *e, porch_bytes filter_or_topic);
 void porch_session_arm(porch_session *s);
 void porch_session_on_timer(porch_session *s);
 /* Reads on, unless something else still holds it back. */

@@ -41,6 +41,8 @@ enum {
     PORCH_HTTP_PRINCIPAL = 1u << 2,
     /* A certificate that was judged bad comes through, too: what follows says why itself (CONNACK). */
     PORCH_HTTP_ANY_VERDICT = 1u << 3,
+    /* A device under quarantine may come through, too: others get 403 on a device route. */
+    PORCH_HTTP_QUARANTINED = 1u << 4,
 };
 
 /* One row of the route table. Patterns: literal segments, "{name}" for one non-empty segment, and as the

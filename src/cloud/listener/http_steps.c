@@ -179,6 +179,12 @@ static bool identity_stands(porch_http_exchange *x) {
         x->peer = c->peer;
     }
     bool needed = x->route == NULL || (x->route->flags & PORCH_HTTP_PRINCIPAL) != 0;
+    bool open = x->route != NULL && (x->route->flags & PORCH_HTTP_QUARANTINED) != 0;
+    if (x->peer.admitted && x->peer.principal.quarantined && !open) {
+        porch_http_refuse(x, 403, "quarantine",
+                          "the device is under quarantine: diagnostics and the signed update only");
+        return false;
+    }
     if (x->peer.admitted || (!x->peer.tls.has_certificate && !needed)) return true;
     if (x->route != NULL && (x->route->flags & PORCH_HTTP_ANY_VERDICT) != 0) return true;
     porch_http_refuse(x, 403, "certificate", porch_why_text(&x->peer.verdict_why, x->peer.verdict));

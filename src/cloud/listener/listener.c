@@ -116,6 +116,7 @@ porch_err porch_listener_start(porch_listener *l, porch_why *why) {
 typedef struct {
     porch_note note;
     porch_identity_kind kind;
+    const char *reason;
     char name[65];
 } order;
 
@@ -130,18 +131,20 @@ static void drop_on_shard(porch_shard *s, porch_note *n) {
         next = c->next;
         /* MQTT's own connections are told by the broker, with a reason. */
         if (c->peer.role == PORCH_LISTEN_MQTT || c->ws != NULL || !same_principal(c, o)) continue;
-        porch_conn_log_refused(c, "connection.cut", "the certificate was revoked");
+        porch_conn_log_refused(c, "connection.cut", o->reason);
         porch_conn_cut(c);
     }
     free(o);
 }
 
-void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char *name) {
+void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char *name,
+                         const char *reason) {
     for (unsigned i = 0; i < l->shard_count; i++) {
         if (!l->shards[i].started) continue;
         order *o = calloc(1, sizeof *o);
         if (o == NULL) return; /* each request is judged anew anyway */
         o->kind = kind;
+        o->reason = reason;
         (void)porch_bytes_to_text(porch_bytes_of(name), o->name, sizeof o->name);
         o->note.run = drop_on_shard;
         porch_shard_post(&l->shards[i], (porch_note *)(void *)o); /* which frees it */

@@ -61,9 +61,9 @@ void porch_listener_free(porch_listener *l); /* after stop, or if start was neve
 
 /* New handshakes use `tls` from now on (a renewed certificate). Any thread. */
 void porch_listener_replace_tls(porch_listener *l, porch_listen_role role, porch_tls_server *tls);
-/* Closes the HTTP connections of one principal (revoked). Any thread; takes effect at the shards' next
- * turn. */
-void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char *name);
+/* Closes the HTTP connections of one principal; `reason` (a literal) is for the log: "the certificate was
+ * revoked". Any thread; takes effect at the shards' next turn. */
+void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char *name, const char *reason);
 
 typedef struct {
     uint64_t accepted[PORCH_LISTEN_ROLES];

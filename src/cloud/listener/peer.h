@@ -25,6 +25,7 @@ typedef struct {
     char name[65];
     char product[65];
     char household[65];
+    bool quarantined; /* a device that is let in for diagnostics and the signed update only */
 } porch_principal;
 
 typedef struct {

@@ -124,8 +124,10 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
     const registry_certificate *c = porch_registry_table_find(&r->certificates, fingerprint);
     porch_err e = judge(p, c, kind, name, now_ms, why);
     if (e == PORCH_OK) {
-        porch_registry_entry entry = {
-            .kind = kind, .any_client_id = p->any_client_id, .certificate_ends_ms = c->not_after_ms};
+        porch_registry_entry entry = {.kind = kind,
+                                      .any_client_id = p->any_client_id,
+                                      .quarantined = p->quarantined_ms != 0,
+                                      .certificate_ends_ms = c->not_after_ms};
         memcpy(entry.name, p->name, sizeof entry.name);
         memcpy(entry.product, p->product, sizeof entry.product);
         memcpy(entry.household, p->household, sizeof entry.household);
@@ -159,6 +161,7 @@ static void show_device(const registry_principal *p, porch_registry_device *ret)
     memcpy(ret->household, p->household, sizeof ret->household);
     ret->added_ms = p->added_ms;
     ret->revoked_ms = p->revoked_ms;
+    ret->quarantined_ms = p->quarantined_ms;
     ret->last_seen_ms = atomic_load(&p->last_seen_ms);
     ret->online = atomic_load(&p->online);
     ret->certificate_ends_ms = p->certificate_ends_ms;

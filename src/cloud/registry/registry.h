@@ -34,6 +34,7 @@ typedef struct porch_registry_entry {
     char product[PORCH_REGISTRY_NAME_BYTES];   /* device only, else "" */
     char household[PORCH_REGISTRY_NAME_BYTES]; /* device only, else "" */
     bool any_client_id;                        /* service added with --client-ids any */
+    bool quarantined;                          /* device only: diagnostics and the signed update, no more */
     uint64_t certificate_ends_ms;
 } porch_registry_entry;
 
@@ -83,6 +84,11 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
                                     const porch_registry_device_spec *spec, porch_registry_issued *ret,
                                     porch_why *why);
 porch_err porch_registry_device_revoke(porch_registry *r, const char *id, const char *who, porch_why *why);
+/* Under quarantine the link stays, for diagnostics and the signed update only; live sessions are judged
+ * anew. PORCH_ERR_STATE: it is so already; PORCH_ERR_REVOKED. */
+porch_err porch_registry_device_quarantine(porch_registry *r, const char *id, const char *who,
+                                           porch_why *why);
+porch_err porch_registry_device_readmit(porch_registry *r, const char *id, const char *who, porch_why *why);
 porch_err porch_registry_device_remove(porch_registry *r, const char *id, const char *who, porch_why *why);
 
 typedef struct {
@@ -124,8 +130,9 @@ typedef struct porch_registry_device {
     char product[PORCH_REGISTRY_NAME_BYTES];
     char household[PORCH_REGISTRY_NAME_BYTES];
     uint64_t added_ms;
-    uint64_t revoked_ms;   /* 0: in force */
-    uint64_t last_seen_ms; /* 0: never */
+    uint64_t revoked_ms;     /* 0: in force */
+    uint64_t quarantined_ms; /* 0: not */
+    uint64_t last_seen_ms;   /* 0: never */
     bool online;
     uint64_t certificate_ends_ms; /* of the newest certificate */
     uint8_t fingerprint[32];
@@ -169,9 +176,11 @@ void porch_registry_count(porch_registry *r, porch_registry_counts *ret);
 typedef enum {
     PORCH_REGISTRY_ADDED,
     PORCH_REGISTRY_RENEWED,
-    PORCH_REGISTRY_REVOKED, /* live sessions of it must end */
-    PORCH_REGISTRY_REMOVED, /* live sessions of it must end */
-    PORCH_REGISTRY_ONLINE,  /* on the shard that said so: must not block */
+    PORCH_REGISTRY_REVOKED,     /* live sessions of it must end */
+    PORCH_REGISTRY_REMOVED,     /* live sessions of it must end */
+    PORCH_REGISTRY_QUARANTINED, /* live sessions must be judged anew, uploads end */
+    PORCH_REGISTRY_READMITTED,
+    PORCH_REGISTRY_ONLINE, /* on the shard that said so: must not block */
     PORCH_REGISTRY_OFFLINE
 } porch_registry_what;
 

@@ -417,3 +417,52 @@ porch_err porch_registry_service_remove(porch_registry *r, const char *name, con
                     .also_ctx = also_ctx};
     return withdraw(r, &w, why);
 }
+
+/* ---- quarantine --------------------------------------------------------------------------------- */
+
+static porch_err write_quarantine(porch_db *db, void *ctx, porch_why *why) {
+    const withdrawal *w = ctx;
+    porch_db_query *q = porch_db_prepare(db, "update device set quarantined_ms = ?2 where id = ?1", why);
+    porch_db_bind_str(q, 1, w->name);
+    if (w->now_ms != 0) porch_db_bind_i64(q, 2, (int64_t)w->now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    return log_decision(db, w->kind, w->name, w->now_ms != 0 ? "quarantine" : "readmit", w->who, "{}", why);
+}
+
+/* now_ms 0: it ends. */
+static porch_err quarantine(porch_registry *r, withdrawal *w, porch_why *why) {
+    porch_err e = PORCH_OK;
+    bool begins = w->now_ms != 0;
+    pthread_mutex_lock(&r->change);
+    registry_principal *p = porch_registry_table_find(&r->devices, w->name);
+    if (p == NULL)
+        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no device called %.64s", w->name);
+    else if (p->revoked_ms != 0)
+        e = porch_fail(why, PORCH_ERR_REVOKED, "%s is revoked: it does not come in at all", w->name);
+    else if ((p->quarantined_ms != 0) == begins)
+        e = porch_fail(why, PORCH_ERR_STATE, "%s is %s", w->name,
+                       begins ? "under quarantine already" : "not under quarantine");
+    if (e == PORCH_OK) e = porch_store_write(r->store, write_quarantine, w, why);
+    if (e == PORCH_OK) {
+        pthread_rwlock_wrlock(&r->lock);
+        p->quarantined_ms = w->now_ms;
+        pthread_rwlock_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->change);
+    if (e == PORCH_OK)
+        porch_registry_tell(r, w->kind, w->name,
+                            begins ? PORCH_REGISTRY_QUARANTINED : PORCH_REGISTRY_READMITTED);
+    return e;
+}
+
+porch_err porch_registry_device_quarantine(porch_registry *r, const char *id, const char *who,
+                                           porch_why *why) {
+    withdrawal w = {.kind = PORCH_PRINCIPAL_DEVICE, .name = id, .who = who, .now_ms = porch_clock_ms()};
+    return quarantine(r, &w, why);
+}
+
+porch_err porch_registry_device_readmit(porch_registry *r, const char *id, const char *who,
+                                        porch_why *why) {
+    withdrawal w = {.kind = PORCH_PRINCIPAL_DEVICE, .name = id, .who = who};
+    return quarantine(r, &w, why);
+}

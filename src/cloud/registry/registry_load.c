@@ -41,6 +41,7 @@ static porch_err load_device(porch_registry *r, porch_db_query *q, porch_why *wh
     p->added_ms = (uint64_t)porch_db_i64(q, 3);
     p->revoked_ms = (uint64_t)porch_db_i64(q, 4);
     atomic_init(&p->last_seen_ms, (uint64_t)porch_db_i64(q, 5));
+    p->quarantined_ms = (uint64_t)porch_db_i64(q, 6);
     return add_or_free(&r->devices, p, why);
 }
 
@@ -93,7 +94,9 @@ porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(load_all(
         r,
         porch_db_prepare(
-            db, "select id, product, household, added_ms, revoked_ms, last_seen_ms from device order by id",
+            db,
+            "select id, product, household, added_ms, revoked_ms, last_seen_ms, quarantined_ms from device"
+            " order by id",
             why),
         load_device, why));
     PORCH_TRY(load_all(

@@ -26,6 +26,7 @@ typedef struct {
     bool any_client_id;
     uint64_t added_ms;
     uint64_t revoked_ms;
+    uint64_t quarantined_ms;
     uint64_t certificate_ends_ms; /* of the newest */
     uint8_t fingerprint[32];
     /* Written by shards under the shared lock. */

@@ -216,6 +216,37 @@ static void what_is_revoked_stays_out_in_all_its_certificates(void **state) {
                      PORCH_ERR_NOT_FOUND);
 }
 
+static void quarantine_is_told_at_the_door_and_survives(void **state) {
+    bench *b = *state;
+    uint8_t print[32];
+    porch_registry_entry entry;
+    add(b, "cam-1", false, print);
+    assert_int_equal(porch_registry_device_readmit(b->registry, "cam-1", "operator", &b->why),
+                     PORCH_ERR_STATE);
+    assert_int_equal(porch_registry_device_quarantine(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(porch_registry_device_quarantine(b->registry, "cam-1", "operator", &b->why),
+                     PORCH_ERR_STATE);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_DEVICE, "cam-1", print,
+                                              porch_clock_ms(), &entry, &b->why),
+                         PORCH_OK);
+        assert_true(entry.quarantined);
+        reopen(b);
+    }
+    assert_int_equal(porch_registry_device_readmit(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(porch_registry_admit(b->registry, PORCH_PRINCIPAL_DEVICE, "cam-1", print,
+                                          porch_clock_ms(), &entry, &b->why),
+                     PORCH_OK);
+    assert_false(entry.quarantined);
+    assert_int_equal(trust_rows(b, "device.quarantine"), 1);
+    assert_int_equal(trust_rows(b, "device.readmit"), 1);
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(porch_registry_device_quarantine(b->registry, "cam-1", "operator", &b->why),
+                     PORCH_ERR_REVOKED);
+    assert_int_equal(porch_registry_device_quarantine(b->registry, "cam-2", "operator", &b->why),
+                     PORCH_ERR_NOT_FOUND);
+}
+
 static void a_name_enrolled_again_does_not_revive_its_old_keys(void **state) {
     bench *b = *state;
     char csr[2048], other[2048];
@@ -481,6 +512,7 @@ int main(void) {
         WITH_BENCH(an_id_is_given_once_and_the_signer_is_not_asked_twice),
         WITH_BENCH(renewal_keeps_the_old_certificate_until_it_ends),
         WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
+        WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
         WITH_BENCH(a_refused_enrolment_leaves_nothing),
         WITH_BENCH(the_limit_of_devices_holds),
