@@ -2,180 +2,140 @@
 
 #include <string.h>
 
-/* The block: header, rows, texts. Rows are grouped by effect and, inside, keep the order they came in;
- * `index` remembers it. Offsets instead of pointers, so that the block may be copied. */
-typedef struct {
-    uint32_t text_at; /* from the block's start */
-    uint32_t text_bytes;
-    uint32_t index;
-    uint32_t tag;
-    uint8_t actions;
-    uint8_t deny;
-    uint8_t literal; /* no wildcard: compare instead of match */
-    uint8_t first;   /* first byte of the filter: most rows are passed over by it alone */
-} row;
+#include "access/automaton.h"
+#include "access/statement.h"
 
+/* The block: header, a span for each level with variables, their texts, then maybe an automaton of its own.
+ */
 struct porch_access_policy {
     uint64_t bytes;
-    uint32_t count;
-    uint32_t denies; /* rows [0, denies) deny, [denies, count) allow */
-    row rows[];
+    const porch_access_automaton *shared; /* NULL: it stands at own_at */
+    uint32_t own_at, text_at;
+    porch_access_span spans[];
 };
 
-_Static_assert(sizeof(row) == 20, "rows lie close");
+_Static_assert(sizeof(porch_access_policy) % 8 == 0, "what follows is aligned");
 
-/* Who may subscribe may receive, and who must not, must not. */
-static unsigned widened(unsigned actions) {
-    return actions | ((actions & PORCH_ACCESS_SUBSCRIBE) != 0 ? PORCH_ACCESS_RECEIVE : 0u);
+static const porch_access_automaton *automaton_of(const porch_access_policy *p) {
+    const void *own = (const uint8_t *)p + p->own_at;
+    return p->shared != NULL ? p->shared : own;
 }
 
-size_t porch_access_policy_bytes(const porch_access_statement *statements, size_t count) {
-    size_t bytes = sizeof(porch_access_policy) + count * sizeof(row);
+static porch_access_values values_of(const porch_access_policy *p) {
+    return (porch_access_values){(const uint8_t *)p + p->text_at, p->spans};
+}
+
+/* ---- binding -------------------------------------------------------------------------------------- */
+
+/* Bytes that the level may have once its variables are values. */
+static size_t expanded_most(porch_bytes level, const porch_access_variable *variables, size_t count) {
+    size_t longest = 0;
     for (size_t i = 0; i < count; i++)
-        bytes += statements[i].filter.text.len;
+        if (variables[i].value.len > longest) longest = variables[i].value.len;
+    size_t uses = 0;
+    for (size_t i = 0; i < level.len; i++)
+        uses += level.at[i] == '$';
+    return level.len + uses * longest;
+}
+
+static size_t spans_bytes(const porch_access_automaton *a) {
+    bool in_deny;
+    size_t n = 0;
+    while (porch_access_automaton_computed(a, n, &in_deny).len > 0)
+        n++;
+    return n * sizeof(porch_access_span);
+}
+
+size_t porch_access_policy_bind_bytes(const porch_access_automaton *a,
+                                      const porch_access_variable *variables, size_t count) {
+    size_t bytes = sizeof(porch_access_policy) + spans_bytes(a);
+    bool in_deny;
+    porch_bytes level;
+    for (size_t i = 0; (level = porch_access_automaton_computed(a, i, &in_deny)).len > 0; i++)
+        bytes += expanded_most(level, variables, count);
     return bytes;
 }
 
-static row row_of(const porch_access_statement *s, size_t index, size_t text_at) {
-    return (row){.text_at = (uint32_t)text_at,
-                 .text_bytes = (uint32_t)s->filter.text.len,
-                 .index = (uint32_t)index,
-                 .tag = s->tag,
-                 .actions = (uint8_t)s->actions,
-                 .deny = s->effect == PORCH_ACCESS_DENY,
-                 .literal = !porch_topic_filter_is_pattern(s->filter),
-                 .first = s->filter.text.at[0]};
-}
-
-static porch_err judge(const porch_access_statement *statements, size_t count) {
-    if (count > PORCH_ACCESS_STATEMENTS_MOST) return PORCH_ERR_LIMIT;
-    for (size_t i = 0; i < count; i++) {
-        const porch_access_statement *s = &statements[i];
-        if (s->actions == 0 || (s->actions & ~PORCH_ACCESS_EVERY) != 0 || s->filter.text.len == 0)
-            return PORCH_ERR_MALFORMED;
-    }
-    return PORCH_OK;
-}
-
-porch_err porch_access_policy_build(const porch_access_statement *statements, size_t count, void *block,
-                                    size_t bytes, const porch_access_policy **ret) {
-    PORCH_TRY(judge(statements, count));
-    size_t needed = porch_access_policy_bytes(statements, count);
-    if (bytes < needed) return PORCH_ERR_NO_SPACE;
+porch_err porch_access_policy_bind(const porch_access_automaton *a, const porch_access_variable *variables,
+                                   size_t count, void *block, size_t bytes,
+                                   const porch_access_policy **ret) {
     porch_access_policy *p = block;
-    *p = (porch_access_policy){.bytes = needed, .count = (uint32_t)count};
-    size_t text_at = sizeof(porch_access_policy) + count * sizeof(row), filled = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        porch_access_effect effect = pass == 0 ? PORCH_ACCESS_DENY : PORCH_ACCESS_ALLOW;
-        for (size_t i = 0; i < count; i++) {
-            porch_bytes text = statements[i].filter.text;
-            if ((statements[i].effect == PORCH_ACCESS_DENY) != (effect == PORCH_ACCESS_DENY)) continue;
-            memcpy((uint8_t *)block + text_at, text.at, text.len);
-            p->rows[filled++] = row_of(&statements[i], i, text_at);
-            text_at += text.len;
-        }
-        if (pass == 0) p->denies = (uint32_t)filled;
+    size_t needed = porch_access_policy_bind_bytes(a, variables, count);
+    if (bytes < needed) return PORCH_ERR_NO_SPACE;
+    *p = (porch_access_policy){.bytes = needed, .shared = a};
+    p->text_at = (uint32_t)(sizeof *p + spans_bytes(a));
+    porch_buf text = {(uint8_t *)block + p->text_at, 0, needed - p->text_at};
+    bool in_deny;
+    porch_bytes level;
+    for (size_t i = 0; (level = porch_access_automaton_computed(a, i, &in_deny)).len > 0; i++) {
+        size_t start = text.len;
+        porch_topic_filter whole;
+        porch_err e = porch_access_filter_expand(level, variables, count, NULL, &text, &whole, NULL);
+        if (e != PORCH_OK && (e != PORCH_ERR_NOT_FOUND || in_deny)) return e;
+        p->spans[i] = (porch_access_span){(uint32_t)start, (uint32_t)(text.len - start)};
     }
     *ret = p;
     return PORCH_OK;
 }
 
-size_t porch_access_policy_count(const porch_access_policy *policy) {
-    return policy->count;
+size_t porch_access_policy_bytes(const porch_access_statement *statements, size_t count) {
+    return sizeof(porch_access_policy) + porch_access_automaton_bytes(statements, count);
+}
+
+porch_err porch_access_policy_build(const porch_access_statement *statements, size_t count, void *block,
+                                    size_t bytes, const porch_access_policy **ret) {
+    porch_access_policy *p = block;
+    const porch_access_automaton *a;
+    bool in_deny;
+    if (count > PORCH_ACCESS_STATEMENTS_MOST) return PORCH_ERR_LIMIT;
+    if (bytes < porch_access_policy_bytes(statements, count)) return PORCH_ERR_NO_SPACE;
+    PORCH_TRY(porch_access_automaton_build(statements, count, p + 1, bytes - sizeof *p, &a));
+    if (porch_access_automaton_computed(a, 0, &in_deny).len > 0) return PORCH_ERR_MALFORMED;
+    *p = (porch_access_policy){
+        .bytes = sizeof *p + porch_access_automaton_size(a), .own_at = sizeof *p, .text_at = sizeof *p};
+    *ret = p;
+    return PORCH_OK;
 }
 
 size_t porch_access_policy_size(const porch_access_policy *policy) {
     return (size_t)policy->bytes;
 }
 
-static porch_topic_filter filter_of(const porch_access_policy *p, const row *r) {
-    return (porch_topic_filter){{(const uint8_t *)p + r->text_at, r->text_bytes}};
+size_t porch_access_policy_count(const porch_access_policy *policy) {
+    return porch_access_automaton_count(automaton_of(policy));
 }
 
 bool porch_access_policy_statement(const porch_access_policy *policy, size_t index,
                                    porch_access_statement *ret) {
-    for (size_t i = 0; i < policy->count; i++) {
-        const row *r = &policy->rows[i];
-        if (r->index != index) continue;
-        *ret = (porch_access_statement){r->deny != 0 ? PORCH_ACCESS_DENY : PORCH_ACCESS_ALLOW, r->actions,
-                                        filter_of(policy, r), r->tag};
-        return true;
-    }
-    return false;
+    return porch_access_automaton_statement(automaton_of(policy), index, ret);
 }
 
-static bool row_matches(const porch_access_policy *p, const row *r, porch_topic_name topic) {
-    if (r->first != topic.text.at[0] && r->first != '+' && r->first != '#') return false;
-    porch_topic_filter filter = filter_of(p, r);
-    return r->literal ? porch_bytes_eq(filter.text, topic.text) : porch_topic_matches(filter, topic);
-}
+/* ---- the questions -------------------------------------------------------------------------------- */
 
-/* Denies come first in the block, so the first row that fits decides. */
-static porch_access_decision judge_name(const porch_access_policy *p, unsigned action,
-                                        porch_topic_name topic) {
-    for (size_t i = 0; topic.text.len > 0 && i < p->count; i++) {
-        const row *r = &p->rows[i];
-        if ((widened(r->actions) & action) != 0 && row_matches(p, r, topic))
-            return (porch_access_decision){r->deny == 0, (int32_t)r->index};
-    }
-    return (porch_access_decision){false, -1};
+static porch_access_decision name(const porch_access_policy *p, unsigned action, porch_bytes text) {
+    porch_access_values values = values_of(p);
+    return porch_access_automaton_name(automaton_of(p), &values, action, text);
 }
 
 porch_access_decision porch_access_can_publish(const porch_access_policy *policy, porch_topic_name topic) {
-    return judge_name(policy, PORCH_ACCESS_PUBLISH, topic);
+    return name(policy, PORCH_ACCESS_PUBLISH, topic.text);
 }
 
 porch_access_decision porch_access_can_receive(const porch_access_policy *policy, porch_topic_name topic) {
-    return judge_name(policy, PORCH_ACCESS_RECEIVE, topic);
+    return name(policy, PORCH_ACCESS_RECEIVE, topic.text);
 }
 
 porch_access_decision porch_access_can_read(const porch_access_policy *policy, porch_topic_name resource) {
-    return judge_name(policy, PORCH_ACCESS_READ, resource);
-}
-
-/* The filters of rows [from, to) with any of these actions, handed to the union in pieces: `next` gives one
- * at a time. */
-typedef struct {
-    const porch_access_policy *policy;
-    size_t from, to;
-    unsigned actions;
-} filter_set;
-
-static bool next_filter(const void *set, size_t *at, porch_topic_filter *ret) {
-    const filter_set *s = set;
-    for (size_t i = s->from + *at; i < s->to; i++) {
-        const row *r = &s->policy->rows[i];
-        if ((widened(r->actions) & s->actions) == 0) continue;
-        *at = i - s->from + 1;
-        *ret = filter_of(s->policy, r);
-        return true;
-    }
-    return false;
-}
-
-static bool set_contains(const filter_set *set, porch_topic_filter filter, int32_t *statement) {
-    size_t after;
-    if (!porch_topic_set_contains(next_filter, set, filter, &after)) return false;
-    *statement = (int32_t)set->policy->rows[set->from + after - 1].index;
-    return true;
+    return name(policy, PORCH_ACCESS_READ, resource.text);
 }
 
 porch_access_decision porch_access_can_subscribe(const porch_access_policy *policy,
                                                  porch_topic_filter filter) {
-    int32_t statement;
-    filter_set denied = {policy, 0, policy->denies, PORCH_ACCESS_SUBSCRIBE | PORCH_ACCESS_RECEIVE};
-    if (set_contains(&denied, filter, &statement)) return (porch_access_decision){false, statement};
-    filter_set allowed = {policy, policy->denies, policy->count, PORCH_ACCESS_SUBSCRIBE};
-    if (set_contains(&allowed, filter, &statement)) return (porch_access_decision){true, statement};
-    return (porch_access_decision){false, -1};
+    porch_access_values values = values_of(policy);
+    return porch_access_automaton_subscribe(automaton_of(policy), &values, filter);
 }
 
 bool porch_access_may_deny_receive(const porch_access_policy *policy, porch_topic_filter filter) {
-    for (size_t i = 0; i < policy->denies; i++) {
-        const row *r = &policy->rows[i];
-        if ((widened(r->actions) & PORCH_ACCESS_RECEIVE) != 0 &&
-            porch_topic_filter_overlaps(filter_of(policy, r), filter))
-            return true;
-    }
-    return false;
+    porch_access_values values = values_of(policy);
+    return porch_access_automaton_may_deny(automaton_of(policy), &values, filter);
 }

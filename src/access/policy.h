@@ -1,7 +1,7 @@
 /* An access policy: which topics a principal may publish to, subscribe to and receive from.
  *
- *      statements of groups ──build──► one flat block ──► shared by all connections of the principal
- *      (variables expanded)            immutable, no pointers inside, may be copied as bytes
+ *      statements of groups ──► automaton ──bind──► policy of one principal: the automaton and its values
+ *      (with their variables)   shared by all whose groups are the same (automaton.h)
  *
  * Rules, in this order:
  *   1. A deny statement that fits wins over every allow.
@@ -21,7 +21,8 @@
  *   read       the statement's filter is the name of a resource of the hub's API ("metrics"). No other
  * action speaks about it, and it speaks about no topic.
  *
- * A decision takes no lock and no memory; its time grows with the statements and the length of the topic.
+ * A decision takes no lock and no memory; its time grows with the length of the topic, not with the number
+ * of statements.
  */
 #ifndef PORCH_ACCESS_POLICY_H
 #define PORCH_ACCESS_POLICY_H
@@ -39,14 +40,13 @@ typedef enum { PORCH_ACCESS_ALLOW, PORCH_ACCESS_DENY } porch_access_effect;
 #define PORCH_ACCESS_READ      8u /* of the hub's API, not of a topic: the filter names the resource */
 #define PORCH_ACCESS_EVERY     15u
 
-/* Most statements in one policy, and most levels of a statement's filter: grants that want more are refused
- * when they are saved. */
-#define PORCH_ACCESS_STATEMENTS_MOST 4096
+/* Most statements in one automaton. */
+#define PORCH_ACCESS_STATEMENTS_MOST 4000000
 
 typedef struct {
     porch_access_effect effect;
     unsigned actions;
-    porch_topic_filter filter; /* variables expanded */
+    porch_topic_filter filter; /* may hold variables, each a plain text inside a level (statement.h) */
     uint32_t tag;              /* the caller's: which group and statement this came from */
 } porch_access_statement;
 
@@ -58,6 +58,21 @@ typedef struct {
                           A subscription that only several statements allow together names one of them. */
 } porch_access_decision;
 
+struct porch_access_automaton;
+struct porch_access_variable;
+
+/* Bytes that a policy of this automaton and these values needs. */
+size_t porch_access_policy_bind_bytes(const struct porch_access_automaton *automaton,
+                                      const struct porch_access_variable *variables, size_t count);
+/* Binds into `block` (aligned for uint64_t): *ret == block. The automaton must outlive it; the values are
+ * copied. PORCH_ERR_NOT_FOUND: a deny speaks of a variable that has no value here, so what it forbids is
+ * not known; PORCH_ERR_MALFORMED: a value could act as a pattern; PORCH_ERR_NO_SPACE. */
+porch_err porch_access_policy_bind(const struct porch_access_automaton *automaton,
+                                   const struct porch_access_variable *variables, size_t count, void *block,
+                                   size_t bytes, const porch_access_policy **ret);
+
+/* A policy of statements without variables that holds its own automaton, with no pointers inside: it may be
+ * copied as bytes. */
 /* Bytes that porch_access_policy_build needs for these statements. */
 size_t porch_access_policy_bytes(const porch_access_statement *statements, size_t count);
 /* Builds into `block` (aligned for uint64_t, at least that many bytes), which then is the policy: *ret ==
@@ -68,7 +83,8 @@ porch_err porch_access_policy_build(const porch_access_statement *statements, si
 size_t porch_access_policy_count(const porch_access_policy *policy);
 /* Size of the block: for those who copy it. */
 size_t porch_access_policy_size(const porch_access_policy *policy);
-/* The statement at `index` as it was given (its filter is a view into the policy). False past the end. */
+/* The statement at `index` as it was given (its filter is a view, variables unexpanded). False past the
+ * end. */
 bool porch_access_policy_statement(const porch_access_policy *policy, size_t index,
                                    porch_access_statement *ret);
 

@@ -17,7 +17,7 @@
 /* The API's resource that `read` may be about: what /metrics tells. */
 #define PORCH_ACCESS_METRICS "metrics"
 
-typedef struct {
+typedef struct porch_access_variable {
     const char *name; /* "device.id" */
     porch_bytes value;
 } porch_access_variable;

@@ -134,7 +134,7 @@ static void a_template_is_checked_before_it_is_saved(void **state) {
 
 static void a_refusal_is_explained_with_the_smallest_grant(void **state) {
     (void)state;
-    static uint64_t block[64];
+    static uint64_t block[256];
     const porch_access_policy *p = NULL;
     porch_topic_filter filter;
     assert_int_equal(porch_topic_filter_parse(PORCH_LIT("x/#"), NULL, &filter), PORCH_OK);
