@@ -177,7 +177,7 @@ static porch_taken on_disconnect(porch_session *s, const porch_mqtt_frame *frame
         }
         s->expiry_s = wants < most ? wants : most;
     }
-    s->will_anyway = d.reason == PORCH_MQTT_RC_DISCONNECT_WITH_WILL;
+    s->will_anyway = d.reason != PORCH_MQTT_RC_NORMAL_DISCONNECTION; /* MQTT-3.1.2-8, -3.14.4-3 */
     s->ending = s->said_goodbye = true;
     porch_conn_close(s->conn);
     return PORCH_TAKEN;

@@ -90,7 +90,7 @@ static void landed(porch_session *s, porch_flying *one) {
     porch_session_had(s, &one->delivery, one->seq);
     porch_delivery_release(s->home, &one->delivery);
     porch_flight_drop(&s->flight, one);
-    if (s->queue_count > 0 && s->conn != NULL) porch_conn_want_write(s->conn);
+    if ((s->queue_count > 0 || s->resends > 0) && s->conn != NULL) porch_conn_want_write(s->conn);
 }
 
 /* One for a packet that nobody waits for is let pass, as the standard wants. */
@@ -106,6 +106,14 @@ static bool writes(const porch_session *s, const porch_flying *one) {
     return one->seq != 0 && one->delivery.share == 0 && s->number != 0 && s->home->lane != NULL;
 }
 
+void porch_session_give_up(porch_session *s, porch_flying *one) {
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
+        porch_session_note(s, &note);
+    landed(s, one);
+}
+
 porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *frame) {
     porch_mqtt_ack ack;
     if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
@@ -115,11 +123,7 @@ porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *fra
         return PORCH_TAKEN;
     }
     if (ack.reason >= 0x80) {
-        uint8_t text[PORCH_NOTE_BYTES];
-        porch_buf note = PORCH_BUF_OF(text);
-        if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
-            porch_session_note(s, &note);
-        landed(s, one);
+        porch_session_give_up(s, one);
         return PORCH_TAKEN;
     }
     if (one->state == PORCH_FLIGHT_SENT && writes(s, one)) {
@@ -215,6 +219,8 @@ porch_taken porch_broker_on_pubrel(porch_session *s, const porch_mqtt_frame *fra
     if (!porch_session_make_acks(s)) return PORCH_STALL;
     porch_received_one *one = porch_received_find(&s->received, ack.packet_id);
     bool known = one != NULL && one->state != PORCH_RECEIVED_SAVING;
+    if (known && one->state == PORCH_RECEIVED_RELEASING && one->link == s->link)
+        return PORCH_STALL; /* said twice: each has its answer, one after the other */
     if (known && s->number != 0 && s->home->lane != NULL) {
         if (one->state == PORCH_RECEIVED_KEPT) {
             uint8_t text[PORCH_NOTE_BYTES];

@@ -26,6 +26,15 @@ static void connack(porch_conn *c, porch_mqtt_version version, bool present, uin
     if (porch_mqtt_connack_write(&b, version, &ack) == PORCH_OK) porch_conn_put(c, porch_buf_bytes(&b));
 }
 
+/* What the client is ready to read at once. */
+static uint32_t packet_most(const porch_mqtt_connect *in) {
+    return porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE,
+                                      PORCH_MQTT_VARINT_MOST);
+}
+
+/* A CONNACK that says no, without and with a reason string (MQTT-3.2.2-19). */
+enum { REFUSAL_BYTES = 5, REASON_STRING_BYTES = 3 };
+
 static bool problem_info(const porch_mqtt_connect *in) {
     return porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_REQUEST_PROBLEM_INFO, 1) != 0;
 }
@@ -43,9 +52,11 @@ static porch_taken refuse(porch_broker_shard *b, porch_conn *c, const porch_mqtt
         porch_log(PORCH_LOG_WARN, "mqtt.refused", porch_identity_kind_text(id->kind), id->name, "client",
                   client.text, "address", peer->address, "packet", "CONNECT", "reason", why, NULL);
     }
-    if (in == NULL || problem_info(in))
+    uint32_t most = in == NULL ? PORCH_MQTT_VARINT_MOST : packet_most(in);
+    if ((in == NULL || problem_info(in)) && REFUSAL_BYTES + 2 + REASON_STRING_BYTES + strlen(why) <= most)
         (void)porch_mqtt_property_put_text(&properties, PORCH_MQTT_PROP_REASON_STRING, porch_bytes_of(why));
-    if (reason != 0) connack(c, version, false, reason, porch_buf_bytes(&properties));
+    if (reason != 0 && most >= REFUSAL_BYTES)
+        connack(c, version, false, reason, porch_buf_bytes(&properties));
     porch_conn_close(c);
     return PORCH_TAKEN;
 }
@@ -191,8 +202,7 @@ static void agree(porch_session *s, const porch_mqtt_connect *in, uint16_t *serv
     if (in->version == PORCH_MQTT_V5 && (keep == 0 || keep > set->broker_keep_alive_s))
         *server_keep_alive = keep = (uint16_t)set->broker_keep_alive_s;
     s->keep_alive_ms = (uint64_t)keep * 1500;
-    s->packet_most = porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE,
-                                                PORCH_MQTT_VARINT_MOST);
+    s->packet_most = packet_most(in);
     uint32_t window =
         porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, UINT16_MAX);
     if (window > set->broker_inflight) window = set->broker_inflight;
@@ -206,6 +216,22 @@ static void agree(porch_session *s, const porch_mqtt_connect *in, uint16_t *serv
 
 static void put(porch_buf *b, porch_mqtt_property_id id, uint32_t number) {
     (void)porch_mqtt_property_put_number(b, id, number); /* the buffer holds them all */
+}
+
+/* A welcome is not cut short: a client that could not read it is told so (MQTT-3.1.2-24). */
+static bool reads_welcome(const porch_mqtt_connect *in, const char *client_id) {
+    enum {
+        HEADER = 6,
+        EXPIRY = 5,
+        RECEIVE_MAXIMUM = 3,
+        PACKET_SIZE = 5,
+        ALIASES = 3,
+        KEEP_ALIVE = 3,
+        TEXT = 3
+    };
+    size_t bytes = HEADER + EXPIRY + RECEIVE_MAXIMUM + PACKET_SIZE + ALIASES + KEEP_ALIVE;
+    if (in->client_id.len == 0) bytes += TEXT + strlen(client_id);
+    return in->version != PORCH_MQTT_V5 || bytes <= packet_most(in);
 }
 
 /* MQTT 5.0, section 3.2.2.3; what is not said has its default there. */
@@ -226,6 +252,7 @@ static void write_properties(const porch_session *s, const porch_mqtt_connect *i
         porch_mqtt_property_number(&in->properties, PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, 0) == 1) {
         char basis[80];
         snprintf(basis, sizeof basis, "d/%s/response", s->entry.name);
+        if (REFUSAL_BYTES + 2 + b->len + REASON_STRING_BYTES + strlen(basis) > s->packet_most) return;
         (void)porch_mqtt_property_put_text(b, PORCH_MQTT_PROP_RESPONSE_INFO, porch_bytes_of(basis));
     }
 }
@@ -383,6 +410,9 @@ porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const 
             b, c, &in, in.version, PORCH_MQTT_RC_CLIENT_ID_INVALID,
             "the client identifier is not this principal's: a device uses its id, a service its name or "
             "name/...");
+    if (!reads_welcome(&in, client_id))
+        return refuse(b, c, &in, in.version, PORCH_MQTT_RC_PACKET_TOO_LARGE,
+                      "its Maximum Packet Size is too small for a CONNACK");
     if (porch_mqtt_property_has(&in.properties, PORCH_MQTT_PROP_AUTH_METHOD))
         return refuse(b, c, &in, in.version, PORCH_MQTT_RC_BAD_AUTH_METHOD,
                       "enhanced authentication is not offered: the certificate is the proof");

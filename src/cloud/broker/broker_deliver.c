@@ -206,6 +206,14 @@ static size_t packet_bytes(const porch_session *s, const porch_delivery *d) {
     return porch_message_bytes(d->message, s->version, &form);
 }
 
+/* What the client says it cannot read is passed over as if it had been delivered (MQTT-3.1.2-24, -25). */
+static bool is_too_large(porch_session *s, const porch_delivery *d) {
+    if (s->packet_most >= PORCH_MQTT_VARINT_MOST || packet_bytes(s, d) <= s->packet_most) return false;
+    log_slow(s, d->message,
+             "the packet is too large for this subscriber (its Maximum Packet Size); it is skipped");
+    return true;
+}
+
 static bool room_in_queue(porch_session *s, const porch_delivery *d) {
     size_t bytes = porch_message_weight(d->message);
     if (over_quota(s, bytes) && s->conn != NULL) {
@@ -224,11 +232,7 @@ bool porch_session_deliver(porch_session *s, const porch_delivery *d) {
     if (s->over || (s->conn == NULL && (d->qos == 0 || !porch_session_lasts(s)))) return false;
     if (s->home->loading && d->message->seq <= s->cursor_saved) return false; /* it has had that */
     if (s->ending && !porch_session_lasts(s)) return false;
-    if (s->conn != NULL && packet_bytes(s, d) > s->packet_most) {
-        log_slow(s, d->message,
-                 "the packet is too large for this subscriber (its Maximum Packet Size); it is skipped");
-        return false;
-    }
+    if (s->conn != NULL && is_too_large(s, d)) return false;
     if (!room_in_queue(s, d)) return false;
     porch_message_retain(d->message);
     (void)porch_session_put_last(s, d);
@@ -437,6 +441,8 @@ static bool write_pubrel(uint16_t packet_id, porch_buf *out) {
     return true;
 }
 
+/* A client may come back with a smaller Receive Maximum than what it had under way: PUBLISH waits for room
+ * then, PUBREL does not (MQTT-3.3.4-9, -10). */
 static void fill_resends(porch_session *s, porch_buf *out) {
     porch_flying **list = porch_pool_take(s->home->pool, s->resends * sizeof *list);
     if (list == NULL) return;
@@ -446,6 +452,11 @@ static void fill_resends(porch_session *s, porch_buf *out) {
         if (one->state == PORCH_FLIGHT_RELEASED) {
             if (!write_pubrel(one->packet_id, out)) break;
         } else if (one->delivery.message != NULL) {
+            if (is_too_large(s, &one->delivery)) {
+                porch_session_give_up(s, one);
+                continue;
+            }
+            if (s->flight.used - s->resends >= s->window_most) continue;
             if (!write_publish(s, &one->delivery, one->packet_id, one->sent, out)) break;
             one->sent = true;
         }
@@ -505,7 +516,8 @@ static bool send_first(porch_session *s, porch_buf *out) {
 
 static bool fill_first(porch_session *s, porch_buf *out) {
     const porch_delivery *d = porch_session_queue_at(s, 0);
-    bool gone = porch_message_expired(d->message, porch_shard_now(s->home->shard)) ||
+    bool large = is_too_large(s, d); /* the client was away when it came, and wants less now */
+    bool gone = large || porch_message_expired(d->message, porch_shard_now(s->home->shard)) ||
                 (s->rejudge && !porch_session_may_receive(s, porch_message_topic(d->message)));
     if (gone) {
         skip_first(s);

@@ -247,6 +247,12 @@ static bool resolve_alias(porch_session *s, porch_mqtt_publish *p) {
     return false;
 }
 
+/* Said again on the same connection before it was written down: its answer comes behind the first one's. */
+static bool is_being_saved(porch_session *s, const porch_mqtt_publish *p) {
+    porch_received_one *one = p->qos == 2 ? porch_received_find(&s->received, p->packet_id) : NULL;
+    return one != NULL && one->state == PORCH_RECEIVED_SAVING && one->link == s->link;
+}
+
 /* Has this QoS 2 publication been taken before (MQTT-4.3.3-10)? Then it is only answered. */
 static bool is_repeated(porch_session *s, const porch_mqtt_publish *p) {
     porch_received_one *one = p->qos == 2 ? porch_received_find(&s->received, p->packet_id) : NULL;
@@ -317,7 +323,7 @@ porch_taken porch_broker_on_publish(porch_session *s, const porch_mqtt_frame *fr
         return PORCH_TAKEN;
     }
     if (!room_for_ack(s, &p)) return s->ending ? PORCH_TAKEN : PORCH_STALL;
-    if (!porch_broker_can_route(b)) return PORCH_STALL;
+    if (!porch_broker_can_route(b) || is_being_saved(s, &p)) return PORCH_STALL;
     if (!resolve_alias(s, &p) || is_repeated(s, &p)) return PORCH_TAKEN;
     if (!allowed(s, &p) || !acceptable(s, &p)) {
         hold_rate(s, frame->bytes);

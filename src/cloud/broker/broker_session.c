@@ -374,8 +374,13 @@ static void send_disconnect(porch_session *s, uint8_t reason, const char *what) 
     if (what != NULL && s->problem_info &&
         porch_mqtt_property_put_text(&r, PORCH_MQTT_PROP_REASON_STRING, porch_bytes_of(what)) == PORCH_OK)
         (void)porch_mqtt_properties_of(porch_buf_bytes(&r), PORCH_MQTT_DISCONNECT, NULL, &d.properties);
-    if (porch_mqtt_disconnect_write(&b, s->version, &d) == PORCH_OK)
-        porch_session_put(s, porch_buf_bytes(&b));
+    porch_err e = porch_mqtt_disconnect_write(&b, s->version, &d);
+    if (e == PORCH_OK && b.len > s->packet_most) { /* MQTT-3.14.2-3 */
+        b.len = 0;
+        d.properties = (porch_mqtt_properties){{NULL, 0}, 0};
+        e = porch_mqtt_disconnect_write(&b, s->version, &d);
+    }
+    if (e == PORCH_OK) porch_session_put(s, porch_buf_bytes(&b));
 }
 
 void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what) {

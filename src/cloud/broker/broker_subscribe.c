@@ -178,6 +178,12 @@ static bool answer(porch_session *s, porch_mqtt_type type, uint16_t packet_id, p
                                  "no memory for an answer (broker.memory_bytes)");
         return true;
     }
+    if (b.len > s->packet_most) { /* MQTT-3.1.2-24 */
+        porch_pool_give(s->home->pool, at);
+        porch_session_disconnect(s, PORCH_MQTT_RC_PACKET_TOO_LARGE,
+                                 "the answer is larger than the client's Maximum Packet Size");
+        return true;
+    }
     if (note->len == 0) {
         porch_session_put(s, porch_buf_bytes(&b));
         porch_pool_give(s->home->pool, at);

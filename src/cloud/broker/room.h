@@ -329,6 +329,8 @@ uint32_t porch_session_expect_ack(porch_session *s, porch_mqtt_type type, uint16
 void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason);
 /* How many publications of QoS 1 and 2 the client has under way. */
 uint32_t porch_session_unacknowledged(const porch_session *s);
+/* A delivery under way is done with, though its client has not acknowledged it. */
+void porch_session_give_up(porch_session *s, porch_flying *one);
 void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok);
 void porch_session_release_saved(porch_session *s, uint16_t packet_id, bool ok);
 void porch_session_completed_saved(porch_session *s, uint16_t packet_id, bool ok);
