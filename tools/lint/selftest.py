@@ -1,4 +1,4 @@
-"""Shows that each check of arrows.py, style.py, analyzers.py and hardening.py can fail: a small sound tree passes, and each way of
+"""Shows that each check of arrows.py, style.py, analyzers.py, conformance.py and hardening.py can fail: a small sound tree passes, and each way of
 breaking it is found."""
 
 import json
@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import analyzers  # noqa: E402
 import arrows  # noqa: E402
+import conformance  # noqa: E402
 import hardening  # noqa: E402
 import style  # noqa: E402
 
@@ -117,6 +118,45 @@ class Lint(unittest.TestCase):
         self.assertIn("made again it is another", style.check_generated(analyzers.ROOT, folder)[0])
         (made.parent / "stray.c").write_text("")
         self.assertIn("stray.c", style.check_generated(analyzers.ROOT, folder)[1])
+
+    # ---- the table of MQTT's statements ----
+
+    STATEMENTS = "# two standards\n5.0 1.1.1 1-2\n3.1.1 1.1.1 3\n"
+    PLACES = {"src/wire/frame.c": "int porch_frame(int a) {\n    return find(a);\n}\n",
+              "src/wire/frame_test.c": "static void a_frame_is_whole(void **state) {\n}\n",
+              "tests/integration/test_x.py": "class X:\n    def test_y(self):\n        pass\n"}
+    TABLE = ("# T\n\n## MQTT 5.0\n\n| MQTT-1.1.1-1 | words | frame.c porch_frame | `a_frame_is_whole`; `test_y` |\n"
+             "| MQTT-1.1.1-2 | words | client: not ours, there is none |  |\n\n## MQTT 3.1.1\n\n"
+             "| MQTT-1.1.1-3 | words | client: as frame.c porch_frame | `test_y` |\n")
+
+    def statements(self, *change, **files):
+        table = self.TABLE.replace(*change) if change else self.TABLE
+        folder = self.tree(files={**self.PLACES, conformance.DOC: table, **files})
+        return conformance.check(folder, self.STATEMENTS)
+
+    def test_a_whole_table_of_statements_passes(self):
+        self.assertEqual(self.statements(), [])
+
+    def test_each_lie_in_the_table_of_statements_is_found(self):
+        first, second = self.TABLE.splitlines()[4:6]
+        for word, old, new in [
+            ("1.1.1-2 of 5.0 has no row", second + "\n", ""),
+            ("two rows", second, second + "\n" + second),
+            ("no statement of the standard", "MQTT-1.1.1-3", "MQTT-1.1.1-4"),
+            ("order", first + "\n" + second, second + "\n" + first),
+            ("four columns", first, "| MQTT-1.1.1-1 | words |"),
+            ("does not define porch_gone", "frame.c porch_frame |", "frame.c porch_gone |"),
+            ("does not define find", "frame.c porch_frame |", "frame.c find |"),
+            ("gone.c is not there", "as frame.c", "as gone.c"),
+            ("no place", "frame.c porch_frame |", "somewhere |"),
+            ("no test a_frame_is_half", "a_frame_is_whole", "a_frame_is_half"),
+            ("no test test_z", "`test_y` |\n| MQTT-1.1.1-2", "`test_z` |\n| MQTT-1.1.1-2"),
+            ("1.1.1-1: no test", "`a_frame_is_whole`; `test_y`", ""),
+        ]:
+            with self.subTest(word):
+                self.assertIn(old, self.TABLE)
+                self.assertTrue(any(word in each for each in self.statements(old, new)), self.statements(old, new))
+        self.assertIn("many files", self.statements(**{"src/base/frame.c": "int x;\n"})[0])
 
     # ---- what other people's tools find ----
 
