@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/sort.h"
 #include "access/statement.h"
 #include "base/text.h"
 
@@ -41,45 +42,16 @@ static int compare_tagged(const void *a, const void *b) {
 }
 
 typedef int (*compare)(const void *a, const void *b);
-enum { ROW_BYTES = 128 };
 
-static void swap(uint8_t *a, uint8_t *b, size_t bytes) {
-    uint8_t kept[ROW_BYTES];
-    memcpy(kept, a, bytes);
-    memcpy(a, b, bytes);
-    memcpy(b, kept, bytes);
-}
-
-static void sink(uint8_t *rows, size_t at, size_t count, size_t bytes, compare order) {
-    for (size_t child; (child = 2 * at + 1) < count; at = child) {
-        if (child + 1 < count && order(rows + child * bytes, rows + (child + 1) * bytes) < 0) child++;
-        if (order(rows + at * bytes, rows + child * bytes) >= 0) return;
-        swap(rows + at * bytes, rows + child * bytes, bytes);
-    }
-}
-
-/* Heapsort: in place and never worse than n log n, whatever the text holds. Twins are equal in all. */
-static void sort(void *rows, size_t count, size_t bytes, compare order) {
-    bool sorted = true;
-    for (size_t i = 1; i < count && sorted; i++)
-        sorted = order((uint8_t *)rows + (i - 1) * bytes, (uint8_t *)rows + i * bytes) <= 0;
-    if (sorted) return;
-    for (size_t i = count / 2; i-- > 0;)
-        sink(rows, i, count, bytes, order);
-    for (size_t end = count; end-- > 1;) {
-        swap(rows, (uint8_t *)rows + end * bytes, bytes);
-        sink(rows, 0, end, bytes, order);
-    }
-}
-
-_Static_assert(sizeof(porch_access_group) <= ROW_BYTES, "a row fits the hand that swaps it");
+_Static_assert(sizeof(porch_access_group) <= PORCH_ACCESS_SORT_ROW_BYTES,
+               "a row fits the hand that swaps it");
 
 void porch_access_document_sort(porch_access_document *d) {
-    sort(d->groups, d->group_count, sizeof *d->groups, compare_groups);
-    sort(d->tagged, d->tagged_count, sizeof *d->tagged, compare_tagged);
+    porch_access_sort(d->groups, d->group_count, sizeof *d->groups, compare_groups);
+    porch_access_sort(d->tagged, d->tagged_count, sizeof *d->tagged, compare_tagged);
     for (size_t i = 0; i < d->group_count; i++)
-        sort(d->groups[i].members, d->groups[i].member_count, sizeof *d->groups[i].members,
-             compare_members);
+        porch_access_sort(d->groups[i].members, d->groups[i].member_count, sizeof *d->groups[i].members,
+                          compare_members);
 }
 
 const porch_access_group *porch_access_document_find(const porch_access_document *d, porch_bytes name) {

@@ -17,6 +17,7 @@ enum {
     PORCH_CLI_USAGE = 2,
     PORCH_CLI_OPTIONS_MAX = 64, /* options given in one call */
     PORCH_CLI_PATH_BYTES = 4096,
+    PORCH_CLI_ARGUMENTS_MAX = 3,
 };
 
 /* Where the Debian packages keep the hub. */
@@ -37,7 +38,7 @@ typedef struct porch_cli porch_cli;
 
 typedef struct {
     const char *words;    /* "device add" */
-    const char *argument; /* "ID", or NULL when there is none */
+    const char *argument; /* "ID", "WHO ACTION TOPIC", or NULL when there is none */
     bool argument_optional;
     const porch_cli_option *options; /* ends with an empty row; NULL for none */
     const char *help;                /* first line: what it does; then details */
@@ -51,7 +52,9 @@ struct porch_cli {
     const porch_cli_command *command;
     const char *dir; /* of -C; NULL until porch_cli_find_dir when there is none */
     bool json;
-    const char *argument; /* NULL when not given */
+    const char *argument; /* the first; NULL when not given */
+    const char *arguments[PORCH_CLI_ARGUMENTS_MAX];
+    size_t argument_count;
     struct {
         const char *name;
         const char *value;
@@ -187,6 +190,8 @@ extern const porch_cli_command porch_cli_seal_commands[];
 extern const porch_cli_command porch_cli_init_commands[];
 extern const porch_cli_command porch_cli_device_commands[];
 extern const porch_cli_command porch_cli_service_commands[];
+extern const porch_cli_command porch_cli_policy_commands[];
+extern const porch_cli_command porch_cli_can_commands[];
 extern const porch_cli_command porch_cli_household_commands[];
 extern const porch_cli_command porch_cli_setup_link_commands[];
 extern const porch_cli_command porch_cli_user_commands[];

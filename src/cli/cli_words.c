@@ -179,6 +179,14 @@ static porch_err take_option(porch_cli *c, const word_list *w, size_t *i, porch_
     return PORCH_OK;
 }
 
+/* "WHO ACTION TOPIC" are three. */
+static size_t arguments_of(const porch_cli_command *command) {
+    size_t n = 1;
+    for (const char *at = command->argument; *at != '\0'; at++)
+        n += *at == ' ';
+    return n;
+}
+
 static porch_err take_rest(porch_cli *c, const word_list *w, size_t from, porch_why *why) {
     for (size_t i = from; i < w->rest_count; i++) {
         const char *word = w->rest[i];
@@ -188,17 +196,23 @@ static porch_err take_rest(porch_cli *c, const word_list *w, size_t from, porch_
             return porch_fail(why, PORCH_ERR_USAGE,
                               "'%s' takes no further word like '%.40s'; see porchlight %s --help",
                               c->command->words, word, c->command->words);
-        } else if (c->argument) {
-            return porch_fail(why, PORCH_ERR_USAGE, "'%s' takes one %s; '%.40s' is a second",
+        } else if (c->argument_count == arguments_of(c->command)) {
+            return porch_fail(why, PORCH_ERR_USAGE,
+                              c->argument_count == 1 ? "'%s' takes one %s; '%.40s' is a second"
+                                                     : "'%s' takes %s; '%.40s' is one too many",
                               c->command->words, c->command->argument, word);
         } else {
-            c->argument = word;
+            c->arguments[c->argument_count++] = word;
+            c->argument = c->arguments[0];
         }
     }
     return PORCH_OK;
 }
 
 static porch_err check_complete(const porch_cli *c, porch_why *why) {
+    if (c->command->argument && c->argument && c->argument_count < arguments_of(c->command))
+        return porch_fail(why, PORCH_ERR_USAGE, "'%s' needs %s; see porchlight %s --help",
+                          c->command->words, c->command->argument, c->command->words);
     if (c->command->argument && !c->argument && !c->command->argument_optional)
         return porch_fail(why, PORCH_ERR_USAGE, "'%s' needs %s %s; see porchlight %s --help",
                           c->command->words, strchr("AEIOU", c->command->argument[0]) ? "an" : "a",

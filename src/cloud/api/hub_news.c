@@ -54,8 +54,10 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
 static void grants_changed(void *ctx) {
     porch_hub *h = ctx;
     if (h->broker == NULL) return;
-    porch_broker_regrant(h->broker, PORCH_PRINCIPAL_SERVICE, NULL);
-    porch_broker_regrant(h->broker, PORCH_PRINCIPAL_DEVICE, NULL);
+    if (!porch_broker_regrant_all(h->broker))
+        porch_log(PORCH_LOG_ERROR, "grants.regrant_slow", "hint",
+                  "a shard has not judged its sessions anew within 10 s; restart the hub if this repeats",
+                  NULL);
 }
 
 static void event_stored(const porch_media_event *event, void *ctx) {

@@ -51,6 +51,9 @@ void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *na
 /* Membership or statements changed: live sessions of the principal (name NULL: of everybody) fetch their
  * policy anew; what they had subscribed is judged at delivery from then on. Any thread. */
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name);
+/* The same for everybody, and returns when every session of every shard is judged by the new permissions:
+ * from then on nothing passes that they refuse. False: a shard took longer than 10 s. Not on a shard. */
+bool porch_broker_regrant_all(porch_broker *b);
 
 /* Sum over the shards; each number only grows but `sessions` and `subscriptions`. */
 typedef struct {

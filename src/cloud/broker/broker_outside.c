@@ -1,12 +1,13 @@
 /* The broker's door to the hub's other threads: life, publishing, cutting, counting. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cloud/broker/room.h"
 #include "crypto/random.h"
 #include "os/log.h"
 
-enum { OUTSIDE_MOST = 8192 };
+enum { OUTSIDE_MOST = 8192, REGRANT_WAIT_S = 10 };
 
 /* ---- life ---- */
 
@@ -169,9 +170,28 @@ typedef struct {
     porch_note note;
     porch_identity_kind kind;
     bool everybody;
-    uint8_t reason; /* 0: fetch permissions anew */
+    uint8_t reason;          /* 0: fetch permissions anew */
+    struct waiting *waiting; /* who wants to know that it is done; may be NULL */
     char name[65];
 } order;
+
+/* Shared by the orders and who waits for them; the last one frees it. */
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    unsigned open, holders;
+};
+
+static void let_go(struct waiting *w, bool was_open) {
+    pthread_mutex_lock(&w->lock);
+    if (was_open && --w->open == 0) pthread_cond_signal(&w->done);
+    bool last = --w->holders == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!last) return;
+    pthread_mutex_destroy(&w->lock);
+    pthread_cond_destroy(&w->done);
+    free(w);
+}
 
 static void carry_out(porch_session *s, const order *o) {
     if (o->reason == 0) {
@@ -198,10 +218,12 @@ static void obey(porch_shard *shard, porch_note *note) {
                 carry_out(s, o);
         }
     }
+    if (o->waiting != NULL) let_go(o->waiting, true);
     free(o);
 }
 
-static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason) {
+static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason,
+                      struct waiting *waiting) {
     unsigned n = shards_of(b);
     for (unsigned i = 0; i < n; i++) {
         order *o = calloc(1, sizeof *o);
@@ -214,16 +236,48 @@ static void order_all(porch_broker *b, porch_identity_kind kind, const char *nam
         o->everybody = name == NULL;
         o->reason = reason;
         if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o->name, sizeof o->name);
-        if (!post(&b->shards[i], &o->note)) free(o);
+        o->waiting = waiting;
+        if (waiting != NULL) {
+            pthread_mutex_lock(&waiting->lock);
+            waiting->open++;
+            waiting->holders++;
+            pthread_mutex_unlock(&waiting->lock);
+        }
+        if (post(&b->shards[i], &o->note)) continue;
+        if (waiting != NULL) let_go(waiting, true);
+        free(o);
     }
 }
 
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code) {
-    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code);
+    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code, NULL);
 }
 
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name) {
-    order_all(b, kind, name, 0);
+    order_all(b, kind, name, 0, NULL);
+}
+
+bool porch_broker_regrant_all(porch_broker *b) {
+    struct waiting *w = calloc(1, sizeof *w);
+    struct timespec until;
+    if (w == NULL) {
+        order_all(b, PORCH_IDENTITY_NONE, NULL, 0, NULL);
+        return false;
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->done, NULL);
+    w->holders = 1;
+    order_all(b, PORCH_IDENTITY_NONE, NULL, 0, w);
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REGRANT_WAIT_S;
+    pthread_mutex_lock(&w->lock);
+    int late = 0;
+    while (w->open > 0 && late == 0)
+        late = pthread_cond_timedwait(&w->done, &w->lock, &until);
+    bool done = w->open == 0;
+    pthread_mutex_unlock(&w->lock);
+    let_go(w, false);
+    return done;
 }
 
 /* ---- counting ---- */

@@ -8,28 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "access/policy.h"
 #include "access/statement.h"
-#include "cloud/grants/grants_model.h"
+#include "cloud/grants/grants_room.h"
 #include "os/log.h"
 
-enum { OBSERVERS = 8, VARIABLES = 4, FILTER_BYTES = 1024 };
-
-struct porch_grants {
-    porch_store *store;
-    uint32_t statements_most;
-    pthread_rwlock_t lock; /* the model's pointer and content; never held while waiting */
-    grants_model model;
-    struct {
-        void (*fn)(void *ctx);
-        void *ctx;
-    } observers[OBSERVERS];
-    size_t observer_count;
-};
+enum { VARIABLES = 4 };
 
 /* What stands before a policy's block, so that a policy alone can be retained and released. */
 typedef struct {
     atomic_uint references;
+    grants_class *class;
     alignas(16) uint8_t block[];
 } shared_policy;
 
@@ -39,19 +27,35 @@ static shared_policy *shared_of(const porch_access_policy *p) {
 
 /* ---- opening and reloading ---------------------------------------------------------------------- */
 
-static porch_err read_model(porch_db *db, void *ctx, porch_why *why) {
-    return porch_grants_model_read(db, ctx, why);
+typedef struct {
+    char *text;
+    uint64_t version;
+} stored;
+
+static porch_err read_newest(porch_db *db, void *ctx, porch_why *why) {
+    stored *s = ctx;
+    return porch_grants_text_read(db, &s->text, &s->version, why);
 }
 
-static porch_err take_model(porch_grants *g, porch_why *why) {
-    grants_model fresh = {0};
-    PORCH_TRY(porch_store_read(g->store, read_model, &fresh, why));
+porch_err porch_grants_take(porch_grants *g, porch_why *why) {
+    stored s = {NULL, 0};
+    grants_model *fresh = NULL;
+    PORCH_TRY(porch_store_read(g->store, read_newest, &s, why));
+    PORCH_TRY(porch_grants_model_make(s.text, s.version, g->statements_most, &fresh, why));
     pthread_rwlock_wrlock(&g->lock);
-    grants_model old = g->model;
-    g->model = fresh;
+    grants_model *old = g->model;
+    bool newer = old == NULL || s.version >= porch_grants_model_version(old);
+    if (newer) g->model = fresh;
     pthread_rwlock_unlock(&g->lock);
-    porch_grants_model_free(&old);
+    porch_grants_model_release(newer ? old : fresh);
     return PORCH_OK;
+}
+
+grants_model *porch_grants_model_now(porch_grants *g) {
+    pthread_rwlock_rdlock(&g->lock);
+    grants_model *m = porch_grants_model_retain(g->model);
+    pthread_rwlock_unlock(&g->lock);
+    return m;
 }
 
 porch_err porch_grants_open(porch_store *store, porch_registry *registry, const porch_settings *settings,
@@ -61,8 +65,10 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
     if (g == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
     g->store = store;
     g->statements_most = settings->grants_statements;
+    g->policy_bytes = settings->grants_policy_bytes;
+    g->versions = settings->grants_versions;
     pthread_rwlock_init(&g->lock, NULL);
-    porch_err e = take_model(g, why);
+    porch_err e = porch_grants_take(g, why);
     if (e != PORCH_OK) {
         porch_grants_close(g);
         return e;
@@ -73,20 +79,20 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
 
 void porch_grants_close(porch_grants *g) {
     if (g == NULL) return;
-    porch_grants_model_free(&g->model);
+    porch_grants_model_release(g->model);
     pthread_rwlock_destroy(&g->lock);
     free(g);
 }
 
 void porch_grants_on_change(porch_grants *g, void (*fn)(void *ctx), void *ctx) {
-    if (g->observer_count == OBSERVERS) return;
+    if (g->observer_count == GRANTS_OBSERVERS) return;
     g->observers[g->observer_count].fn = fn;
     g->observers[g->observer_count].ctx = ctx;
     g->observer_count++;
 }
 
 porch_err porch_grants_reload(porch_grants *g, porch_why *why) {
-    PORCH_TRY(take_model(g, why));
+    PORCH_TRY(porch_grants_take(g, why));
     for (size_t i = 0; i < g->observer_count; i++)
         g->observers[i].fn(g->observers[i].ctx);
     return PORCH_OK;
@@ -105,85 +111,44 @@ static size_t variables_of(const porch_registry_entry *entry, porch_access_varia
     return 3;
 }
 
-/* A policy being gathered: the statements that apply, their expanded filters in `text`. */
-typedef struct {
-    porch_access_statement *statements;
-    size_t count, cap;
-    uint8_t *text; /* FILTER_BYTES for each */
-} gathering;
-
-/* An allow that speaks of what this principal has not does not apply; a deny of that kind is an error and
- * leaves the principal without a policy, since what it was meant to forbid is not known. */
-static porch_err gather_statement(gathering *to, const porch_registry_entry *entry,
-                                  const porch_grants_statement *s, uint32_t tag) {
+/* Takes the class over. */
+static porch_err bind(grants_class *class, const porch_registry_entry *entry, shared_policy **ret) {
     porch_access_variable variables[VARIABLES];
-    size_t variable_count = variables_of(entry, variables);
-    if (to->count == to->cap) return PORCH_ERR_LIMIT;
-    porch_access_statement *out = &to->statements[to->count];
-    porch_buf text = {to->text + to->count * FILTER_BYTES, 0, FILTER_BYTES};
-    porch_err e = porch_access_filter_expand(porch_bytes_of(s->filter), variables, variable_count, NULL,
-                                             &text, &out->filter, NULL);
-    if (e == PORCH_ERR_NOT_FOUND && !s->deny) return PORCH_OK;
-    if (e != PORCH_OK) return e;
-    out->effect = s->deny ? PORCH_ACCESS_DENY : PORCH_ACCESS_ALLOW;
-    out->actions = s->actions;
-    out->tag = tag;
-    to->count++;
-    return PORCH_OK;
-}
-
-/* Walks the statements that apply to `entry`, in the order that a policy has them. */
-static porch_err gather(const grants_model *m, const porch_registry_entry *entry, gathering *to) {
-    for (size_t i = 0; i < m->count; i++) {
-        const grants_group *g = &m->groups[i];
-        if (!porch_grants_group_holds(g, entry)) continue;
-        for (size_t k = 0; k < g->statement_count; k++)
-            PORCH_TRY(gather_statement(to, entry, &g->statements[k], (uint32_t)(i << 12 | (k & 0xfff))));
-    }
-    return PORCH_OK;
-}
-
-static porch_err gathering_make(gathering *to, size_t most) {
-    *to = (gathering){.statements = calloc(most, sizeof *to->statements),
-                      .cap = most,
-                      .text = malloc(most * FILTER_BYTES)};
-    return to->statements != NULL && to->text != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
-}
-
-static void gathering_free(gathering *g) {
-    free(g->statements);
-    free(g->text);
-}
-
-static shared_policy *build(const gathering *g) {
-    size_t bytes = porch_access_policy_bytes(g->statements, g->count);
+    size_t count = variables_of(entry, variables);
+    const porch_access_automaton *a = porch_grants_class_automaton(class);
+    size_t bytes = porch_access_policy_bind_bytes(a, variables, count);
     shared_policy *shared =
         aligned_alloc(alignof(shared_policy), (sizeof *shared + bytes + 15) & ~(size_t)15);
     const porch_access_policy *policy = NULL;
-    if (shared == NULL) return NULL;
-    if (porch_access_policy_build(g->statements, g->count, shared->block, bytes, &policy) != PORCH_OK) {
+    porch_err e = shared == NULL
+                      ? PORCH_ERR_INTERNAL
+                      : porch_access_policy_bind(a, variables, count, shared->block, bytes, &policy);
+    if (e != PORCH_OK) {
+        porch_grants_class_release(class);
         free(shared);
-        return NULL;
+        return e;
     }
     atomic_init(&shared->references, 1);
-    return shared;
+    shared->class = class;
+    *ret = shared;
+    return PORCH_OK;
 }
 
 const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry) {
-    gathering all;
+    grants_class *class = NULL;
     shared_policy *shared = NULL;
-    porch_err e = gathering_make(&all, g->statements_most);
-    if (e == PORCH_OK) {
-        pthread_rwlock_rdlock(&g->lock);
-        e = gather(&g->model, entry, &all);
-        pthread_rwlock_unlock(&g->lock);
-    }
-    if (e == PORCH_OK) shared = build(&all);
-    gathering_free(&all);
-    if (shared == NULL)
-        porch_log(PORCH_LOG_ERROR, "grants.no_policy", "kind", porch_principal_kind_name(entry->kind),
-                  "name", entry->name, "error", porch_err_name(e), "hint", "see grants.statements", NULL);
-    return shared == NULL ? NULL : (const porch_access_policy *)(const void *)shared->block;
+    grants_model *m = porch_grants_model_now(g);
+    porch_err e = porch_grants_model_class(m, entry, &class);
+    if (e == PORCH_OK) e = bind(class, entry, &shared);
+    porch_grants_model_release(m);
+    if (e == PORCH_OK) return (const porch_access_policy *)(const void *)shared->block;
+    porch_log(PORCH_LOG_ERROR, "grants.no_policy", "kind", porch_principal_kind_name(entry->kind), "name",
+              entry->name, "error", porch_err_name(e), "hint",
+              e == PORCH_ERR_LIMIT ? "see grants.statements"
+                                   : "a deny speaks of a value that it has not, or that could act as a "
+                                     "pattern",
+              NULL);
+    return NULL;
 }
 
 const porch_access_policy *porch_grants_policy_retain(const porch_access_policy *p) {
@@ -194,34 +159,34 @@ const porch_access_policy *porch_grants_policy_retain(const porch_access_policy 
 void porch_grants_policy_release(const porch_access_policy *p) {
     if (p == NULL) return;
     shared_policy *shared = shared_of(p);
-    if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) == 1) free(shared);
+    if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) != 1) return;
+    porch_grants_class_release(shared->class);
+    free(shared);
 }
 
-void porch_grants_explain(porch_grants *g, const porch_registry_entry *entry, int statement, char *out,
-                          size_t cap) {
+void porch_grants_explain(const porch_access_policy *policy, int statement, char *out, size_t cap) {
+    porch_access_statement s;
+    char text[700];
+    porch_buf b = {(uint8_t *)text, 0, sizeof text};
     if (cap > 0) out[0] = '\0';
-    gathering all;
-    porch_err e = gathering_make(&all, g->statements_most);
-    pthread_rwlock_rdlock(&g->lock);
-    if (e == PORCH_OK) e = gather(&g->model, entry, &all);
-    if (e == PORCH_OK && statement >= 0 && (size_t)statement < all.count) {
-        uint32_t tag = all.statements[statement].tag;
-        const grants_group *group = &g->model.groups[tag >> 12];
-        const porch_grants_statement *s = &group->statements[tag & 0xfff];
-        char text[600];
-        porch_grants_statement_text(s, text, sizeof text);
-        (void)snprintf(out, cap, "%s: %s %s", group->name, s->deny ? "deny" : "allow", text);
-    }
-    pthread_rwlock_unlock(&g->lock);
-    gathering_free(&all);
+    if (statement < 0 || !porch_access_policy_statement(policy, (size_t)statement, &s) ||
+        porch_access_statement_write(&b, &s) != PORCH_OK)
+        return;
+    (void)snprintf(out, cap, "%s: %.*s",
+                   porch_grants_class_group(shared_of(policy)->class, (size_t)statement), (int)b.len, text);
 }
 
 porch_err porch_grants_group(porch_grants *g, const char *group,
                              void (*fn)(const porch_grants_statement *, void *), void *ctx) {
-    pthread_rwlock_rdlock(&g->lock);
-    const grants_group *found = porch_grants_model_find(&g->model, group);
-    for (size_t i = 0; found != NULL && i < found->statement_count; i++)
-        fn(&found->statements[i], ctx);
-    pthread_rwlock_unlock(&g->lock);
+    grants_model *m = porch_grants_model_now(g);
+    const porch_access_group *found =
+        porch_access_document_find(porch_grants_model_document(m), porch_bytes_of(group));
+    for (size_t i = 0; found != NULL && i < found->statement_count; i++) {
+        const porch_access_statement *from = &found->statements[i];
+        porch_grants_statement s = {from->effect == PORCH_ACCESS_DENY, from->actions, ""};
+        (void)porch_bytes_to_text(from->filter.text, s.filter, sizeof s.filter);
+        fn(&s, ctx);
+    }
+    porch_grants_model_release(m);
     return found != NULL ? PORCH_OK : PORCH_ERR_NOT_FOUND;
 }

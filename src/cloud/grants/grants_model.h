@@ -1,46 +1,38 @@
-/* Groups, members and statements as they stand in the database, read into one immutable model.
+/* One version of the policy in memory: its text, its groups, who is in which, and an automaton for each set
+ * of groups that somebody has.
  *
- *   model ─► group "devices" ─► members {devices, ""}        statements {allow, 7, d/${device.id}/#}
- *         ─► group "service-lights" ─► members {service, lights} statements ...
+ *   text ─parse─► document ─► index: (kind, value) ─► groups        tags: device ─► tags
+ *                                        │
+ *   principal ─────────────────────► set of groups ─► class: automaton, shared by all with this set
  *
- * A model is read whole and swapped whole. */
+ * A model is made whole and swapped whole. Classes are made when they are first asked for and outlive their
+ * model as long as a policy uses them. */
 #ifndef PORCH_CLOUD_GRANTS_MODEL_H
 #define PORCH_CLOUD_GRANTS_MODEL_H
 
+#include "access/automaton.h"
+#include "access/index.h"
 #include "cloud/grants/grants.h"
 
-typedef enum {
-    GRANTS_MEMBER_DEVICES, /* every device */
-    GRANTS_MEMBER_DEVICE,
-    GRANTS_MEMBER_PRODUCT,
-    GRANTS_MEMBER_HOUSEHOLD,
-    GRANTS_MEMBER_SERVICE
-} grants_member_kind;
+typedef struct grants_model grants_model;
+typedef struct grants_class grants_class;
 
-typedef struct {
-    grants_member_kind kind;
-    char value[PORCH_REGISTRY_NAME_BYTES];
-} grants_member;
+/* Takes the text over (malloc'ed; freed on errors too). At most `statements_most` may apply to one
+ * principal. PORCH_ERR_MALFORMED, _LIMIT, _INTERNAL. */
+porch_err porch_grants_model_make(char *text, uint64_t version, uint32_t statements_most,
+                                  grants_model **ret, porch_why *why);
+grants_model *porch_grants_model_retain(grants_model *m);
+void porch_grants_model_release(grants_model *m);
+const porch_access_document *porch_grants_model_document(const grants_model *m);
+const char *porch_grants_model_text(const grants_model *m);
+uint64_t porch_grants_model_version(const grants_model *m);
 
-typedef struct {
-    char name[80]; /* "service-" and a name fit */
-    grants_member *members;
-    size_t member_count;
-    porch_grants_statement *statements; /* in order of position */
-    size_t statement_count;
-} grants_group;
-
-typedef struct {
-    grants_group *groups; /* in order of name */
-    size_t count;
-} grants_model;
-
-/* A porch_store_fn's work: reads all of it. An unreadable statement is an error: nothing is guessed about
- * who may do what. */
-porch_err porch_grants_model_read(porch_db *db, grants_model *ret, porch_why *why);
-void porch_grants_model_free(grants_model *m);
-const grants_group *porch_grants_model_find(const grants_model *m, const char *name);
-/* Does the group apply to this principal? */
-bool porch_grants_group_holds(const grants_group *g, const porch_registry_entry *entry);
+/* The class of this principal, retained. Any thread. */
+porch_err porch_grants_model_class(grants_model *m, const porch_registry_entry *entry, grants_class **ret);
+grants_class *porch_grants_class_retain(grants_class *c);
+void porch_grants_class_release(grants_class *c);
+const porch_access_automaton *porch_grants_class_automaton(const grants_class *c);
+/* The name of the group that statement `index` of the automaton came from. */
+const char *porch_grants_class_group(const grants_class *c, size_t index);
 
 #endif

@@ -1,13 +1,12 @@
-/* `service add --allow ... --deny ...`: the group service-NAME. */
+/* `service add --allow ... --deny ...`: the group service-NAME of the policy's text. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "access/statement.h"
-#include "cloud/grants/grants.h"
+#include "cloud/grants/grants_room.h"
 #include "cloud/trust/trust.h"
-#include "os/clock.h"
 
 /* The variables that a statement of a service may use. */
 static const porch_access_variable known_variables[] = {{"service.name", {(const uint8_t *)"x", 1}}};
@@ -25,6 +24,11 @@ porch_err porch_grants_statement_parse(const char *text, bool deny, porch_grants
     if (!porch_bytes_to_text(porch_bytes_of(colon + 1), s.filter, sizeof s.filter))
         return porch_fail(why, PORCH_ERR_LIMIT, "a statement's filter is at most %zu bytes long",
                           sizeof s.filter - 1);
+    for (const char *c = s.filter; *c != '\0'; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            return porch_fail(why, PORCH_ERR_MALFORMED, "a statement's filter holds a control character");
+    if (s.filter[0] == ' ' || s.filter[strlen(s.filter) - 1] == ' ')
+        return porch_fail(why, PORCH_ERR_MALFORMED, "a statement's filter begins or ends with a space");
     *ret = s;
     return PORCH_OK;
 }
@@ -39,45 +43,6 @@ void porch_grants_statement_text(const porch_grants_statement *s, char *out, siz
     char actions[64];
     actions_text(s->actions, actions);
     (void)snprintf(out, cap, "%s:%s", actions, s->filter);
-}
-
-static void group_name(const char *service, char out[80]) {
-    (void)snprintf(out, 80, "service-%.64s", service);
-}
-
-static porch_err erase(porch_db *db, const char *group, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "delete from access_group where name = ?1", why);
-    porch_db_bind_str(q, 1, group);
-    return porch_db_execute(q, why); /* members and statements go with it */
-}
-
-static porch_err insert_group(porch_db *db, const char *group, const char *service, porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db, "insert into access_group (name, added_ms) values (?1, ?2)", why);
-    porch_db_bind_str(q, 1, group);
-    porch_db_bind_i64(q, 2, (int64_t)porch_clock_ms());
-    PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(
-        db, "insert into access_member (group_name, kind, value) values (?1, 'service', ?2)", why);
-    porch_db_bind_str(q, 1, group);
-    porch_db_bind_str(q, 2, service);
-    return porch_db_execute(q, why);
-}
-
-static porch_err insert_statement(porch_db *db, const char *group, size_t position,
-                                  const porch_grants_statement *s, porch_why *why) {
-    char actions[64];
-    actions_text(s->actions, actions);
-    porch_db_query *q = porch_db_prepare(db,
-                                         "insert into access_statement (group_name, position, effect, "
-                                         "actions, filter) values (?1, ?2, ?3, ?4, ?5)",
-                                         why);
-    porch_db_bind_str(q, 1, group);
-    porch_db_bind_i64(q, 2, (int64_t)position);
-    porch_db_bind_str(q, 3, s->deny ? "deny" : "allow");
-    porch_db_bind_str(q, 4, actions);
-    porch_db_bind_str(q, 5, s->filter);
-    return porch_db_execute(q, why);
 }
 
 /* {"allow":["..."],"deny":["..."]}; malloc'ed. */
@@ -101,25 +66,66 @@ static porch_err log_group(porch_db *db, const char *kind, const char *group, co
     return porch_trust_append(db, kind, "operator", subject, detail, why);
 }
 
+/* The document without the group, and with `with` in its place (NULL: without), as a new version. */
+static porch_err replace(porch_db *db, const char *name, const porch_access_group *with, const char *note,
+                         porch_why *why) {
+    grants_loaded l;
+    uint64_t version;
+    PORCH_TRY(porch_grants_load(db, &l, why));
+    porch_access_document d = l.document;
+    size_t n = 0;
+    d.groups = calloc(l.document.group_count + 1, sizeof *d.groups);
+    for (size_t i = 0; d.groups != NULL && i < l.document.group_count; i++)
+        if (!porch_bytes_eq_text(l.document.groups[i].name, name)) d.groups[n++] = l.document.groups[i];
+    if (d.groups != NULL && with != NULL) d.groups[n++] = *with;
+    d.group_count = n;
+    char *text = NULL;
+    if (d.groups != NULL) {
+        porch_access_document_sort(&d);
+        text = porch_grants_print(&d);
+    }
+    porch_err e = text == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy")
+                               : porch_grants_text_write(db, text, "operator", note, 0, &version, why);
+    free(text);
+    free(d.groups);
+    porch_grants_loaded_free(&l);
+    return e;
+}
+
+static porch_access_statement statement_of(const porch_grants_statement *s) {
+    return (porch_access_statement){.effect = s->deny ? PORCH_ACCESS_DENY : PORCH_ACCESS_ALLOW,
+                                    .actions = s->actions,
+                                    .filter = {porch_bytes_of(s->filter)}};
+}
+
 porch_err porch_grants_service_write(porch_db *db, const char *service,
                                      const porch_grants_statement *statements, size_t count,
                                      porch_why *why) {
     char group[80];
-    group_name(service, group);
-    PORCH_TRY(erase(db, group, why));
-    PORCH_TRY(insert_group(db, group, service, why));
+    (void)snprintf(group, sizeof group, "service-%.64s", service);
+    porch_access_member member = {PORCH_ACCESS_MEMBER_SERVICE, porch_bytes_of(service)};
+    porch_access_statement *all = calloc(count + 1, sizeof *all);
+    if (all == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy");
     for (size_t i = 0; i < count; i++)
-        PORCH_TRY(insert_statement(db, group, i, &statements[i], why));
+        all[i] = statement_of(&statements[i]);
+    porch_access_group g = {.name = porch_bytes_of(group),
+                            .members = &member,
+                            .member_count = 1,
+                            .statements = all,
+                            .statement_count = count};
+    porch_err e = replace(db, group, &g, "service add", why);
+    free(all);
+    if (e != PORCH_OK) return e;
     char *detail = statements_json(statements, count);
-    porch_err e = detail == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants")
-                                 : log_group(db, "group.write", group, detail, why);
+    e = detail == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants")
+                       : log_group(db, "group.write", group, detail, why);
     free(detail);
     return e;
 }
 
 porch_err porch_grants_service_erase(porch_db *db, const char *service, porch_why *why) {
     char group[80];
-    group_name(service, group);
-    PORCH_TRY(erase(db, group, why));
+    (void)snprintf(group, sizeof group, "service-%.64s", service);
+    PORCH_TRY(replace(db, group, NULL, "service remove", why));
     return log_group(db, "group.erase", group, "{}", why);
 }

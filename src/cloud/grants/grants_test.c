@@ -3,6 +3,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -173,15 +175,106 @@ static void the_operator_is_told_group_and_statement(void **state) {
     bench *b = *state;
     grant(b, "lights", "subscribe,publish:d/+/event/#", "publish:d/x/#");
     porch_registry_entry who = service("lights");
+    const porch_access_policy *p = porch_grants_policy(b->grants, &who);
     char text[200];
-    porch_grants_explain(b->grants, &who, 1, text, sizeof text);
+    porch_grants_explain(p, 1, text, sizeof text);
     assert_string_equal(text, "service-lights: deny publish:d/x/#");
-    porch_grants_explain(b->grants, &who, 0, text, sizeof text);
+    porch_grants_explain(p, 0, text, sizeof text);
     assert_string_equal(text, "service-lights: allow publish,subscribe:d/+/event/#");
-    porch_grants_explain(b->grants, &who, 2, text, sizeof text);
+    porch_grants_explain(p, 2, text, sizeof text);
     assert_string_equal(text, "");
-    porch_grants_explain(b->grants, &who, -1, text, sizeof text);
+    porch_grants_explain(p, -1, text, sizeof text);
     assert_string_equal(text, "");
+    porch_grants_policy_release(p);
+}
+
+static void apply(bench *b, const char *text, uint64_t base, porch_err expected) {
+    porch_grants_change change = {porch_bytes_of(text), base, "operator", "a test"};
+    uint64_t version = 0;
+    if (porch_grants_apply(b->grants, &change, &version, &b->why) != expected) fail_msg("%s", b->why.text);
+}
+
+static void a_text_is_put_in_force_whole_or_not_at_all(void **state) {
+    bench *b = *state;
+    uint64_t version = 0;
+    apply(b,
+          "group g\nmember product cam\nmember tag t\nallow publish x/${device.id}\ntag t\ndevice other\n",
+          0, PORCH_OK);
+    assert_int_equal(b->changes, 1);
+    assert_true(can(b, device("cam-1"), PORCH_ACCESS_PUBLISH, "x/cam-1"));
+    assert_false(can(b, device("cam-1"), PORCH_ACCESS_PUBLISH, "d/cam-1/event/motion"));
+    porch_registry_entry other = device("other");
+    (void)snprintf(other.product, sizeof other.product, "lamp");
+    assert_true(can(b, other, PORCH_ACCESS_PUBLISH, "x/other"));
+    (void)snprintf(other.name, sizeof other.name, "third");
+    assert_false(can(b, other, PORCH_ACCESS_PUBLISH, "x/third"));
+    apply(b, "group g\nmember product cam\nshout\n", 0, PORCH_ERR_MALFORMED);
+    assert_non_null(strstr(b->why.text, "line 3, column 1"));
+    assert_true(can(b, device("cam-1"), PORCH_ACCESS_PUBLISH, "x/cam-1"));
+    char *text = porch_grants_text(b->grants, &version);
+    assert_string_equal(text, "group g\n    member product cam\n    member tag t\n"
+                              "    allow publish x/${device.id}\n\ntag t\n    device other\n");
+    free(text);
+}
+
+static void two_who_change_it_at_once_do_not_undo_each_other(void **state) {
+    bench *b = *state;
+    uint64_t version = 0;
+    free(porch_grants_text(b->grants, &version));
+    apply(b, "group a\n", version, PORCH_OK);
+    apply(b, "group b\n", version, PORCH_ERR_STATE);
+    free(porch_grants_text(b->grants, &version));
+    unsigned before = b->changes;
+    apply(b, "group a", version, PORCH_OK); /* the same once it is canonical: nothing happens */
+    assert_int_equal(b->changes, before);
+    apply(b, "group b\n", version, PORCH_OK);
+}
+
+static bool collect(const porch_grants_version *v, void *ctx) {
+    porch_grants_version *rows = ctx;
+    size_t i = 0;
+    while (rows[i].version != 0)
+        i++;
+    rows[i] = *v;
+    return i < 6;
+}
+
+static void history_keeps_the_newest_versions(void **state) {
+    bench *b = *state;
+    static porch_grants_version rows[8];
+    char *text = NULL;
+    memset(rows, 0, sizeof rows);
+    apply(b, "group a\n", 0, PORCH_OK);
+    apply(b, "group b\n", 0, PORCH_OK);
+    assert_int_equal(porch_grants_history(b->grants, collect, rows, &b->why), PORCH_OK);
+    assert_string_equal(rows[0].note, "a test");
+    assert_string_equal(rows[0].who, "operator");
+    assert_true(rows[1].version == rows[0].version - 1 && rows[1].at_ms <= rows[0].at_ms);
+    assert_int_equal(porch_grants_version_text(b->grants, rows[1].version, &text, &b->why), PORCH_OK);
+    assert_string_equal(text, "group a\n");
+    free(text);
+    assert_int_equal(porch_grants_version_text(b->grants, 99, &text, &b->why), PORCH_ERR_NOT_FOUND);
+    b->lab.settings.grants_versions = 2;
+    porch_grants *few = NULL;
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &few, &b->why), PORCH_OK);
+    porch_grants_change change = {PORCH_LIT("group c\n"), 0, "operator", NULL};
+    uint64_t version = 0;
+    assert_int_equal(porch_grants_apply(few, &change, &version, &b->why), PORCH_OK);
+    memset(rows, 0, sizeof rows);
+    assert_int_equal(porch_grants_history(few, collect, rows, &b->why), PORCH_OK);
+    assert_true(rows[1].version == version - 1 && rows[2].version == 0);
+    porch_grants_close(few);
+}
+
+static void a_text_past_the_limit_is_refused(void **state) {
+    bench *b = *state;
+    b->lab.settings.grants_policy_bytes = 8;
+    porch_grants *narrow = NULL;
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &narrow, &b->why), PORCH_OK);
+    porch_grants_change change = {PORCH_LIT("group abc"), 0, "operator", NULL};
+    uint64_t version = 0;
+    assert_int_equal(porch_grants_apply(narrow, &change, &version, &b->why), PORCH_ERR_LIMIT);
+    porch_grants_close(narrow);
 }
 
 static void a_statement_that_cannot_be_meant_is_refused(void **state) {
@@ -229,6 +322,10 @@ int main(void) {
         WITH_BENCH(writing_again_replaces_and_erasing_ends_it),
         WITH_BENCH(a_policy_outlives_the_change_that_replaced_it),
         WITH_BENCH(the_operator_is_told_group_and_statement),
+        WITH_BENCH(a_text_is_put_in_force_whole_or_not_at_all),
+        WITH_BENCH(two_who_change_it_at_once_do_not_undo_each_other),
+        WITH_BENCH(history_keeps_the_newest_versions),
+        WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
         WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),
     };

@@ -108,7 +108,9 @@
     X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
     X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
-    X(grants, statements,      grants_statements,    U32,  64,          1, 4096, "most statements that may apply to one device or service") \
+    X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
+    X(grants, policy_bytes,    grants_policy_bytes,  U32,  8388608,     1024, 16777216, "longest text of the policy; a request that carries it must also fit admin.line_bytes") \
+    X(grants, versions,        grants_versions,      U32,  100,         1, 100000, "versions of the policy that are kept to look at") \
     X(listener, connections,   listener_connections, U32, 20000, 1, 10000000, "most connections at once, all ports together") \
     X(listener, per_address,   listener_per_address, U32, 2048, 1, 10000000, "most connections at once from one address") \
     X(listener, handshake_ms,  listener_handshake_ms, U32, 10000, 100, 600000, "a TLS handshake that takes longer is ended") \
@@ -163,7 +165,7 @@
     X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
-    X(admin, line_bytes,       admin_line_bytes,     U32,  262144,      4096, 16777216, "longest request on the admin socket") \
+    X(admin, line_bytes,       admin_line_bytes,     U32,  8388608,     4096, 16777216, "longest request on the admin socket") \
     X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")
 /* clang-format on */
 

@@ -1,0 +1,196 @@
+"""Groups and statements: edited as text and by command, in force for live sessions, asked about, and never reached around."""
+
+import json
+import os
+import subprocess
+import unittest
+
+import case
+import lab
+import mqtt
+
+DEVICES = int(os.environ.get("PORCHLIGHT_ACCESS_DEVICES", "12"))
+
+
+class Text(case.HubCase):
+    """What is written is what is in force."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.door = cls.hub.device("front-door")
+        cls.lamp = cls.hub.device("lamp", product="lamp")
+        cls.lights = cls.hub.service("lights", allow=["subscribe:d/+/event/#"])
+
+    def export(self):
+        return self.hub.cli("policy", "export", json_output=False)
+
+    def apply(self, text, *options, check=True):
+        return self.hub.cli("policy", "apply", "-", *options, input=text, check=check)
+
+    def test_the_text_comes_back_as_it_was_applied_and_history_remembers_who_and_why(self):
+        before = self.export()
+        self.assertIn("group service-lights\n    member service lights\n    allow subscribe d/+/event/#\n", before)
+        text = before + "\ngroup watchers\n member product lamp\n allow subscribe watch/#\n"
+        answer = self.apply(text, "--note", "lamps may watch")
+        self.assertTrue(answer["changed"])
+        self.assertFalse(self.apply(self.export())["changed"])
+        newest = self.hub.cli("policy", "history")["versions"][0]
+        self.assertEqual((newest["version"], newest["who"], newest["note"]), (answer["version"], "operator", "lamps may watch"))
+        older = self.hub.cli("policy", "export", "--version", str(answer["version"] - 1))
+        self.assertEqual(older["text"], before)
+        self.apply(before)
+
+    def test_a_wrong_text_is_refused_with_its_place_and_changes_nothing(self):
+        before = self.export()
+        with self.assertRaises(lab.LabError) as caught:
+            self.apply("group a\n  member device x\n  alow publish y\n")
+        self.assertIn("line 3, column 3: expected member, allow, deny, group or tag, found 'alow'", str(caught.exception))
+        self.assertEqual(self.export(), before)
+
+    def test_a_change_from_an_older_version_is_refused(self):
+        version = self.hub.cli("policy", "export")["version"]
+        self.hub.cli("group", "add", "other", "--member", "device lamp")
+        with self.assertRaises(lab.LabError) as caught:
+            self.apply("group a\n", "--base", str(version))
+        self.assertIn("export, change and apply again", str(caught.exception))
+        self.hub.cli("group", "remove", "other")
+
+    def test_groups_are_edited_line_by_line(self):
+        self.hub.cli("group", "add", "watchers", "--member", "device lamp", "--allow", "subscribe:watch/#")
+        self.assertEqual(self.hub.cli("can", "lamp", "subscribe", "watch/+")["group"], "watchers")
+        self.hub.cli("group", "change", "watchers", "--deny", "receive:watch/secret", "--drop", "member device lamp",
+                     "--member", "tag outdoor")
+        self.assertEqual(self.hub.cli("group", "show", "watchers", json_output=False),
+                         "group watchers\n    member tag outdoor\n    allow subscribe watch/#\n    deny receive watch/secret\n")
+        with self.assertRaises(lab.LabError):
+            self.hub.cli("group", "change", "watchers", "--drop", "member device lamp")
+        self.hub.cli("group", "remove", "watchers")
+
+    def ask(self, *words):
+        done = subprocess.run([lab.program("porchlight"), "-C", str(self.hub.dir), *words, "--json"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    def test_can_names_the_deciding_statement(self):
+        self.assertEqual(self.ask("can", "front-door", "publish", "d/front-door/event/motion"),
+                         (0, {"kind": "device", "name": "front-door", "known": True, "allowed": True, "group": "devices",
+                              "statement": "allow publish d/${device.id}/+/#"}))
+        self.assertEqual(self.ask("can", "front-door", "publish", "d/lamp/x"),
+                         (1, {"kind": "device", "name": "front-door", "known": True, "allowed": False}))
+        self.assertEqual(self.ask("can", "lights", "subscribe", "$share/a/d/+/event/#")[0], 0)
+        self.assertEqual(self.ask("can", "lights", "subscribe", "$share/a/d/#")[0], 1)
+        self.assertEqual(self.ask("can", "device:not-there", "publish", "d/not-there/x/y")[0], 0)
+        self.assertEqual(self.ask("can", "front-door", "publish", "$porchlight/x")[0], 1)
+
+    def test_who_can_names_everybody(self):
+        who = self.hub.cli("who-can", "receive", "d/lamp/event/motion")["who"]
+        self.assertEqual([(one["kind"], one["name"], one["group"]) for one in who],
+                         [("device", "lamp", "devices"), ("service", "lights", "service-lights")])
+        self.assertEqual(self.hub.cli("who-can", "publish", "elsewhere")["who"], [])
+
+
+class Change(case.HubCase):
+    """What a change takes away has ended when the command says so."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.door = cls.hub.device("front-door")
+        cls.lights = cls.hub.service("lights", allow=["subscribe:d/+/event/#"])
+
+    def test_nothing_passes_after_the_change_is_acknowledged(self):
+        text = self.hub.cli("policy", "export", json_output=False)
+        shut = text.replace("    allow subscribe d/+/event/#\n", "    allow subscribe d/+/event/#\n    deny receive d/+/event/secret\n")
+        self.assertNotEqual(text, shut)
+        with mqtt.Client(self.hub, self.hub.device_tls(self.lights)) as hears, \
+                mqtt.Client(self.hub, self.hub.device_tls(self.door)) as says:
+            hears.connect("lights")
+            says.connect("front-door")
+            hears.subscribe("d/+/event/#")
+            for round_number in range(10):
+                says.publish("d/front-door/event/secret", f"open {round_number}", 1)
+                self.assertEqual(hears.expect(mqtt.PUBLISH).publication()[1], f"open {round_number}".encode())
+                self.hub.cli("policy", "apply", "-", input=shut)
+                says.publish("d/front-door/event/secret", "must not arrive", 1)
+                says.publish("d/front-door/event/other", "marker", 1)
+                self.assertEqual(hears.expect(mqtt.PUBLISH).publication()[1], b"marker")
+                self.hub.cli("policy", "apply", "-", input=text)
+
+
+class Isolation(case.HubCase):
+    """Everybody tries all of everybody else's topics in every way; nothing passes."""
+
+    settings = {"broker_messages_s": 0, "broker_bytes_s": 0}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.names = [f"dev-{i}" for i in range(DEVICES)]
+        cls.folders = {name: cls.hub.device(name) for name in cls.names}
+
+    def refused_wills(self, attacker, victim):
+        with mqtt.Client(self.hub, self.hub.device_tls(self.folders[attacker])) as client:
+            answer = client.connect(attacker, will={"topic": f"d/{victim}/event/will", "payload": "x", "qos": 1, "retain": True})
+            self.assertNotEqual(answer.reason, 0)
+
+    def refused_names(self, attacker, victim):
+        with mqtt.Client(self.hub, self.hub.device_tls(self.folders[attacker])) as client:
+            self.assertNotEqual(client.connect(victim).reason, 0)
+
+    def subscriptions(self, victim):
+        plain = [f"d/{victim}/#", f"d/{victim}/event/x", f"d/{victim}", f"+/{victim}/#", f"+/{victim}/event/+"]
+        return plain + [f"$share/g/{one}" for one in plain] + [f"$porchlight/device/{victim}/#"]
+
+    def test_no_device_reaches_another(self):
+        passed, tried = [], 0
+        everything = ["#", "d/#", "d/+/#", "+/+/event/#", "$share/g/d/+/#", "$share/g/#", "$porchlight/#", "+/#", "d/+"]
+        listeners = {}
+        for name in self.names:
+            client = mqtt.Client(self.hub, self.hub.device_tls(self.folders[name]))
+            self.addCleanup(client.__exit__)
+            client.connect(name)
+            self.assertEqual(client.subscribe(f"d/{name}/#").reason, [1])
+            listeners[name] = client
+        for attacker in self.names:
+            client = listeners[attacker]
+            for number, victim in enumerate(one for one in self.names if one != attacker):
+                filters = self.subscriptions(victim) + (everything if number == 0 else [])
+                granted = client.subscribe(*filters).reason
+                tried += len(filters)
+                passed += [f"{attacker} subscribed {f}" for f, code in zip(filters, granted) if code < 0x80]
+                for retain in (False, True):
+                    tried += 1
+                    answer = client.publish(f"d/{victim}/event/x", f"from {attacker}", 1, retain=retain)
+                    if answer.reason < 0x80:
+                        passed.append(f"{attacker} published to {victim}, retain {retain}")
+                client.send(mqtt.publish(f"d/{victim}/event/x", f"from {attacker} at 0"))
+                # a topic alias set by a refused publish must not lead there later
+                alias = b"\x23" + (7).to_bytes(2, "big")
+                first = client.publish(f"d/{victim}/event/alias", "x", 1, properties=alias)
+                second = client.publish("", "y", 1, properties=alias)
+                tried += 3
+                if first.reason < 0x80 or second.reason < 0x80:
+                    passed.append(f"{attacker} reached {victim} by an alias")
+            # its own words still arrive, and nothing else has
+            client.publish(f"d/{attacker}/event/own", "own")
+            self.assertEqual(client.expect(mqtt.PUBLISH).publication()[:2], (f"d/{attacker}/event/own", b"own"))
+        for attacker in self.names:
+            for victim in self.names[:3]:
+                if victim != attacker:
+                    tried += 2
+                    self.refused_names(attacker, victim)
+        for attacker in self.names:  # after the take-over attempts everybody is still there, with nothing in between
+            listeners[attacker].publish(f"d/{attacker}/event/last", "last")
+            self.assertEqual(listeners[attacker].expect(mqtt.PUBLISH).publication()[1], b"last")
+        for attacker in self.names:
+            victim = self.names[(self.names.index(attacker) + 1) % len(self.names)]
+            listeners[attacker].__exit__()
+            self.refused_wills(attacker, victim)
+            tried += 1
+        self.assertEqual(passed, [])
+        print(f"\n{len(self.names)} devices, {tried} attempts, {len(passed)} passed")
+
+
+if __name__ == "__main__":
+    unittest.main()
