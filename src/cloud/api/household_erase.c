@@ -226,9 +226,6 @@ static bool about(const porch_trust_row *row, void *ctx) {
 static porch_err last_rows(porch_db *db, void *ctx, porch_why *why) {
     last_step *s = ctx;
     static const char *const gone[] = {
-        "delete from access_member where (kind = 'household' and value = ?1) or (kind = 'device' and value "
-        "in "
-        "(select name from erasure where household = ?1 and kind = 'device'))",
         "delete from deleted where household = ?1",
         "delete from device_twin where device in (select name from erasure where household = ?1 and kind = "
         "'device')",
@@ -249,6 +246,7 @@ static porch_err last_rows(porch_db *db, void *ctx, porch_why *why) {
         porch_db_bind_str(q, 1, s->household);
         PORCH_TRY(porch_db_execute(q, why));
     }
+    PORCH_TRY(porch_grants_household_erase(db, s->household, why));
     PORCH_TRY(porch_trust_erase(db, about, s, s->who, why));
     return s->error;
 }

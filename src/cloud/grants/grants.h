@@ -77,6 +77,8 @@ porch_err porch_grants_service_write(porch_db *db, const char *service,
                                      const porch_grants_statement *statements, size_t count,
                                      porch_why *why);
 porch_err porch_grants_service_erase(porch_db *db, const char *service, porch_why *why);
+/* Takes a household and its devices (those of the table erasure) out of every version. Inside a write. */
+porch_err porch_grants_household_erase(porch_db *db, const char *household, porch_why *why);
 /* Reads the newest text from the database and puts it in force; then tells observers. */
 porch_err porch_grants_reload(porch_grants *g, porch_why *why);
 

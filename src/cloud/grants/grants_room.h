@@ -35,6 +35,8 @@ typedef struct {
     porch_access_document document;
 } grants_loaded;
 porch_err porch_grants_load(porch_db *db, grants_loaded *ret, porch_why *why);
+/* The newest version below that number; NOT_FOUND: there is none. */
+porch_err porch_grants_load_below(porch_db *db, uint64_t below, grants_loaded *ret, porch_why *why);
 void porch_grants_loaded_free(grants_loaded *l);
 /* Canonical; malloc'ed and zero-terminated. NULL without memory. */
 char *porch_grants_print(const porch_access_document *d);

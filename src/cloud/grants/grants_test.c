@@ -266,6 +266,34 @@ static void history_keeps_the_newest_versions(void **state) {
     porch_grants_close(few);
 }
 
+static porch_err erase_household(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    PORCH_TRY(porch_db_run(
+        db, "insert into erasure (household, kind, name) values ('nest', 'device', 'egg')", why));
+    return porch_grants_household_erase(db, "nest", why);
+}
+
+static void a_household_that_ends_is_in_no_version(void **state) {
+    bench *b = *state;
+    char *text = NULL;
+    uint64_t version = 0;
+    apply(b,
+          "group g\nmember device egg\nmember household nest\nmember device hen\nallow publish d/egg/x\n"
+          "allow publish d/hen/x\ntag t\ndevice egg\ndevice hen\n",
+          0, PORCH_OK);
+    apply(b, "group h\nmember device egg\n", 0, PORCH_OK);
+    if (porch_store_write(b->lab.store, erase_household, NULL, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
+    text = porch_grants_text(b->grants, &version);
+    assert_string_equal(text, "group h\n");
+    free(text);
+    assert_int_equal(porch_grants_version_text(b->grants, version - 1, &text, &b->why), PORCH_OK);
+    assert_string_equal(
+        text, "group g\n    member device hen\n    allow publish d/hen/x\n\ntag t\n    device hen\n");
+    free(text);
+}
+
 static void a_text_past_the_limit_is_refused(void **state) {
     bench *b = *state;
     b->lab.settings.grants_policy_bytes = 8;
@@ -325,6 +353,7 @@ int main(void) {
         WITH_BENCH(a_text_is_put_in_force_whole_or_not_at_all),
         WITH_BENCH(two_who_change_it_at_once_do_not_undo_each_other),
         WITH_BENCH(history_keeps_the_newest_versions),
+        WITH_BENCH(a_household_that_ends_is_in_no_version),
         WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
         WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),

@@ -43,8 +43,16 @@ porch_err porch_grants_text_read(porch_db *db, char **ret, uint64_t *version, po
 }
 
 porch_err porch_grants_load(porch_db *db, grants_loaded *ret, porch_why *why) {
+    return porch_grants_load_below(db, INT64_MAX, ret, why);
+}
+
+porch_err porch_grants_load_below(porch_db *db, uint64_t below, grants_loaded *ret, porch_why *why) {
     grants_loaded l = {0};
-    PORCH_TRY(porch_grants_text_read(db, &l.text, &l.version, why));
+    porch_db_query *q = porch_db_prepare(
+        db, "select version, text from access_policy where version < ?1 order by version desc limit 1",
+        why);
+    porch_db_bind_i64(q, 1, (int64_t)below);
+    PORCH_TRY(read_one(q, &l.text, &l.version, why));
     size_t bytes = porch_access_document_bytes(porch_bytes_of(l.text));
     l.rows = malloc(bytes);
     porch_arena arena = porch_arena_of(l.rows, bytes);
