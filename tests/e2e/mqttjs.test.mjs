@@ -21,7 +21,7 @@ function options(name, version, more = {}) {
   return { ca: file("ca.pem"), cert: file("cert.pem"), key: file("key.pem"), protocolVersion: version, reconnectPeriod: 0, ...more };
 }
 
-const door = () => `wss://localhost:${hub.devicePort}/mqtt`;
+const door = () => `wss://127.0.0.1:${hub.devicePort}/mqtt`;
 
 for (const version of [4, 5]) {
   test(`mqtt.js tours QoS 0 and 1 over WebSocket, protocol version ${version}`, { timeout: 120000 }, async () => {
