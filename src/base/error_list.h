@@ -35,6 +35,7 @@
     X(CRYPTO, OURS, "the crypto library refused; see the message")                                  \
     X(SIGNATURE, PEER, "a signature or tag does not fit the data; it was changed or is not ours")   \
     X(HASH, PEER, "the content's hash is not the one announced; send it again")                     \
+    X(ROLLBACK, PEER, "it is older than what was seen before; publish a newer version")             \
     X(MEDIA, PEER, "the clip cannot be decoded; check the camera's encoder")                        \
     X(CHILD, RETRY, "a helper process is away; the supervisor restarts it")                         \
     X(INTERNAL, OURS, "a promise inside the program was broken; please report it with the log")

@@ -1,0 +1,360 @@
+#include "ota/port/linux/tuf_tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "crypto/sha256.h"
+#include "crypto/sha512.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "ota/client/tuf_client.h"
+#include "ota/client/tuf_name.h"
+#include "ota/port/linux/tuf_folder.h"
+#include "ota/port/linux/tuf_http.h"
+
+enum {
+    EXIT_DONE = 0,
+    EXIT_REFUSED = 1,
+    TARGETS_MOST = 64,
+    ROOT_BYTES = 512 * 1024,
+    TIMESTAMP_BYTES = 16 * 1024,
+    SNAPSHOT_BYTES = 2 * 1024 * 1024,
+    TARGETS_BYTES = 5 * 1024 * 1024,
+    LARGEST = TARGETS_BYTES,
+    MEMBERS = 512 * 1024,
+    ROOT_STEPS = 1024,
+    ROLES = 32,
+    STEPS = 256,
+    PATIENCE_S = 30,
+    LEAST_BYTES_S = 64,
+    PATH_BYTES = 4096,
+    NAME_LENGTH_MOST = 256, /* of a file, with its zero */
+    BUFFER_BYTES = 64 * 1024,
+    FILE_MODE = 0644
+};
+
+static const char help[] =
+    "usage: porchlight-tuf --metadata-dir DIR init ROOT\n"
+    "       porchlight-tuf --metadata-dir DIR --metadata-url URL refresh\n"
+    "       porchlight-tuf --metadata-dir DIR --metadata-url URL --target-name NAME... --target-dir DIR\n"
+    "                      --target-base-url URL download\n"
+    "\n"
+    "A client of The Update Framework (specification 1.0.34), the same core that devices update by.\n"
+    "\n"
+    "  init ROOT           trusts the root metadata in the file ROOT; nothing is asked of the network\n"
+    "  refresh             brings root, timestamp, snapshot and targets up to date and keeps them in DIR\n"
+    "  download            refreshes, then fetches each NAME into the target directory, unless it is there "
+    "already;\n"
+    "                      a file that is not what the metadata says never appears there\n"
+    "  --patience SECONDS  gives up a transfer that stays below 64 bytes/s for so long (30)\n"
+    "\n"
+    "Plain http:// is allowed here, for repositories on this machine; devices take https:// alone.\n"
+    "\n"
+    "exit: 0 done; 1 refused or failed, with the reason on standard error\n";
+
+typedef struct {
+    const char *metadata_dir, *metadata_url, *target_dir, *target_url, *command, *root;
+    const char *patience;
+    const char *targets[TARGETS_MOST];
+    size_t target_count;
+} arguments;
+
+typedef struct {
+    arguments a;
+    porch_tuf_folder folder;
+    porch_tuf_http *http;
+} tool;
+
+/* ---- what the client core asks of us ---- */
+
+static porch_err take_piece(void *ctx, porch_bytes piece, porch_why *why) {
+    porch_buf *out = ctx;
+    if (piece.len > out->cap - out->len)
+        return porch_fail(why, PORCH_ERR_LIMIT,
+                          "the repository sends more than the %zu bytes that may come", out->cap);
+    memcpy(out->at + out->len, piece.at, piece.len);
+    out->len += piece.len;
+    return PORCH_OK;
+}
+
+static porch_err on_fetch(void *self, const char *name, porch_buf *out, porch_why *why) {
+    tool *t = self;
+    out->len = 0;
+    return porch_tuf_http_get(t->http, t->a.metadata_url, name, take_piece, out, why);
+}
+
+static porch_err on_load(void *self, const char *name, porch_buf *out, porch_why *why) {
+    return porch_tuf_folder_load(&((tool *)self)->folder, name, out, why);
+}
+
+static porch_err on_store(void *self, const char *name, porch_bytes bytes, porch_why *why) {
+    return porch_tuf_folder_store(&((tool *)self)->folder, name, bytes, why);
+}
+
+static porch_err on_drop(void *self, const char *name, porch_why *why) {
+    return porch_tuf_folder_drop(&((tool *)self)->folder, name, why);
+}
+
+static porch_err allocate(porch_tuf *t, porch_why *why) {
+    const struct {
+        porch_buf *buf;
+        size_t bytes;
+    } blocks[] = {{&t->memory.raw, LARGEST},
+                  {&t->memory.work, LARGEST},
+                  {&t->memory.root, ROOT_BYTES},
+                  {&t->memory.snapshot, SNAPSHOT_BYTES},
+                  {&t->memory.targets, TARGETS_BYTES}};
+    bool good = true;
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        *blocks[i].buf = (porch_buf){malloc(blocks[i].bytes), 0, blocks[i].bytes};
+        good = good && blocks[i].buf->at != NULL;
+    }
+    t->memory.scratch = (porch_tuf_json_scratch){malloc(MEMBERS * sizeof(uint32_t)), MEMBERS};
+    t->memory.steps = calloc(STEPS, sizeof *t->memory.steps);
+    t->memory.step_cap = STEPS;
+    good = good && t->memory.scratch.at != NULL && t->memory.steps != NULL;
+    return good ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
+}
+
+static void release(porch_tuf *t) {
+    free(t->memory.raw.at);
+    free(t->memory.work.at);
+    free(t->memory.root.at);
+    free(t->memory.snapshot.at);
+    free(t->memory.targets.at);
+    free(t->memory.scratch.at);
+    free(t->memory.steps);
+}
+
+/* ---- targets ---- */
+
+/* Both hashes at once, and how much came. */
+typedef struct {
+    porch_sha256_state *sha256;
+    porch_sha512_state *sha512;
+    uint64_t len;
+} meter;
+
+static meter meter_begin(void) {
+    return (meter){porch_sha256_new(), porch_sha512_new(), 0};
+}
+
+static void meter_add(meter *m, porch_bytes b) {
+    porch_sha256_update(m->sha256, b);
+    porch_sha512_update(m->sha512, b);
+    m->len += b.len;
+}
+
+/* Frees it, too. */
+static bool meter_fits(meter *m, const porch_tuf_target *target) {
+    uint8_t sha256[32], sha512[64];
+    porch_sha256_finish(m->sha256, sha256);
+    porch_sha512_finish(m->sha512, sha512);
+    porch_sha256_free(m->sha256);
+    porch_sha512_free(m->sha512);
+    return m->len == target->length &&
+           (!target->hashes.has_sha256 || memcmp(sha256, target->hashes.sha256, sizeof sha256) == 0) &&
+           (!target->hashes.has_sha512 || memcmp(sha512, target->hashes.sha512, sizeof sha512) == 0);
+}
+
+static bool there_already(int dir_fd, const char *name, const porch_tuf_target *target) {
+    uint8_t *block = malloc(BUFFER_BYTES);
+    struct stat st;
+    int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool candidate = block != NULL && fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                     (uint64_t)st.st_size == target->length;
+    bool fits = false;
+    if (candidate) {
+        meter m = meter_begin();
+        ssize_t got;
+        while ((got = read(fd, block, BUFFER_BYTES)) > 0)
+            meter_add(&m, (porch_bytes){block, (size_t)got});
+        fits = meter_fits(&m, target) && got == 0;
+    }
+    if (fd >= 0) close(fd);
+    free(block);
+    return fits;
+}
+
+typedef struct {
+    int fd;
+    uint64_t most;
+    meter meter;
+} sink;
+
+static porch_err take_target(void *ctx, porch_bytes piece, porch_why *why) {
+    sink *s = ctx;
+    if (piece.len > s->most - s->meter.len)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the target is longer than the %llu bytes that were signed",
+                          (unsigned long long)s->most);
+    meter_add(&s->meter, piece);
+    while (piece.len > 0) {
+        ssize_t wrote = write(s->fd, piece.at, piece.len);
+        if (wrote < 0 && errno == EINTR) continue;
+        if (wrote < 0) return porch_fail(why, PORCH_ERR_IO, "write: %s", strerror(errno));
+        piece.at += wrote;
+        piece.len -= (size_t)wrote;
+    }
+    return PORCH_OK;
+}
+
+static porch_err fetch_target(tool *t, int dir_fd, const char *name, const char *path,
+                              const porch_tuf_target *target, porch_why *why) {
+    static const char temporary[] = ".porchlight-tuf.tmp";
+    (void)unlinkat(dir_fd, temporary, 0);
+    sink s = {.most = target->length};
+    s.fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+    if (s.fd < 0)
+        return porch_fail(why, PORCH_ERR_IO, "create a file in %s: %s", t->a.target_dir, strerror(errno));
+    s.meter = meter_begin();
+    porch_err e = porch_tuf_http_get(t->http, t->a.target_url, path, take_target, &s, why);
+    bool fits = meter_fits(&s.meter, target);
+    if (e == PORCH_OK && !fits)
+        e = porch_fail(why, PORCH_ERR_HASH, "the target has not the length and hash that were signed");
+    if (e == PORCH_OK &&
+        (fsync(s.fd) != 0 || renameat(dir_fd, temporary, dir_fd, name) != 0 || fsync(dir_fd) != 0))
+        e = porch_fail(why, PORCH_ERR_IO, "keep %s: %s", name, strerror(errno));
+    close(s.fd);
+    if (e != PORCH_OK) (void)unlinkat(dir_fd, temporary, 0);
+    return e;
+}
+
+static porch_err download(tool *t, porch_tuf *client, int dir_fd, const char *target_name, porch_why *why) {
+    char name[NAME_LENGTH_MOST], path[PATH_BYTES];
+    porch_tuf_target target;
+    porch_bytes plain = porch_bytes_of(target_name);
+    if (!porch_tuf_quote(plain, true, name, sizeof name) || name[0] == '\0' || strcmp(name, ".") == 0 ||
+        strcmp(name, "..") == 0)
+        return porch_fail(why, PORCH_ERR_USAGE, "the target's name is no name for a file here");
+    PORCH_TRY(porch_tuf_find(client, plain, &target, why));
+    if (there_already(dir_fd, name, &target)) return PORCH_OK;
+    if (porch_tuf_target_path(client, plain, &target, path, sizeof path) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the target's name is too long");
+    return fetch_target(t, dir_fd, name, path, &target, why);
+}
+
+/* ---- commands ---- */
+
+static porch_err init(tool *t, porch_tuf *client, porch_why *why) {
+    uint8_t *root = NULL;
+    size_t len = 0;
+    PORCH_TRY(porch_file_read(t->a.root, ROOT_BYTES, &root, &len, why));
+    porch_err e = porch_tuf_init(client, (porch_bytes){root, len}, why);
+    free(root);
+    return e;
+}
+
+static porch_err download_all(tool *t, porch_tuf *client, porch_why *why) {
+    int dir_fd = open(t->a.target_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0) return porch_fail(why, PORCH_ERR_IO, "open %s: %s", t->a.target_dir, strerror(errno));
+    porch_err e = porch_tuf_refresh(client, why);
+    for (size_t i = 0; e == PORCH_OK && i < t->a.target_count; i++)
+        e = download(t, client, dir_fd, t->a.targets[i], why);
+    close(dir_fd);
+    return e;
+}
+
+static porch_err run(tool *t, porch_tuf *client, porch_why *why) {
+    porch_tuf_http_config config = {
+        .patience_s = PATIENCE_S, .least_bytes_s = LEAST_BYTES_S, .plain_http = true};
+    uint64_t patience = PATIENCE_S;
+    if (t->a.patience != NULL &&
+        (porch_decimal_read(porch_bytes_of(t->a.patience), 86400, &patience) != PORCH_OK || patience == 0))
+        return porch_fail(why, PORCH_ERR_USAGE, "--patience is a number of seconds from 1 up");
+    config.patience_s = (unsigned)patience;
+    PORCH_TRY(allocate(client, why));
+    if (strcmp(t->a.command, "init") == 0) return init(t, client, why);
+    PORCH_TRY(porch_tuf_http_open(&config, &t->http, why));
+    return strcmp(t->a.command, "refresh") == 0 ? porch_tuf_refresh(client, why)
+                                                : download_all(t, client, why);
+}
+
+static int complain(const char *what, const char *which) {
+    (void)fprintf(stderr, "porchlight-tuf: %s%s; see porchlight-tuf --help\n", what, which);
+    return EXIT_REFUSED;
+}
+
+/* -1 when there is something to do, else the exit code. */
+static int parse(int argc, char **argv, arguments *a) {
+    const struct {
+        const char *name;
+        const char **value;
+    } options[] = {{"--metadata-dir", &a->metadata_dir},
+                   {"--metadata-url", &a->metadata_url},
+                   {"--target-dir", &a->target_dir},
+                   {"--target-base-url", &a->target_url},
+                   {"--patience", &a->patience}};
+    const size_t count = sizeof options / sizeof options[0];
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        size_t n = 0;
+        while (n < count && strcmp(word, options[n].name) != 0)
+            n++;
+        bool target = strcmp(word, "--target-name") == 0;
+        if (strcmp(word, "--help") == 0) {
+            (void)fputs(help, stdout);
+            return EXIT_DONE;
+        }
+        if ((n < count || target) && ++i >= argc) return complain("a value is missing after ", word);
+        if (n < count) {
+            *options[n].value = argv[i];
+        } else if (target) {
+            if (a->target_count == TARGETS_MOST) return complain("too many targets, from ", argv[i]);
+            a->targets[a->target_count++] = argv[i];
+        } else if (word[0] == '-') {
+            return complain("there is no option ", word);
+        } else if (a->command == NULL) {
+            a->command = word;
+        } else if (a->root == NULL && strcmp(a->command, "init") == 0) {
+            a->root = word;
+        } else {
+            return complain("a word too many: ", word);
+        }
+    }
+    return -1;
+}
+
+static const char *missing(const arguments *a) {
+    bool wants_init = a->command != NULL && strcmp(a->command, "init") == 0;
+    bool wants_download = a->command != NULL && strcmp(a->command, "download") == 0;
+    if (a->command == NULL || (!wants_init && !wants_download && strcmp(a->command, "refresh") != 0))
+        return "a command: init, refresh or download";
+    if (a->metadata_dir == NULL) return "--metadata-dir";
+    if (wants_init) return a->root == NULL ? "the root's file" : NULL;
+    if (a->metadata_url == NULL) return "--metadata-url";
+    if (!wants_download) return NULL;
+    if (a->target_count == 0) return "--target-name";
+    if (a->target_dir == NULL) return "--target-dir";
+    return a->target_url == NULL ? "--target-base-url" : NULL;
+}
+
+int porch_tuf_tool_main(int argc, char **argv) {
+    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
+    tool t = {0};
+    int code = parse(argc, argv, &t.a);
+    if (code >= 0) return code;
+    const char *lacks = missing(&t.a);
+    if (lacks != NULL) return complain("missing: ", lacks);
+    porch_why why = {{0}};
+    porch_tuf client = {
+        .port = &port,
+        .self = &t,
+        .crypto = porch_verify_library(),
+        .limits = {ROOT_BYTES, TIMESTAMP_BYTES, SNAPSHOT_BYTES, TARGETS_BYTES, ROOT_STEPS, ROLES},
+        .now_s = porch_clock_ms() / 1000};
+    porch_err e = porch_tuf_folder_open(&t.folder, t.a.metadata_dir, &why);
+    if (e == PORCH_OK) {
+        e = run(&t, &client, &why);
+        porch_tuf_http_close(t.http);
+        release(&client);
+        porch_tuf_folder_close(&t.folder);
+    }
+    if (e != PORCH_OK) (void)fprintf(stderr, "porchlight-tuf: %s\n", porch_why_text(&why, e));
+    return e == PORCH_OK ? EXIT_DONE : EXIT_REFUSED;
+}
