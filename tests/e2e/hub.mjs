@@ -50,6 +50,7 @@ export class Hub {
     });
     this.port = /https=(\d+)/.exec(ready)[1];
     this.devicePort = /device=(\d+)/.exec(ready)[1];
+    this.mqttPort = /mqtt=(\d+)/.exec(ready)[1];
     this.origin = `https://localhost:${this.port}`;
     return this;
   }

@@ -28,7 +28,7 @@
 #include "os/log.h"
 #include "wire/mqtt_packet.h"
 
-enum { BED_SHARDS = 2, BED_RING = 4096, BED_BYTES = 1 << 18, BED_TURNS_MOST = 100000, BED_RECORD = 16384 };
+enum { BED_SHARDS = 2, BED_RING = 4096, BED_BYTES = 1 << 17, BED_TURNS_MOST = 100000, BED_RECORD = 16384 };
 
 #define PORCH_BED_MUST(holds)                                                         \
     do {                                                                              \
