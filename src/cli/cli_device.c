@@ -14,7 +14,7 @@ static const porch_cli_option add_options[] = {
     {"--tpm", "TCTI", false, false,
      "with --key tpm2:...: how the device reaches its TPM (default: device:/dev/tpmrm0)"},
     {"--renew", NULL, false, false,
-     "a new key and certificate for a device that exists; the old one holds until its end"},
+     "a new key and certificate for a device that exists; the old one holds until the new one is used"},
     {0},
 };
 

@@ -189,6 +189,7 @@ porch_err porch_cli_seal_look(const char *dir, porch_seal_kind *kind,
 extern const porch_cli_command porch_cli_seal_commands[];
 extern const porch_cli_command porch_cli_init_commands[];
 extern const porch_cli_command porch_cli_device_commands[];
+extern const porch_cli_command porch_cli_enrol_commands[];
 extern const porch_cli_command porch_cli_service_commands[];
 extern const porch_cli_command porch_cli_policy_commands[];
 extern const porch_cli_command porch_cli_can_commands[];

@@ -42,6 +42,8 @@ typedef struct {
     porch_bytes client_ca_pem; /* roots (self-signed) that client chains must reach; issuing CAs may stand
                                   beside them to complete chains. Required unless client_mode is NONE */
     porch_tls_client_mode client_mode;
+    bool any_usage; /* clients' certificates without extended key usage pass, too (factories make such);
+                       what they may do is for the caller to say */
     porch_tls_version min_version;
     const char *alpn[PORCH_TLS_MAX_ALPN]; /* in order of preference; a client that offers ALPN, but none of
                                              these, is refused. Unused places NULL */
@@ -120,7 +122,11 @@ typedef struct {
     bool expired;         /* judged now */
     bool not_yet_valid;
     bool resumed;
-    char version[8]; /* "1.3", "1.2" */
+    bool has_issuer;     /* one of our trusted authorities signed the certificate itself */
+    uint8_t issuer[32];  /* that one's SHA-256 */
+    bool has_binding;    /* TLS 1.3 */
+    uint8_t binding[32]; /* tls-exporter (RFC 9266): the same at both ends of this connection alone */
+    char version[8];     /* "1.3", "1.2" */
     char cipher[40];
     char alpn[16]; /* "" when none was agreed */
 } porch_tls_peer_info;

@@ -28,7 +28,8 @@ typedef struct {
     bool is_ca;
     bool client_auth; /* the usage is named: a certificate without extended key usage has neither */
     bool server_auth;
-    char subject[128]; /* for people only, cut when long: RFC 2253 text */
+    char factory_id[65]; /* the subject's serialNumber, else its common name, when that is an id; else "" */
+    char subject[128];   /* for people only, cut when long: RFC 2253 text */
     char issuer[128];
 } porch_x509_info;
 
@@ -55,8 +56,19 @@ porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why)
 /* A PKCS#10 request (RFC 2986) with empty subject and no attributes: the hub decides what goes in. */
 porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *why);
 /* One request in PEM or DER. Its signature is checked (proof of possession: SIGNATURE); keys other than
- * P-256, P-384 and Ed25519 are UNSUPPORTED; subject and wished-for extensions are ignored. */
+ * P-256, P-384 and Ed25519, and those that others are known to have, are UNSUPPORTED; subject and
+ * wished-for extensions are ignored. */
 porch_err porch_csr_read(porch_bytes pem_or_der, porch_public_key *ret, porch_why *why);
+
+/* The request's challengePassword (RFC 2985, 5.4.1) as text; NOT_FOUND when it has none, MALFORMED when it
+ * does not fit or is no printable text. */
+#define PORCH_CSR_CHALLENGE_BYTES 129
+porch_err porch_csr_challenge(porch_bytes pem_or_der, char out[PORCH_CSR_CHALLENGE_BYTES], porch_why *why);
+/* Is the private half of it known to everybody, as far as anybody can tell from a list? */
+bool porch_key_is_weak(const porch_public_key *key);
+
+/* Appends the certificates of a PEM text as PKCS#7 certs-only in DER, for EST. */
+porch_err porch_x509_bundle(porch_bytes chain_pem, porch_buf *out_der, porch_why *why);
 
 /* An issuer: its certificate and key. */
 typedef struct {

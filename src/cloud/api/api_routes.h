@@ -5,7 +5,7 @@
 
 #include "cloud/api/api_world.h"
 
-enum { PORCH_API_ROUTES_MOST = 64 };
+enum { PORCH_API_ROUTES_MOST = 96 };
 
 /* Fills `out` (PORCH_API_ROUTES_MOST rows) and returns how many there are. With NULLs the handlers are
  * there and their contexts are not: enough to list the table. */

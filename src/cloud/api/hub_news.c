@@ -16,6 +16,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cloud/media/media_analysis.h"
 #include "cloud/media/media_keep.h"
@@ -41,6 +42,10 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
         if (h->broker != NULL) porch_broker_regrant(h->broker, kind, name);
         if (h->listener != NULL && what == PORCH_REGISTRY_QUARANTINED)
             porch_listener_drop(h->listener, kind, name, "the device was put under quarantine");
+        break;
+    case PORCH_REGISTRY_FACTORIES:
+        atomic_store(&h->factories_changed, true);
+        if (h->tend_fd >= 0) (void)!write(h->tend_fd, &(uint64_t){1}, sizeof(uint64_t));
         break;
     case PORCH_REGISTRY_ONLINE:
     case PORCH_REGISTRY_OFFLINE:

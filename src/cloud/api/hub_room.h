@@ -57,8 +57,9 @@ typedef struct {
     porch_admin_world world;
     porch_admin *admin;
 
-    atomic_ullong notifications; /* made since start */
-    char url[300];               /* https://HOST:PORT of the people's door */
+    atomic_bool factories_changed; /* the devices' HTTPS door asks for others now */
+    atomic_ullong notifications;   /* made since start */
+    char url[300];                 /* https://HOST:PORT of the people's door */
     uint8_t *web_ca;
     size_t web_ca_len;
     uint64_t store_rounds; /* at the supervisor's last pulse */

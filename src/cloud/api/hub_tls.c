@@ -190,6 +190,36 @@ static porch_err client_authorities(const porch_hub *h, file_bytes *ret, porch_w
     return e;
 }
 
+/* The authorities of factories, behind our own. */
+static bool append_factory(const porch_registry_factory *f, void *ctx) {
+    file_bytes *all = ctx;
+    size_t len = strlen(f->pem);
+    uint8_t *more = realloc(all->at, all->len + len + 2);
+    if (more == NULL) return false;
+    memcpy(more + all->len, f->pem, len);
+    more[all->len + len] = '\n';
+    more[all->len + len + 1] = 0;
+    *all = (file_bytes){more, all->len + len + 1};
+    return true;
+}
+
+/* The devices' HTTPS door also lets in whom a factory vouches for: to enrol, and for nothing else, since
+ * the registry knows none of their certificates. One that cannot be used must not keep all devices out. */
+static porch_err device_https_server(const porch_hub *h, porch_tls_server_config *config, file_bytes *own,
+                                     porch_tls_server **ret, porch_why *why) {
+    size_t before = own->len;
+    if (h->registry != NULL) PORCH_TRY(porch_registry_factories(h->registry, append_factory, own, why));
+    config->client_ca_pem = view(*own);
+    config->any_usage = own->len > before;
+    porch_err e = porch_tls_server_new(config, ret, why);
+    if (e == PORCH_OK || own->len == before) return e;
+    porch_log(PORCH_LOG_ERROR, "factory-ca.unusable", "reason", porch_why_text(why, e), "hint",
+              "remove the one that was added last: porchlight -C DIR factory-ca remove NAME", NULL);
+    config->client_ca_pem.len = before;
+    config->any_usage = false;
+    return porch_tls_server_new(config, ret, why);
+}
+
 static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LISTEN_ROLES], bool *renewed,
                                 porch_why *why) {
     file_bytes chain = {0}, authorities = {0};
@@ -213,7 +243,8 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
     config.alpn[0] = "h2";
     config.alpn[1] = "http/1.1";
     config.session_context = PORCH_LIT("porchlight-device");
-    if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_DEVICE], why);
+    if (e == PORCH_OK)
+        e = device_https_server(h, &config, &authorities, &servers[PORCH_LISTEN_DEVICE], why);
     drop(&chain, false);
     drop(&authorities, false);
     porch_key_free(key);
@@ -339,7 +370,7 @@ static void tell_not_renewed(porch_err e, const porch_why *why) {
 
 void porch_hub_tls_tend(porch_hub *h) {
     porch_tls_server *servers[PORCH_LISTEN_ROLES] = {NULL};
-    bool devices = false, people = false;
+    bool devices = false, people = false, factories = atomic_exchange(&h->factories_changed, false);
     porch_why why = {{0}};
     porch_err e = device_servers(h, servers, &devices, &why);
     if (e != PORCH_OK) tell_not_renewed(e, &why);
@@ -350,6 +381,7 @@ void porch_hub_tls_tend(porch_hub *h) {
     }
     for (unsigned role = 0; role < PORCH_LISTEN_ROLES; role++) {
         bool renewed = role == PORCH_LISTEN_PEOPLE ? people : devices;
+        if (role == PORCH_LISTEN_DEVICE && factories) renewed = true;
         if (renewed && servers[role] != NULL)
             porch_listener_replace_tls(h->listener, (porch_listen_role)role, servers[role]);
         porch_tls_server_unref(servers[role]);

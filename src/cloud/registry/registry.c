@@ -1,9 +1,11 @@
 #include "cloud/registry/registry.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud/registry/registry_room.h"
+#include "cloud/trust/trust.h"
 
 const char *porch_principal_kind_name(porch_principal_kind kind) {
     return porch_identity_kind_text(kind);
@@ -22,16 +24,41 @@ static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why 
     return porch_db_execute(q, why);
 }
 
+/* The certificate in use, and that the others of the device are dead by it. */
+static porch_err save_use(porch_db *db, const registry_principal *p, uint64_t now_ms, porch_why *why) {
+    const porch_bytes print = {p->in_use, sizeof p->in_use};
+    porch_db_query *q = porch_db_prepare(
+        db, "update certificate set used_ms = ?2, replaced_ms = null where fingerprint = ?1", why);
+    porch_db_bind_blob(q, 1, print);
+    porch_db_bind_i64(q, 2, (int64_t)now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    q = porch_db_prepare(db,
+                         "update certificate set replaced_ms = ?3 where kind = 'device' and name = ?1 and "
+                         "fingerprint <> ?2 and revoked_ms is null and replaced_ms is null",
+                         why);
+    porch_db_bind_str(q, 1, p->name);
+    porch_db_bind_blob(q, 2, print);
+    porch_db_bind_i64(q, 3, (int64_t)now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    if (porch_db_changes(db) == 0) return PORCH_OK; /* its first */
+    char subject[96];
+    (void)snprintf(subject, sizeof subject, "device:%s", p->name);
+    return porch_trust_append(db, "device.replace", "hub", subject, "{}", why);
+}
+
 /* On the writer thread. The lock is shared with the shards and held for this one pass; whoever wants it
  * alone never waits for the writer while holding it. */
 static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
-    (void)now_ms;
     porch_registry *r = ctx;
     porch_err e = PORCH_OK;
     pthread_rwlock_rdlock(&r->lock);
     for (size_t i = 0; i < r->devices.count && e == PORCH_OK; i++) {
         registry_principal *p = r->devices.at[i];
-        if (!atomic_load(&p->seen_dirty)) continue;
+        if (atomic_exchange(&p->use_dirty, false)) {
+            e = save_use(db, p, now_ms, why);
+            if (e != PORCH_OK) atomic_store(&p->use_dirty, true);
+        }
+        if (e != PORCH_OK || !atomic_load(&p->seen_dirty)) continue;
         atomic_store(&p->seen_dirty, false);
         e = save_seen(db, p, why);
     }
@@ -98,6 +125,10 @@ static porch_err judge(const registry_principal *p, const registry_certificate *
     if (its_own && c->revoked_ms != 0)
         return porch_fail(why, PORCH_ERR_REVOKED, "the certificate of %s %s was revoked; enrol it again",
                           word, name);
+    if (its_own && c->replaced_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED,
+                          "this certificate of %s %s was replaced by a newer one, which is in use", word,
+                          name);
     if (p == NULL) return porch_fail(why, PORCH_ERR_AUTH, "there is no %s called %s here", word, name);
     if (p->revoked_ms != 0)
         return porch_fail(why, PORCH_ERR_REVOKED, "%s %s was revoked; remove it and enrol it again", word,
@@ -112,6 +143,52 @@ static porch_err judge(const registry_principal *p, const registry_certificate *
         return porch_fail(why, PORCH_ERR_EXPIRED, "the certificate of %s %s has expired; renew it", word,
                           name);
     return PORCH_OK;
+}
+
+/* Is it the first time that this certificate is shown? Under the lock, shared. */
+static bool is_first_use(const registry_certificate *c) {
+    return c->kind == PORCH_PRINCIPAL_DEVICE && c->used_ms == 0;
+}
+
+/* From now on the device's others are dead. Rare: once a certificate. The database hears of it with the
+ * next tick; should the hub end before that, the next use says it again. */
+static void first_use(porch_registry *r, const char *name, const uint8_t fingerprint[32], uint64_t now_ms) {
+    pthread_rwlock_wrlock(&r->lock);
+    registry_principal *p = porch_registry_table_find(&r->devices, name);
+    registry_certificate *own = porch_registry_table_find(&r->certificates, fingerprint);
+    if (p != NULL && own != NULL && is_first_use(own) && own->revoked_ms == 0 && own->replaced_ms == 0) {
+        own->used_ms = now_ms;
+        for (size_t i = 0; i < r->certificates.count; i++) {
+            registry_certificate *c = r->certificates.at[i];
+            if (c != own && c->kind == own->kind && c->revoked_ms == 0 && c->replaced_ms == 0 &&
+                strcmp(c->name, name) == 0)
+                c->replaced_ms = now_ms;
+        }
+        p->certificate_ends_ms = own->not_after_ms;
+        memcpy(p->fingerprint, own->fingerprint, sizeof p->fingerprint);
+        memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
+        atomic_store(&p->use_dirty, true);
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+porch_err porch_registry_may_renew(porch_registry *r, const char *device, const uint8_t fingerprint[32],
+                                   uint64_t now_ms, porch_registry_entry *ret, porch_why *why) {
+    porch_err e = porch_registry_admit(r, PORCH_PRINCIPAL_DEVICE, device, fingerprint, now_ms, ret, why);
+    if (e != PORCH_ERR_EXPIRED) return e;
+    uint64_t grace_ms = (uint64_t)r->settings.est_renew_only_days * 24 * 3600 * 1000;
+    uint64_t ended_ms = 0;
+    pthread_rwlock_rdlock(&r->lock);
+    const registry_certificate *c = porch_registry_table_find(&r->certificates, fingerprint);
+    if (c != NULL) ended_ms = c->not_after_ms;
+    pthread_rwlock_unlock(&r->lock);
+    if (now_ms - ended_ms >= grace_ms)
+        return porch_fail(why, PORCH_ERR_EXPIRED,
+                          "the certificate of device %s ended more than %u days ago (est.renew_only_days); "
+                          "enrol it again",
+                          device, r->settings.est_renew_only_days);
+    /* As it was a moment before its end. */
+    return porch_registry_admit(r, PORCH_PRINCIPAL_DEVICE, device, fingerprint, ended_ms - 1, ret, why);
 }
 
 porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, const char *name,
@@ -133,7 +210,9 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
         memcpy(entry.household, p->household, sizeof entry.household);
         *ret = entry;
     }
+    bool first = e == PORCH_OK && is_first_use(c);
     pthread_rwlock_unlock(&r->lock);
+    if (first) first_use(r, name, fingerprint, now_ms);
     return e;
 }
 

@@ -15,6 +15,7 @@
 
 #include "cloud/store/store.h"
 #include "crypto/identity.h"
+#include "crypto/x509.h"
 
 typedef struct porch_registry porch_registry;
 typedef struct porch_signer_client porch_signer_client;
@@ -77,6 +78,71 @@ typedef struct {
     bool renew;            /* a new certificate for a device that exists; product and household are kept */
     const char *who;       /* for the trust log: "operator" */
 } porch_registry_device_spec;
+
+/* How a device proves, at the hub's enrolment doors, that it may have a certificate. Its id comes from what
+ * is set here and from the registry, never from the request. */
+typedef struct {
+    porch_bytes csr; /* PEM or DER */
+    /* First enrolment, one or both: */
+    const char *claim;              /* a claim token's text; NULL: none */
+    const porch_x509_info *factory; /* a certificate that `issuer`, an imported authority, signed; NULL */
+    const uint8_t *issuer;
+    /* Renewal: the device and the certificate that it showed; may have ended, see est.renew_only_days. */
+    const char *device;
+    const uint8_t *fingerprint;
+    bool bound;           /* the request carries this connection's channel binding, and it was right */
+    bool hardware_proved; /* its key was shown to live in a TPM */
+} porch_registry_enrolment;
+
+/* PORCH_ERR_AUTH: an unknown, spent or unfit proof; PORCH_ERR_EXPIRED: the token's or the certificate's
+ * time is over; PORCH_ERR_REVOKED; PORCH_ERR_DENIED: the product asks for more than was shown; else as
+ * porch_registry_device_add. A token that was spent by the same key works again until its end or until the
+ * certificate was used: the answer may have been lost. `id` is the device's. */
+porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
+                               const porch_registry_enrolment *in, char id[PORCH_REGISTRY_NAME_BYTES],
+                               porch_registry_issued *ret, porch_why *why);
+/* Whether this certificate may still be renewed though it has ended: OK, or as porch_registry_admit. */
+porch_err porch_registry_may_renew(porch_registry *r, const char *device, const uint8_t fingerprint[32],
+                                   uint64_t now_ms, porch_registry_entry *ret, porch_why *why);
+
+/* A token with which one device may enrol once. `device` NULL: its id is made up, from the product's name.
+ * life_s 0: est.claim_token_s. */
+typedef struct {
+    const char *device, *product, *household, *who;
+    uint32_t life_s;
+} porch_registry_claim_spec;
+enum { PORCH_REGISTRY_CLAIM_BYTES = 33 };
+porch_err porch_registry_claim_make(porch_registry *r, const porch_registry_claim_spec *spec,
+                                    char token[PORCH_REGISTRY_CLAIM_BYTES],
+                                    char device[PORCH_REGISTRY_NAME_BYTES], uint64_t *ends_ms,
+                                    porch_why *why);
+
+/* Authorities of factories. `pem`: the one that signs devices first, its issuers up to a root after it. */
+porch_err porch_registry_factory_add(porch_registry *r, const char *name, const char *pem,
+                                     const char *product, const char *household, const char *who,
+                                     porch_why *why);
+porch_err porch_registry_factory_remove(porch_registry *r, const char *name, const char *who,
+                                        porch_why *why);
+typedef struct {
+    char name[PORCH_REGISTRY_NAME_BYTES], product[PORCH_REGISTRY_NAME_BYTES],
+        household[PORCH_REGISTRY_NAME_BYTES];
+    uint8_t fingerprint[32];
+    uint64_t added_ms;
+    const char *pem;
+} porch_registry_factory;
+/* Visits in order of name while fn answers true. Reads the database. */
+porch_err porch_registry_factories(porch_registry *r, bool (*fn)(const porch_registry_factory *, void *),
+                                   void *ctx, porch_why *why);
+
+/* What a product asks of enrolments. */
+typedef struct {
+    bool channel_binding, hardware_keys;
+} porch_registry_product;
+porch_err porch_registry_product_set(porch_registry *r, const char *product,
+                                     const porch_registry_product *flags, const char *who, porch_why *why);
+/* All false for one that was never set. */
+porch_err porch_registry_product_get(porch_registry *r, const char *product, porch_registry_product *ret,
+                                     porch_why *why);
 
 /* PORCH_ERR_EXISTS: already there (or its key is); PORCH_ERR_NOT_FOUND: no such household, or renew of an
  * unknown device; PORCH_ERR_REVOKED: renew of a revoked device; PORCH_ERR_MALFORMED: id, product or CSR. */
@@ -180,7 +246,8 @@ typedef enum {
     PORCH_REGISTRY_REMOVED,     /* live sessions of it must end */
     PORCH_REGISTRY_QUARANTINED, /* live sessions must be judged anew, uploads end */
     PORCH_REGISTRY_READMITTED,
-    PORCH_REGISTRY_ONLINE, /* on the shard that said so: must not block */
+    PORCH_REGISTRY_FACTORIES, /* authorities came or went; the name is the authority's, the kind NONE */
+    PORCH_REGISTRY_ONLINE,    /* on the shard that said so: must not block */
     PORCH_REGISTRY_OFFLINE
 } porch_registry_what;
 

@@ -19,20 +19,7 @@
 
 enum { CSR_BYTES_MOST = 16384, DETAIL_BYTES = 512 };
 
-/* One enrolment on its way: what the transaction needs. */
-typedef struct {
-    porch_registry *r;
-    porch_principal_kind kind;
-    const char *name, *product, *household, *who;
-    bool any_client_id, renew;
-    porch_store_fn also;
-    void *also_ctx;
-    uint64_t now_ms;
-    char *pem; /* the chain; becomes the caller's */
-    porch_x509_info info;
-} enrolment;
-
-static porch_err check_id(const char *what, const char *text, porch_why *why) {
+porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why) {
     porch_id id;
     if (text != NULL && porch_id_parse(porch_bytes_of(text), &id) == PORCH_OK) return PORCH_OK;
     return porch_fail(why, PORCH_ERR_MALFORMED,
@@ -43,7 +30,7 @@ static porch_err check_id(const char *what, const char *text, porch_why *why) {
 
 /* ---- the certificate ---------------------------------------------------------------------------- */
 
-static porch_err check_issued(const enrolment *n, const porch_public_key *key, porch_why *why) {
+static porch_err check_issued(const registry_enrolment *n, const porch_public_key *key, porch_why *why) {
     uint8_t hash[32];
     porch_sha256((porch_bytes){key->der, key->len}, hash);
     bool fits = n->info.identity.kind == n->kind && strcmp(n->info.identity.name, n->name) == 0 &&
@@ -54,12 +41,11 @@ static porch_err check_issued(const enrolment *n, const porch_public_key *key, p
 }
 
 /* Asks the signer; fills n->pem and n->info. */
-static porch_err issue(enrolment *n, porch_signer_client *signer, const char *csr_pem, porch_why *why) {
-    size_t len = csr_pem == NULL ? 0 : strnlen(csr_pem, CSR_BYTES_MOST + 1);
-    if (len == 0 || len > CSR_BYTES_MOST)
+static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
+                       porch_why *why) {
+    if (csr.len == 0 || csr.len > CSR_BYTES_MOST)
         return porch_fail(why, PORCH_ERR_MALFORMED, "a certificate request of 1 to %d bytes is needed",
                           CSR_BYTES_MOST);
-    porch_bytes csr = {(const uint8_t *)csr_pem, len};
     porch_public_key key;
     PORCH_TRY(porch_csr_read(csr, &key, why));
     if (signer == NULL) return porch_fail(why, PORCH_ERR_STATE, "this hub runs without its signer");
@@ -76,7 +62,7 @@ static porch_err issue(enrolment *n, porch_signer_client *signer, const char *cs
 /* ---- the transaction ---------------------------------------------------------------------------- */
 
 /* A key belongs to one principal, and a revoked key to none. */
-static porch_err check_key_is_free(porch_db *db, const enrolment *n, porch_why *why) {
+static porch_err check_key_is_free(porch_db *db, const registry_enrolment *n, porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
                          "select kind, name, revoked_ms is not null from certificate where key_hash = ?1"
@@ -99,11 +85,15 @@ static porch_err check_key_is_free(porch_db *db, const enrolment *n, porch_why *
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-static porch_err insert_principal(porch_db *db, const enrolment *n, porch_why *why) {
+static porch_err insert_principal(porch_db *db, const registry_enrolment *n, porch_why *why) {
     porch_db_query *q;
     if (n->kind == PORCH_PRINCIPAL_DEVICE) {
-        q = porch_db_prepare(
-            db, "insert into device (id, product, household, added_ms) values (?1, ?2, ?3, ?4)", why);
+        q = porch_db_prepare(db,
+                             "insert into device (id, product, household, added_ms, factory, factory_key)"
+                             " values (?1, ?2, ?3, ?4, ?5, ?6)",
+                             why);
+        porch_db_bind_str(q, 5, n->factory);
+        if (n->factory != NULL) porch_db_bind_blob(q, 6, (porch_bytes){n->factory_key, 32});
         porch_db_bind_str(q, 2, n->product);
         porch_db_bind_str(q, 3, n->household);
         porch_db_bind_i64(q, 4, (int64_t)n->now_ms);
@@ -117,7 +107,7 @@ static porch_err insert_principal(porch_db *db, const enrolment *n, porch_why *w
     return porch_db_execute(q, why);
 }
 
-static porch_err insert_certificate(porch_db *db, const enrolment *n, porch_why *why) {
+static porch_err insert_certificate(porch_db *db, const registry_enrolment *n, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db,
                                          "insert into certificate (fingerprint, kind, name, serial, "
                                          "key_hash, not_before_ms, not_after_ms, issued_ms)"
@@ -143,7 +133,7 @@ static porch_err log_decision(porch_db *db, porch_principal_kind kind, const cha
 }
 
 /* Every value in it is an id or hex: nothing needs escaping. */
-static porch_err log_enrolment(porch_db *db, const enrolment *n, porch_why *why) {
+static porch_err log_enrolment(porch_db *db, const registry_enrolment *n, porch_why *why) {
     uint8_t hex[65] = {0};
     porch_buf fingerprint = {hex, 0, 64};
     (void)porch_hex_write(&fingerprint, (porch_bytes){n->info.fingerprint, 32});
@@ -163,10 +153,22 @@ static porch_err log_enrolment(porch_db *db, const enrolment *n, porch_why *why)
     return log_decision(db, n->kind, n->name, n->renew ? "renew" : "add", n->who, detail, why);
 }
 
+static porch_err drop_pending(porch_db *db, const registry_enrolment *n, porch_why *why) {
+    for (size_t i = 0; i < n->pending_count; i++) {
+        porch_db_query *q =
+            porch_db_prepare(db, "update certificate set replaced_ms = ?2 where fingerprint = ?1", why);
+        porch_db_bind_blob(q, 1, (porch_bytes){n->pending[i], 32});
+        porch_db_bind_i64(q, 2, (int64_t)n->now_ms);
+        PORCH_TRY(porch_db_execute(q, why));
+    }
+    return PORCH_OK;
+}
+
 static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
-    const enrolment *n = ctx;
+    const registry_enrolment *n = ctx;
     PORCH_TRY(check_key_is_free(db, n, why));
     if (!n->renew) PORCH_TRY(insert_principal(db, n, why));
+    PORCH_TRY(drop_pending(db, n, why));
     PORCH_TRY(insert_certificate(db, n, why));
     if (n->also != NULL) PORCH_TRY(n->also(db, n->also_ctx, why));
     return log_enrolment(db, n, why);
@@ -174,7 +176,7 @@ static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
 
 /* ---- memory ------------------------------------------------------------------------------------- */
 
-static registry_principal *new_principal(const enrolment *n) {
+static registry_principal *new_principal(const registry_enrolment *n) {
     registry_principal *p = calloc(1, sizeof *p);
     if (p == NULL) return NULL;
     p->kind = n->kind;
@@ -186,7 +188,7 @@ static registry_principal *new_principal(const enrolment *n) {
     return p;
 }
 
-static registry_certificate *new_certificate(const enrolment *n) {
+static registry_certificate *new_certificate(const registry_enrolment *n) {
     registry_certificate *c = calloc(1, sizeof *c);
     if (c == NULL) return NULL;
     memcpy(c->fingerprint, n->info.fingerprint, sizeof c->fingerprint);
@@ -198,7 +200,7 @@ static registry_certificate *new_certificate(const enrolment *n) {
 }
 
 /* The change is durable already: lacking memory here means that the door opens only after a restart. */
-static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
+static porch_err remember_enrolment(const registry_enrolment *n, porch_why *why) {
     porch_registry *r = n->r;
     registry_table *table = porch_registry_principals(r, n->kind);
     registry_certificate *c = new_certificate(n);
@@ -214,6 +216,10 @@ static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
         if (e == PORCH_OK) c = NULL;
     }
     registry_principal *p = porch_registry_table_find(table, n->name);
+    for (size_t i = 0; i < n->pending_count; i++) {
+        registry_certificate *old = porch_registry_table_find(&r->certificates, n->pending[i]);
+        if (old != NULL && old->used_ms == 0) old->replaced_ms = n->now_ms;
+    }
     if (e == PORCH_OK && p != NULL) {
         p->certificate_ends_ms = n->info.not_after_ms;
         memcpy(p->fingerprint, n->info.fingerprint, sizeof p->fingerprint);
@@ -227,11 +233,24 @@ static porch_err remember_enrolment(const enrolment *n, porch_why *why) {
 
 /* ---- enrolment ---------------------------------------------------------------------------------- */
 
-/* With `change` held: issue, store, remember. */
-static porch_err enrol(enrolment *n, porch_signer_client *signer, const char *csr_pem,
-                       porch_registry_issued *ret, porch_why *why) {
+/* Of a renewing device: what it was given and never used. */
+static void find_pending(registry_enrolment *n) {
+    const registry_table *t = &n->r->certificates;
+    pthread_rwlock_rdlock(&n->r->lock);
+    for (size_t i = 0; i < t->count && n->pending_count < PORCH_REGISTRY_PENDING_MOST; i++) {
+        const registry_certificate *c = t->at[i];
+        if (c->kind == n->kind && c->used_ms == 0 && c->revoked_ms == 0 && c->replaced_ms == 0 &&
+            strcmp(c->name, n->name) == 0)
+            memcpy(n->pending[n->pending_count++], c->fingerprint, 32);
+    }
+    pthread_rwlock_unlock(&n->r->lock);
+}
+
+porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
+                                  porch_registry_issued *ret, porch_why *why) {
     n->now_ms = porch_clock_ms();
-    porch_err e = issue(n, signer, csr_pem, why);
+    if (n->renew && n->kind == PORCH_PRINCIPAL_DEVICE) find_pending(n);
+    porch_err e = issue(n, signer, csr, why);
     if (e == PORCH_OK) e = porch_store_write(n->r->store, write_enrolment, n, why);
     if (e == PORCH_OK) e = remember_enrolment(n, why);
     if (e != PORCH_OK) {
@@ -251,7 +270,7 @@ void porch_registry_issued_free(porch_registry_issued *i) {
 }
 
 /* What is known of the principal before the signer is asked. Memory is the truth here: `change` is held. */
-static porch_err check_place(porch_registry *r, enrolment *n, uint32_t most, const char *limit,
+static porch_err check_place(porch_registry *r, registry_enrolment *n, uint32_t most, const char *limit,
                              porch_why *why) {
     const char *word = porch_principal_kind_name(n->kind);
     const registry_table *table = porch_registry_principals(r, n->kind);
@@ -276,26 +295,34 @@ static porch_err check_place(porch_registry *r, enrolment *n, uint32_t most, con
     return PORCH_OK;
 }
 
+static porch_bytes csr_of(const char *pem) {
+    return (porch_bytes){(const uint8_t *)pem, pem == NULL ? 0 : strnlen(pem, CSR_BYTES_MOST + 1)};
+}
+
+porch_err porch_registry_place_device(porch_registry *r, registry_enrolment *n, porch_why *why) {
+    PORCH_TRY(check_place(r, n, r->settings.registry_devices, "registry.devices", why));
+    if (porch_registry_table_find(&r->households, n->household) != NULL) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n->household);
+}
+
 porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *signer,
                                     const porch_registry_device_spec *spec, porch_registry_issued *ret,
                                     porch_why *why) {
-    enrolment n = {.r = r,
-                   .kind = PORCH_PRINCIPAL_DEVICE,
-                   .name = spec->id,
-                   .product = spec->product,
-                   .household = spec->household != NULL ? spec->household : "home",
-                   .who = spec->who,
-                   .renew = spec->renew};
-    PORCH_TRY(check_id("a device's id", n.name, why));
+    registry_enrolment n = {.r = r,
+                            .kind = PORCH_PRINCIPAL_DEVICE,
+                            .name = spec->id,
+                            .product = spec->product,
+                            .household = spec->household != NULL ? spec->household : "home",
+                            .who = spec->who,
+                            .renew = spec->renew};
+    PORCH_TRY(porch_registry_check_id("a device's id", n.name, why));
     if (!n.renew) {
-        PORCH_TRY(check_id("a product's name", n.product, why));
-        PORCH_TRY(check_id("a household's id", n.household, why));
+        PORCH_TRY(porch_registry_check_id("a product's name", n.product, why));
+        PORCH_TRY(porch_registry_check_id("a household's id", n.household, why));
     }
     pthread_mutex_lock(&r->change);
-    porch_err e = check_place(r, &n, r->settings.registry_devices, "registry.devices", why);
-    if (e == PORCH_OK && porch_registry_table_find(&r->households, n.household) == NULL)
-        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n.household);
-    if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
+    porch_err e = porch_registry_place_device(r, &n, why);
+    if (e == PORCH_OK) e = porch_registry_complete(&n, signer, csr_of(spec->csr_pem), ret, why);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)
         porch_registry_tell(r, n.kind, spec->id,
@@ -306,20 +333,20 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
 porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *signer,
                                      const porch_registry_service_spec *spec, porch_registry_issued *ret,
                                      porch_why *why) {
-    enrolment n = {.r = r,
-                   .kind = PORCH_PRINCIPAL_SERVICE,
-                   .name = spec->name,
-                   .product = "",
-                   .household = "",
-                   .who = spec->who,
-                   .any_client_id = spec->any_client_id,
-                   .renew = spec->renew,
-                   .also = spec->also,
-                   .also_ctx = spec->also_ctx};
-    PORCH_TRY(check_id("a service's name", n.name, why));
+    registry_enrolment n = {.r = r,
+                            .kind = PORCH_PRINCIPAL_SERVICE,
+                            .name = spec->name,
+                            .product = "",
+                            .household = "",
+                            .who = spec->who,
+                            .any_client_id = spec->any_client_id,
+                            .renew = spec->renew,
+                            .also = spec->also,
+                            .also_ctx = spec->also_ctx};
+    PORCH_TRY(porch_registry_check_id("a service's name", n.name, why));
     pthread_mutex_lock(&r->change);
     porch_err e = check_place(r, &n, r->settings.registry_services, "registry.services", why);
-    if (e == PORCH_OK) e = enrol(&n, signer, spec->csr_pem, ret, why);
+    if (e == PORCH_OK) e = porch_registry_complete(&n, signer, csr_of(spec->csr_pem), ret, why);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)
         porch_registry_tell(r, n.kind, spec->name,

@@ -67,8 +67,10 @@ static porch_err load_certificate(porch_registry *r, porch_db_query *q, porch_wh
     c->not_before_ms = (uint64_t)porch_db_i64(q, 3);
     c->not_after_ms = (uint64_t)porch_db_i64(q, 4);
     c->revoked_ms = (uint64_t)porch_db_i64(q, 5);
+    c->used_ms = (uint64_t)porch_db_i64(q, 6);
+    c->replaced_ms = (uint64_t)porch_db_i64(q, 7);
     registry_principal *p = porch_registry_table_find(porch_registry_principals(r, c->kind), c->name);
-    if (p != NULL && c->not_after_ms >= p->certificate_ends_ms) {
+    if (p != NULL && c->replaced_ms == 0 && c->not_after_ms >= p->certificate_ends_ms) {
         p->certificate_ends_ms = c->not_after_ms;
         memcpy(p->fingerprint, c->fingerprint, sizeof p->fingerprint);
     }
@@ -104,10 +106,14 @@ porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
         load_service, why));
     porch_db_query *q =
         porch_db_prepare(db,
-                         "select fingerprint, kind, name, not_before_ms, not_after_ms, revoked_ms"
+                         "select fingerprint, kind, name, not_before_ms, not_after_ms, revoked_ms, used_ms,"
+                         " replaced_ms"
                          " from certificate where not_after_ms > ?1 order by fingerprint",
                          why);
     uint64_t now = porch_clock_ms();
-    porch_db_bind_i64(q, 1, now > REMEMBERED_MS ? (int64_t)(now - REMEMBERED_MS) : 0);
+    /* As long as an ended one may still be renewed it must be known. */
+    uint64_t renewable = (uint64_t)r->settings.est_renew_only_days * 24 * 3600 * 1000;
+    uint64_t remembered = renewable > REMEMBERED_MS ? renewable : REMEMBERED_MS;
+    porch_db_bind_i64(q, 1, now > remembered ? (int64_t)(now - remembered) : 0);
     return load_all(r, q, load_certificate, why);
 }

@@ -15,7 +15,9 @@ typedef struct {
     porch_principal_kind kind;
     char name[PORCH_REGISTRY_NAME_BYTES];
     uint64_t not_before_ms, not_after_ms;
-    uint64_t revoked_ms; /* 0: in force */
+    uint64_t revoked_ms;  /* 0: in force */
+    uint64_t used_ms;     /* 0: never shown yet */
+    uint64_t replaced_ms; /* 0: no newer one was used */
 } registry_certificate;
 
 typedef struct {
@@ -29,10 +31,12 @@ typedef struct {
     uint64_t quarantined_ms;
     uint64_t certificate_ends_ms; /* of the newest */
     uint8_t fingerprint[32];
+    uint8_t in_use[32]; /* the certificate that was used last for the first time */
     /* Written by shards under the shared lock. */
     _Atomic uint64_t last_seen_ms;
     atomic_bool online;
     atomic_bool seen_dirty; /* last_seen_ms is newer than the database's */
+    atomic_bool use_dirty;  /* which certificate is in use is newer than the database's */
 } registry_principal;
 
 /* Pointers sorted by a key at the front of what they point to: a zero-terminated text, or 32 bytes. */

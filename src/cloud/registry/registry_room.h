@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "cloud/registry/registry_memory.h"
+#include "crypto/x509.h"
 
 enum { PORCH_REGISTRY_OBSERVERS = 8 };
 
@@ -30,5 +31,30 @@ void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const cha
 registry_table *porch_registry_principals(porch_registry *r, porch_principal_kind kind);
 /* Copies a text that is known to fit; longer ones are cut. */
 void porch_registry_copy_text(char *out, size_t cap, porch_bytes text);
+
+/* ---- one enrolment on its way (registry_change.c): what the transaction needs ---- */
+enum { PORCH_REGISTRY_PENDING_MOST = 8 };
+typedef struct {
+    porch_registry *r;
+    porch_principal_kind kind;
+    const char *name, *product, *household, *who;
+    bool any_client_id, renew;
+    porch_store_fn also;
+    void *also_ctx;
+    const char *factory;     /* the authority's name; NULL */
+    uint8_t factory_key[32]; /* with factory */
+    uint64_t now_ms;
+    /* certificates of it that nobody has used: they die with the new one's birth */
+    uint8_t pending[PORCH_REGISTRY_PENDING_MOST][32];
+    size_t pending_count;
+    char *pem; /* the chain; becomes the caller's */
+    porch_x509_info info;
+} registry_enrolment;
+porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why);
+/* All with `change` held. The place: is the name free, or there when it renews? For a device. */
+porch_err porch_registry_place_device(porch_registry *r, registry_enrolment *n, porch_why *why);
+/* Issue, store, remember; *ret is the caller's. */
+porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
+                                  porch_registry_issued *ret, porch_why *why);
 
 #endif

@@ -108,6 +108,10 @@
     X(registry, devices,       registry_devices,     U32,  100000,      1, 10000000, "most devices") \
     X(registry, services,      registry_services,    U32,  1000,        1, 100000, "most services") \
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
+    X(est, claim_token_s,      est_claim_token_s,    U32,  3600,        60, 2592000, "how long a claim token works") \
+    X(est, claim_tokens,       est_claim_tokens,     U32,  1000,        1, 1000000, "most claim tokens that wait for their device") \
+    X(est, factory_cas,        est_factory_cas,      U32,  16,          0, 24, "most imported authorities of factories") \
+    X(est, renew_only_days,    est_renew_only_days,  U32,  730,         0, 36500, "days after its end in which a certificate still renews itself, and nothing else; 0: not at all") \
     X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
     X(grants, policy_bytes,    grants_policy_bytes,  U32,  8388608,     1024, 16777216, "longest text of the policy; a request that carries it must also fit admin.line_bytes") \
     X(grants, versions,        grants_versions,      U32,  100,         1, 100000, "versions of the policy that are kept to look at") \

@@ -94,7 +94,50 @@ porch_err porch_csr_read(porch_bytes pem_or_der, porch_public_key *ret, porch_wh
     } else {
         uint8_t *to = made.der;
         made.len = (size_t)i2d_PUBKEY(pkey, &to);
-        *ret = made;
+        if (porch_key_is_weak(&made))
+            e = porch_fail(why, PORCH_ERR_UNSUPPORTED,
+                           "the request's private key is known to others (a standard's example, or next to "
+                           "none); make a new one from a good random source");
+        else
+            *ret = made;
+    }
+    X509_REQ_free(request);
+    ERR_clear_error();
+    return e;
+}
+
+/* The text of the first value of the attribute; NULL when there is none of a plain text type. */
+static const ASN1_STRING *challenge_of(const X509_REQ *request) {
+    int at = X509_REQ_get_attr_by_NID(request, NID_pkcs9_challengePassword, -1);
+    if (at < 0) return NULL;
+    const ASN1_TYPE *value = X509_ATTRIBUTE_get0_type(X509_REQ_get_attr(request, at), 0);
+    if (value == NULL) return NULL;
+    int type = ASN1_TYPE_get(value);
+    bool text = type == V_ASN1_PRINTABLESTRING || type == V_ASN1_UTF8STRING || type == V_ASN1_IA5STRING ||
+                type == V_ASN1_T61STRING;
+    return text ? value->value.asn1_string : NULL;
+}
+
+porch_err porch_csr_challenge(porch_bytes pem_or_der, char out[PORCH_CSR_CHALLENGE_BYTES], porch_why *why) {
+    porch_crypto_init();
+    if (pem_or_der.len > PORCH_X509_INPUT_BYTES) return PORCH_ERR_LIMIT;
+    X509_REQ *request = parse(pem_or_der);
+    if (request == NULL)
+        return porch_openssl_fail(why, PORCH_ERR_MALFORMED, "reading a certificate request");
+    porch_err e = PORCH_OK;
+    if (X509_REQ_get_attr_by_NID(request, NID_pkcs9_challengePassword, -1) < 0) {
+        e = PORCH_ERR_NOT_FOUND;
+    } else {
+        const ASN1_STRING *text = challenge_of(request);
+        porch_bytes b = {text != NULL ? ASN1_STRING_get0_data(text) : NULL,
+                         text != NULL ? (size_t)ASN1_STRING_length(text) : 0};
+        bool good = text != NULL && b.len > 0;
+        for (size_t i = 0; good && i < b.len; i++)
+            good = b.at[i] > 0x20 && b.at[i] < 0x7f;
+        if (!good || !porch_bytes_to_text(b, out, PORCH_CSR_CHALLENGE_BYTES))
+            e = porch_fail(why, PORCH_ERR_MALFORMED,
+                           "the request's challengePassword is not 1 to %d printable characters",
+                           PORCH_CSR_CHALLENGE_BYTES - 1);
     }
     X509_REQ_free(request);
     ERR_clear_error();

@@ -35,7 +35,7 @@ porch_key_kind porch_openssl_kind(const EVP_PKEY *pkey);
 /* Answers every question for a passphrase with none: reading PEM must never ask on a terminal. */
 int porch_openssl_no_passphrase(char *buf, int size, int rwflag, void *ctx);
 
-#define PORCH_OPENSSL_MAX_CHAIN 8
+#define PORCH_OPENSSL_MAX_CHAIN 64
 /* All certificates of a PEM text in their order, at least one. Free with sk_X509_pop_free(ret, X509_free).
  */
 porch_err porch_openssl_read_chain(porch_bytes pem, STACK_OF(X509) * *ret, porch_why *why);

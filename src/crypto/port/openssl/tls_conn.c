@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/port/openssl/tls_port.h"
@@ -347,13 +348,32 @@ static void copy_text(char *out, size_t cap, const char *text, size_t len) {
     out[len] = '\0';
 }
 
+/* Which of the trusted authorities signed it: of those that we named to the client. */
+static void find_issuer(const porch_tls_conn *c, X509 *cert, porch_tls_peer_info *info) {
+    const STACK_OF(X509) *cas = c->server != NULL ? c->server->authorities : NULL;
+    for (int i = 0; i < sk_X509_num(cas) && !info->has_issuer; i++) {
+        X509 *ca = sk_X509_value(cas, i);
+        if (X509_check_issued(ca, cert) != X509_V_OK || X509_verify(cert, X509_get0_pubkey(ca)) != 1)
+            continue;
+        unsigned len = 0;
+        info->has_issuer = X509_digest(ca, EVP_sha256(), info->issuer, &len) == 1 && len == 32;
+    }
+    ERR_clear_error();
+}
+
 static porch_err read_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
     porch_tls_peer_info info = {.has_certificate = false};
     X509 *cert = SSL_get0_peer_certificate(c->ssl);
     if (cert != NULL) {
         if (porch_openssl_info(cert, &info.x509, NULL) != PORCH_OK) return PORCH_ERR_INTERNAL;
         info.has_certificate = true;
+        /* Our own devices' names say who they are; who vouches is asked about the others only. */
+        if (info.x509.identity.kind == PORCH_IDENTITY_NONE) find_issuer(c, cert, &info);
     }
+    static const char label[] = "EXPORTER-Channel-Binding";
+    info.has_binding = SSL_version(c->ssl) == TLS1_3_VERSION &&
+                       SSL_export_keying_material(c->ssl, info.binding, sizeof info.binding, label,
+                                                  sizeof label - 1, NULL, 0, 1) == 1;
     info.resumed = SSL_session_reused(c->ssl) == 1;
     (void)snprintf(info.version, sizeof info.version, "%s",
                    SSL_version(c->ssl) == TLS1_3_VERSION ? "1.3" : "1.2");

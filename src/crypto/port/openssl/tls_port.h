@@ -56,9 +56,10 @@ int porch_verified_check(X509_STORE_CTX *store, void *ctx);
 struct porch_tls_server {
     atomic_uint references;
     SSL_CTX *ctx;
-    _Atomic(SSL_CTX *) settled; /* what connections refer to after their handshake; made by the first */
-    porch_verified *verified;   /* NULL: no client shows a certificate */
-    bool has_tickets;
+    _Atomic(SSL_CTX *) settled;   /* what connections refer to after their handshake; made by the first */
+    STACK_OF(X509) * authorities; /* what clients' certificates must reach; NULL: none is asked for */
+    porch_verified *verified;     /* NULL: no client shows a certificate */
+    bool has_tickets, any_usage;
     porch_tickets tickets;
     uint8_t alpn[PORCH_TLS_MAX_ALPN * 16]; /* length-prefixed names (RFC 7301, 3.1) */
     unsigned alpn_len;

@@ -19,7 +19,12 @@ static int judge_client(int ok, X509_STORE_CTX *store) {
         if (!tolerated) return 0;
         X509_STORE_CTX_set_error(store, X509_V_OK);
     }
-    if (depth == 0 && !porch_openssl_has_usage(X509_STORE_CTX_get_current_cert(store), XKU_SSL_CLIENT)) {
+    X509 *cert = X509_STORE_CTX_get_current_cert(store);
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const porch_tls_server *server = ssl != NULL ? SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)) : NULL;
+    bool unnamed = server != NULL && server->any_usage && depth == 0 &&
+                   X509_get_extended_key_usage(cert) == UINT32_MAX;
+    if (depth == 0 && !unnamed && !porch_openssl_has_usage(cert, XKU_SSL_CLIENT)) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
         return 0;
     }
@@ -80,11 +85,12 @@ static porch_err trust_clients(porch_tls_server *s, const porch_tls_server_confi
     bool good = SSL_CTX_set1_client_sigalgs_list(ctx, "ECDSA+SHA256:ed25519:ECDSA+SHA384") == 1;
     for (int i = 0; good && i < sk_X509_num(cas); i++)
         good = SSL_CTX_add_client_CA(ctx, sk_X509_value(cas, i)) == 1;
-    sk_X509_pop_free(cas, X509_free);
+    s->authorities = cas;
     if (!good) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "naming the clients' authorities");
     int mode = SSL_VERIFY_PEER;
     if (config->client_mode == PORCH_TLS_CLIENT_REQUIRE) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     SSL_CTX_set_verify(ctx, mode, judge_client);
+    s->any_usage = config->any_usage;
     s->verified = calloc(1, sizeof *s->verified);
     if (s->verified == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a TLS server");
     (void)pthread_mutex_init(&s->verified->lock, NULL);
@@ -144,6 +150,7 @@ void porch_tls_server_unref(porch_tls_server *s) {
     if (s == NULL || atomic_fetch_sub(&s->references, 1u) != 1) return;
     SSL_CTX_free(s->ctx);
     SSL_CTX_free(atomic_load(&s->settled));
+    sk_X509_pop_free(s->authorities, X509_free);
     if (s->verified != NULL) (void)pthread_mutex_destroy(&s->verified->lock);
     free(s->verified);
     if (s->has_tickets) porch_tickets_wipe(&s->tickets);

@@ -58,6 +58,23 @@ static void name_text(const X509_NAME *name, char *out, size_t cap) {
     BIO_free(memory);
 }
 
+static bool id_attribute(const X509_NAME *subject, int nid, char out[65]) {
+    int at = X509_NAME_get_index_by_NID(subject, nid, -1);
+    const ASN1_STRING *text = at >= 0 ? X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)) : NULL;
+    char name[65];
+    porch_identity checked;
+    if (text == NULL ||
+        !porch_bytes_to_text((porch_bytes){ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)},
+                             name, sizeof name))
+        return false;
+    for (char *c = name; *c != '\0'; c++)
+        if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
+    if (porch_identity_make(PORCH_IDENTITY_DEVICE, porch_bytes_of(name), &checked) != PORCH_OK)
+        return false;
+    memcpy(out, checked.name, sizeof checked.name);
+    return true;
+}
+
 static bool serial_text(const X509 *cert, char out[65]) {
     const ASN1_INTEGER *serial = X509_get0_serialNumber(cert);
     porch_buf text = {(uint8_t *)out, 0, 64}; /* RFC 5280 allows 20 bytes */
@@ -92,6 +109,9 @@ porch_err porch_openssl_info(X509 *cert, porch_x509_info *ret, porch_why *why) {
     info.is_ca = X509_check_ca(cert) == 1;
     info.client_auth = porch_openssl_has_usage(cert, XKU_SSL_CLIENT);
     info.server_auth = porch_openssl_has_usage(cert, XKU_SSL_SERVER);
+    if (!id_attribute(subject, NID_serialNumber, info.factory_id) &&
+        !id_attribute(subject, NID_commonName, info.factory_id))
+        info.factory_id[0] = '\0';
     name_text(subject, info.subject, sizeof info.subject);
     name_text(X509_get_issuer_name(cert), info.issuer, sizeof info.issuer);
     ERR_clear_error();

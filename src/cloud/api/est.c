@@ -1,0 +1,241 @@
+/*   GET   /.well-known/est/cacerts         root and issuing authority, PKCS#7 certs-only in base64
+ *   GET   /.well-known/est/csrattrs        what a request should look like
+ *   POST  /.well-known/est/simpleenroll    with a claim token (HTTP Basic), a factory's certificate, or
+ * both POST  /.well-known/est/simplereenroll  with the certificate that is to be renewed, also when it has
+ * ended
+ *
+ * Who the device is comes from the registry and from what authenticated the call; the request gives its
+ * key, proof of it, and at most the channel binding. */
+#include "cloud/api/est.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/random.h"
+#include "os/file.h"
+#include "os/log.h"
+#include "wire/est.h"
+
+enum { PATH_BYTES = 4096, PEM_MOST = 65536, DER_MOST = 16384, BODY_BYTES = 2 * DER_MOST };
+
+#define PKCS7_TYPE "application/pkcs7-mime; smime-type=certs-only"
+
+/* ---- answers ------------------------------------------------------------------------------------ */
+
+static const struct {
+    porch_err error;
+    int status;
+    const char *slug;
+} refusals[] = {
+    {PORCH_ERR_MALFORMED, 400, "malformed"},
+    {PORCH_ERR_SIGNATURE, 400, "no-proof-of-possession"},
+    {PORCH_ERR_UNSUPPORTED, 400, "unfit-key"},
+    {PORCH_ERR_AUTH, 401, "unauthenticated"},
+    {PORCH_ERR_DENIED, 403, "denied"},
+    {PORCH_ERR_EXPIRED, 403, "expired"},
+    {PORCH_ERR_REVOKED, 403, "revoked"},
+    {PORCH_ERR_STATE, 403, "not-yet-valid"},
+    {PORCH_ERR_NOT_FOUND, 404, "not-found"},
+    {PORCH_ERR_EXISTS, 409, "exists"},
+    {PORCH_ERR_LIMIT, 413, "too-large"},
+    {PORCH_ERR_BUSY, 503, "try-again"},
+    {PORCH_ERR_CHILD, 503, "try-again"},
+    {PORCH_ERR_TIMEOUT, 503, "try-again"},
+    {PORCH_ERR_FULL, 507, "full"},
+};
+
+static void refuse(porch_http_exchange *x, porch_err e, const porch_why *why) {
+    int status = 500;
+    const char *slug = "internal";
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        if (refusals[i].error != e) continue;
+        status = refusals[i].status;
+        slug = refusals[i].slug;
+    }
+    if (status == 401)
+        (void)porch_http_reply_header(x, "WWW-Authenticate",
+                                      "Basic realm=\"claim token\", charset=\"UTF-8\"");
+    if (status == 503) (void)porch_http_reply_header(x, "Retry-After", "2");
+    if (status == 500)
+        porch_log(PORCH_LOG_ERROR, "est.failed", "path", porch_http_path(x), "error", porch_err_name(e),
+                  "reason", porch_why_text(why, e), NULL);
+    (void)porch_http_problem(x, status, slug,
+                             status == 500 ? "the hub could not issue a certificate; its log says why"
+                                           : porch_why_text(why, e));
+}
+
+/* DER in base64, as every body here is. */
+static void reply_der(porch_http_exchange *x, const char *type, porch_bytes der) {
+    porch_buf text = {malloc(BODY_BYTES), 0, BODY_BYTES};
+    porch_err e = text.at == NULL ? PORCH_ERR_NO_SPACE : porch_est_body_write(der, &text);
+    if (e != PORCH_OK) {
+        refuse(x, e, NULL);
+    } else {
+        (void)porch_http_reply_header(x, "Content-Transfer-Encoding", "base64");
+        (void)porch_http_reply_header(x, "Cache-Control", "no-store");
+        (void)porch_http_reply(x, 200, type, porch_buf_bytes(&text));
+    }
+    free(text.at);
+}
+
+static porch_err reply_chain(porch_http_exchange *x, porch_bytes chain_pem, porch_why *why) {
+    porch_buf der = {malloc(DER_MOST), 0, DER_MOST};
+    porch_err e = der.at == NULL ? PORCH_ERR_NO_SPACE : porch_x509_bundle(chain_pem, &der, why);
+    if (e == PORCH_OK) reply_der(x, PKCS7_TYPE, porch_buf_bytes(&der));
+    free(der.at);
+    return e;
+}
+
+/* ---- what everybody may know -------------------------------------------------------------------- */
+
+static porch_err append_file(const char *dir, const char *name, porch_buf *out, porch_why *why) {
+    char path[PATH_BYTES];
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    PORCH_TRY(porch_path_join(dir, name, path, sizeof path));
+    PORCH_TRY(porch_file_read(path, PEM_MOST, &pem, &len, why));
+    porch_err e = porch_write_bytes(out, (porch_bytes){pem, len});
+    free(pem);
+    return e;
+}
+
+static void on_cacerts(porch_http_exchange *x) {
+    const porch_api *api = porch_http_route_ctx(x);
+    porch_why why = {""};
+    porch_buf pem = {malloc(PEM_MOST), 0, PEM_MOST};
+    porch_err e = pem.at == NULL ? PORCH_ERR_NO_SPACE : PORCH_OK;
+    if (e == PORCH_OK) e = append_file(api->dir, "tls/issuing.pem", &pem, &why);
+    if (e == PORCH_OK) e = append_file(api->dir, "tls/device-root.pem", &pem, &why);
+    if (e == PORCH_OK) e = reply_chain(x, porch_buf_bytes(&pem), &why);
+    if (e != PORCH_OK) refuse(x, e, &why);
+    free(pem.at);
+}
+
+/* RFC 7030, 4.5.2: { ecPublicKey: prime256v1 }, ecdsa-with-SHA256, challengePassword. */
+static const uint8_t CSR_ATTRIBUTES[] = {
+    0x30, 0x2c, 0x30, 0x15, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x31, 0x0a, 0x06,
+    0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+    0x04, 0x03, 0x02, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07,
+};
+
+static void on_csrattrs(porch_http_exchange *x) {
+    reply_der(x, "application/csrattrs", (porch_bytes){CSR_ATTRIBUTES, sizeof CSR_ATTRIBUTES});
+}
+
+/* ---- enrolment ---------------------------------------------------------------------------------- */
+
+static porch_err read_request(porch_http_exchange *x, porch_buf *der, porch_why *why) {
+    const char *type = porch_http_header(x, "Content-Type");
+    if (type == NULL || strncmp(type, "application/pkcs10", 18) != 0 ||
+        (type[18] != '\0' && type[18] != ';' && type[18] != ' '))
+        return porch_fail(why, PORCH_ERR_MALFORMED, "the body is of type application/pkcs10");
+    porch_err e = porch_est_body_read(porch_http_body(x), der);
+    if (e == PORCH_OK) return e;
+    return porch_fail(why, e, "the body is a certificate request (PKCS#10, DER) in base64");
+}
+
+/* RFC 7030, 3.5, with the value of RFC 9266: what the request carries must be right; whether it must carry
+ * it is the product's to say. */
+static porch_err check_binding(porch_http_exchange *x, porch_bytes csr, bool *bound, porch_why *why) {
+    const porch_tls_peer_info *tls = &porch_http_peer(x)->tls;
+    char said[PORCH_CSR_CHALLENGE_BYTES], own[64];
+    porch_err e = porch_csr_challenge(csr, said, why);
+    *bound = false;
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    PORCH_TRY(e);
+    porch_buf b = {(uint8_t *)own, 0, sizeof own - 1};
+    if (tls->has_binding)
+        PORCH_TRY(porch_base64_write(&b, (porch_bytes){tls->binding, sizeof tls->binding}, false));
+    own[b.len] = '\0';
+    *bound = tls->has_binding && strcmp(said, own) == 0;
+    if (*bound) return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_DENIED,
+        "the request's challengePassword is not the binding of this connection (tls-exporter, RFC "
+        "9266, in base64): the request came another way");
+}
+
+static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const char *by) {
+    porch_api *api = porch_http_route_ctx(x);
+    uint8_t der_block[PORCH_EST_BODY_BYTES];
+    porch_buf der = PORCH_BUF_OF(der_block);
+    char id[PORCH_REGISTRY_NAME_BYTES] = "";
+    porch_registry_issued issued = {0};
+    porch_why why = {""};
+    porch_err e = read_request(x, &der, &why);
+    in->csr = porch_buf_bytes(&der);
+    if (e == PORCH_OK) e = check_binding(x, in->csr, &in->bound, &why);
+    if (e == PORCH_OK) e = porch_registry_enrol(api->registry, api->signer, in, id, &issued, &why);
+    if (e != PORCH_OK) {
+        refuse(x, e, &why);
+        return;
+    }
+    porch_log(PORCH_LOG_INFO, "est.issued", "device", id, "by", by, "serial", issued.serial, "address",
+              porch_http_peer(x)->address, NULL);
+    e = reply_chain(x, porch_bytes_of(issued.cert_pem), &why);
+    if (e != PORCH_OK) refuse(x, e, &why);
+    porch_registry_issued_free(&issued);
+}
+
+static void on_enroll(porch_http_exchange *x) {
+    const porch_peer *peer = porch_http_peer(x);
+    const char *authorization = porch_http_header(x, "Authorization");
+    char token[PORCH_EST_PASSWORD_BYTES];
+    porch_registry_enrolment in = {.claim = NULL};
+    porch_why why = {""};
+    if (peer->admitted) {
+        porch_fail(&why, PORCH_ERR_EXISTS, "%s has a certificate already; renew it by simplereenroll",
+                   peer->principal.name);
+        refuse(x, PORCH_ERR_EXISTS, &why);
+        return;
+    }
+    if (authorization != NULL) {
+        if (porch_est_password_read(porch_bytes_of(authorization), token) != PORCH_OK) {
+            porch_fail(&why, PORCH_ERR_AUTH, "a claim token is the password of HTTP Basic authentication");
+            refuse(x, PORCH_ERR_AUTH, &why);
+            return;
+        }
+        in.claim = token;
+    }
+    /* Its own times have been judged; a factory's certificate has none worth the name (RFC 5280, 4.1.2.5).
+     */
+    if (peer->tls.has_certificate && peer->tls.has_issuer && !peer->tls.expired &&
+        !peer->tls.not_yet_valid) {
+        in.factory = &peer->tls.x509;
+        in.issuer = peer->tls.issuer;
+    }
+    complete(x, &in, in.claim == NULL ? "factory" : in.factory == NULL ? "claim" : "factory and claim");
+    porch_wipe(token, sizeof token);
+}
+
+static void on_reenroll(porch_http_exchange *x) {
+    const porch_peer *peer = porch_http_peer(x);
+    const porch_identity *who = &peer->tls.x509.identity;
+    porch_why why = {""};
+    if (!peer->tls.has_certificate || who->kind != PORCH_IDENTITY_DEVICE) {
+        porch_fail(&why, PORCH_ERR_AUTH, "show the device's certificate that is to be renewed");
+        refuse(x, PORCH_ERR_AUTH, &why);
+        return;
+    }
+    porch_registry_enrolment in = {.device = who->name, .fingerprint = peer->tls.x509.fingerprint};
+    complete(x, &in, peer->admitted ? "renewal" : "renewal after its end");
+}
+
+size_t porch_est_routes(porch_api *api, porch_http_route *out, size_t most) {
+    const unsigned open = PORCH_HTTP_ANY_VERDICT;
+    const porch_http_route rows[] = {
+        {"GET", "/.well-known/est/cacerts", PORCH_ON_DEVICE, open | PORCH_HTTP_QUARANTINED, 0, on_cacerts,
+         api, NULL, NULL},
+        {"GET", "/.well-known/est/csrattrs", PORCH_ON_DEVICE, open | PORCH_HTTP_QUARANTINED, 0, on_csrattrs,
+         api, NULL, NULL},
+        {"POST", "/.well-known/est/simpleenroll", PORCH_ON_DEVICE, open, PORCH_EST_BODY_BYTES, on_enroll,
+         api, NULL, NULL},
+        {"POST", "/.well-known/est/simplereenroll", PORCH_ON_DEVICE, open, PORCH_EST_BODY_BYTES,
+         on_reenroll, api, NULL, NULL},
+    };
+    size_t count = 0;
+    for (; count < sizeof rows / sizeof rows[0] && count < most; count++)
+        out[count] = rows[count];
+    return count;
+}
