@@ -110,5 +110,13 @@ porch_err porch_key_load_pem(porch_bytes pem, porch_key **ret, porch_why *why);
 #define PORCH_KEY_PEM_BYTES 512
 /* Appends the private key; wipe `out` when done. File keys only, and not RSA. */
 porch_err porch_key_pem(const porch_key *key, porch_buf *out, porch_why *why);
+/* The same under a passphrase, for keys that are kept on a medium of their own: PKCS#8 encrypted with
+ * AES-256-CBC under scrypt (RFC 5958, RFC 7914; N 2^14, r 8, p 5), as `openssl pkey` reads it. AUTH for a
+ * wrong passphrase. */
+#define PORCH_KEY_LOCKED_PEM_BYTES 1024
+porch_err porch_key_locked_pem(const porch_key *key, porch_bytes passphrase, porch_buf *out,
+                               porch_why *why);
+porch_err porch_key_load_locked_pem(porch_bytes pem, porch_bytes passphrase, porch_key **ret,
+                                    porch_why *why);
 
 #endif

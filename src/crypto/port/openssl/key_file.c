@@ -6,6 +6,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 
 #include "base/cursor.h"
 #include "crypto/aead.h"
@@ -178,6 +179,59 @@ porch_err porch_key_pem(const porch_key *key, porch_buf *out, porch_why *why) {
     if (e == PORCH_OK) e = porch_openssl_drain(memory, out, why);
     BIO_free(memory); /* wipes */
     return e;
+}
+
+/* ---- under a passphrase ---- */
+
+enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 5, PASSPHRASE_MOST = 1024 };
+
+porch_err porch_key_locked_pem(const porch_key *key, porch_bytes passphrase, porch_buf *out,
+                               porch_why *why) {
+    EVP_PKEY *pkey = key->ops == &file_ops ? key->self : NULL;
+    if (pkey == NULL || key->kind == PORCH_KEY_RSA)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "this key does not leave the %s store",
+                          key->ops->name);
+    if (passphrase.len == 0 || passphrase.len > PASSPHRASE_MOST)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a passphrase has 1 to %d bytes", PASSPHRASE_MOST);
+    PKCS8_PRIV_KEY_INFO *plain = EVP_PKEY2PKCS8(pkey);
+    X509_ALGOR *how = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), NULL, 0, NULL, SCRYPT_N, SCRYPT_R, SCRYPT_P);
+    X509_SIG *locked = NULL;
+    BIO *memory = BIO_new(BIO_s_mem());
+    porch_err e = PORCH_OK;
+    if (plain != NULL && how != NULL)
+        locked = PKCS8_set0_pbe((const char *)passphrase.at, (int)passphrase.len, plain, how);
+    if (locked == NULL) X509_ALGOR_free(how); /* else it belongs to `locked` */
+    if (locked == NULL || memory == NULL || PEM_write_bio_PKCS8(memory, locked) != 1)
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "locking a key");
+    if (e == PORCH_OK) e = porch_openssl_drain(memory, out, why);
+    PKCS8_PRIV_KEY_INFO_free(plain);
+    X509_SIG_free(locked);
+    BIO_free(memory);
+    return e;
+}
+
+porch_err porch_key_load_locked_pem(porch_bytes pem, porch_bytes passphrase, porch_key **ret,
+                                    porch_why *why) {
+    porch_crypto_init();
+    BIO *in = porch_openssl_view(pem);
+    if (in == NULL || passphrase.len > PASSPHRASE_MOST) {
+        BIO_free(in);
+        return porch_fail(why, PORCH_ERR_LIMIT, "the key file or the passphrase is too long");
+    }
+    X509_SIG *locked = PEM_read_bio_PKCS8(in, NULL, porch_openssl_no_passphrase, NULL);
+    BIO_free(in);
+    if (locked == NULL) return porch_openssl_fail(why, PORCH_ERR_MALFORMED, "reading a locked private key");
+    PKCS8_PRIV_KEY_INFO *plain =
+        passphrase.len > 0 ? PKCS8_decrypt(locked, (const char *)passphrase.at, (int)passphrase.len) : NULL;
+    X509_SIG_free(locked);
+    if (plain == NULL) {
+        (void)porch_openssl_fail(NULL, PORCH_ERR_AUTH, "unlocking a key");
+        return porch_fail(why, PORCH_ERR_AUTH, "the passphrase does not open the key");
+    }
+    EVP_PKEY *pkey = EVP_PKCS82PKEY(plain);
+    PKCS8_PRIV_KEY_INFO_free(plain);
+    if (pkey == NULL) return porch_openssl_fail(why, PORCH_ERR_MALFORMED, "reading a private key");
+    return wrap(pkey, ret, why);
 }
 
 EVP_PKEY *porch_openssl_public(const porch_public_key *key) {

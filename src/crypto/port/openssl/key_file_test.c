@@ -105,12 +105,42 @@ static void what_is_no_key_is_refused(void **state) {
     }
 }
 
+static void a_locked_key_opens_with_its_passphrase_alone(void **state) {
+    (void)state;
+    uint8_t block[PORCH_KEY_LOCKED_PEM_BYTES], signature[PORCH_SIGNATURE_MAX_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block), sig = PORCH_BUF_OF(signature);
+    porch_key *key = new_key(), *again = NULL;
+    porch_public_key public;
+    porch_why why;
+    assert_int_equal(porch_key_locked_pem(key, PORCH_LIT("correct horse"), &pem, &why), PORCH_OK);
+    assert_int_equal(porch_key_load_pem(porch_buf_bytes(&pem), &again, &why), PORCH_ERR_MALFORMED);
+    assert_int_equal(
+        porch_key_load_locked_pem(porch_buf_bytes(&pem), PORCH_LIT("correct hors"), &again, &why),
+        PORCH_ERR_AUTH);
+    assert_int_equal(porch_key_load_locked_pem(porch_buf_bytes(&pem), PORCH_LIT(""), &again, &why),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_key_load_locked_pem(PORCH_LIT("hello"), PORCH_LIT("x"), &again, &why),
+                     PORCH_ERR_MALFORMED);
+    assert_int_equal(porch_key_locked_pem(key, PORCH_LIT(""), &pem, &why), PORCH_ERR_LIMIT);
+    assert_int_equal(
+        porch_key_load_locked_pem(porch_buf_bytes(&pem), PORCH_LIT("correct horse"), &again, &why),
+        PORCH_OK);
+    assert_int_equal(porch_key_sign(again, PORCH_SIGN_ECDSA_SHA256, PORCH_LIT("x"), &sig, &why), PORCH_OK);
+    assert_int_equal(porch_key_public(key, &public, &why), PORCH_OK);
+    assert_int_equal(
+        porch_key_verify(&public, PORCH_SIGN_ECDSA_SHA256, PORCH_LIT("x"), porch_buf_bytes(&sig)),
+        PORCH_OK);
+    porch_key_free(key);
+    porch_key_free(again);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_written_as_pem_signs_as_the_same_key),
         cmocka_unit_test(a_scheme_that_does_not_fit_the_key_is_unsupported),
         cmocka_unit_test(an_ed25519_key_of_rfc_8410_is_loaded_and_signs),
         cmocka_unit_test(what_is_no_key_is_refused),
+        cmocka_unit_test(a_locked_key_opens_with_its_passphrase_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,312 @@
+/* `porchlight ota ...`: a product team signs releases where no hub can reach the keys. */
+#include "cli/cli_ota.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli_room.h"
+#include "os/clock.h"
+#include "ota/client/tuf_role.h"
+
+#define OPTION_PASSPHRASE                                                                                  \
+    {"--passphrase-file", "FILE", false, false, "the offline keys' passphrase; without it you are asked"}, \
+    {                                                                                                      \
+        "--tpm", "TCTI", false, false, "how a TPM is reached where a key lies in one (device:/dev/tpmrm0)" \
+    }
+
+static const porch_cli_option init_options[] = {
+    {"--product", "NAME", true, true, "a product whose releases get a key of their own; repeatable"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option key_options[] = {
+    {"--role", "ROLE", true, false, "root, targets, snapshot, timestamp or a product"},
+    {"--key", "URI", false, false,
+     "make it in a TPM or token (tpm2:0x8101..., pkcs11:...) and not in a file"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option revoke_key_options[] = {
+    {"--role", "ROLE", true, false, "root, targets, snapshot, timestamp or a product"},
+    {"--id", "KEYID", true, false, "the key, as `ota status` shows it"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option release_options[] = {
+    {"--product", "NAME", true, false, "the product"},
+    {"--version", "VERSION", true, false, "its version"},
+    {"--image", "FILE", true, false, "what devices install"},
+    {"--hardware", "REVISION", true, true, "a hardware revision that it is for; repeatable"},
+    {"--notes", "TEXT", false, false, "what people read about it"},
+    {"--severity", "LEVEL", false, false, "none, low, medium, high or critical: of what it mends"},
+    {"--supported-until", "DATE", false, false, "the end of security support, YYYY-MM-DD"},
+    {"--dry-run", NULL, false, false, "show what would be signed, and sign nothing"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option revoke_options[] = {
+    {"--product", "NAME", true, false, "the product"},
+    {"--version", "VERSION", true, false, "the release that no device may install any more"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option renew_options[] = {OPTION_PASSPHRASE, {0}};
+
+static porch_cli_ota begin(const porch_cli *c) {
+    return (porch_cli_ota){.folder = c->argument,
+                           .tpm = porch_cli_text(c, "--tpm"),
+                           .passphrase_file = porch_cli_text(c, "--passphrase-file")};
+}
+
+/* Ends a command: the reason, or {version, ...} for machines and a sentence for people. */
+static int end(const porch_cli *c, porch_cli_ota *o, porch_err e, const porch_why *why,
+               const char *sentence) {
+    if (e == PORCH_OK) {
+        json_t *result = json_pack("{s:s,s:O}", "folder", o->folder, "timestamp",
+                                   json_object_get(o->repo.timestamp, "version"));
+        if (!porch_cli_json(c, result)) (void)printf("%s\n", sentence);
+        json_decref(result);
+    }
+    porch_cli_ota_free(o);
+    return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, why);
+}
+
+static int init(porch_cli *c) {
+    static const char *const roles[] = {"root", "targets", "snapshot", "timestamp"};
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    char id[65];
+    json_t *products = porch_cli_list(c, "--product"), *each;
+    size_t i;
+    porch_err e = porch_cli_ota_make(&o, &why);
+    for (i = 0; e == PORCH_OK && i < 4; i++) {
+        e = porch_cli_ota_new_key(&o, roles[i], NULL, id, &why);
+        porch_cli_ota_touch(&o, roles[i]);
+    }
+    json_array_foreach(products, i, each) {
+        const char *name = json_string_value(each);
+        if (e == PORCH_OK) e = porch_author_product_add(&o.repo, name, &why);
+        if (e == PORCH_OK) e = porch_cli_ota_new_key(&o, name, NULL, id, &why);
+        porch_cli_ota_touch(&o, name);
+    }
+    if (e == PORCH_OK) e = porch_cli_ota_commit(&o, &why);
+    int code = end(c, &o, e, &why,
+                   "The repository is made. Put FOLDER/repository/metadata/1.root.json into your product, "
+                   "keep a copy of\n"
+                   "FOLDER/keys on a medium that you lock away, and serve FOLDER/repository.");
+    json_decref(products);
+    return code;
+}
+
+/* Which metadata a change of a role's keys shows in. */
+static void touch_trust(porch_cli_ota *o, const char *role) {
+    bool top = json_object_get(json_object_get(o->repo.root, "roles"), role) != NULL;
+    porch_cli_ota_touch(o, top ? "root" : "targets");
+    if (strcmp(role, "root") != 0) porch_cli_ota_touch(o, role);
+}
+
+static int key_add(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    char id[65] = "", sentence[256];
+    const char *role = porch_cli_text(c, "--role");
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_new_key(&o, role, porch_cli_text(c, "--key"), id, &why);
+    if (e == PORCH_OK) {
+        touch_trust(&o, role);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    (void)snprintf(sentence, sizeof sentence, "%s may now be signed by %s, too.", role, id);
+    return end(c, &o, e, &why, sentence);
+}
+
+static int key_revoke(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    const char *role = porch_cli_text(c, "--role");
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_author_key_remove(&o.repo, role, porch_cli_text(c, "--id"), &why);
+    if (e == PORCH_OK) {
+        touch_trust(&o, role);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why,
+               "The key is revoked: devices refuse what it signs from their next refresh on.");
+}
+
+/* A new key, and all the old ones of the role out. */
+static int rotate(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    char id[65];
+    const char *role = porch_cli_text(c, "--role");
+    json_t *unused = NULL, *old = NULL, *each;
+    size_t i;
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) {
+        old = json_deep_copy(json_object_get(porch_author_trust(&o.repo, role, &unused), "keyids"));
+        e = porch_cli_ota_new_key(&o, role, porch_cli_text(c, "--key"), id, &why);
+    }
+    json_array_foreach(old, i, each) if (e == PORCH_OK) e =
+        porch_author_key_remove(&o.repo, role, json_string_value(each), &why);
+    if (e == PORCH_OK) {
+        touch_trust(&o, role);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    json_decref(old);
+    return end(c, &o, e, &why, "The role has a new key, and its old ones are revoked.");
+}
+
+static porch_err read_custom(const porch_cli *c, json_t **ret, porch_why *why) {
+    static const char *const levels[] = {"none", "low", "medium", "high", "critical"};
+    const char *severity = porch_cli_text(c, "--severity"), *until = porch_cli_text(c, "--supported-until");
+    char time[64];
+    uint64_t unused = 0;
+    bool known = severity == NULL;
+    for (size_t i = 0; i < 5 && !known; i++)
+        known = strcmp(severity, levels[i]) == 0;
+    if (!known)
+        return porch_fail(why, PORCH_ERR_USAGE, "--severity is none, low, medium, high or critical");
+    (void)snprintf(time, sizeof time, "%.20sT00:00:00Z", until != NULL ? until : "2000-01-01");
+    if (porch_tuf_time_read(porch_bytes_of(time), &unused) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_USAGE, "--supported-until is a day as YYYY-MM-DD");
+    json_t *custom = json_pack("{s:s,s:s,s:o,s:I}", "product", porch_cli_text(c, "--product"), "version",
+                               porch_cli_text(c, "--version"), "hardware", porch_cli_list(c, "--hardware"),
+                               "released_s", (json_int_t)(porch_clock_ms() / 1000));
+    const struct {
+        const char *name, *value;
+    } rows[] = {
+        {"notes", porch_cli_text(c, "--notes")}, {"severity", severity}, {"supported_until", until}};
+    for (size_t i = 0; i < 3; i++)
+        if (rows[i].value != NULL) json_object_set_new(custom, rows[i].name, json_string(rows[i].value));
+    *ret = custom;
+    return custom != NULL ? PORCH_OK
+                          : porch_fail(why, PORCH_ERR_USAGE, "the release's words are not valid UTF-8");
+}
+
+static int release(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    const char *product = porch_cli_text(c, "--product"), *version = porch_cli_text(c, "--version");
+    char sha256[65] = "", sentence[400] = "";
+    uint64_t length = 0;
+    json_t *custom = NULL;
+    porch_err e = read_custom(c, &custom, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_load(&o, &why);
+    /* Refused before anything is copied, when product or version cannot be released. */
+    if (e == PORCH_OK) e = porch_author_release(&o.repo, product, version, 0, "", custom, &why);
+    if (e == PORCH_OK) e = porch_author_withdraw(&o.repo, product, version, &why);
+    if (e == PORCH_OK)
+        e = porch_cli_ota_image(&o, porch_cli_text(c, "--image"), product, version, &length, sha256, &why);
+    if (e == PORCH_OK) e = porch_author_release(&o.repo, product, version, length, sha256, custom, &why);
+    if (e == PORCH_OK && !c->json) {
+        char *text = json_dumps(custom, JSON_INDENT(2) | JSON_SORT_KEYS);
+        (void)printf("%s/%s/image\n  length %llu\n  sha256 %s\n%s\n", product, version,
+                     (unsigned long long)length, sha256, text != NULL ? text : "");
+        free(text);
+    }
+    bool dry = porch_cli_flag(c, "--dry-run");
+    if (e == PORCH_OK && !dry) {
+        porch_cli_ota_touch(&o, product);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    (void)snprintf(sentence, sizeof sentence, dry ? "Nothing was signed." : "%s %s is released.", product,
+                   version);
+    json_decref(custom);
+    return end(c, &o, e, &why, sentence);
+}
+
+static int revoke(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    const char *product = porch_cli_text(c, "--product");
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_author_withdraw(&o.repo, product, porch_cli_text(c, "--version"), &why);
+    if (e == PORCH_OK) {
+        porch_cli_ota_touch(&o, product);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why, "The release is withdrawn: no device installs it from its next refresh on.");
+}
+
+static int renew(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_commit(&o, &why);
+    return end(c, &o, e, &why, "Snapshot and timestamp are signed anew.");
+}
+
+static void add_status(const porch_cli_ota *o, json_t *roles, const char *role) {
+    json_t *unused = NULL, *content = porch_author_role(&o->repo, role);
+    const json_t *trust = porch_author_trust(&o->repo, role, &unused);
+    json_array_append_new(roles, json_pack("{s:s,s:O,s:O,s:O,s:O}", "role", role, "version",
+                                           json_object_get(content, "version"), "expires",
+                                           json_object_get(content, "expires"), "threshold",
+                                           json_object_get(trust, "threshold"), "keys",
+                                           json_object_get(trust, "keyids")));
+}
+
+static json_t *status_of(const porch_cli_ota *o) {
+    static const char *const tops[] = {"root", "targets", "snapshot", "timestamp"};
+    json_t *roles = json_array(), *releases = json_array(), *content, *target;
+    const char *name, *path;
+    for (size_t i = 0; i < 4; i++)
+        add_status(o, roles, tops[i]);
+    json_object_foreach(o->repo.products, name, content) {
+        add_status(o, roles, name);
+        json_object_foreach(json_object_get(content, "targets"), path, target)
+            json_array_append_new(releases, json_pack("{s:s,s:O,s:O}", "target", path, "length",
+                                                      json_object_get(target, "length"), "custom",
+                                                      json_object_get(target, "custom")));
+    }
+    return json_pack("{s:o,s:o}", "roles", roles, "releases", releases);
+}
+
+static void show_status(const json_t *status) {
+    json_t *each, *key;
+    size_t i, k;
+    json_array_foreach(json_object_get(status, "roles"), i, each) {
+        (void)printf("%-16s version %-6llu good until %s, %llu signature(s) of:\n",
+                     porch_cli_member(each, "role"), (unsigned long long)porch_cli_number(each, "version"),
+                     porch_cli_member(each, "expires"),
+                     (unsigned long long)porch_cli_number(each, "threshold"));
+        json_array_foreach(json_object_get(each, "keys"), k, key)(void)
+            printf("    %s\n", json_string_value(key));
+    }
+    json_array_foreach(json_object_get(status, "releases"), i, each)(void)
+        printf("release %s, %llu bytes\n", porch_cli_safe(porch_cli_member(each, "target")).text,
+               (unsigned long long)porch_cli_number(each, "length"));
+}
+
+static int status(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) {
+        json_t *result = status_of(&o);
+        if (!porch_cli_json(c, result)) show_status(result);
+        json_decref(result);
+    }
+    porch_cli_ota_free(&o);
+    return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
+}
+
+const porch_cli_command porch_cli_ota_commands[] = {
+    {"ota init", "FOLDER", false, init_options,
+     "makes an update repository: keys, root, and a role for each product\n"
+     "The keys of root, targets and products are locked by a passphrase; devices trust the root, "
+     "1.root.json.",
+     init},
+    {"ota key add", "FOLDER", false, key_options, "makes one more key for a role of an update repository",
+     key_add},
+    {"ota key revoke", "FOLDER", false, revoke_key_options, "takes a key away from a role", key_revoke},
+    {"ota rotate", "FOLDER", false, key_options, "gives a role a new key and revokes its old ones", rotate},
+    {"ota release", "FOLDER", false, release_options, "shows what will be signed, and signs a release",
+     release},
+    {"ota revoke", "FOLDER", false, revoke_options, "withdraws a release", revoke},
+    {"ota renew", "FOLDER", false, renew_options, "signs snapshot and timestamp anew, before they expire",
+     renew},
+    {"ota status", "FOLDER", false, NULL, "lists roles, keys, ends of validity and releases", status},
+    {0},
+};

@@ -1,0 +1,52 @@
+/* A product team's update repository in a folder:
+ *
+ *   FOLDER/keys.json            where each key lies: a locked file here, a TPM or a token
+ *   FOLDER/keys/ID.pem          offline keys, each under the passphrase
+ *   FOLDER/online/ID.pem        keys of snapshot and timestamp
+ *   FOLDER/repository/metadata  what devices fetch, signed
+ *   FOLDER/repository/targets
+ *
+ * Loaded whole, changed in memory, and committed in an order in which a device that fetches meanwhile sees
+ * the old or the new repository: timestamp.json is replaced last. */
+#ifndef PORCH_CLI_OTA_H
+#define PORCH_CLI_OTA_H
+
+#include "crypto/keystore.h"
+#include "ota/author/author_repo.h"
+
+enum {
+    PORCH_CLI_OTA_CHANGED_MOST = 64,
+    PORCH_CLI_OTA_PASSPHRASE_LEAST = 12,
+    PORCH_CLI_OTA_PASSPHRASE_BYTES = 256
+};
+
+typedef struct {
+    const char *folder;
+    const char *tpm;             /* how a TPM is reached; NULL when none is used */
+    const char *passphrase_file; /* NULL: asked for */
+    porch_author_repo repo;
+    json_t *keys;          /* keys.json */
+    json_t *root_keys_old; /* the keyids of the root that is published: they sign the next one, too */
+    const char *changed[PORCH_CLI_OTA_CHANGED_MOST]; /* roles to sign, besides snapshot and timestamp */
+    size_t changed_count;
+    char passphrase[PORCH_CLI_OTA_PASSPHRASE_BYTES];
+    bool has_passphrase;
+} porch_cli_ota;
+
+/* A new folder, or STATE when something is there. */
+porch_err porch_cli_ota_make(porch_cli_ota *o, porch_why *why);
+porch_err porch_cli_ota_load(porch_cli_ota *o, porch_why *why);
+void porch_cli_ota_free(porch_cli_ota *o); /* wipes the passphrase */
+
+/* Makes a key (at `uri`, or in a file of the folder when NULL) and gives it to the role; *id is its id. */
+porch_err porch_cli_ota_new_key(porch_cli_ota *o, const char *role, const char *uri, char id[65],
+                                porch_why *why);
+void porch_cli_ota_touch(porch_cli_ota *o, const char *role);
+/* Signs what changed, then snapshot and timestamp. STATE when a role's keys that are at hand do not reach
+ * its threshold. */
+porch_err porch_cli_ota_commit(porch_cli_ota *o, porch_why *why);
+/* Copies an image below repository/targets and says its length and hash. */
+porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *product, const char *version,
+                              uint64_t *length, char sha256[65], porch_why *why);
+
+#endif

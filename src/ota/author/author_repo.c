@@ -1,0 +1,218 @@
+#include "ota/author/author_repo.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "crypto/sha256.h"
+#include "wire/id.h"
+
+enum { PATH_BYTES = 256, VERSION_MOST = 64 };
+
+static porch_err no_memory(porch_why *why) {
+    return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the metadata");
+}
+
+static json_t *role_of(const char *type) {
+    return json_pack("{s:s,s:s,s:i,s:s}", "_type", type, "spec_version", "1.0.34", "version", 0, "expires",
+                     "");
+}
+
+porch_err porch_author_repo_begin(porch_author_repo *ret, porch_why *why) {
+    static const char *const roles[] = {"root", "timestamp", "snapshot", "targets"};
+    porch_author_repo r = {role_of("root"), role_of("timestamp"), role_of("snapshot"), role_of("targets"),
+                           json_object()};
+    json_t *trust = json_object();
+    bool good =
+        json_object_set_new(r.root, "keys", json_object()) == 0 &&
+        json_object_set_new(r.root, "consistent_snapshot", json_true()) == 0 &&
+        json_object_set_new(r.timestamp, "meta", json_object()) == 0 &&
+        json_object_set_new(r.snapshot, "meta", json_object()) == 0 &&
+        json_object_set_new(r.targets, "targets", json_object()) == 0 &&
+        json_object_set_new(r.targets, "delegations", json_pack("{s:{},s:[]}", "keys", "roles")) == 0;
+    for (size_t i = 0; i < 4; i++)
+        good =
+            json_object_set_new(trust, roles[i], json_pack("{s:[],s:i}", "keyids", "threshold", 1)) == 0 &&
+            good;
+    good = json_object_set_new(r.root, "roles", trust) == 0 && good;
+    if (!good) {
+        porch_author_repo_free(&r);
+        return no_memory(why);
+    }
+    *ret = r;
+    return PORCH_OK;
+}
+
+void porch_author_repo_free(porch_author_repo *r) {
+    json_decref(r->root);
+    json_decref(r->timestamp);
+    json_decref(r->snapshot);
+    json_decref(r->targets);
+    json_decref(r->products);
+    *r = (porch_author_repo){0};
+}
+
+json_t *porch_author_role(const porch_author_repo *r, const char *role) {
+    if (strcmp(role, "root") == 0) return r->root;
+    if (strcmp(role, "timestamp") == 0) return r->timestamp;
+    if (strcmp(role, "snapshot") == 0) return r->snapshot;
+    if (strcmp(role, "targets") == 0) return r->targets;
+    return json_object_get(r->products, role);
+}
+
+json_t *porch_author_trust(const porch_author_repo *r, const char *role, json_t **keys) {
+    json_t *delegations = json_object_get(r->targets, "delegations"), *each;
+    size_t i;
+    json_t *own = json_object_get(json_object_get(r->root, "roles"), role);
+    *keys = json_object_get(own != NULL ? r->root : delegations, "keys");
+    if (own != NULL) return own;
+    json_array_foreach(json_object_get(delegations, "roles"), i, each) {
+        const char *name = json_string_value(json_object_get(each, "name"));
+        if (name != NULL && strcmp(name, role) == 0) return each;
+    }
+    return NULL;
+}
+
+porch_err porch_author_product_add(porch_author_repo *r, const char *name, porch_why *why) {
+    porch_id id;
+    char paths[PATH_BYTES];
+    if (porch_id_parse(porch_bytes_of(name), &id) != PORCH_OK || porch_author_role(r, name) == r->root ||
+        strcmp(name, "timestamp") == 0 || strcmp(name, "snapshot") == 0 || strcmp(name, "targets") == 0)
+        return porch_fail(
+            why, PORCH_ERR_MALFORMED,
+            "'%.64s' cannot name a product: lower-case letters, digits and '-', and no role's name", name);
+    if (porch_author_role(r, name) != NULL)
+        return porch_fail(why, PORCH_ERR_EXISTS, "there is a product %s already", name);
+    (void)snprintf(paths, sizeof paths, "%s/*/*", name);
+    json_t *content = role_of("targets");
+    json_t *delegation = json_pack("{s:s,s:[],s:i,s:b,s:[s]}", "name", name, "keyids", "threshold", 1,
+                                   "terminating", 1, "paths", paths);
+    bool good = json_object_set_new(content, "targets", json_object()) == 0 &&
+                json_array_append_new(json_object_get(json_object_get(r->targets, "delegations"), "roles"),
+                                      delegation) == 0;
+    return json_object_set_new(r->products, name, content) == 0 && good ? PORCH_OK : no_memory(why);
+}
+
+static bool lists(const json_t *keyids, const char *id, size_t *at) {
+    json_t *each;
+    size_t i;
+    json_array_foreach(keyids, i, each) {
+        if (strcmp(json_string_value(each) != NULL ? json_string_value(each) : "", id) != 0) continue;
+        if (at != NULL) *at = i;
+        return true;
+    }
+    return false;
+}
+
+static porch_err no_role(const char *role, porch_why *why) {
+    return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no role or product %.64s", role);
+}
+
+porch_err porch_author_key_add(porch_author_repo *r, const char *role, json_t *key, const char *id,
+                               porch_why *why) {
+    json_t *keys = NULL, *trust = porch_author_trust(r, role, &keys);
+    if (trust == NULL) return no_role(role, why);
+    json_t *keyids = json_object_get(trust, "keyids");
+    if (lists(keyids, id, NULL)) return porch_fail(why, PORCH_ERR_EXISTS, "%s has this key already", role);
+    return json_array_append_new(keyids, json_string(id)) == 0 && json_object_set(keys, id, key) == 0
+               ? PORCH_OK
+               : no_memory(why);
+}
+
+static bool named_anywhere(const json_t *roles, const char *id) {
+    json_t *each;
+    const char *name;
+    size_t i;
+    if (json_is_array(roles)) {
+        json_array_foreach(roles, i,
+                           each) if (lists(json_object_get(each, "keyids"), id, NULL)) return true;
+        return false;
+    }
+    json_object_foreach((json_t *)roles, name,
+                        each) if (lists(json_object_get(each, "keyids"), id, NULL)) return true;
+    return false;
+}
+
+porch_err porch_author_key_remove(porch_author_repo *r, const char *role, const char *id, porch_why *why) {
+    json_t *keys = NULL, *trust = porch_author_trust(r, role, &keys);
+    size_t at = 0;
+    if (trust == NULL) return no_role(role, why);
+    json_t *keyids = json_object_get(trust, "keyids");
+    if (!lists(keyids, id, &at))
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no key %.64s", role, id);
+    if ((json_int_t)json_array_size(keyids) <= json_integer_value(json_object_get(trust, "threshold")))
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "%s would have fewer keys than signatures it needs; add one first", role);
+    json_array_remove(keyids, at);
+    bool of_root = keys == json_object_get(r->root, "keys");
+    const json_t *roles =
+        json_object_get(of_root ? r->root : json_object_get(r->targets, "delegations"), "roles");
+    if (!named_anywhere(roles, id)) json_object_del(keys, id);
+    return PORCH_OK;
+}
+
+static porch_err target_path(const char *product, const char *version, char out[PATH_BYTES],
+                             porch_why *why) {
+    size_t len = strlen(version);
+    bool good = len > 0 && len <= VERSION_MOST && version[0] != '.';
+    for (size_t i = 0; i < len; i++) {
+        char c = version[i];
+        good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                        c == '.' || c == '-' || c == '_' || c == '+');
+    }
+    if (!good)
+        return porch_fail(why, PORCH_ERR_MALFORMED,
+                          "a version is 1 to %d letters, digits and '.-_+', no '.' first", VERSION_MOST);
+    int n = snprintf(out, PATH_BYTES, "%s/%s/image", product, version);
+    return n > 0 && n < PATH_BYTES ? PORCH_OK
+                                   : porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
+}
+
+porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
+                               uint64_t length, const char *sha256, json_t *custom, porch_why *why) {
+    char path[PATH_BYTES];
+    json_t *content = json_object_get(r->products, product);
+    if (content == NULL) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no product %.64s", product);
+    PORCH_TRY(target_path(product, version, path, why));
+    json_t *targets = json_object_get(content, "targets");
+    if (json_object_get(targets, path) != NULL)
+        return porch_fail(why, PORCH_ERR_EXISTS,
+                          "%s %s is released already; a changed image is a new version", product, version);
+    json_t *target = json_pack("{s:I,s:{s:s},s:O}", "length", (json_int_t)length, "hashes", "sha256",
+                               sha256, "custom", custom);
+    return target != NULL && json_object_set_new(targets, path, target) == 0 ? PORCH_OK : no_memory(why);
+}
+
+porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
+                                porch_why *why) {
+    char path[PATH_BYTES];
+    json_t *content = json_object_get(r->products, product);
+    if (content == NULL) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no product %.64s", product);
+    PORCH_TRY(target_path(product, version, path, why));
+    return json_object_del(json_object_get(content, "targets"), path) == 0
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+}
+
+porch_err porch_author_next(json_t *content, const char *expires, porch_why *why) {
+    json_int_t version = json_integer_value(json_object_get(content, "version"));
+    return json_object_set_new(content, "version", json_integer(version + 1)) == 0 &&
+                   json_object_set_new(content, "expires", json_string(expires)) == 0
+               ? PORCH_OK
+               : no_memory(why);
+}
+
+porch_err porch_author_announce(json_t *above, const char *file, const json_t *content,
+                                porch_bytes signed_text, porch_why *why) {
+    uint8_t hash[32];
+    char text[65];
+    porch_buf hex = {(uint8_t *)text, 0, 64};
+    porch_sha256(signed_text, hash);
+    PORCH_TRY(porch_hex_write(&hex, (porch_bytes){hash, sizeof hash}));
+    text[hex.len] = '\0';
+    json_t *entry = json_pack("{s:O,s:I,s:{s:s}}", "version", json_object_get(content, "version"), "length",
+                              (json_int_t)signed_text.len, "hashes", "sha256", text);
+    return entry != NULL && json_object_set_new(json_object_get(above, "meta"), file, entry) == 0
+               ? PORCH_OK
+               : no_memory(why);
+}

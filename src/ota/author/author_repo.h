@@ -1,0 +1,49 @@
+/* What an update repository's roles say, and will say next: JSON documents without signatures. Who signs
+ * them is author_sign.h's business, where they lie the caller's.
+ *
+ *   root ─► timestamp ─► snapshot ─► targets ─► one delegated role a product (paths PRODUCT/...,
+ * terminating) */
+#ifndef PORCH_OTA_AUTHOR_AUTHOR_REPO_H
+#define PORCH_OTA_AUTHOR_AUTHOR_REPO_H
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+typedef struct {
+    json_t *root, *timestamp, *snapshot, *targets;
+    json_t *products; /* {NAME: content} */
+} porch_author_repo;
+
+/* Roles that say nothing yet, of version 0. */
+porch_err porch_author_repo_begin(porch_author_repo *ret, porch_why *why);
+void porch_author_repo_free(porch_author_repo *r); /* all NULL is fine */
+
+/* A role's content, borrowed; NULL when there is no such role. */
+json_t *porch_author_role(const porch_author_repo *r, const char *role);
+/* Where {keyids, threshold} of a role stand (root, or targets for a product), borrowed, and the keys beside
+ * them. */
+json_t *porch_author_trust(const porch_author_repo *r, const char *role, json_t **keys);
+
+/* Products are named like devices: EXISTS, MALFORMED. */
+porch_err porch_author_product_add(porch_author_repo *r, const char *name, porch_why *why);
+/* EXISTS; NOT_FOUND for a role that is not there. */
+porch_err porch_author_key_add(porch_author_repo *r, const char *role, json_t *key, const char *id,
+                               porch_why *why);
+/* STATE when the rest would not reach the threshold. A key that no role names any more goes. */
+porch_err porch_author_key_remove(porch_author_repo *r, const char *role, const char *id, porch_why *why);
+
+/* The target PRODUCT/VERSION/image. EXISTS: a version is released once. */
+porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
+                               uint64_t length, const char *sha256, json_t *custom, porch_why *why);
+porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
+                                porch_why *why);
+
+/* One version more, good until then. */
+porch_err porch_author_next(json_t *content, const char *expires, porch_why *why);
+/* `above` (snapshot, timestamp) names the file as it was just signed. */
+porch_err porch_author_announce(json_t *above, const char *file, const json_t *content,
+                                porch_bytes signed_text, porch_why *why);
+
+#endif

@@ -1,0 +1,193 @@
+"""A product team's repository: made, released into, keys changed and lost, and each time judged by a client that trusts nothing
+but its first root."""
+
+import http.server
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import case  # noqa: F401 (finds lab)
+import lab
+
+
+class OtaAuthor(unittest.TestCase):
+    def setUp(self):
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-ota-"))
+        self.addCleanup(shutil.rmtree, self.top)
+        self.repo, self.secret = self.top / "repo", self.top / "passphrase"
+        self.write_passphrase("correct horse battery")
+        self.image = self.top / "camera.bin"
+        self.image.write_bytes(os.urandom(300_000))
+        self.ota("init", "--product", "camera", "--product", "door")
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
+            "log_message": lambda *_: None, "__init__": lambda h, *a: http.server.SimpleHTTPRequestHandler.__init__(h, *a, directory=str(self.repo / "repository"))}))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.device = self.new_device()
+
+    def write_passphrase(self, text):
+        self.secret.write_text(text + "\n")
+        self.secret.chmod(0o600)
+
+    def run_ota(self, *words, passphrase=True):
+        *command, = words
+        at = next((i for i, word in enumerate(command) if str(word).startswith("--")), len(command))
+        extra = ["--passphrase-file", self.secret] if passphrase else []
+        done = subprocess.run([lab.program("porchlight"), "ota", *map(str, command[:at]), self.repo, *map(str, command[at:]), *extra],
+                              capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.assertNotIn("Sanitizer", done.stderr)
+        return done
+
+    def ota(self, *words, **how):
+        done = self.run_ota(*words, **how)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def refused(self, word, *words, **how):
+        done = self.run_ota(*words, **how)
+        self.assertIn(done.returncode, (1, 2))
+        self.assertRegex(done.stderr, word)
+
+    def status(self):
+        return json.loads(self.ota("status", "--json", passphrase=False))
+
+    def role(self, name):
+        return next(each for each in self.status()["roles"] if each["role"] == name)
+
+    def new_device(self):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.top))
+        (folder / "metadata").mkdir(), (folder / "targets").mkdir()
+        done = subprocess.run([lab.program("porchlight-tuf"), "--metadata-dir", folder / "metadata", "init", self.repo / "repository/metadata/1.root.json"])
+        self.assertEqual(done.returncode, 0)
+        return folder
+
+    def update(self, *targets, device=None):
+        device = device or self.device
+        url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        wanted = [word for name in targets for word in ("--target-name", name)]
+        command = [*wanted, "--target-dir", device / "targets", "--target-base-url", url + "/targets", "download"] if targets else ["refresh"]
+        done = subprocess.run([lab.program("porchlight-tuf"), "--metadata-dir", device / "metadata", "--metadata-url", url + "/metadata", *map(str, command)],
+                              capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stderr
+
+    def assertUpdates(self, *targets, **how):
+        code, said = self.update(*targets, **how)
+        self.assertEqual(code, 0, said)
+
+    def release(self, version, product="camera", image=None):
+        self.ota("release", "--product", product, "--version", version, "--image", image or self.image, "--hardware", "rev-a", "--hardware", "rev-b",
+                 "--severity", "high", "--notes", "caf\u00e9 \"fixed\"", "--supported-until", "2031-12-31")
+
+    def test_a_release_reaches_a_device_that_trusts_the_first_root_alone(self):
+        self.assertUpdates()
+        self.release("1.0")
+        self.assertUpdates("camera/1.0/image")
+        self.assertEqual([path.read_bytes() for path in (self.device / "targets").iterdir()], [self.image.read_bytes()])
+        custom = self.status()["releases"][0]["custom"]
+        self.assertEqual((custom["hardware"], custom["severity"], custom["notes"], custom["supported_until"]),
+                         (["rev-a", "rev-b"], "high", "caf\u00e9 \"fixed\"", "2031-12-31"))
+        self.release("1.1")
+        self.assertUpdates("camera/1.1/image", "camera/1.0/image")
+
+    def test_what_will_be_signed_is_shown_and_a_dry_run_signs_nothing(self):
+        before = self.status()
+        said = self.ota("release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a", "--dry-run")
+        self.assertRegex(said, r"camera/1.0/image\n  length 300000\n  sha256 [0-9a-f]{64}\n")
+        self.assertIn("Nothing was signed", said)
+        self.assertEqual(self.status(), before)
+
+    def test_a_release_is_refused_before_anything_is_copied(self):
+        self.release("1.0")
+        held = sorted((self.repo / "repository/targets").rglob("*"))
+        words = ["--image", self.image, "--hardware", "a"]
+        self.refused("released already", "release", "--product", "camera", "--version", "1.0", *words)
+        self.refused("no product", "release", "--product", "lamp", "--version", "1.0", *words)
+        self.refused("a version is", "release", "--product", "camera", "--version", "../1", *words)
+        self.refused("severity", "release", "--product", "camera", "--version", "2", "--severity", "awful", *words)
+        self.refused("supported-until", "release", "--product", "camera", "--version", "2", "--supported-until", "soon", *words)
+        self.refused("no file", "release", "--product", "camera", "--version", "2", "--hardware", "a", "--image", self.top / "nothing")
+        self.assertEqual([path for path in sorted((self.repo / "repository/targets").rglob("*")) if path.is_file()],
+                         [path for path in held if path.is_file()])
+        self.assertUpdates("camera/1.0/image")
+
+    def test_a_withdrawn_release_is_not_installed_any_more(self):
+        self.release("1.0")
+        self.ota("revoke", "--product", "camera", "--version", "1.0")
+        code, said = self.update("camera/1.0/image")
+        self.assertEqual(code, 1)
+        self.assertIn("no role", said)
+
+    def test_every_role_gets_a_new_key_and_devices_follow(self):
+        self.release("1.0")
+        self.assertUpdates("camera/1.0/image")
+        for role in ("root", "targets", "snapshot", "timestamp", "camera"):
+            old = self.role(role)["keys"]
+            self.ota("rotate", "--role", role)
+            self.assertEqual(len(self.role(role)["keys"]), 1)
+            self.assertNotEqual(self.role(role)["keys"], old)
+            self.assertUpdates("camera/1.0/image")
+        self.assertUpdates("camera/1.0/image", device=self.new_device())
+
+    def test_a_stolen_key_is_revoked_and_signs_nothing_any_more(self):
+        self.release("1.0")
+        thief = self.top / "thief"
+        shutil.copytree(self.repo, thief)
+        stolen = self.role("camera")["keys"][0]
+        self.ota("key", "add", "--role", "camera")
+        self.ota("key", "revoke", "--role", "camera", "--id", stolen)
+        self.assertUpdates("camera/1.0/image")
+        good, self.repo = self.repo, thief
+        (self.top / "evil").write_bytes(b"evil")
+        self.release("6.6", image=self.top / "evil")
+        for _ in range(4):
+            self.ota("renew")
+        self.repo = good
+        shutil.copytree(thief / "repository", good / "repository", dirs_exist_ok=True)
+        code, said = self.update("camera/6.6/image")
+        self.assertEqual(code, 1)
+        self.assertEqual([path.name for path in (self.device / "targets").iterdir()], ["camera%2F1.0%2Fimage"])
+
+    def test_the_last_key_of_a_role_cannot_be_revoked(self):
+        self.refused("add one first", "key", "revoke", "--role", "root", "--id", self.role("root")["keys"][0])
+        self.refused("no role or product", "key", "add", "--role", "nobody")
+
+    def test_offline_keys_open_with_the_passphrase_alone(self):
+        self.write_passphrase("a wrong passphrase")
+        self.refused("does not open", "release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a")
+        self.ota("renew")  # online keys need none
+        for path in (self.repo / "keys").iterdir():
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            self.assertIn("BEGIN ENCRYPTED PRIVATE KEY", path.read_text())
+            opened = subprocess.run(["openssl", "pkey", "-in", path, "-passin", "pass:correct horse battery", "-noout"], capture_output=True)
+            self.assertEqual(opened.returncode, 0, opened.stderr)
+        self.secret.chmod(0o644)
+        self.refused("chmod", "release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a")
+        self.refused("terminal", "release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a", passphrase=False)
+
+    def test_a_short_passphrase_guards_nothing(self):
+        self.write_passphrase("short")
+        self.repo = self.top / "other"
+        self.refused("12 characters", "init", "--product", "camera")
+
+    def test_a_folder_is_made_once(self):
+        self.refused("already", "init", "--product", "camera")
+        self.repo = self.top / "nothing"
+        self.refused("ota init", "status", passphrase=False)
+
+    def test_people_see_roles_keys_and_releases(self):
+        self.release("1.0")
+        said = self.ota("status", passphrase=False)
+        self.assertRegex(said, r"root +version 1 +good until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ, 1 signature")
+        self.assertIn("release camera/1.0/image, 300000 bytes", said)
+        self.assertEqual(len(re.findall(r"^    [0-9a-f]{64}$", said, re.M)), 6)
+
+
+if __name__ == "__main__":
+    unittest.main()
