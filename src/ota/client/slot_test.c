@@ -1,0 +1,399 @@
+/* The table row by row, and a device whose power is cut: before, inside (at every byte) and behind every
+ * write and erase, and a second time during the recovery. */
+#include "ota/client/slot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- flash: erasing makes 0xff, writing clears bits, and each byte of either is a step that the power may
+ * not reach ----
+ */
+
+enum { SECTOR = 16, IMAGE_BYTES = 3 * SECTOR, NEVER = -1 };
+
+typedef struct {
+    uint8_t record[2][PORCH_SLOT_RECORD_BYTES];
+    uint8_t image[2][IMAGE_BYTES];
+    long steps;  /* so far */
+    long cut_at; /* the step at which the power goes */
+    bool off;
+    unsigned bug; /* one of the bugs below, made on purpose */
+} flash;
+
+enum { NO_BUG, BUG_ONE_COPY, BUG_LAZY_ERASE, BUG_EARLY_JOURNAL, BUG_TRUST_MAGIC };
+
+static porch_why why;
+
+static bool step(flash *f) {
+    if (!f->off && f->steps++ == f->cut_at) f->off = true;
+    return !f->off;
+}
+
+static porch_err erase(flash *f, uint8_t *at, size_t len) {
+    if (!step(f)) return PORCH_ERR_IO; /* before */
+    for (size_t i = 0; i < len; i++) {
+        if (!step(f)) {
+            at[i] |= 0x5a; /* a cell on its way reads as anything */
+            return PORCH_ERR_IO;
+        }
+        at[i] = 0xff;
+    }
+    return step(f) ? PORCH_OK : PORCH_ERR_IO; /* behind */
+}
+
+static porch_err program(flash *f, uint8_t *at, const uint8_t *from, size_t len) {
+    if (!step(f)) return PORCH_ERR_IO;
+    for (size_t i = 0; i < len; i++) {
+        if (!step(f)) {
+            at[i] &= (uint8_t)(from[i] | 0xa5); /* torn: some bits are there */
+            return PORCH_ERR_IO;
+        }
+        at[i] &= from[i];
+    }
+    return step(f) ? PORCH_OK : PORCH_ERR_IO;
+}
+
+static void sum(porch_bytes b, uint8_t out[32]) {
+    uint64_t h = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < b.len; i++)
+        h = (h ^ b.at[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < 32; i++)
+        out[i] = (uint8_t)(h >> (i % 8 * 8)) ^ (uint8_t)i;
+}
+
+static void no_sum(porch_bytes b, uint8_t out[32]) {
+    (void)b;
+    memset(out, 7, 32);
+}
+
+static porch_err read_record(void *self, unsigned copy, uint8_t out[PORCH_SLOT_RECORD_BYTES]) {
+    flash *f = self;
+    memcpy(out, f->record[copy], PORCH_SLOT_RECORD_BYTES);
+    if (f->bug == BUG_TRUST_MAGIC && out[0] == 'P') memset(out + 128, 7, 32); /* a torn trailer passes */
+    return f->off ? PORCH_ERR_IO : PORCH_OK;
+}
+
+static porch_err write_record(void *self, unsigned copy, const uint8_t bytes[PORCH_SLOT_RECORD_BYTES]) {
+    flash *f = self;
+    if (f->bug == BUG_ONE_COPY) copy = 0;
+    if (f->off) return PORCH_ERR_IO;
+    porch_err e = erase(f, f->record[copy], PORCH_SLOT_RECORD_BYTES);
+    return e == PORCH_OK ? program(f, f->record[copy], bytes, PORCH_SLOT_RECORD_BYTES) : e;
+}
+
+static porch_slot_image wanted[2];
+
+static porch_err hash_image(void *self, unsigned slot, uint64_t length, uint8_t sha256[32]) {
+    flash *f = self;
+    if (length > IMAGE_BYTES) return PORCH_ERR_LIMIT;
+    sum((porch_bytes){f->image[slot], (size_t)length}, sha256);
+    /* With these an image is believed unread, as the journal says that it is there. */
+    if (f->bug == BUG_LAZY_ERASE || f->bug == BUG_EARLY_JOURNAL) memcpy(sha256, wanted[slot].sha256, 32);
+    return PORCH_OK;
+}
+
+static porch_slots on(flash *f) {
+    static const porch_slot_port port = {read_record, write_record, hash_image};
+    static const porch_verify_ops crypto = {.sha256 = sum}, careless = {.sha256 = no_sum};
+    return (porch_slots){
+        .port = &port, .self = f, .crypto = f->bug == BUG_TRUST_MAGIC ? &careless : &crypto, .tries = 2};
+}
+
+/* ---- the device ---- */
+
+static uint8_t version[3][IMAGE_BYTES]; /* 1 and 2 */
+
+static porch_slot_image image_of(unsigned v) {
+    porch_slot_image image = {.counter = v, .length = IMAGE_BYTES};
+    sum((porch_bytes){version[v], IMAGE_BYTES}, image.sha256);
+    return image;
+}
+
+static flash new_device(unsigned bug) {
+    flash f = {.cut_at = NEVER, .bug = bug};
+    for (size_t i = 0; i < IMAGE_BYTES; i++) {
+        version[1][i] = (uint8_t)(i * 7 + 1);
+        version[2][i] = (uint8_t)(i * 13 + 5);
+    }
+    wanted[0] = image_of(1);
+    wanted[1] = image_of(2);
+    memset(f.record, 0xff, sizeof f.record);
+    memset(f.image[1], 0x33, IMAGE_BYTES); /* an older image */
+    memcpy(f.image[0], version[1], IMAGE_BYTES);
+    porch_slots s = on(&f);
+    porch_slot_image first = image_of(1);
+    assert_int_equal(porch_slots_format(&s, &first, &why), PORCH_OK);
+    f.steps = 0;
+    return f;
+}
+
+/* Writes the image sector by sector from where it was cut. */
+static porch_err install(flash *f, porch_slots *s) {
+    porch_slot_image image = image_of(2);
+    unsigned slot = 0;
+    uint64_t from = 0;
+    PORCH_TRY(porch_slots_begin(s, &image, &slot, &from, &why));
+    for (size_t at = (size_t)from; at < IMAGE_BYTES; at += SECTOR) {
+        if (f->bug == BUG_EARLY_JOURNAL) PORCH_TRY(porch_slots_progress(s, at + SECTOR, &why));
+        if (f->bug != BUG_LAZY_ERASE || f->image[slot][at] != 0xff)
+            PORCH_TRY(erase(f, f->image[slot] + at, SECTOR));
+        PORCH_TRY(program(f, f->image[slot] + at, version[2] + at, SECTOR));
+        if (f->bug != BUG_EARLY_JOURNAL) PORCH_TRY(porch_slots_progress(s, at + SECTOR, &why));
+    }
+    return porch_slots_stage(s, &why);
+}
+
+typedef enum { GOES_ON, FINISHED, BRICKED, WENT_BELOW } fate;
+
+/* From power on to the next reboot or cut. */
+static fate live(flash *f, uint64_t *floor) {
+    porch_slots s = on(f);
+    unsigned slot = 0;
+    porch_err e = porch_slots_open(&s, &why);
+    if (e == PORCH_OK) e = porch_slots_boot(&s, &slot, &why);
+    if (f->off) return GOES_ON;
+    if (e != PORCH_OK) return BRICKED;
+    unsigned runs = memcmp(f->image[slot], version[1], IMAGE_BYTES) == 0   ? 1
+                    : memcmp(f->image[slot], version[2], IMAGE_BYTES) == 0 ? 2
+                                                                           : 0;
+    if (runs == 0) return BRICKED;
+    if (runs < *floor) return WENT_BELOW;
+    if (s.now.floor > *floor) *floor = s.now.floor;
+    if (s.now.other == PORCH_SLOT_TRIAL && slot != s.now.active) {
+        if (porch_slots_confirm(&s, &why) != PORCH_OK) return GOES_ON;
+        *floor = 2;
+        return FINISHED;
+    }
+    if (runs == 2) return FINISHED;
+    (void)install(f, &s);
+    return GOES_ON;
+}
+
+typedef struct {
+    unsigned long cuts, bricked, below, unfinished;
+} tally;
+
+/* Until it is done; two cuts at most. */
+static void run(flash f, long first, long second, tally *t) {
+    uint64_t floor = 1;
+    fate end = GOES_ON;
+    f.cut_at = first;
+    for (unsigned life = 0; life < 24 && end == GOES_ON; life++) {
+        end = live(&f, &floor);
+        if (!f.off) continue;
+        t->cuts++;
+        f.off = false;
+        f.steps = 0;
+        f.cut_at = second;
+        second = NEVER;
+        end = GOES_ON;
+    }
+    t->bricked += end == BRICKED;
+    t->below += end == WENT_BELOW;
+    t->unfinished += end == GOES_ON;
+    /* One more start: the floor holds behind a finished update. */
+    if (end == FINISHED) t->below += live(&f, &floor) == WENT_BELOW;
+}
+
+static tally sweep(unsigned bug, long stride) {
+    flash fresh = new_device(bug);
+    tally t = {0};
+    uint64_t floor = 1;
+    flash whole = fresh;
+    while (live(&whole, &floor) == GOES_ON) {
+    }
+    for (long first = 0; first < whole.steps; first++) {
+        run(fresh, first, NEVER, &t);
+        for (long second = first % stride; second < whole.steps; second += stride)
+            run(fresh, first, second, &t);
+    }
+    return t;
+}
+
+static void a_cut_anywhere_and_again_in_the_recovery_bricks_nothing(void **state) {
+    (void)state;
+    tally t = sweep(NO_BUG, getenv("PORCH_SWEEP") != NULL ? 1 : 61);
+    print_message("%lu cuts: %lu bricked, %lu below the floor, %lu unfinished\n", t.cuts, t.bricked,
+                  t.below, t.unfinished);
+    assert_true(t.cuts > 50000);
+    assert_int_equal(t.bricked + t.below + t.unfinished, 0);
+}
+
+static void the_simulator_finds_the_bugs_that_others_did_not(void **state) {
+    (void)state;
+    assert_true(sweep(BUG_ONE_COPY, 997).bricked > 0); /* the truth is overwritten in its place */
+    assert_true(sweep(BUG_LAZY_ERASE, 997).bricked >
+                0); /* a sector looks erased, and is so in its first byte alone */
+    assert_true(sweep(BUG_EARLY_JOURNAL, 997).bricked >
+                0); /* the journal says so before the bytes are there */
+    assert_true(sweep(BUG_TRUST_MAGIC, 997).bricked >
+                0); /* a torn trailer is believed for its first bytes */
+}
+
+/* ---- the table ---- */
+
+static flash device_with(porch_slot_state other, uint8_t tries, unsigned active_version,
+                         unsigned other_version, uint64_t floor) {
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    if (active_version != 0) memcpy(f.image[0], version[active_version], IMAGE_BYTES);
+    memcpy(f.image[1], version[other_version != 0 ? other_version : 1], IMAGE_BYTES);
+    porch_slot_record r = {.sequence = 9,
+                           .other = other,
+                           .tries = tries,
+                           .floor = floor,
+                           .image = {image_of(active_version != 0 ? active_version : 1),
+                                     image_of(other_version != 0 ? other_version : 2)}};
+    if (active_version == 0) f.image[0][3] ^= 1;
+    porch_slot_record_write(s.crypto, &r, f.record[0]);
+    return f;
+}
+
+static void each_row_of_the_table_decides_as_it_says(void **state) {
+    (void)state;
+    const struct {
+        porch_slot_state other;
+        uint8_t tries;
+        unsigned active, second; /* versions; 0: damaged */
+        uint64_t floor;
+        int slot; /* -1: nothing boots */
+        porch_slot_state after;
+        porch_slot_reason reason;
+    } rows[] = {
+        {PORCH_SLOT_EMPTY, 0, 1, 2, 1, 0, PORCH_SLOT_EMPTY, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_WRITING, 0, 1, 2, 1, 0, PORCH_SLOT_WRITING, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_STAGED, 2, 1, 2, 1, 1, PORCH_SLOT_TRIAL, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_STAGED, 2, 1, 0, 1, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_DAMAGED},
+        {PORCH_SLOT_STAGED, 2, 2, 1, 2, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_BELOW_FLOOR},
+        {PORCH_SLOT_TRIAL, 1, 1, 2, 1, 1, PORCH_SLOT_TRIAL, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_TRIAL, 0, 1, 2, 1, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_NOT_CONFIRMED},
+        {PORCH_SLOT_TRIAL, 1, 1, 0, 1, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_DAMAGED},
+        {PORCH_SLOT_TRIAL, 0, 0, 2, 1, -1, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_NOT_CONFIRMED},
+        {PORCH_SLOT_ROLLED_BACK, 0, 1, 2, 1, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_OLD, 0, 2, 1, 1, 0, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_OLD, 0, 0, 2, 1, 1, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_DAMAGED},
+        {PORCH_SLOT_OLD, 0, 0, 1, 2, -1, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_OLD, 0, 0, 0, 1, -1, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_EMPTY, 0, 0, 2, 1, -1, PORCH_SLOT_EMPTY, PORCH_SLOT_NO_REASON},
+        {PORCH_SLOT_ROLLED_BACK, 0, 0, 2, 1, -1, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_NO_REASON},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        flash f = device_with(rows[i].other, rows[i].tries, rows[i].active, rows[i].second, rows[i].floor);
+        porch_slots s = on(&f);
+        unsigned slot = 9;
+        assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+        porch_err e = porch_slots_boot(&s, &slot, &why);
+        assert_int_equal(e, rows[i].slot >= 0 ? PORCH_OK : PORCH_ERR_NOT_FOUND);
+        if (e == PORCH_OK) assert_int_equal(slot, rows[i].slot);
+        assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+        assert_int_equal(s.now.other, rows[i].after);
+        assert_int_equal(s.now.reason, rows[i].reason);
+    }
+}
+
+static void a_trial_that_never_confirms_is_rolled_back_after_its_tries(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    unsigned slot = 9;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(install(&f, &s), PORCH_OK);
+    const unsigned boots[] = {1, 1, 0, 0};
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+        assert_int_equal(slot, boots[i]);
+    }
+    assert_int_equal(s.now.reason, PORCH_SLOT_NOT_CONFIRMED);
+    assert_int_equal(s.now.floor, 1);
+}
+
+static void the_floor_rises_with_health_alone_and_nothing_below_it_is_taken(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    porch_slot_image one = image_of(1), two = image_of(2);
+    unsigned slot = 9;
+    uint64_t from = 9;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(porch_slots_confirm(&s, &why), PORCH_ERR_STATE);
+    assert_int_equal(install(&f, &s), PORCH_OK);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(s.now.floor, 1);
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_ERR_STATE);
+    assert_int_equal(porch_slots_reject(&s, &why), PORCH_OK);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(slot, 0);
+    assert_int_equal(s.now.reason, PORCH_SLOT_UNHEALTHY);
+    assert_int_equal(install(&f, &s), PORCH_OK);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(porch_slots_confirm(&s, &why), PORCH_OK);
+    assert_int_equal(s.now.floor, 2);
+    assert_int_equal(porch_slots_begin(&s, &one, &slot, &from, &why), PORCH_ERR_ROLLBACK);
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(slot, 0);
+}
+
+static void writing_goes_on_where_it_was_cut_for_the_same_image_alone(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    porch_slot_image two = image_of(2), other = two;
+    unsigned slot = 9;
+    uint64_t from = 9;
+    other.counter = 3;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(porch_slots_progress(&s, 1, &why), PORCH_ERR_STATE);
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(from, 0);
+    assert_int_equal(porch_slots_progress(&s, 32, &why), PORCH_OK);
+    assert_int_equal(porch_slots_progress(&s, IMAGE_BYTES + 1, &why), PORCH_ERR_STATE);
+    s = on(&f);
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(from, 32);
+    assert_int_equal(porch_slots_stage(&s, &why), PORCH_ERR_HASH);
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(from, 0);
+    assert_int_equal(porch_slots_progress(&s, 16, &why), PORCH_OK);
+    assert_int_equal(porch_slots_begin(&s, &other, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(from, 0);
+}
+
+static void a_record_that_is_torn_at_any_byte_is_none(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    porch_slot_record r = {.sequence = 1, .other = PORCH_SLOT_STAGED, .tries = 3, .floor = 1}, back;
+    uint8_t bytes[PORCH_SLOT_RECORD_BYTES];
+    porch_slot_record_write(s.crypto, &r, bytes);
+    assert_int_equal(porch_slot_record_read(s.crypto, (porch_bytes){bytes, sizeof bytes}, &back), PORCH_OK);
+    assert_int_equal(back.tries, 3);
+    for (size_t len = 0; len < sizeof bytes; len++) {
+        uint8_t torn[PORCH_SLOT_RECORD_BYTES];
+        memset(torn, 0xff, sizeof torn);
+        memcpy(torn, bytes, len);
+        assert_int_equal(porch_slot_record_read(s.crypto, (porch_bytes){torn, sizeof torn}, &back),
+                         PORCH_ERR_MALFORMED);
+        assert_int_equal(porch_slot_record_read(s.crypto, (porch_bytes){bytes, len}, &back),
+                         PORCH_ERR_MALFORMED);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_row_of_the_table_decides_as_it_says),
+        cmocka_unit_test(a_trial_that_never_confirms_is_rolled_back_after_its_tries),
+        cmocka_unit_test(the_floor_rises_with_health_alone_and_nothing_below_it_is_taken),
+        cmocka_unit_test(writing_goes_on_where_it_was_cut_for_the_same_image_alone),
+        cmocka_unit_test(a_record_that_is_torn_at_any_byte_is_none),
+        cmocka_unit_test(a_cut_anywhere_and_again_in_the_recovery_bricks_nothing),
+        cmocka_unit_test(the_simulator_finds_the_bugs_that_others_did_not),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* Slots as files: FOLDER/slot.0 and slot.1 hold the images, FOLDER/record.0 and record.1 the two copies of
+ * the record, each replaced whole. For devices whose product is one program, for the demo and for tests. */
+#ifndef PORCH_OTA_PORT_LINUX_SLOT_FILES_H
+#define PORCH_OTA_PORT_LINUX_SLOT_FILES_H
+
+#include "ota/client/slot.h"
+
+typedef struct {
+    int dir_fd;
+    int lock_fd; /* one that decides or installs at a time */
+} porch_slot_files;
+
+enum { PORCH_SLOT_FILES_TRIES = 3, PORCH_SLOT_FILES_STEP = 1024 * 1024 };
+
+/* BUSY when another process has the folder; waits for nobody. *slots is ready for porch_slots_open. */
+porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_slots *slots,
+                                porch_why *why);
+void porch_slot_files_close(porch_slot_files *f);
+
+/* The counter with the hash and length of a file, as an image. */
+porch_err porch_slot_files_measure(const char *file, uint64_t counter, porch_slot_image *ret,
+                                   porch_why *why);
+/* The device's first image, into slot 0. */
+porch_err porch_slot_files_format(porch_slot_files *f, porch_slots *slots, const char *file,
+                                  uint64_t counter, porch_why *why);
+/* Copies the file into the other slot, from where an earlier attempt was cut, and stages it. HASH when it
+ * is not the image that was announced. */
+porch_err porch_slot_files_install(porch_slot_files *f, porch_slots *slots, const char *file,
+                                   const porch_slot_image *image, porch_why *why);
+
+#endif
