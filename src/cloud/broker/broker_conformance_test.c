@@ -928,6 +928,48 @@ static void retained_messages_are_kept_replaced_and_cleared(void **state) {
     }
 }
 
+/* All of them come, through the smallest queue, to a client that is away for a while; and while it is, its
+ * shard has nothing to do for them. */
+static void retained_messages_come_however_small_the_queue(void **state) {
+    enum { COUNT = 60 };
+    client k, p;
+    char topic[16];
+    bool had[COUNT] = {false};
+    (void)state;
+    online(&p, V5, "m/p");
+    for (int i = 0; i < COUNT; i++) {
+        (void)snprintf(topic, sizeof topic, "t/%d", i);
+        publish(&p, (pub){.topic = topic, .payload = topic, .retain = true});
+    }
+    leave(&p);
+    online_lasting(&k, V5, "m");
+    assert_int_equal(subscribe(&k, (sub){.filter = "t/+", .qos = 1}), 1);
+    k.c->deaf = true;
+    bed_work();
+    bed_read(k.c, k.taken);
+    k.taken = 0;
+    for (int round = 0; round < 2; round++) {
+        for (porch_mqtt_packet m; next(&k, &m);) {
+            assert_int_equal(m.type, PORCH_MQTT_PUBLISH);
+            assert_true(porch_bytes_to_text(m.publish.topic.text, topic, sizeof topic));
+            had[strtol(topic + 2, NULL, 10)] = true;
+        }
+        if (round > 0) break;
+        leave(&k);
+        bed_pass(3000);
+        uint64_t asked = bed.agains;
+        bed_pass(10000);
+        assert_true(bed.agains - asked < 100);
+        online_lasting(&k, V5, "m");
+        assert_true(k.present);
+    }
+    for (int i = 0; i < COUNT; i++)
+        if (!had[i]) fail_msg("t/%d never came", i);
+    leave(&k);
+    online(&k, V5, "m");
+    goodbye(&k, 0);
+}
+
 static void retain_handling_says_when_they_come(void **state) {
     client k, p;
     (void)state;
@@ -1627,13 +1669,24 @@ static void behind_a_goodbye_nothing_is_taken_or_sent(void **state) {
 
 /* ---- the bed ---- */
 
+static bool small_queue;
+
 static void start(bool store) {
     porch_log_init("conformance", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
     memset(&bed, 0, sizeof bed);
     porch_settings_default(&bed.settings);
     bed.settings.broker_messages_s = bed.settings.broker_bytes_s = 0;
     bed.settings.broker_receive_maximum = 40;
+    if (small_queue) bed.settings.broker_queue_messages = 16;
     bed_start(BED_SHARDS, store);
+}
+
+static int begin_small(void **state) {
+    (void)state;
+    small_queue = true;
+    start(true);
+    small_queue = false;
+    return 0;
 }
 
 static int begin_without(void **state) {
@@ -1680,6 +1733,7 @@ int main(void) {
         BOTH(connack_comes_first_and_once),
         BOTH(dup_says_sent_again_and_nothing_else),
         BOTH(retained_messages_are_kept_replaced_and_cleared),
+        cmocka_unit_test_setup_teardown(retained_messages_come_however_small_the_queue, begin_small, end),
         BOTH(retain_handling_says_when_they_come),
         BOTH(retain_as_published_keeps_the_flag),
         BOTH(properties_travel_unaltered_and_in_their_order),

@@ -265,6 +265,7 @@ void porch_session_welcome(porch_session *s, bool present, porch_bytes propertie
     porch_session_resend(s);
     porch_share_tell(s, true);
     if (s->resends > 0 || s->queue_count > 0) porch_conn_want_write(s->conn);
+    if (s->replays != NULL) porch_shard_again(b->shard, 0);
     porch_session_arm(s);
     porch_session_listen(s);
     if (s->entry.kind == PORCH_IDENTITY_DEVICE && b->broker->config.registry != NULL)

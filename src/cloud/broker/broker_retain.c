@@ -63,10 +63,16 @@ void porch_session_end_replays(porch_session *s) {
         end_first(s);
 }
 
+/* How many at once: a quarter of a small queue. */
+static size_t bite(const porch_session *s) {
+    size_t quarter = s->home->broker->settings.broker_queue_messages / 4;
+    return quarter < REPLAY_BITE ? quarter : REPLAY_BITE;
+}
+
 /* Retained messages wait until half of the quota is free: they are never what fills it. */
 static bool has_room(const porch_session *s) {
     const porch_settings *set = &s->home->broker->settings;
-    return s->queue_count + REPLAY_BITE < set->broker_queue_messages / 2 &&
+    return s->queue_count + bite(s) <= set->broker_queue_messages / 2 &&
            s->queue_bytes < set->broker_queue_bytes / 2;
 }
 
@@ -85,23 +91,25 @@ static size_t replay_some(porch_session *s) {
     porch_replay *r = s->replays;
     porch_message *some[REPLAY_BITE];
     porch_topic_filter filter = {{r->filter, r->len}};
-    size_t n =
-        porch_retained_walk_next(s->home->retained, &r->walk, filter, some, REPLAY_BITE, REPLAY_STEPS);
+    size_t n = porch_retained_walk_next(s->home->retained, &r->walk, filter, some, bite(s), REPLAY_STEPS);
     for (size_t i = 0; i < n && !s->over; i++)
         bring(s, r, some[i]);
     if (r->walk.at == NULL && s->replays == r) end_first(s);
     return n;
 }
 
-/* Each session in turn gets a bite; who reads slowly waits for the socket, not for this. */
+/* Each session in turn gets a bite; who reads slowly waits for the socket, not for this. One whose client
+ * is away waits for it: its welcome asks for the next turn. */
 void porch_broker_take_replays(porch_broker_shard *b) {
     size_t n = 0;
-    bool more = false;
+    bool more = false, waits = false;
     if (b->replays == 0) return;
     for (size_t i = 0; i < b->bucket_count && b->replays > 0; i++) {
         for (porch_session *s = b->buckets[i], *next; s != NULL; s = next) {
             next = s->chain;
-            if (s->replays == NULL || !s->welcomed || !has_room(s)) continue;
+            if (s->replays == NULL || !s->welcomed || !porch_session_online(s)) continue;
+            waits = true;
+            if (!has_room(s)) continue;
             if (n >= REPLAY_TURN) {
                 more = true;
                 break;
@@ -111,5 +119,8 @@ void porch_broker_take_replays(porch_broker_shard *b) {
         }
         if (n >= REPLAY_TURN) break;
     }
-    porch_shard_again(b->shard, more || n >= REPLAY_TURN ? 0 : 2);
+    if (more || n >= REPLAY_TURN)
+        porch_shard_again(b->shard, 0);
+    else if (waits)
+        porch_shard_again(b->shard, 2);
 }

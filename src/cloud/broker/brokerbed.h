@@ -71,7 +71,8 @@ static struct {
     uint64_t now;
     porch_broker *broker;
     porch_settings settings;
-    bool worked; /* this turn changed something */
+    bool worked;     /* this turn changed something */
+    uint64_t agains; /* how often a shard asked for another turn */
     /* the store */
     bool has_store, holds_back;
     porch_err store_result;
@@ -193,6 +194,7 @@ bool porch_shard_draining(const porch_shard *s) {
 }
 void porch_shard_again(porch_shard *s, uint32_t after_ms) {
     uint64_t due = bed.now + (after_ms == 0 ? 1 : after_ms);
+    bed.agains++;
     if (s->again_ms == 0 || due < s->again_ms) s->again_ms = due;
 }
 bool porch_shard_room(const porch_shard *from, unsigned to, size_t slots) {
@@ -379,6 +381,15 @@ static void bed_input(porch_conn *c) {
     }
 }
 
+static void bed_notes(porch_shard *s) {
+    while (s->notes != NULL) {
+        porch_note *note = s->notes;
+        s->notes = note->next;
+        note->run(s, note);
+        bed.worked = true;
+    }
+}
+
 static void bed_turn_shard(porch_shard *s) {
     const porch_conn_hooks *hooks = porch_broker_hooks();
     if (s->again_ms != 0 && s->again_ms <= bed.now) s->again_ms = 0;
@@ -398,12 +409,7 @@ static void bed_turn_shard(porch_shard *s) {
         hooks->parcel(bed.broker, s, &p);
         bed.worked = true;
     }
-    while (s->notes != NULL) {
-        porch_note *note = s->notes;
-        s->notes = note->next;
-        note->run(s, note);
-        bed.worked = true;
-    }
+    bed_notes(s);
     hooks->turn(bed.broker, s);
     for (porch_conn *c = bed.conns; c != NULL; c = c->next) {
         if (c->shard != s || !c->dirty || c->deaf) continue;
@@ -504,8 +510,10 @@ static void bed_stop(void) {
         bed.shards[i].draining = true;
     bed.holds_back = false;
     bed_work();
-    for (unsigned i = 0; i < bed.shard_count; i++)
+    for (unsigned i = 0; i < bed.shard_count; i++) {
+        bed_notes(&bed.shards[i]); /* what a neighbour said as it went */
         porch_broker_hooks()->shard_stop(bed.broker, &bed.shards[i]);
+    }
     porch_broker_read_counts(bed.broker, &counts);
     PORCH_BED_MUST(counts.sessions == 0 && counts.subscriptions == 0);
     porch_broker_free(bed.broker);

@@ -1,0 +1,1 @@
+set(without_ports broker_talk_fuzz) # brokerbed.h
