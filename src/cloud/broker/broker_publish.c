@@ -225,24 +225,32 @@ porch_taken porch_broker_speak(porch_broker_shard *b, porch_session *publisher,
 
 /* ---- from a client ---- */
 
+static void broke(porch_session *s, uint8_t reason, const char *what) {
+    porch_broker_count(&s->home->counts.protocol_errors, 1);
+    porch_session_disconnect(s, reason, what);
+}
+
 /* The alias's topic in place of an empty one, and the other way round. False: the session is over. */
 static bool resolve_alias(porch_session *s, porch_mqtt_publish *p) {
     if (!porch_mqtt_property_has(&p->properties, PORCH_MQTT_PROP_TOPIC_ALIAS)) return true;
     uint16_t alias = (uint16_t)porch_mqtt_property_number(&p->properties, PORCH_MQTT_PROP_TOPIC_ALIAS, 0);
     if (alias == 0 || alias > s->alias_in.most) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID,
-                                 "a topic alias above the one that was agreed");
+        broke(s, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID,
+              "a topic alias above the one that was agreed (broker.topic_aliases)");
         return false;
     }
     if (p->topic.text.len == 0) {
         p->topic.text = porch_alias_topic_of(&s->alias_in, alias);
         if (p->topic.text.len > 0) return true;
-        porch_session_disconnect(s, PORCH_MQTT_RC_PROTOCOL_ERROR, "a topic alias that was never set");
+        broke(s, PORCH_MQTT_RC_PROTOCOL_ERROR, "a topic alias that was never set");
         return false;
     }
-    if (p->topic.text.len <= s->home->broker->settings.broker_topic_bytes &&
-        porch_alias_set(&s->alias_in, s->home->pool, alias, p->topic.text))
-        return true;
+    if (p->topic.text.len > s->home->broker->settings.broker_topic_bytes) {
+        porch_session_disconnect(s, PORCH_MQTT_RC_TOPIC_NAME_INVALID,
+                                 "a topic alias for a topic that is too long (broker.topic_bytes)");
+        return false;
+    }
+    if (porch_alias_set(&s->alias_in, s->home->pool, alias, p->topic.text)) return true;
     porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, "no memory for a topic alias");
     return false;
 }
@@ -273,9 +281,10 @@ static bool room_for_ack(porch_session *s, const porch_mqtt_publish *p) {
     bool full = porch_session_unacknowledged(s) >= s->home->broker->settings.broker_receive_maximum;
     if (!porch_session_make_acks(s)) return false;
     if (!full || (p->qos == 2 && porch_received_find(&s->received, p->packet_id) != NULL)) return true;
-    if (s->version == PORCH_MQTT_V5)
-        porch_session_disconnect(s, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED,
-                                 "more unacknowledged publications than broker.receive_maximum");
+    if (s->version == PORCH_MQTT_V5) {
+        broke(s, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED,
+              "more unacknowledged publications than broker.receive_maximum");
+    }
     return false;
 }
 
