@@ -40,6 +40,8 @@ static const porch_cli_option release_options[] = {
     {"--notes", "TEXT", false, false, "what people read about it"},
     {"--severity", "LEVEL", false, false, "none, low, medium, high or critical: of what it mends"},
     {"--supported-until", "DATE", false, false, "the end of security support, YYYY-MM-DD"},
+    {"--raise-floor", NULL, false, false,
+     "once it is confirmed on a device, no release before it runs there again"},
     {"--dry-run", NULL, false, false, "show what would be signed, and sign nothing"},
     OPTION_PASSPHRASE,
     {0},
@@ -193,6 +195,13 @@ static int release(porch_cli *c) {
     json_t *custom = NULL;
     porch_err e = read_custom(c, &custom, &why);
     if (e == PORCH_OK) e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) {
+        uint64_t counter = porch_author_highest(&o.repo, product, "counter");
+        if (counter == 0 || porch_cli_flag(c, "--raise-floor")) counter++;
+        json_object_set_new(custom, "counter", json_integer((json_int_t)counter));
+        json_object_set_new(custom, "serial",
+                            json_integer((json_int_t)porch_author_highest(&o.repo, product, "serial") + 1));
+    }
     /* Refused before anything is copied, when product or version cannot be released. */
     if (e == PORCH_OK) e = porch_author_release(&o.repo, product, version, 0, "", custom, &why);
     if (e == PORCH_OK) e = porch_author_withdraw(&o.repo, product, version, &why);

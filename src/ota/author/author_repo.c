@@ -183,6 +183,17 @@ porch_err porch_author_release(porch_author_repo *r, const char *product, const 
     return target != NULL && json_object_set_new(targets, path, target) == 0 ? PORCH_OK : no_memory(why);
 }
 
+uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name) {
+    json_int_t highest = 0;
+    const char *path;
+    json_t *target;
+    json_object_foreach(json_object_get(json_object_get(r->products, product), "targets"), path, target) {
+        json_int_t n = json_integer_value(json_object_get(json_object_get(target, "custom"), name));
+        if (n > highest) highest = n;
+    }
+    return (uint64_t)highest;
+}
+
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why) {
     char path[PATH_BYTES];

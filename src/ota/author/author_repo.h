@@ -37,6 +37,8 @@ porch_err porch_author_key_remove(porch_author_repo *r, const char *role, const 
 /* The target PRODUCT/VERSION/image. EXISTS: a version is released once. */
 porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
                                uint64_t length, const char *sha256, json_t *custom, porch_why *why);
+/* The highest number of that name among the custom parts of a product's releases; 0 when there is none. */
+uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name);
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why);
 

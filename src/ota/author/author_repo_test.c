@@ -64,6 +64,11 @@ static void a_version_is_released_once_and_can_be_withdrawn(void **state) {
     assert_int_equal(porch_author_release(&r, "camera", "1.0", 5, "00", custom, &why), PORCH_OK);
     assert_int_equal(porch_author_release(&r, "camera", "1.0", 5, "00", custom, &why), PORCH_ERR_EXISTS);
     assert_int_equal(porch_author_release(&r, "door", "1.0", 5, "00", custom, &why), PORCH_ERR_NOT_FOUND);
+    json_t *second = json_pack("{s:i}", "serial", 7);
+    assert_int_equal(porch_author_highest(&r, "camera", "serial"), 0);
+    assert_int_equal(porch_author_release(&r, "camera", "2.0", 5, "00", second, &why), PORCH_OK);
+    assert_int_equal(porch_author_highest(&r, "camera", "serial"), 7);
+    json_decref(second);
     const char *bad[] = {"", ".", "../x", "a/b", "a b", "1.0*"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(porch_author_release(&r, "camera", bad[i], 5, "00", custom, &why),

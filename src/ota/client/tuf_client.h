@@ -84,6 +84,11 @@ porch_err porch_tuf_refresh(porch_tuf *t, porch_why *why);
  * role that may speak of the path names it. Views in *ret hold until the next call. */
 porch_err porch_tuf_find(porch_tuf *t, porch_bytes path, porch_tuf_target *ret, porch_why *why);
 
+/* The content of the role that has the last word on the path: the last one that the search above visits,
+ * fetched and verified, whatever targets it names. NOT_FOUND when no delegated role may speak of the path.
+ */
+porch_err porch_tuf_find_role(porch_tuf *t, porch_bytes path, porch_bytes *content, porch_why *why);
+
 /* Where the target lies below the targets' address, quoted: with a hash before the file's name when the
  * repository writes consistent snapshots (5.7.3). NO_SPACE. */
 porch_err porch_tuf_target_path(const porch_tuf *t, porch_bytes path, const porch_tuf_target *target,

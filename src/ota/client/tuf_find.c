@@ -139,7 +139,10 @@ static porch_err hold(search *s, uint16_t at, porch_why *why) {
     return PORCH_OK;
 }
 
-porch_err porch_tuf_find(porch_tuf *t, porch_bytes path, porch_tuf_target *ret, porch_why *why) {
+/* Visits roles until one names the path and `ret` is asked for, or none is left: NOT_FOUND. The last one
+ * visited is held. */
+static porch_err visit(porch_tuf *t, porch_bytes path, porch_tuf_target *ret, bool *over, porch_why *why) {
+    *over = false;
     search s = {.t = t, .head = 0, .count = 1};
     wanted w = {.path = path};
     uint8_t hash[32];
@@ -159,11 +162,29 @@ porch_err porch_tuf_find(porch_tuf *t, porch_bytes path, porch_tuf_target *ret, 
         step->visited = true;
         visits++;
         PORCH_TRY(porch_tuf_header_read(porch_buf_bytes(&t->memory.targets), "targets", &header, why));
-        porch_err e = porch_tuf_target_read(header.content, path, ret, why);
+        porch_err e =
+            ret != NULL ? porch_tuf_target_read(header.content, path, ret, why) : PORCH_ERR_NOT_FOUND;
         if (e != PORCH_ERR_NOT_FOUND) return e;
         PORCH_TRY(add_children(&s, &w, at, why));
     }
+    *over = true;
     return porch_fail(why, PORCH_ERR_NOT_FOUND, "no role that may speak of it names this target");
+}
+
+porch_err porch_tuf_find(porch_tuf *t, porch_bytes path, porch_tuf_target *ret, porch_why *why) {
+    bool over = false;
+    return visit(t, path, ret, &over, why);
+}
+
+porch_err porch_tuf_find_role(porch_tuf *t, porch_bytes path, porch_bytes *content, porch_why *why) {
+    porch_tuf_header header;
+    bool over = false;
+    porch_err e = visit(t, path, NULL, &over, why);
+    if (!over) return e;
+    if (t->held == 0) return porch_fail(why, e, "no delegated role may speak of this path");
+    PORCH_TRY(porch_tuf_header_read(porch_buf_bytes(&t->memory.targets), "targets", &header, why));
+    *content = header.content;
+    return PORCH_OK;
 }
 
 porch_err porch_tuf_target_path(const porch_tuf *t, porch_bytes path, const porch_tuf_target *target,

@@ -332,6 +332,20 @@ static void a_search_walks_delegations_in_order_and_stops_at_a_terminating_one(v
     assert_non_null(strstr(why.text, "C.json"));
 }
 
+static void the_role_with_the_last_word_is_found_whatever_it_names(void **state) {
+    (void)state;
+    begin();
+    porch_tuf t = client();
+    porch_bytes content;
+    porch_tuf_target target;
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_OK);
+    assert_int_equal(porch_tuf_find_role(&t, PORCH_LIT("a/none"), &content, &why), PORCH_ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "C.json")); /* which may speak of it, too, and is missing */
+    assert_int_equal(porch_tuf_find_role(&t, PORCH_LIT("c/none"), &content, &why), PORCH_OK);
+    assert_int_equal(porch_tuf_target_read(content, PORCH_LIT("b/1"), &target, &why), PORCH_OK);
+    assert_int_equal(porch_tuf_find_role(&t, PORCH_LIT("nobody"), &content, &why), PORCH_ERR_NOT_FOUND);
+}
+
 static void a_parent_that_changed_on_disk_during_a_search_is_not_used(void **state) {
     (void)state;
     begin();
@@ -373,6 +387,7 @@ int main(void) {
         cmocka_unit_test(what_has_expired_is_not_used),
         cmocka_unit_test(blocks_that_are_too_small_are_an_error_and_no_more),
         cmocka_unit_test(a_search_walks_delegations_in_order_and_stops_at_a_terminating_one),
+        cmocka_unit_test(the_role_with_the_last_word_is_found_whatever_it_names),
         cmocka_unit_test(a_parent_that_changed_on_disk_during_a_search_is_not_used),
         cmocka_unit_test(addresses_of_targets_are_quoted_and_carry_a_hash),
     };

@@ -15,6 +15,8 @@
 #include "os/file.h"
 #include "ota/client/tuf_client.h"
 #include "ota/client/tuf_name.h"
+#include "ota/port/linux/agent.h"
+#include "ota/port/linux/slot_files.h"
 #include "ota/port/linux/tuf_folder.h"
 #include "ota/port/linux/tuf_http.h"
 
@@ -44,6 +46,9 @@ static const char help[] =
     "       porchlight-tuf --metadata-dir DIR --metadata-url URL refresh\n"
     "       porchlight-tuf --metadata-dir DIR --metadata-url URL --target-name NAME... --target-dir DIR\n"
     "                      --target-base-url URL download\n"
+    "       porchlight-tuf --metadata-dir DIR --metadata-url URL --target-base-url URL --slots DIR "
+    "--product NAME\n"
+    "                      --hardware REVISION update\n"
     "\n"
     "A client of The Update Framework (specification 1.0.34), the same core that devices update by.\n"
     "\n"
@@ -52,6 +57,11 @@ static const char help[] =
     "  download            refreshes, then fetches each NAME into the target directory, unless it is there "
     "already;\n"
     "                      a file that is not what the metadata says never appears there\n"
+    "  update              refreshes, and puts the newest release of the product for this hardware into "
+    "the slot that does\n"
+    "                      not run (porchlight-launch), where it is tried at the next start; one that was "
+    "rolled back is\n"
+    "                      not tried again\n"
     "  --patience SECONDS  gives up a transfer that stays below 64 bytes/s for so long (30)\n"
     "\n"
     "Plain http:// is allowed here, for repositories on this machine; devices take https:// alone.\n"
@@ -61,6 +71,7 @@ static const char help[] =
 typedef struct {
     const char *metadata_dir, *metadata_url, *target_dir, *target_url, *command, *root;
     const char *patience;
+    const char *slots, *product, *hardware;
     const char *targets[TARGETS_MOST];
     size_t target_count;
 } arguments;
@@ -260,6 +271,45 @@ static porch_err download_all(tool *t, porch_tuf *client, porch_why *why) {
     return e;
 }
 
+/* Downloads the release beside the slots and copies it into the one that does not run. */
+static porch_err install(tool *t, const porch_agent_release *release, porch_slot_files *files,
+                         porch_slots *slots, const char *path, porch_why *why) {
+    static const char name[] = "incoming.image";
+    char file[PATH_BYTES];
+    if (porch_path_join(t->a.slots, name, file, sizeof file) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_USAGE, "the folder's name is too long");
+    if (!there_already(files->dir_fd, name, &release->target))
+        PORCH_TRY(fetch_target(t, files->dir_fd, name, path, &release->target, why));
+    PORCH_TRY(porch_slot_files_install(files, slots, file, &release->image, why));
+    (void)unlinkat(files->dir_fd, name, 0);
+    return PORCH_OK;
+}
+
+static porch_err update(tool *t, porch_tuf *client, porch_why *why) {
+    porch_slot_files files;
+    porch_slots slots;
+    porch_agent_release release;
+    char path[PATH_BYTES];
+    PORCH_TRY(porch_slot_files_open(&files, t->a.slots, &slots, why));
+    porch_err e = porch_slots_open(&slots, why);
+    if (e == PORCH_OK) e = porch_tuf_refresh(client, why);
+    if (e == PORCH_OK) e = porch_agent_choose(client, t->a.product, t->a.hardware, &release, why);
+    if (e == PORCH_OK && porch_tuf_target_path(client, porch_bytes_of(release.path), &release.target, path,
+                                               sizeof path) != PORCH_OK)
+        e = porch_fail(why, PORCH_ERR_LIMIT, "the release's name is too long");
+    if (e == PORCH_OK) {
+        porch_agent_step step = porch_agent_decide(&slots.now, &release);
+        if (step == PORCH_AGENT_INSTALL) e = install(t, &release, &files, &slots, path, why);
+        if (step == PORCH_AGENT_FAILED)
+            e = porch_fail(why, PORCH_ERR_STATE, "%s was tried and rolled back: %s", release.path,
+                           porch_slot_reason_text(slots.now.reason));
+        if (e == PORCH_OK)
+            (void)printf("%s %s\n", step == PORCH_AGENT_INSTALL ? "staged" : "current", release.path);
+    }
+    porch_slot_files_close(&files);
+    return e;
+}
+
 static porch_err run(tool *t, porch_tuf *client, porch_why *why) {
     porch_tuf_http_config config = {
         .patience_s = PATIENCE_S, .least_bytes_s = LEAST_BYTES_S, .plain_http = true};
@@ -271,6 +321,7 @@ static porch_err run(tool *t, porch_tuf *client, porch_why *why) {
     PORCH_TRY(allocate(client, why));
     if (strcmp(t->a.command, "init") == 0) return init(t, client, why);
     PORCH_TRY(porch_tuf_http_open(&config, &t->http, why));
+    if (strcmp(t->a.command, "update") == 0) return update(t, client, why);
     return strcmp(t->a.command, "refresh") == 0 ? porch_tuf_refresh(client, why)
                                                 : download_all(t, client, why);
 }
@@ -285,11 +336,10 @@ static int parse(int argc, char **argv, arguments *a) {
     const struct {
         const char *name;
         const char **value;
-    } options[] = {{"--metadata-dir", &a->metadata_dir},
-                   {"--metadata-url", &a->metadata_url},
-                   {"--target-dir", &a->target_dir},
-                   {"--target-base-url", &a->target_url},
-                   {"--patience", &a->patience}};
+    } options[] = {{"--metadata-dir", &a->metadata_dir}, {"--metadata-url", &a->metadata_url},
+                   {"--target-dir", &a->target_dir},     {"--target-base-url", &a->target_url},
+                   {"--patience", &a->patience},         {"--slots", &a->slots},
+                   {"--product", &a->product},           {"--hardware", &a->hardware}};
     const size_t count = sizeof options / sizeof options[0];
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
@@ -323,11 +373,16 @@ static int parse(int argc, char **argv, arguments *a) {
 static const char *missing(const arguments *a) {
     bool wants_init = a->command != NULL && strcmp(a->command, "init") == 0;
     bool wants_download = a->command != NULL && strcmp(a->command, "download") == 0;
-    if (a->command == NULL || (!wants_init && !wants_download && strcmp(a->command, "refresh") != 0))
-        return "a command: init, refresh or download";
+    bool wants_update = a->command != NULL && strcmp(a->command, "update") == 0;
+    if (a->command == NULL ||
+        (!wants_init && !wants_download && !wants_update && strcmp(a->command, "refresh") != 0))
+        return "a command: init, refresh, download or update";
     if (a->metadata_dir == NULL) return "--metadata-dir";
     if (wants_init) return a->root == NULL ? "the root's file" : NULL;
     if (a->metadata_url == NULL) return "--metadata-url";
+    if (wants_update &&
+        (a->slots == NULL || a->product == NULL || a->hardware == NULL || a->target_url == NULL))
+        return "--slots, --product, --hardware or --target-base-url";
     if (!wants_download) return NULL;
     if (a->target_count == 0) return "--target-name";
     if (a->target_dir == NULL) return "--target-dir";
