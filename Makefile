@@ -61,6 +61,8 @@ sweep:
 	@tools/setup test
 	@tools/build release programs
 	@tools/test tsan
+	@PORCH_SWEEP_CASES=$(or $(POLICIES),1000000) build/release/tests/access_prove_test
+	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
 

@@ -193,6 +193,7 @@ extern const porch_cli_command porch_cli_enrol_commands[];
 extern const porch_cli_command porch_cli_service_commands[];
 extern const porch_cli_command porch_cli_policy_commands[];
 extern const porch_cli_command porch_cli_can_commands[];
+extern const porch_cli_command porch_cli_prove_commands[];
 extern const porch_cli_command porch_cli_household_commands[];
 extern const porch_cli_command porch_cli_setup_link_commands[];
 extern const porch_cli_command porch_cli_user_commands[];

@@ -90,6 +90,58 @@ class Text(case.HubCase):
         self.assertEqual(self.hub.cli("who-can", "publish", "elsewhere")["who"], [])
 
 
+class Proof(case.HubCase):
+    """What is said about everybody is so, and a counterexample can be carried out."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hub.device("front-door")
+
+    def ask(self, *words, input=None):
+        code, out, err = self.hub.cli(*words, check=False, input=input)
+        self.assertIn(code, (0, 1), err)
+        return code, json.loads(out)
+
+    def test_a_new_hub_is_isolated(self):
+        code, answer = self.ask("prove", "isolation")
+        self.assertEqual((code, answer["proved"], answer["counterexamples"]), (0, True, []))
+        text = self.hub.cli("prove", "isolation", json_output=False)
+        self.assertTrue(text.startswith("PROVED") and "every device id of the grammar" in text, text)
+
+    def with_more(self, more):
+        path = self.hub.top / "policy.txt"
+        path.write_text(self.hub.cli("policy", "export", json_output=False) + more)
+        return path
+
+    def test_a_counterexample_goes_through_on_a_scratch_hub(self):
+        for more, expected in (
+                ("group c\nmember product cam\nallow subscribe d/+/event/+\n", ("receive", "d/victim/event/x")),
+                ("group c\nmember product cam\nallow publish d/lamp/x\n", ("publish", "d/lamp/x")),
+                ("group c\nmember every device\nallow subscribe $porchlight/device/+/#\n", ("receive", "$porchlight/device/victim"))):
+            with self.subTest(more):
+                code, answer = self.ask("prove", "isolation", "--policy", self.with_more(more))
+                first = answer["counterexamples"][0]
+                self.assertEqual((code, first["action"], first["topic"]), (1, *expected))
+                self.assertEqual(answer["replay"], "it went through")
+
+    def test_nobody_but_a_group(self):
+        code, answer = self.ask("prove", "nobody but devices can publish d/+/event/#")
+        self.assertEqual((code, answer["proved"]), (0, True))
+        code, answer = self.ask("prove", "nobody can publish d/+/event/#")
+        self.assertEqual((code, answer["counterexamples"][0]["group"]), (1, "devices"))
+
+    def test_a_difference_names_each_access_that_changes(self):
+        answer = self.hub.cli("policy", "diff", self.with_more("group w\nmember product lamp\nallow publish w/+\n"))
+        self.assertEqual([(one["name"], one["action"], one["topic"]) for one in answer["newly_allowed"]], [("stranger", "publish", "w/x")])
+        self.assertEqual(answer["newly_denied"], [])
+        empty = self.hub.top / "empty.txt"
+        empty.write_text("")
+        answer = self.hub.cli("policy", "diff", empty)
+        self.assertEqual({one["statement"] for one in answer["newly_denied"]},
+                         {"allow publish d/${device.id}/+/#", "allow subscribe,receive d/${device.id}/#"})
+
+
 class Change(case.HubCase):
     """What a change takes away has ended when the command says so."""
 
