@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-slow testssl clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-access bench-slow testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
+	@echo "make bench-access   what an access decision costs at 10 to 1,000,000 statements, and what a proof costs"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
 	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
@@ -59,7 +60,7 @@ fuzz:
 
 sweep:
 	@tools/setup test
-	@tools/build release programs
+	@tools/build release programs access_prove_test
 	@tools/test tsan
 	@PORCH_SWEEP_CASES=$(or $(POLICIES),1000000) build/release/tests/access_prove_test
 	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
@@ -81,6 +82,11 @@ bench-revoke:
 	@tools/setup bench
 	@tools/build release programs
 	@/usr/bin/python3 bench/revoke.py --connections $(or $(CONNECTIONS),1000)
+
+bench-access:
+	@tools/setup bench
+	@tools/build release access
+	@build/release/bench/access
 
 bench-slow:
 	@tools/setup bench

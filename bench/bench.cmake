@@ -1,3 +1,4 @@
 # Programs that measure; built into build/PRESET/bench, never installed.
 porch_program(mqtt_load bench/mqtt_load.c bench wire crypto os)
 porch_program(tls_edge bench/tls_edge.c bench wire crypto os)
+porch_program(access bench/access.c bench access wire base)

@@ -4,6 +4,7 @@
 
 #include "access/statement.h"
 #include "cli/cli_access.h"
+#include "cli/foreign.h"
 #include "cli/prove_replay.h"
 
 /* ---- a policy as a world --------------------------------------------------------------------------- */
@@ -270,8 +271,34 @@ static int prove_policy(porch_cli *c, const question *q, porch_cli_policy *p) {
     return proved ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
 }
 
+/* Policies of others: --mosquitto FILE, --aws FILE. */
+static int prove_foreign(porch_cli *c, const char *file,
+                         porch_err (*judge)(porch_bytes, porch_foreign_answer *, porch_why *)) {
+    porch_why why = {""}, inner = {""};
+    porch_foreign_answer answer;
+    char *text = NULL;
+    porch_err e = porch_cli_read_file(file, &text, &why);
+    if (e == PORCH_OK) {
+        e = judge(porch_bytes_of(text), &answer, &inner);
+        if (e != PORCH_OK) (void)porch_fail(&why, e, "%.80s: %s", file, porch_why_text(&inner, e));
+    }
+    free(text);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    json_t *row = json_pack("{s:b, s:s}", "found", (int)answer.found, "text", answer.text);
+    if (!porch_cli_json(c, row))
+        printf("%s%s\n", answer.found ? "COUNTEREXAMPLE\n" : "NOTHING FOUND: ", answer.text);
+    json_decref(row);
+    return answer.found ? PORCH_CLI_REFUSED : PORCH_CLI_DONE;
+}
+
 static int prove(porch_cli *c) {
     porch_why why = {""};
+    const char *mosquitto = porch_cli_text(c, "--mosquitto"), *aws = porch_cli_text(c, "--aws");
+    if (mosquitto != NULL) return prove_foreign(c, mosquitto, porch_foreign_mosquitto);
+    if (aws != NULL) return prove_foreign(c, aws, porch_foreign_aws);
+    if (c->argument == NULL)
+        return porch_cli_fail(
+            porch_fail(&why, PORCH_ERR_USAGE, "'prove' needs a question; see prove --help"), &why);
     porch_cli_policy p;
     question q;
     char *text = NULL;
@@ -295,6 +322,9 @@ static int prove(porch_cli *c) {
 
 static const porch_cli_option prove_options[] = {
     {"--policy", "FILE", false, false, "about this text, without a hub"},
+    {"--mosquitto", "FILE", false, false,
+     "isolation of a mosquitto access file (patterns with %c and %u) instead"},
+    {"--aws", "FILE", false, false, "isolation and denies of an AWS IoT policy (JSON) instead"},
     {"--no-replay", NULL, false, false, "do not carry a counterexample out on a scratch hub"},
     {0},
 };
@@ -376,7 +406,7 @@ static int diff(porch_cli *c) {
 }
 
 const porch_cli_command porch_cli_prove_commands[] = {
-    {"prove", "QUESTION", false, prove_options,
+    {"prove", "QUESTION", true, prove_options,
      "decide something for everybody who is there or could be added\n"
      "QUESTION is 'isolation' (no device reaches another's topics) or 'nobody but GROUP can ACTION "
      "FILTER'. Prints "

@@ -1,0 +1,250 @@
+/* What a decision costs on the message path, and what it costs to decide for everybody.
+ *
+ *   decide    N statements in one automaton, M devices bound to it. `again` is a session that has published
+ *             before (what it touches is in the cache), `first` one that comes at random out of M.
+ *   prove     1,000 groups, 100,000 devices: isolation, and the difference of one changed statement.
+ *
+ * Prints one line a measure, and the ratio of the largest to the smallest `again`: flat is near 1. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "access/prove.h"
+#include "access/statement.h"
+
+enum { SESSIONS_TRIED = 2000, DECISIONS = 200, ROUNDS = 5 };
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void must(bool ok, const char *what) {
+    if (ok) return;
+    fprintf(stderr, "bench: %s\n", what);
+    exit(1);
+}
+
+static uint32_t seed = 1;
+static uint32_t dice(uint32_t sides) {
+    seed = seed * 1664525u + 1013904223u;
+    return (uint32_t)(((uint64_t)seed * sides) >> 32);
+}
+
+/* ---- decide ---------------------------------------------------------------------------------------- */
+
+static const porch_access_automaton *make_automaton(size_t statements) {
+    static const char *const own[2] = {"d/${device.id}/+/#", "d/${device.id}/#"};
+    porch_access_statement *s = calloc(statements, sizeof *s);
+    enum { TEXT = 80 };
+    char *texts = malloc(statements * TEXT);
+    must(s != NULL && texts != NULL, "no memory");
+    for (size_t i = 0; i < statements; i++) {
+        char *text = texts + i * TEXT;
+        switch (i < 2 ? 9 : i % 4) {
+        case 0:
+            (void)snprintf(text, TEXT, "d/device-%zu/shared/+", i);
+            break;
+        case 1:
+            (void)snprintf(text, TEXT, "home/room-%zu/#", i);
+            break;
+        case 2:
+            (void)snprintf(text, TEXT, "d/+/part-%zu/x", i);
+            break;
+        case 3:
+            (void)snprintf(text, TEXT, "weather/+/%zu/+/now", i);
+            break;
+        default:
+            (void)snprintf(text, TEXT, "%s", own[i]);
+            break;
+        }
+        s[i] = (porch_access_statement){i % 7 == 6 ? PORCH_ACCESS_DENY : PORCH_ACCESS_ALLOW,
+                                        i == 1 ? PORCH_ACCESS_SUBSCRIBE : PORCH_ACCESS_PUBLISH,
+                                        {porch_bytes_of(text)},
+                                        0};
+    }
+    size_t bytes = porch_access_automaton_bytes(s, statements);
+    void *block = malloc(bytes);
+    const porch_access_automaton *a = NULL;
+    must(block != NULL && porch_access_automaton_build(s, statements, block, bytes, &a) == PORCH_OK,
+         "the automaton was not built");
+    free(s);
+    free(texts);
+    return a;
+}
+
+typedef struct {
+    const porch_access_policy *policy;
+    char topics[4][80];
+    size_t lens[4];
+} session;
+
+static session *make_sessions(const porch_access_automaton *a, size_t count) {
+    static const char *const ends[4] = {"telemetry/heat", "event/motion", "state/reported", "log/line"};
+    session *all = calloc(count, sizeof *all);
+    must(all != NULL, "no memory");
+    for (size_t i = 0; i < count; i++) {
+        char id[40];
+        (void)snprintf(id, sizeof id, "device-%zu", i);
+        const porch_access_variable v[] = {{"device.id", porch_bytes_of(id)}};
+        size_t bytes = porch_access_policy_bind_bytes(a, v, 1);
+        void *block = malloc(bytes);
+        must(block != NULL && porch_access_policy_bind(a, v, 1, block, bytes, &all[i].policy) == PORCH_OK,
+             "a policy was not bound");
+        for (int k = 0; k < 4; k++)
+            all[i].lens[k] =
+                (size_t)snprintf(all[i].topics[k], sizeof all[i].topics[k], "d/%s/%s", id, ends[k]);
+    }
+    return all;
+}
+
+static uint64_t decide(const session *s, size_t times) {
+    uint64_t allowed = 0;
+    for (size_t i = 0; i < times; i++) {
+        porch_topic_name name = {{(const uint8_t *)s->topics[i & 3], s->lens[i & 3]}};
+        allowed += porch_access_can_publish(s->policy, name).allowed;
+    }
+    return allowed;
+}
+
+typedef struct {
+    double again, first;
+} cost;
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static cost measure(const session *all, size_t count) {
+    double again[ROUNDS], first[ROUNDS];
+    for (int r = 0; r < ROUNDS; r++) {
+        uint64_t again_ns = 0, first_ns = 0, allowed = 0;
+        for (size_t i = 0; i < SESSIONS_TRIED; i++) {
+            const session *s = &all[dice((uint32_t)count)];
+            uint64_t t0 = now_ns();
+            allowed += decide(s, 1);
+            uint64_t t1 = now_ns();
+            allowed += decide(s, DECISIONS);
+            again_ns += now_ns() - t1;
+            first_ns += t1 - t0;
+        }
+        must(allowed == (uint64_t)SESSIONS_TRIED * (DECISIONS + 1), "a decision was wrong");
+        again[r] = (double)again_ns / (SESSIONS_TRIED * DECISIONS);
+        first[r] = (double)first_ns / SESSIONS_TRIED;
+    }
+    qsort(again, ROUNDS, sizeof *again, compare);
+    qsort(first, ROUNDS, sizeof *first, compare);
+    return (cost){again[ROUNDS / 2], first[ROUNDS / 2]};
+}
+
+static void bench_decide(void) {
+    static const size_t statements[] = {10, 10000, 1000000}, devices[] = {1, 1000, 100000};
+    double least = 1e9, most = 0;
+    for (size_t s = 0; s < 3; s++) {
+        const porch_access_automaton *a = make_automaton(statements[s]);
+        for (size_t d = 0; d < 3; d++) {
+            session *all = make_sessions(a, devices[d]);
+            cost c = measure(all, devices[d]);
+            printf("decide  %8zu statements  %7zu devices  again %6.1f ns  first %7.1f ns\n", statements[s],
+                   devices[d], c.again, c.first);
+            least = c.again < least ? c.again : least;
+            most = c.again > most ? c.again : most;
+            for (size_t i = 0; i < devices[d]; i++)
+                free((void *)(uintptr_t)all[i].policy);
+            free(all);
+        }
+        free((void *)(uintptr_t)a);
+    }
+    printf("decide  largest / smallest %.2f\n", most / least);
+}
+
+/* ---- prove ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char *text;
+    void *rows, *index_rows, *world_rows;
+    porch_access_document document;
+    porch_access_index index;
+    porch_access_world world;
+} policy;
+
+/* 1,000 groups of 100 devices each; `odd` changes one statement of one group. */
+static char *make_text(bool odd) {
+    size_t cap = 100000 * 40 + 1000 * 300, n = 0;
+    char *text = malloc(cap);
+    must(text != NULL, "no memory");
+    n += (size_t)snprintf(text + n, cap - n,
+                          "group devices\nmember every device\nallow publish d/${device.id}/+/#\nallow "
+                          "subscribe d/${device.id}/#\n");
+    for (unsigned g = 0; g < 1000; g++) {
+        n += (size_t)snprintf(text + n, cap - n,
+                              "group g%u\nallow publish,subscribe room/%u/#\ndeny receive "
+                              "room/%u/%s\nallow subscribe weather/+/now\n",
+                              g, g, g, odd && g == 500 ? "open" : "secret");
+        for (unsigned d = 0; d < 100; d++)
+            n += (size_t)snprintf(text + n, cap - n, "member device device-%u\n", g * 100 + d);
+    }
+    return text;
+}
+
+static void load(policy *p, bool odd) {
+    p->text = make_text(odd);
+    porch_why why = {""};
+    porch_bytes text = porch_bytes_of(p->text);
+    size_t bytes = porch_access_document_bytes(text);
+    p->rows = malloc(bytes);
+    porch_arena arena = porch_arena_of(p->rows, bytes);
+    must(porch_access_document_parse(text, &arena, &p->document, NULL, &why) == PORCH_OK, why.text);
+    bytes = porch_access_index_bytes(&p->document);
+    p->index_rows = malloc(bytes);
+    arena = porch_arena_of(p->index_rows, bytes);
+    must(porch_access_index_make(&p->document, &arena, &p->index) == PORCH_OK, "no index");
+    bytes = porch_access_world_bytes(&p->document);
+    p->world_rows = malloc(bytes);
+    arena = porch_arena_of(p->world_rows, bytes);
+    must(porch_access_world_make(&p->document, &p->index, &arena, &p->world) == PORCH_OK, "no world");
+}
+
+static bool count_one(const porch_access_finding *f, void *ctx) {
+    (void)f;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+static void show(const char *what, uint64_t start_ns, size_t found) {
+    struct rusage use;
+    (void)getrusage(RUSAGE_SELF, &use);
+    printf("%-24s 1,000 groups  100,000 devices  %6.0f ms  %4ld MiB at most  %zu found\n", what,
+           (double)(now_ns() - start_ns) / 1e6, use.ru_maxrss / 1024, found);
+}
+
+static void bench_prove(void) {
+    static policy now, before;
+    porch_access_proof proof;
+    size_t found = 0;
+    uint64_t start = now_ns();
+    load(&now, false);
+    porch_access_question q = {&now.world, NULL, NULL, count_one, &found};
+    porch_access_prove_isolation(&q, &proof);
+    must(found == 0 && proof.undecided == 0, "isolation was not proved");
+    show("prove isolation", start, found);
+    start = now_ns();
+    load(&before, true);
+    porch_access_prove_newly(&q, &before.world, &proof);
+    size_t allowed = found;
+    q.world = &before.world;
+    porch_access_prove_newly(&q, &now.world, &proof);
+    must(allowed > 0 && found > allowed, "the difference was not found");
+    show("policy diff", start, found);
+}
+
+int main(int argc, char **argv) {
+    bool proofs_only = argc > 1 && strcmp(argv[1], "prove") == 0;
+    bench_prove(); /* first: its memory is the process's most */
+    if (!proofs_only) bench_decide();
+    return 0;
+}
