@@ -34,6 +34,8 @@ CASES = [
     ("pairs 100 x 100, QoS 0", ["pairs", "--clients", 100], "delivered_s", None),
     ("pairs 100 x 100, QoS 1", ["pairs", "--clients", 100, "--qos", 1], "delivered_s", None),
     ("full handshakes", ["connect"], "connected_s", None),
+    ("handshakes of clients that come back", ["reconnect"], "connected_s", None),
+    ("of these resumed", None, "resumed_s", None),  # from the run before
     ("latency at 5,000/s, p50, us", ["pairs", "--clients", 100, "--rate", 5000], "p50_us", None),
     ("latency at 5,000/s, p99, us", None, "p99_us", None),  # from the run before
 ]
@@ -195,7 +197,7 @@ def one_round(broker, pin, args, figures):
 
 
 def table(figures):
-    lines = [f"{'':34}{'hub':>12}{'mosquitto':>12}{'ratio':>8}"]
+    lines = [f"{'':38}{'hub':>12}{'mosquitto':>12}{'ratio':>8}"]
     for name in [case[0] for case in CASES] + [IDLE, EMPTY]:
         ours, theirs = figures.get((name, "hub")), figures.get((name, "mosquitto"))
         if not ours:
@@ -203,7 +205,7 @@ def table(figures):
         hub = statistics.median(ours)
         other = statistics.median(theirs) if theirs else None
         ratio = f"{hub / other:8.2f}" if other else f"{'-':>8}"
-        lines.append(f"{name:34}{hub:12,.0f}{(f'{other:12,.0f}' if theirs else f'{chr(45):>12}')}{ratio}")
+        lines.append(f"{name:38}{hub:12,.0f}{(f'{other:12,.0f}' if theirs else f'{chr(45):>12}')}{ratio}")
     return "\n".join(lines)
 
 

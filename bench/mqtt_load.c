@@ -1,6 +1,6 @@
 /* mqtt_load: many MQTT 5.0 clients over mutual TLS in one thread, to measure a broker from outside.
  *
- *   mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|idle [--name value]...
+ *   mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|reconnect|idle [--name value]...
  *
  * FOLDER has ca.pem, cert.pem and key.pem, as `porchlight service add` writes them. One JSON line goes to
  * standard output.
@@ -8,7 +8,8 @@
  *   fan-in    `clients` publishers, 1 subscriber          fan-out  1 publisher, `clients` subscribers
  *   pairs     `clients` publishers, a subscriber for each
  *   connect   full handshakes, counted at CONNACK: only then has the broker judged the client's chain
- *   idle      connects `clients`, says so, and holds them until standard input ends
+ *   reconnect the same by clients that resume with the ticket of the time before, where the broker gives
+ * one idle      connects `clients`, says so, and holds them until standard input ends
  *
  * The load is a closed loop: at most `window` deliveries are outstanding, so that a slow broker is not
  * asked for more than it passes on, and what is counted has arrived. What does not arrive for a second is
@@ -45,6 +46,7 @@ typedef enum { DOWN, SHAKING, CONNECTING, SUBSCRIBING, UP } stage;
 typedef struct {
     porch_loop_watch watch;
     porch_tls_conn *tls;
+    porch_tls_client *own; /* keeps its session (reconnect) */
     int fd;
     stage stage;
     bool subscriber;
@@ -69,11 +71,12 @@ static options opt = {.prefix = "bench/load",
                       .window = 10000,
                       .batch = 16};
 static porch_loop *loop;
-static porch_tls_client *tls;
+static porch_tls_client *tls; /* for all; NULL when each resumes its own session */
+static porch_tls_client_config config;
 static client *all;
 static unsigned all_count, publishers, fan = 1, up, opening, turn_of;
 static char run_id[33];
-static uint64_t sent, received, acked, lost, connected;
+static uint64_t sent, received, acked, lost, connected, resumed;
 static uint64_t latency[LATENCY_BUCKETS];
 static const porch_mqtt_properties none;
 
@@ -198,7 +201,9 @@ static void open_client(client *c) {
     porch_why why = {""};
     if (porch_socket_connect_tcp("127.0.0.1", (uint16_t)opt.port, 5000, &c->fd, &why) != PORCH_OK)
         die("no connection", why.text);
-    must(porch_tls_connect(tls, c->fd, &c->tls), "no memory");
+    if (tls == NULL && c->own == NULL && porch_tls_client_new(&config, &c->own, &why) != PORCH_OK)
+        die("TLS", why.text);
+    must(porch_tls_connect(tls != NULL ? tls : c->own, c->fd, &c->tls), "no memory");
     c->in_len = c->out_at = c->out_len = 0;
     c->stage = SHAKING;
     opening++;
@@ -214,12 +219,18 @@ static void close_client(client *c) {
     c->stage = DOWN;
 }
 
+static bool storms(void) {
+    return strstr(opt.kind, "connect") != NULL;
+}
+
 static void came_up(client *c) {
     opening--;
     connected++;
     c->stage = UP;
     up++;
-    if (strcmp(opt.kind, "connect") != 0) return;
+    if (!storms()) return;
+    porch_tls_peer_info peer;
+    if (porch_tls_peer(c->tls, &peer) == PORCH_OK && peer.resumed) resumed++;
     porch_buf b = room(c);
     porch_mqtt_disconnect bye = {0};
     must(porch_mqtt_disconnect_write(&b, PORCH_MQTT_V5, &bye), "writing DISCONNECT");
@@ -328,7 +339,7 @@ static void make_clients(void) {
     bool out = strcmp(opt.kind, "fan-out") == 0;
     publishers = out ? 1 : opt.clients;
     unsigned subscribers = in ? 1 : out || pairs ? opt.clients : 0;
-    if (strcmp(opt.kind, "connect") == 0) publishers = OPENING;
+    if (storms()) publishers = OPENING;
     if (out) fan = opt.clients;
     all_count = publishers + subscribers;
     all = calloc(all_count, sizeof *all);
@@ -409,17 +420,19 @@ static void storm(uint64_t run_us) {
 
 static void measure(void (*run)(uint64_t)) {
     run(500000); /* warm up */
-    uint64_t received_0 = received, acked_0 = acked, connected_0 = connected;
+    uint64_t received_0 = received, acked_0 = acked, connected_0 = connected, resumed_0 = resumed;
     memset(latency, 0, sizeof latency);
     uint64_t start = porch_clock_mono_us();
     run((uint64_t)opt.seconds * 1000000);
     double s = (double)(porch_clock_mono_us() - start) / 1e6;
     printf("{\"case\": \"%s\", \"qos\": %u, \"clients\": %u, \"seconds\": %.3f, \"delivered_s\": %.0f, "
-           "\"acknowledged_s\": %.0f, \"connected_s\": %.1f, \"lost\": %llu, \"p50_us\": %llu, \"p99_us\": "
+           "\"acknowledged_s\": %.0f, \"connected_s\": %.1f, \"resumed_s\": %.1f, \"lost\": %llu, "
+           "\"p50_us\": %llu, \"p99_us\": "
            "%llu}\n",
            opt.kind, opt.qos, opt.clients, s, (double)(received - received_0) / s,
-           (double)(acked - acked_0) / s, (double)(connected - connected_0) / s, (unsigned long long)lost,
-           (unsigned long long)percentile(50), (unsigned long long)percentile(99));
+           (double)(acked - acked_0) / s, (double)(connected - connected_0) / s,
+           (double)(resumed - resumed_0) / s, (unsigned long long)lost, (unsigned long long)percentile(50),
+           (unsigned long long)percentile(99));
 }
 
 static void hold(void) {
@@ -458,7 +471,7 @@ static void read_options(int argc, char **argv) {
     } numbers[] = {{"--qos", &opt.qos, 0, 1},           {"--clients", &opt.clients, 1, 10000},
                    {"--seconds", &opt.seconds, 1, 600}, {"--window", &opt.window, 1, 1000000},
                    {"--batch", &opt.batch, 1, 200},     {"--rate", &opt.rate, 0, 1000000}};
-    static const char *const kinds = " fan-in fan-out pairs connect idle ";
+    static const char *const kinds = " fan-in fan-out pairs connect reconnect idle ";
     if (argc < 4 || argc % 2 != 0)
         die("usage", "mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|idle [--name value]...");
     opt.folder = argv[1];
@@ -488,12 +501,13 @@ int main(int argc, char **argv) {
     porch_random_id(run_id);
     porch_bytes key_pem = file_of("key.pem");
     if (porch_key_load_pem(key_pem, &key, &why) != PORCH_OK) die("key.pem", why.text);
-    porch_tls_client_config config = {
+    config = (porch_tls_client_config){
         .ca_pem = file_of("ca.pem"), .chain_pem = file_of("cert.pem"), .key = key, .name = opt.host};
-    if (porch_tls_client_new(&config, &tls, &why) != PORCH_OK) die("TLS", why.text);
+    config.resume = strcmp(opt.kind, "reconnect") == 0;
+    if (!config.resume && porch_tls_client_new(&config, &tls, &why) != PORCH_OK) die("TLS", why.text);
     must(porch_loop_new(&loop, &why), "epoll");
     make_clients();
-    if (strcmp(opt.kind, "connect") == 0) {
+    if (storms()) {
         measure(storm);
         return 0;
     }
