@@ -66,6 +66,7 @@ sweep:
 	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
+	@ENROL_KILLS=$(or $(ENROLMENTS),1000) /usr/bin/python3 tests/integration/test_enrol_killed.py
 
 bench:
 	@tools/setup bench
