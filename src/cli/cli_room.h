@@ -190,6 +190,7 @@ extern const porch_cli_command porch_cli_seal_commands[];
 extern const porch_cli_command porch_cli_init_commands[];
 extern const porch_cli_command porch_cli_device_commands[];
 extern const porch_cli_command porch_cli_enrol_commands[];
+extern const porch_cli_command porch_cli_trust_commands[];
 extern const porch_cli_command porch_cli_service_commands[];
 extern const porch_cli_command porch_cli_policy_commands[];
 extern const porch_cli_command porch_cli_can_commands[];

@@ -100,6 +100,9 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
 static porch_err keep_attempt(porch_db *db, void *ctx, porch_why *why) {
     attempt *at = ctx;
     PORCH_TRY(porch_accounts_throttle_save(at->a, db, at->key, at->known, why));
+    /* A name that nobody has is not written down: it may be a password in the wrong field. */
+    PORCH_TRY(porch_accounts_trust(db, "user.failed", "somebody", at->known ? at->row.person.name : "",
+                                   at->request->from.address, why));
     if (!at->half) return PORCH_OK;
     const porch_alert_facts facts = {PORCH_ALERT_HALF, at->row.person.id, "", &at->request->from};
     return porch_accounts_alert_make(at->a, db, &facts, at->now_ms, &at->alert, why);

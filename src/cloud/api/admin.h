@@ -107,6 +107,7 @@ extern const porch_admin_command porch_admin_store_commands[]; /* status, drain,
 extern const porch_admin_command porch_admin_accounts_commands[];  /* setup-link, user.* */
 extern const porch_admin_command porch_admin_notify_commands[];    /* webhook.*, courier.allow */
 extern const porch_admin_command porch_admin_enrol_commands[];     /* claim tokens, factories, products */
+extern const porch_admin_command porch_admin_trust_commands[];     /* trust-log.* */
 extern const porch_admin_command porch_admin_household_commands[]; /* household.erase */
 
 #endif

@@ -20,9 +20,13 @@ static porch_registry *registry;
 static porch_grants *grants;
 static porch_admin_world world;
 static unsigned runs, drained;
-static const porch_admin_command *const tables[] = {
-    porch_admin_registry_commands, porch_admin_enrol_commands, porch_admin_grants_commands,
-    porch_admin_policy_commands,   porch_admin_store_commands, NULL};
+static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
+                                                    porch_admin_enrol_commands,
+                                                    porch_admin_trust_commands,
+                                                    porch_admin_grants_commands,
+                                                    porch_admin_policy_commands,
+                                                    porch_admin_store_commands,
+                                                    NULL};
 
 static void must(bool holds) {
     if (!holds) abort();

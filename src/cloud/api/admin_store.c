@@ -171,24 +171,6 @@ static porch_err backup(porch_admin_call *call) {
     return json_object_set_new(call->result, "db", json_string(path)) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
-/* ---- trust.verify ------------------------------------------------------------------------------- */
-
-static porch_err verify_log(porch_db *db, void *ctx, porch_why *why) {
-    return porch_trust_verify(db, NULL, ctx, why);
-}
-
-static porch_err trust_verify(porch_admin_call *call) {
-    static const char *const names[] = {NULL};
-    PORCH_TRY(porch_admin_only(call, names));
-    if (call->world->store == NULL)
-        return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its store");
-    porch_trust_head head;
-    PORCH_TRY(porch_store_read(call->world->store, verify_log, &head, call->why));
-    return json_object_set_new(call->result, "rows", json_integer((json_int_t)head.seq)) == 0
-               ? PORCH_OK
-               : PORCH_ERR_INTERNAL;
-}
-
 const porch_admin_command porch_admin_store_commands[] = {
     {"status", status},
     {"drain", drain},
@@ -196,6 +178,5 @@ const porch_admin_command porch_admin_store_commands[] = {
     {"ca.export-root", export_root},
     {"ca.renew-web", web_ca_renewed},
     {"https-cert", https_cert},
-    {"trust.verify", trust_verify},
     {NULL, NULL},
 };

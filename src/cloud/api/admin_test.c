@@ -43,8 +43,11 @@ static porch_err echo_words(porch_admin_call *call) {
 
 static const porch_admin_command test_commands[] = {{"test.echo", echo_words}, {NULL, NULL}};
 static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
-                                                    porch_admin_grants_commands, porch_admin_store_commands,
-                                                    test_commands, NULL};
+                                                    porch_admin_grants_commands,
+                                                    porch_admin_store_commands,
+                                                    porch_admin_trust_commands,
+                                                    test_commands,
+                                                    NULL};
 
 static void on_idle(void *ctx) {
     bench *b = ctx;
@@ -405,7 +408,7 @@ static void the_hub_as_a_whole_answers(void **state) {
     json_t *r = expect_result(b, json_pack("{s:s}", "do", "ca.export-root"));
     assert_non_null(strstr(text_of(r, "path"), "OFFLINE/root.key"));
     json_decref(r);
-    r = expect_result(b, json_pack("{s:s}", "do", "trust.verify"));
+    r = expect_result(b, json_pack("{s:s}", "do", "trust-log.verify"));
     assert_int_equal(json_integer_value(json_object_get(r, "rows")), 1);
     json_decref(r);
     json_decref(expect_result(b, json_pack("{s:s}", "do", "drain")));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cloud/api/hub_room.h"
+#include "cloud/api/trust_heads.h"
 #include "os/channel.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -72,14 +73,31 @@ static control_verdict await_signer(porch_hub *h) {
     return v;
 }
 
+/* What was appended to the trust log since the last time gets the signer's word. */
+static void sign_trust(porch_hub *h) {
+    porch_why why = {""};
+    if (!porch_signer_client_attached(h->signer) || porch_trust_heads_held(h->start->dir)) return;
+    porch_err e = porch_trust_heads_sign(h->store, h->signer, &why);
+    if (e != PORCH_OK)
+        porch_log(e == PORCH_ERR_SIGNATURE ? PORCH_LOG_ERROR : PORCH_LOG_WARN,
+                  e == PORCH_ERR_SIGNATURE ? "trust.broken" : "trust.unsigned", "reason",
+                  porch_why_text(&why, e), NULL);
+}
+
 static control_verdict serve(porch_hub *h) {
     const uint64_t every_ms = h->settings.hub_certificate_check_s * UINT64_C(1000);
-    uint64_t tend_ms = porch_clock_mono_ms() + every_ms;
+    const uint64_t sign_every_ms = h->settings.trust_head_s * UINT64_C(1000);
+    uint64_t tend_ms = porch_clock_mono_ms() + every_ms, sign_ms = 0;
     for (;;) {
+        if (porch_clock_mono_ms() >= sign_ms) {
+            if (!h->start->admin_only) sign_trust(h);
+            sign_ms = porch_clock_mono_ms() + sign_every_ms;
+        }
+        uint64_t next_ms = tend_ms < sign_ms ? tend_ms : sign_ms;
         uint64_t now_ms = porch_clock_mono_ms(), asked = 0;
         struct pollfd wait[] = {
             {h->start->control_fd, POLLIN, 0}, {h->stop_fd, POLLIN, 0}, {h->tend_fd, POLLIN, 0}};
-        int n = poll(wait, 3, now_ms < tend_ms ? (int)(tend_ms - now_ms) : 0);
+        int n = poll(wait, 3, now_ms < next_ms ? (int)(next_ms - now_ms) : 0);
         if (n < 0 && errno != EINTR) return CONTROL_GONE;
         if (n > 0 && wait[1].revents != 0) return CONTROL_DRAIN;
         if (n > 0 && wait[0].revents != 0) {

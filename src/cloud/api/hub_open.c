@@ -209,9 +209,11 @@ static uid_t owner_uid(const char *dir) {
 
 static porch_err open_admin(porch_hub *h, porch_why *why) {
     static const porch_admin_command *const tables[] = {
-        porch_admin_registry_commands, porch_admin_grants_commands,    porch_admin_enrol_commands,
-        porch_admin_policy_commands,   porch_admin_store_commands,     porch_admin_accounts_commands,
-        porch_admin_notify_commands,   porch_admin_household_commands, NULL};
+        porch_admin_registry_commands,  porch_admin_grants_commands,
+        porch_admin_enrol_commands,     porch_admin_policy_commands,
+        porch_admin_store_commands,     porch_admin_accounts_commands,
+        porch_admin_trust_commands,     porch_admin_notify_commands,
+        porch_admin_household_commands, NULL};
     h->world = (porch_admin_world){
         .dir = h->start->dir,
         .settings = &h->settings,

@@ -60,6 +60,12 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
     return porch_ca_issue(&issuer, &key, &request, out_pem, why);
 }
 
+porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,
+                                  porch_why *why) {
+    (void)c, (void)rows, (void)head;
+    return porch_fail(why, PORCH_ERR_CHILD, "this signer signs no heads");
+}
+
 bool porch_signer_client_attached(porch_signer_client *c) {
     return c == THE_SIGNER;
 }

@@ -112,6 +112,7 @@
     X(est, claim_tokens,       est_claim_tokens,     U32,  1000,        1, 1000000, "most claim tokens that wait for their device") \
     X(est, factory_cas,        est_factory_cas,      U32,  16,          0, 24, "most imported authorities of factories") \
     X(est, renew_only_days,    est_renew_only_days,  U32,  730,         0, 36500, "days after its end in which a certificate still renews itself, and nothing else; 0: not at all") \
+    X(trust, head_s,           trust_head_s,         U32,  60,          1, 86400, "time between two heads of the trust log that the signer signs; what was appended since the last is vouched for by the chain alone") \
     X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
     X(grants, policy_bytes,    grants_policy_bytes,  U32,  8388608,     1024, 16777216, "longest text of the policy; a request that carries it must also fit admin.line_bytes") \
     X(grants, versions,        grants_versions,      U32,  100,         1, 100000, "versions of the policy that are kept to look at") \

@@ -163,3 +163,9 @@ porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience,
         return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's VAPID token does not fit");
     return PORCH_OK;
 }
+
+porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,
+                                  porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_TRUST_HEAD, .data = rows};
+    return ask(c, &request, false, (answer_into){.data = head}, why);
+}

@@ -92,4 +92,11 @@ porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORC
 porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience, uint64_t ends_ms,
                                    char token[PORCH_SIGNER_VAPID_TOKEN_TEXT], porch_why *why);
 
+/* Rows of the trust log (signer_trust_ipc.h, one after the other) that follow the head which the signer
+ * remembers; it hashes them, remembers the new head and signs it: `head` is appended to, for
+ * porch_trust_signed_head_read. No rows: the head that it has. STATE: the
+ * first is not the next one. Harmless to repeat after a CHILD: what it has is asked for first. */
+porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,
+                                  porch_why *why);
+
 #endif

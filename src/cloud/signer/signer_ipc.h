@@ -26,6 +26,7 @@ typedef enum {
     PORCH_SIGNER_OP_VAPID_KEY = 7,
     PORCH_SIGNER_OP_VAPID_TOKEN = 8,
     PORCH_SIGNER_OP_FORGET = 9,
+    PORCH_SIGNER_OP_TRUST_HEAD = 10,
     PORCH_SIGNER_OP_END
 } porch_signer_op;
 

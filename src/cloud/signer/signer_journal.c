@@ -5,6 +5,7 @@
  *   totp  1767225600123 acct-1 58907520
  *   vapid 1767225600456 https://push.example 1767268800000
  *   forget 1767225600789 2
+ *   head  1767225600999 41 9f86...08              the trust log up to row 41
  *
  * Opened append-only and synced line by line, so a line that was answered is there after any crash. The
  * names of a household that was erased become dashes in their places; the lines stay, and a forget line
@@ -42,7 +43,8 @@ static porch_bytes next_word(porch_bytes *rest) {
     return word;
 }
 
-static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *ctx) {
+static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *ctx,
+                             porch_signer_head *head) {
     porch_bytes kind = next_word(&line);
     uint64_t at_ms = 0;
     uint64_t number = 0;
@@ -50,6 +52,15 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
     if (porch_bytes_eq_text(kind, "issue") || porch_bytes_eq_text(kind, "vapid") ||
         porch_bytes_eq_text(kind, "forget"))
         return PORCH_OK;
+    if (porch_bytes_eq_text(kind, "head")) {
+        porch_signer_head got;
+        porch_buf hash = PORCH_BUF_OF(got.hash);
+        PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &got.seq));
+        PORCH_TRY(porch_hex_read(&hash, line));
+        if (hash.len != sizeof got.hash || got.seq <= head->seq) return PORCH_ERR_MALFORMED;
+        *head = got;
+        return PORCH_OK;
+    }
     if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
     porch_bytes account = next_word(&line);
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &number));
@@ -65,7 +76,7 @@ typedef struct {
 } line_reader;
 
 static porch_err replay_bytes(line_reader *l, porch_bytes in, porch_signer_step_fn step, void *ctx,
-                              porch_why *why) {
+                              porch_signer_head *head, porch_why *why) {
     for (size_t i = 0; i < in.len; i++) {
         bool end = in.at[i] == '\n';
         if (!end && l->len < sizeof l->bytes) {
@@ -73,7 +84,8 @@ static porch_err replay_bytes(line_reader *l, porch_bytes in, porch_signer_step_
             continue;
         }
         l->number++;
-        if (!end || (l->len > 0 && replay_line((porch_bytes){l->bytes, l->len}, step, ctx) != PORCH_OK))
+        if (!end ||
+            (l->len > 0 && replay_line((porch_bytes){l->bytes, l->len}, step, ctx, head) != PORCH_OK))
             return porch_fail(
                 why, PORCH_ERR_STATE,
                 "line %llu of the signer's journal cannot be read; restore DIR/signer/journal "
@@ -85,7 +97,8 @@ static porch_err replay_bytes(line_reader *l, porch_bytes in, porch_signer_step_
 }
 
 /* A line without its end was cut by a power loss before it was answered: it is cut off again. */
-static porch_err replay(int fd, porch_signer_step_fn step, void *ctx, porch_why *why) {
+static porch_err replay(int fd, porch_signer_step_fn step, void *ctx, porch_signer_head *head,
+                        porch_why *why) {
     uint8_t block[16384];
     line_reader line = {.len = 0};
     off_t whole = 0;
@@ -93,7 +106,7 @@ static porch_err replay(int fd, porch_signer_step_fn step, void *ctx, porch_why 
         ssize_t n = pread(fd, block, sizeof block, whole);
         if (n < 0) return io_error(why, "pread");
         if (n == 0) break;
-        PORCH_TRY(replay_bytes(&line, (porch_bytes){block, (size_t)n}, step, ctx, why));
+        PORCH_TRY(replay_bytes(&line, (porch_bytes){block, (size_t)n}, step, ctx, head, why));
         whole += n;
     }
     if (line.len == 0) return PORCH_OK;
@@ -103,10 +116,10 @@ static porch_err replay(int fd, porch_signer_step_fn step, void *ctx, porch_why 
 }
 
 porch_err porch_signer_journal_open(int dir_fd, porch_signer_step_fn step, void *ctx,
-                                    porch_signer_journal *ret, porch_why *why) {
+                                    porch_signer_head *head, porch_signer_journal *ret, porch_why *why) {
     int fd = openat(dir_fd, "journal", O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return io_error(why, "open");
-    porch_err e = replay(fd, step, ctx, why);
+    porch_err e = replay(fd, step, ctx, head, why);
     if (e == PORCH_OK && fsync(dir_fd) != 0) e = io_error(why, "fsync of its folder");
     if (e != PORCH_OK) {
         close(fd);
@@ -146,7 +159,7 @@ static porch_err append(porch_signer_journal *j, porch_bytes line, porch_why *wh
     return e;
 }
 
-static porch_err head(porch_buf *line, const char *kind, uint64_t now_ms) {
+static porch_err begin(porch_buf *line, const char *kind, uint64_t now_ms) {
     PORCH_TRY(porch_write_text(line, kind));
     PORCH_TRY(porch_write_text(line, " "));
     return porch_write_decimal(line, now_ms);
@@ -167,7 +180,7 @@ porch_err porch_signer_journal_issue(porch_signer_journal *j, uint64_t now_ms, c
                                      porch_why *why) {
     uint8_t block[LINE_MAX_BYTES];
     porch_buf line = PORCH_BUF_OF(block);
-    PORCH_TRY(head(&line, "issue", now_ms));
+    PORCH_TRY(begin(&line, "issue", now_ms));
     PORCH_TRY(word(&line, porch_bytes_of(profile)));
     PORCH_TRY(word(&line, name));
     PORCH_TRY(word(&line, porch_bytes_of(serial)));
@@ -180,7 +193,7 @@ porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, po
                                     uint64_t step, porch_why *why) {
     uint8_t block[LINE_MAX_BYTES];
     porch_buf line = PORCH_BUF_OF(block);
-    PORCH_TRY(head(&line, "totp", now_ms));
+    PORCH_TRY(begin(&line, "totp", now_ms));
     PORCH_TRY(word(&line, account));
     PORCH_TRY(number(&line, step));
     PORCH_TRY(porch_write_text(&line, "\n"));
@@ -191,9 +204,21 @@ porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, p
                                      uint64_t ends_ms, porch_why *why) {
     uint8_t block[LINE_MAX_BYTES];
     porch_buf line = PORCH_BUF_OF(block);
-    PORCH_TRY(head(&line, "vapid", now_ms));
+    PORCH_TRY(begin(&line, "vapid", now_ms));
     PORCH_TRY(word(&line, audience));
     PORCH_TRY(number(&line, ends_ms));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_head(porch_signer_journal *j, uint64_t now_ms, uint64_t seq,
+                                    const uint8_t hash[32], porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(begin(&line, "head", now_ms));
+    PORCH_TRY(number(&line, seq));
+    PORCH_TRY(porch_write_text(&line, " "));
+    PORCH_TRY(porch_hex_write(&line, (porch_bytes){hash, 32}));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
 }
@@ -257,7 +282,7 @@ porch_err porch_signer_journal_forget(porch_signer_journal *j, uint64_t now_ms, 
         PORCH_TRY(blank_all(j, device == 1, (porch_bytes){what.at + len, what.len - len}, &count, why));
         if (count == 0) return PORCH_OK;
         if (fdatasync(j->edit_fd) != 0) return io_error(why, "fdatasync");
-        PORCH_TRY(head(&line, "forget", now_ms));
+        PORCH_TRY(begin(&line, "forget", now_ms));
         PORCH_TRY(number(&line, count));
         PORCH_TRY(porch_write_text(&line, "\n"));
         return append(j, porch_buf_bytes(&line), why);

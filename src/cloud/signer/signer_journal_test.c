@@ -18,6 +18,7 @@ typedef struct {
     char path[64];
     int dir_fd;
     porch_signer_steps steps;
+    porch_signer_head head;
 } place;
 
 static int arrive(void **state) {
@@ -48,7 +49,26 @@ static void remember(porch_bytes account, uint64_t step, void *ctx) {
 static porch_err open_again(place *p, porch_signer_journal *j) {
     porch_signer_steps_free(&p->steps);
     assert_int_equal(porch_signer_steps_init(&p->steps, 1000), PORCH_OK);
-    return porch_signer_journal_open(p->dir_fd, remember, &p->steps, j, NULL);
+    return porch_signer_journal_open(p->dir_fd, remember, &p->steps, &p->head, j, NULL);
+}
+
+static void the_last_head_is_known_after_a_restart_and_none_goes_back(void **state) {
+    place *p = *state;
+    porch_signer_journal j;
+    const uint8_t one[32] = {1}, two[32] = {2};
+    p->head = (porch_signer_head){.seq = 0};
+    assert_int_equal(open_again(p, &j), PORCH_OK);
+    assert_int_equal(porch_signer_journal_head(&j, 1, 5, one, NULL), PORCH_OK);
+    assert_int_equal(porch_signer_journal_head(&j, 2, 9, two, NULL), PORCH_OK);
+    porch_signer_journal_close(&j);
+    p->head = (porch_signer_head){.seq = 0};
+    assert_int_equal(open_again(p, &j), PORCH_OK);
+    assert_int_equal(p->head.seq, 9);
+    assert_memory_equal(p->head.hash, two, 32);
+    assert_int_equal(porch_signer_journal_head(&j, 3, 7, one, NULL), PORCH_OK);
+    porch_signer_journal_close(&j);
+    p->head = (porch_signer_head){.seq = 0};
+    assert_int_equal(open_again(p, &j), PORCH_ERR_STATE);
 }
 
 static void an_accepted_step_is_known_after_a_restart(void **state) {
@@ -98,7 +118,7 @@ static void a_changed_line_stops_the_signer_with_its_number(void **state) {
         assert_int_equal(write(fd, "totp 1 kim 1\n", 13), 13);
         assert_int_equal(write(fd, bad[i], strlen(bad[i])), (ssize_t)strlen(bad[i]));
         close(fd);
-        assert_int_equal(porch_signer_journal_open(p->dir_fd, remember, &p->steps, &j, &why),
+        assert_int_equal(porch_signer_journal_open(p->dir_fd, remember, &p->steps, &p->head, &j, &why),
                          PORCH_ERR_STATE);
         assert_non_null(strstr(why.text, "line 2"));
     }
@@ -199,6 +219,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(an_accepted_step_is_known_after_a_restart, arrive, leave),
         cmocka_unit_test_setup_teardown(a_line_cut_at_any_byte_by_a_power_loss_does_not_spoil_the_next,
                                         arrive, leave),
+        cmocka_unit_test_setup_teardown(the_last_head_is_known_after_a_restart_and_none_goes_back, arrive,
+                                        leave),
         cmocka_unit_test_setup_teardown(a_changed_line_stops_the_signer_with_its_number, arrive, leave),
         cmocka_unit_test_setup_teardown(a_journal_longer_than_one_read_is_replayed_whole, arrive, leave),
         cmocka_unit_test_setup_teardown(a_forgotten_name_is_in_no_line_and_the_lines_stay, arrive, leave),

@@ -30,13 +30,20 @@ typedef struct {
     int edit_fd; /* blanks names that are to be forgotten */
 } porch_signer_journal;
 
-/* Called for each accepted second-factor step of the journal, oldest first. */
+/* What the journal is replayed into, oldest first: each accepted second-factor step, and the last head of
+ * the trust log. */
 typedef void (*porch_signer_step_fn)(porch_bytes account, uint64_t step, void *ctx);
+typedef struct {
+    uint64_t seq;
+    uint8_t hash[32];
+} porch_signer_head;
 
 /* Opens (or makes, 0600) `journal` in the folder and replays it. A last line that was cut by a power loss
  * was never answered and is closed off; any other line that cannot be read is PORCH_ERR_STATE. */
 porch_err porch_signer_journal_open(int dir_fd, porch_signer_step_fn step, void *ctx,
-                                    porch_signer_journal *ret, porch_why *why);
+                                    porch_signer_head *head, porch_signer_journal *ret, porch_why *why);
+porch_err porch_signer_journal_head(porch_signer_journal *j, uint64_t now_ms, uint64_t seq,
+                                    const uint8_t hash[32], porch_why *why);
 void porch_signer_journal_close(porch_signer_journal *j);
 porch_err porch_signer_journal_issue(porch_signer_journal *j, uint64_t now_ms, const char *profile,
                                      porch_bytes name, const char *serial, uint64_t not_after_ms,
@@ -114,6 +121,9 @@ typedef struct {
     uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES];
     porch_signer_journal journal;
     porch_key *vapid;
+    porch_key *trust; /* signs heads of the trust log */
+    uint64_t trust_seq;
+    uint8_t trust_hash[32];
     porch_signer_rate vapid_rate;
     porch_signer_rate rates[PORCH_SIGNER_WEB_SERVER + 1];
     porch_signer_steps steps;
@@ -135,6 +145,10 @@ porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request 
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
+porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
+                                 porch_why *why);
+porch_err porch_signer_do_trust_head(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                     porch_buf *data, porch_why *why);
 /* Makes the VAPID key of a hub whose keys lie in files: DIR/signer/vapid.key. */
 porch_err porch_signer_vapid_make(int signer_dir_fd, porch_key **ret, porch_why *why);
 porch_err porch_signer_do_vapid_key(porch_signer *s, porch_buf *data, porch_why *why);

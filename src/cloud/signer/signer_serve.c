@@ -116,7 +116,12 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
     s->rates[PORCH_SIGNER_HUB_SERVER] =
         porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
-    return porch_signer_journal_open(files->dir_fd, remember_step, &s->steps, &s->journal, why);
+    PORCH_TRY(porch_signer_trust_key(s->seal_key, &s->trust, why));
+    porch_signer_head head = {.seq = 0};
+    PORCH_TRY(porch_signer_journal_open(files->dir_fd, remember_step, &s->steps, &head, &s->journal, why));
+    s->trust_seq = head.seq;
+    memcpy(s->trust_hash, head.hash, sizeof s->trust_hash);
+    return PORCH_OK;
 }
 
 static void unload_issuer(porch_signer_issuer *issuer) {
@@ -130,6 +135,8 @@ void porch_signer_unload(porch_signer *s) {
     unload_issuer(&s->web);
     porch_key_free(s->vapid);
     s->vapid = NULL;
+    porch_key_free(s->trust);
+    s->trust = NULL;
     porch_wipe(s->seal_key, sizeof s->seal_key);
     porch_signer_steps_free(&s->steps);
     porch_signer_journal_close(&s->journal);
@@ -182,6 +189,8 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_vapid_token(s, r, now, data, why);
     case PORCH_SIGNER_OP_FORGET:
         return porch_signer_journal_forget(&s->journal, now.wall_ms, r->name, why);
+    case PORCH_SIGNER_OP_TRUST_HEAD:
+        return porch_signer_do_trust_head(s, r, now, data, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

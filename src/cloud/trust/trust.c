@@ -3,40 +3,15 @@
 #include <string.h>
 
 #include "cloud/trust/trust_erase.h"
+#include "crypto/chain.h"
 #include "crypto/random.h"
-#include "crypto/sha256.h"
+
 #include "os/clock.h"
 
-static void put_u64(uint8_t out[8], uint64_t v) {
-    for (int i = 7; i >= 0; i--, v >>= 8)
-        out[i] = (uint8_t)v;
-}
-
-/* Every field goes in with its length before it: no two different rows make the same bytes. */
-static void hash_field(porch_sha256_state *h, porch_bytes field) {
-    uint8_t len[8];
-    put_u64(len, field.len);
-    porch_sha256_update(h, (porch_bytes){len, sizeof len});
-    porch_sha256_update(h, field);
-}
-
 static void hash_row(const uint8_t before[32], const porch_trust_row *row, uint8_t out[32]) {
-    uint8_t number[8];
-    porch_sha256_state *h = porch_sha256_new();
-    /* Rows from before the salt have none. */
-    hash_field(h, row->salt.len > 0 ? PORCH_LIT("porchlight trust 2") : PORCH_LIT("porchlight trust 1"));
-    hash_field(h, (porch_bytes){before, 32});
-    put_u64(number, row->seq);
-    hash_field(h, (porch_bytes){number, sizeof number});
-    put_u64(number, row->at_ms);
-    hash_field(h, (porch_bytes){number, sizeof number});
-    hash_field(h, row->kind);
-    hash_field(h, row->who);
-    hash_field(h, row->subject);
-    hash_field(h, row->detail);
-    if (row->salt.len > 0) hash_field(h, row->salt);
-    porch_sha256_finish(h, out);
-    porch_sha256_free(h);
+    const porch_chain_row link = {row->seq,     row->at_ms,  row->kind, row->who,
+                                  row->subject, row->detail, row->salt};
+    porch_chain_row_link(before, &link, out);
 }
 
 porch_err porch_trust_head_read(porch_db *db, porch_trust_head *ret, porch_why *why) {
