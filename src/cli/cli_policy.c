@@ -346,6 +346,29 @@ static const porch_cli_option change_options[] = {
     {0},
 };
 
+/* ---- denials ---------------------------------------------------------------------------------------- */
+
+static void show_denials(const json_t *answer) {
+    const json_t *row, *list = json_object_get(answer, "denials");
+    size_t i;
+    if (json_array_size(list) == 0) printf("Nothing was refused since the hub started.\n");
+    for (i = 0; (row = json_array_get(list, i)) != NULL; i++) {
+        const char *statement = porch_cli_member(row, "statement"), *grant = porch_cli_member(row, "grant");
+        printf("%s  %llu x  %s %s: %s %s\n", porch_cli_time(porch_cli_number(row, "last_ms")).text,
+               (unsigned long long)porch_cli_number(row, "count"), porch_cli_member(row, "kind"),
+               porch_cli_member(row, "name"), porch_cli_member(row, "action"),
+               porch_cli_safe(porch_cli_member(row, "topic")).text);
+        if (*statement != '\0')
+            printf("    forbidden by %s\n", porch_cli_safe(statement).text);
+        else
+            printf("    no statement allows it; the smallest grant: %s\n", porch_cli_safe(grant).text);
+    }
+}
+
+static int denials(porch_cli *c) {
+    return porch_cli_ask_and_show(c, "denials", NULL, show_denials);
+}
+
 const porch_cli_command porch_cli_policy_commands[] = {
     {"policy export", NULL, false, export_options,
      "the policy in force as one text: groups, members, statements, tags", export_policy},
@@ -354,6 +377,10 @@ const porch_cli_command porch_cli_policy_commands[] = {
      "Live sessions are judged anew before this command ends. docs/access.md teaches the text.",
      apply},
     {"policy history", NULL, false, NULL, "every version that is kept: when, by whom, why", history},
+    {"denials", NULL, false, NULL,
+     "what was refused since the hub started, and the smallest grant that would allow it\n"
+     "Each row says who, what, by which statement and how often; they are kept in memory.",
+     denials},
     {"group list", NULL, false, NULL, "every group with its number of members and statements", list_groups},
     {"group show", "NAME", false, NULL, "one group as it stands in the policy", show_group},
     {"group add", "NAME", false, add_options, "a new group", add_group},

@@ -90,6 +90,61 @@ class Text(case.HubCase):
         self.assertEqual(self.hub.cli("who-can", "publish", "elsewhere")["who"], [])
 
 
+class Denials(case.HubCase):
+    """Whoever is refused is told that it was permission; the operator is told which and what would help."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.door = cls.hub.device("front-door")
+        cls.lights = cls.hub.service("lights", allow=["subscribe:d/+/event/#"], deny=["publish,receive:d/front-door/event/secret"])
+
+    def rows(self):
+        return {(one["name"], one["action"], one["topic"]): one for one in self.hub.cli("denials")["denials"]}
+
+    def test_a_refusal_names_statement_or_grant_and_counts(self):
+        with mqtt.Client(self.hub, self.hub.device_tls(self.door)) as client:
+            client.connect("front-door")
+            for _ in range(20):
+                answer = client.publish("d/lamp/x", "1", 1)
+            self.assertEqual(answer.reason, 0x87)
+            self.assertEqual(answer.body[3:], b"\x25\x1f\x00\x22this topic is not permitted to you")
+            self.assertEqual(client.publish("d/front-door/event/own", "1", 1).reason, 0)
+            granted = client.subscribe("d/lamp/#", "d/front-door/#")
+            self.assertEqual(granted.reason, [0x87, 1])
+            self.assertIn(b"a filter is not permitted to you", granted.body)
+        row = self.rows()["front-door", "publish", "d/lamp/x"]
+        self.assertEqual((row["count"], row["grant"]), (20, "allow publish d/lamp/x"))
+        self.assertEqual(self.rows()["front-door", "subscribe", "d/lamp/#"]["grant"], "allow subscribe d/lamp/#")
+        lines = [line for line in self.hub.log.all[self.log_start:] if "d/lamp/x" in line]
+        self.assertEqual(len(lines), 8)
+        self.assertIn("no statement allows it; grant allow publish d/lamp/x", lines[0])
+
+    def test_what_a_deny_holds_back_is_told_by_its_statement(self):
+        with mqtt.Client(self.hub, self.hub.device_tls(self.lights)) as client, \
+                mqtt.Client(self.hub, self.hub.device_tls(self.door)) as door:
+            client.connect("lights")
+            door.connect("front-door")
+            self.assertEqual(client.subscribe("d/+/event/#").reason, [1])
+            self.assertEqual(client.publish("d/front-door/event/secret", "1", 1).reason, 0x87)
+            door.publish("d/front-door/event/secret", "1", 1)
+            door.publish("d/front-door/event/open", "marker", 1)
+            self.assertEqual(client.expect(mqtt.PUBLISH).publication()[1], b"marker")
+        rows = self.rows()
+        for action in ("publish", "receive"):
+            self.assertEqual(rows["lights", action, "d/front-door/event/secret"]["statement"],
+                             "service-lights: deny publish,receive:d/front-door/event/secret")
+        self.logged("mqtt.refused", "lights", "service-lights: deny publish,receive")
+
+    def test_a_refused_will_tells_the_peer_nothing_of_statements(self):
+        with mqtt.Client(self.hub, self.hub.device_tls(self.door)) as client:
+            answer = client.connect("front-door", will={"topic": "d/lamp/will", "payload": "x"})
+            self.assertEqual(answer.reason, 0x87)
+            self.assertNotIn(b"grant", answer.body)
+            self.assertIn(b"not permitted", answer.body)
+        self.assertEqual(self.rows()["front-door", "publish", "d/lamp/will"]["count"], 1)
+
+
 class Proof(case.HubCase):
     """What is said about everybody is so, and a counterexample can be carried out."""
 

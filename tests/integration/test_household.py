@@ -338,16 +338,7 @@ class Erased(case.HubCase):
         self.assertGreaterEqual(len(emptied), 6)
         self.assertTrue(all(row["who"] + row["subject"] == "" for row in emptied))
         self.assertTrue(any("other-camera" in row["subject"] for row in rows))
-        self.verify(hub)
-
-    def verify(self, hub):
-        """Over the admin socket, as the command line would."""
-        import socket
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(hub.file("run", "admin.sock")))
-            client.sendall(b'{"do":"trust.verify","args":{}}\n')
-            answer = json.loads(client.makefile().readline())
-        self.assertTrue(answer["ok"], answer)
+        hub.cli("trust-log", "verify")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ void porch_admin_stop(porch_admin *a);
 /* The tables of the feature files beside this one. */
 extern const porch_admin_command porch_admin_registry_commands[]; /* device.*, household.* */
 extern const porch_admin_command porch_admin_grants_commands[];   /* service.* */
-extern const porch_admin_command porch_admin_policy_commands[];   /* policy.* */
+extern const porch_admin_command porch_admin_policy_commands[];   /* policy.*, denials */
 extern const porch_admin_command porch_admin_store_commands[]; /* status, drain, ca.export-root, backup */
 extern const porch_admin_command porch_admin_accounts_commands[];  /* setup-link, user.* */
 extern const porch_admin_command porch_admin_notify_commands[];    /* webhook.*, courier.allow */

@@ -105,7 +105,40 @@ static porch_err policy_world(porch_admin_call *call) {
     return set_text(call, version, text);
 }
 
+static const char *action_name(unsigned action) {
+    return action == PORCH_ACCESS_PUBLISH     ? "publish"
+           : action == PORCH_ACCESS_SUBSCRIBE ? "subscribe"
+           : action == PORCH_ACCESS_RECEIVE   ? "receive"
+                                              : "read";
+}
+
+static bool add_denial(const porch_grants_denial *d, void *ctx) {
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "kind", porch_principal_kind_name(d->kind), "name",
+                  d->name, "action", action_name(d->action), "count", (json_int_t)d->count, "first_ms",
+                  (json_int_t)d->first_ms, "last_ms", (json_int_t)d->last_ms);
+    json_t *topic = json_string(d->topic); /* cut in the middle of a letter: shown without it */
+    for (size_t n = strlen(d->topic); topic == NULL && n > 0;)
+        topic = json_stringn(d->topic, --n);
+    if (d->decided[0] != '\0') (void)json_object_set_new(row, "statement", json_string(d->decided));
+    if (d->grant[0] != '\0' && topic != NULL)
+        (void)json_object_set_new(
+            row, "grant", json_sprintf("allow %s %s", action_name(d->action), json_string_value(topic)));
+    (void)json_object_set_new(row, "topic", topic == NULL ? json_string("") : topic);
+    return json_array_append_new(ctx, row) == 0;
+}
+
+static porch_err denials(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    PORCH_TRY(need_rooms(call));
+    PORCH_TRY(porch_admin_only(call, names));
+    json_t *list = json_array();
+    if (list != NULL) porch_grants_denials(call->world->grants, add_denial, list);
+    return json_object_set_new(call->result, "denials", list) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
+}
+
 const porch_admin_command porch_admin_policy_commands[] = {
+    {"denials", denials},
     {"policy.apply", policy_apply},
     {"policy.export", policy_export},
     {"policy.history", policy_history},

@@ -37,8 +37,29 @@ uint32_t porch_session_expect_ack(porch_session *s, porch_mqtt_type type, uint16
     return place;
 }
 
-static size_t write_ack(const porch_session *s, const porch_ack *ack, uint8_t at[5]) {
+/* What a peer is told about a refusal by permission: that it is one. Statements are the operator's. */
+#define NOT_PERMITTED "this topic is not permitted to you"
+enum { NOT_PERMITTED_BYTES = sizeof NOT_PERMITTED - 1, ACK_BYTES = 5 + 1 + 3 + NOT_PERMITTED_BYTES };
+
+static size_t write_refusal(const porch_ack *ack, uint8_t at[ACK_BYTES]) {
+    at[0] = (uint8_t)(ack->type << 4);
+    at[1] = ACK_BYTES - 2;
+    at[2] = (uint8_t)(ack->packet_id >> 8);
+    at[3] = (uint8_t)ack->packet_id;
+    at[4] = ack->reason;
+    at[5] = 3 + NOT_PERMITTED_BYTES;
+    at[6] = PORCH_MQTT_PROP_REASON_STRING;
+    at[7] = 0;
+    at[8] = NOT_PERMITTED_BYTES;
+    memcpy(at + 9, NOT_PERMITTED, NOT_PERMITTED_BYTES);
+    return ACK_BYTES;
+}
+
+static size_t write_ack(const porch_session *s, const porch_ack *ack, uint8_t at[ACK_BYTES]) {
     bool reason = s->version == PORCH_MQTT_V5 && ack->reason != 0;
+    if (reason && ack->reason == PORCH_MQTT_RC_NOT_AUTHORIZED && s->problem_info &&
+        s->packet_most >= ACK_BYTES)
+        return write_refusal(ack, at);
     at[0] = (uint8_t)(ack->type << 4 | (ack->type == PORCH_MQTT_PUBREL ? 2 : 0));
     at[1] = reason ? 3 : 2;
     at[2] = (uint8_t)(ack->packet_id >> 8);
@@ -55,7 +76,7 @@ static void send_acks(porch_session *s) {
     while (porch_acks_take(&s->acks, &ack)) {
         if (ack.type == PORCH_MQTT_PUBACK) s->pubacks--;
         len += write_ack(s, &ack, text + len);
-        if (len <= sizeof text - 5) continue;
+        if (len <= sizeof text - ACK_BYTES) continue;
         if (!porch_session_put(s, (porch_bytes){text, len})) return;
         len = 0;
     }
@@ -68,7 +89,7 @@ void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason)
 }
 
 static void send_one(porch_session *s, porch_mqtt_type type, uint16_t packet_id, uint8_t reason) {
-    uint8_t text[5];
+    uint8_t text[ACK_BYTES];
     porch_ack ack = {packet_id, (uint8_t)type, reason, true};
     /* Before CONNACK nothing is said: what is due is sent again behind it. */
     if (porch_session_online(s) && s->welcomed)

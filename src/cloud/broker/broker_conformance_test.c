@@ -698,7 +698,7 @@ static void reason_strings_come_only_where_they_are_welcome(void **state) {
         publish(&k, (pub){.topic = "elsewhere", .payload = "x", .qos = 1, .id = 1});
         porch_mqtt_packet p = expect(&k, PORCH_MQTT_PUBACK);
         assert_int_equal(p.ack.reason, PORCH_MQTT_RC_NOT_AUTHORIZED);
-        assert_int_equal(p.ack.properties.raw.len, 0);
+        assert_int_equal(porch_mqtt_property_has(&p.ack.properties, PORCH_MQTT_PROP_REASON_STRING), wanted);
         assert_int_equal(subscribe(&k, (sub){.filter = "elsewhere"}), PORCH_MQTT_RC_NOT_AUTHORIZED);
         send(&k, RAW(0x60, 0));
         p = expect(&k, PORCH_MQTT_DISCONNECT);

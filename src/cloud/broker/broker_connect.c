@@ -175,9 +175,13 @@ static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, c
     }
     porch_access_decision d = porch_access_can_publish(policy, in->will.topic);
     if (!d.allowed) {
-        porch_why inner;
-        porch_access_explain(policy, d, PORCH_ACCESS_PUBLISH, topic, &inner);
-        porch_fail(why, PORCH_ERR_AUTH, "the will: %.200s", inner.text);
+        porch_why inner; /* the statement is for the operator, not for the peer */
+        if (porch_grants_denied(b->broker->config.grants, e, policy, d, PORCH_ACCESS_PUBLISH, topic, 1,
+                                &inner) &&
+            porch_shard_may_log(b->shard))
+            porch_log(PORCH_LOG_WARN, "mqtt.refused", porch_identity_kind_text(e->kind), e->name, "packet",
+                      "CONNECT", "reason", inner.text, "will", porch_log_bytes(topic).text, NULL);
+        porch_fail(why, PORCH_ERR_AUTH, "the will: its topic is not permitted");
     }
     porch_grants_policy_release(policy);
     return d.allowed;

@@ -298,11 +298,25 @@ static bool add_identifiers(porch_session *s, const porch_session *publisher, co
     return true;
 }
 
+/* Wide subscriptions meet denies all the time: a session's are put down once a second, with their number.
+ */
+static void note_denied(porch_session *s, porch_access_decision d, porch_bytes topic) {
+    uint64_t now_ms = porch_shard_now(s->home->shard);
+    porch_why why;
+    s->denied++;
+    if (s->denied_ms != 0 && now_ms - s->denied_ms < 1000) return;
+    (void)porch_grants_denied(s->home->broker->config.grants, &s->entry, s->policy, d, PORCH_ACCESS_RECEIVE,
+                              topic, s->denied, &why);
+    s->denied = 0;
+    s->denied_ms = now_ms;
+}
+
 bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
-    if (porch_quarantine_lets_hear(&s->entry, topic) &&
-        porch_access_can_receive(s->policy, (porch_topic_name){topic}).allowed)
-        return true;
+    bool quarantined = !porch_quarantine_lets_hear(&s->entry, topic);
+    porch_access_decision d = porch_access_can_receive(s->policy, (porch_topic_name){topic});
+    if (!quarantined && d.allowed) return true;
     porch_broker_count(&s->home->counts.delivery_refused, 1);
+    if (!quarantined) note_denied(s, d, topic);
     if (porch_log_wants(PORCH_LOG_DEBUG))
         porch_log(PORCH_LOG_DEBUG, "mqtt.delivery_refused", "principal", s->entry.name, "topic",
                   porch_log_bytes(topic).text, NULL);

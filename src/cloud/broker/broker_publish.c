@@ -31,9 +31,10 @@ static void answer_refusal(porch_session *s, const porch_mqtt_publish *p, uint8_
     porch_session_acknowledge(s, porch_session_expect_ack(s, ack_type(p), p->packet_id), reason);
 }
 
+/* `why` NULL: the like of it was logged shortly before. */
 static void refuse(porch_session *s, const porch_mqtt_publish *p, uint8_t reason, const char *why) {
     porch_broker_count(&s->home->counts.publishes_refused, 1);
-    porch_session_log(s, "mqtt.refused", "PUBLISH", "topic", p->topic.text, why);
+    if (why != NULL) porch_session_log(s, "mqtt.refused", "PUBLISH", "topic", p->topic.text, why);
     answer_refusal(s, p, reason);
 }
 
@@ -58,8 +59,9 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
     porch_access_decision d = porch_access_can_publish(s->policy, p->topic);
     if (!d.allowed) {
         porch_why why;
-        porch_access_explain(s->policy, d, PORCH_ACCESS_PUBLISH, topic, &why);
-        refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, why.text);
+        bool log = porch_grants_denied(s->home->broker->config.grants, &s->entry, s->policy, d,
+                                       PORCH_ACCESS_PUBLISH, topic, 1, &why);
+        refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, log ? why.text : NULL);
         return false;
     }
     s->allowed_len = 0;

@@ -119,7 +119,7 @@ void porch_session_unsubscribe_all(porch_session *s) {
 static uint8_t refuse(porch_session *s, const porch_mqtt_subscription *one, uint8_t reason,
                       const char *why) {
     porch_broker_count(&s->home->counts.subscribes_refused, 1);
-    porch_session_log(s, "mqtt.refused", "SUBSCRIBE", "filter", one->text, why);
+    if (why != NULL) porch_session_log(s, "mqtt.refused", "SUBSCRIBE", "filter", one->text, why);
     return s->home->broker->exact_suback ? reason : PORCH_MQTT_RC_UNSPECIFIED_ERROR;
 }
 
@@ -134,8 +134,9 @@ static uint8_t judge(porch_session *s, const porch_mqtt_subscription *one) {
     porch_access_decision d = porch_access_can_subscribe(s->policy, one->filter);
     if (!d.allowed) {
         porch_why why;
-        porch_access_explain(s->policy, d, PORCH_ACCESS_SUBSCRIBE, text, &why);
-        return refuse(s, one, PORCH_MQTT_RC_NOT_AUTHORIZED, why.text);
+        bool log = porch_grants_denied(s->home->broker->config.grants, &s->entry, s->policy, d,
+                                       PORCH_ACCESS_SUBSCRIBE, text, 1, &why);
+        return refuse(s, one, PORCH_MQTT_RC_NOT_AUTHORIZED, log ? why.text : NULL);
     }
     if (find(s, one->text) == NULL && s->subscription_count >= set->broker_subscriptions)
         return refuse(s, one, PORCH_MQTT_RC_QUOTA_EXCEEDED,
@@ -168,10 +169,17 @@ static uint8_t subscribe(porch_session *s, const porch_mqtt_subscription *one, u
  * sent. */
 static bool answer(porch_session *s, porch_mqtt_type type, uint16_t packet_id, porch_bytes reasons,
                    const porch_buf *note) {
-    size_t cap = reasons.len + 16;
+    size_t cap = reasons.len + 80;
     uint8_t *at = porch_pool_take(s->home->pool, cap);
-    porch_buf b = {at, 0, cap};
+    uint8_t raw[64];
+    porch_buf b = {at, 0, cap}, r = PORCH_BUF_OF(raw);
     porch_mqtt_suback ack = {type, packet_id, reasons, {{NULL, 0}, 0}};
+    bool refused = type == PORCH_MQTT_SUBACK && reasons.len > 0 &&
+                   memchr(reasons.at, PORCH_MQTT_RC_NOT_AUTHORIZED, reasons.len) != NULL;
+    if (refused && s->version == PORCH_MQTT_V5 && s->problem_info && s->packet_most >= cap &&
+        porch_mqtt_property_put_text(&r, PORCH_MQTT_PROP_REASON_STRING,
+                                     PORCH_LIT("a filter is not permitted to you")) == PORCH_OK)
+        (void)porch_mqtt_properties_of(porch_buf_bytes(&r), type, NULL, &ack.properties);
     if (at == NULL || porch_mqtt_suback_write(&b, s->version, &ack) != PORCH_OK) {
         porch_pool_give(s->home->pool, at);
         porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,

@@ -72,6 +72,14 @@ void porch_grants_policy_release(const porch_access_policy *p) {
     free(m.block);
 }
 
+bool porch_grants_denied(porch_grants *g, const porch_registry_entry *who,
+                         const porch_access_policy *policy, porch_access_decision decision, unsigned action,
+                         porch_bytes topic, uint32_t times, porch_why *why) {
+    (void)g, (void)who, (void)policy, (void)decision, (void)action, (void)topic, (void)times;
+    (void)porch_fail(why, PORCH_ERR_DENIED, "no statement allows it");
+    return true;
+}
+
 static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms, porch_principal *ret,
                        porch_why *why) {
     (void)ctx;

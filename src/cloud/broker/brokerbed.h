@@ -309,6 +309,13 @@ void porch_grants_policy_release(const porch_access_policy *p) {
     bed_policy m = {.policy = p};
     free(m.block);
 }
+bool porch_grants_denied(porch_grants *g, const porch_registry_entry *who,
+                         const porch_access_policy *policy, porch_access_decision decision, unsigned action,
+                         porch_bytes topic, uint32_t times, porch_why *why) {
+    (void)g, (void)who, (void)policy, (void)decision, (void)action, (void)topic, (void)times;
+    (void)porch_fail(why, PORCH_ERR_DENIED, "no statement allows it");
+    return true;
+}
 
 /* ---- the registry: nobody asks it, since the broker is not given one ---- */
 

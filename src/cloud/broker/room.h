@@ -156,6 +156,8 @@ struct porch_session {
     porch_alias alias_in;
     uint32_t pending_commits;   /* of any kind: its memory must stay */
     uint32_t pending_publishes; /* what is published behind them waits its turn */
+    uint64_t denied_ms;         /* when deliveries that it may not have were put down last */
+    uint32_t denied;            /* since then */
     uint16_t allowed_len;       /* the last topic that it was allowed to publish to */
     uint8_t allowed[128];
 

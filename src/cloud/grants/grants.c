@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "access/statement.h"
+#include "cloud/grants/grants_denials.h"
 #include "cloud/grants/grants_room.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 enum { VARIABLES = 4 };
@@ -68,7 +70,9 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
     g->policy_bytes = settings->grants_policy_bytes;
     g->versions = settings->grants_versions;
     pthread_rwlock_init(&g->lock, NULL);
-    porch_err e = porch_grants_take(g, why);
+    g->denials = porch_grants_denials_new(settings->grants_denials);
+    porch_err e = g->denials == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants")
+                                     : porch_grants_take(g, why);
     if (e != PORCH_OK) {
         porch_grants_close(g);
         return e;
@@ -80,6 +84,7 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
 void porch_grants_close(porch_grants *g) {
     if (g == NULL) return;
     porch_grants_model_release(g->model);
+    porch_grants_denials_free(g->denials);
     pthread_rwlock_destroy(&g->lock);
     free(g);
 }
@@ -174,6 +179,40 @@ void porch_grants_explain(const porch_access_policy *policy, int statement, char
         return;
     (void)snprintf(out, cap, "%s: %.*s",
                    porch_grants_class_group(shared_of(policy)->class, (size_t)statement), (int)b.len, text);
+}
+
+/* "allow publish d/x/y": what is asked for, and nothing more. */
+static void smallest_grant(unsigned action, porch_bytes topic, char *out, size_t cap) {
+    char actions[32];
+    porch_buf b = {(uint8_t *)actions, 0, sizeof actions - 1};
+    (void)porch_access_actions_write(&b, action);
+    actions[b.len] = '\0';
+    (void)snprintf(out, cap, "allow %s %.*s", actions, PORCH_FMT(topic));
+}
+
+bool porch_grants_denied(porch_grants *g, const porch_registry_entry *who,
+                         const porch_access_policy *policy, porch_access_decision decision, unsigned action,
+                         porch_bytes topic, uint32_t times, porch_why *why) {
+    porch_grants_denial row = {.kind = who->kind, .action = action, .count = times};
+    uint32_t untold = 0;
+    char more[48] = "";
+    porch_bytes cut = {topic.at, topic.len < sizeof row.topic ? topic.len : sizeof row.topic - 1};
+    (void)porch_bytes_to_text(cut, row.topic, sizeof row.topic);
+    memcpy(row.name, who->name, sizeof row.name);
+    porch_grants_explain(policy, decision.statement, row.decided, sizeof row.decided);
+    if (decision.statement < 0) smallest_grant(action, cut, row.grant, sizeof row.grant);
+    bool log = porch_grants_denials_add(g->denials, &row, porch_clock_ms(), &untold);
+    if (untold > 0) (void)snprintf(more, sizeof more, " (and %u like it before)", untold);
+    if (decision.statement < 0)
+        (void)porch_fail(why, PORCH_ERR_DENIED, "no statement allows it; grant %.180s%s", row.grant, more);
+    else
+        (void)porch_fail(why, PORCH_ERR_DENIED, "'%.150s' forbids it; change that statement%s", row.decided,
+                         more);
+    return log;
+}
+
+void porch_grants_denials(porch_grants *g, bool (*fn)(const porch_grants_denial *, void *), void *ctx) {
+    porch_grants_denials_visit(g->denials, fn, ctx);
 }
 
 porch_err porch_grants_group(porch_grants *g, const char *group,

@@ -89,6 +89,27 @@ porch_err porch_grants_group(porch_grants *g, const char *group,
  * publish,subscribe:d/+/event/#". "" when there is none. */
 void porch_grants_explain(const porch_access_policy *policy, int statement, char *out, size_t cap);
 
+/* ---- denials (grants_denials.c) ------------------------------------------------------------------- */
+
+typedef struct {
+    porch_principal_kind kind;
+    char name[PORCH_REGISTRY_NAME_BYTES];
+    unsigned action;   /* one bit */
+    char topic[256];   /* cut */
+    char decided[400]; /* "GROUP: deny ..."; "": no statement allows it */
+    char grant[320];   /* the smallest one, as "allow publish d/x/y"; "": a deny would have to go */
+    uint64_t count, first_ms, last_ms;
+} porch_grants_denial;
+
+/* Keeps in mind that `decision` refused this, `times` times, and writes the sentence for the operator's
+ * log. False: it need not be logged, since the like of it was shortly before. The policy is one of
+ * porch_grants_policy. Any thread, shards too. */
+bool porch_grants_denied(porch_grants *g, const porch_registry_entry *who,
+                         const porch_access_policy *policy, porch_access_decision decision, unsigned action,
+                         porch_bytes topic, uint32_t times, porch_why *why);
+/* The newest first; fn answers false to end; it must be short. */
+void porch_grants_denials(porch_grants *g, bool (*fn)(const porch_grants_denial *, void *), void *ctx);
+
 /* Called after a change on the thread that made it. Register before the first change. */
 void porch_grants_on_change(porch_grants *g, void (*fn)(void *ctx), void *ctx);
 

@@ -13,6 +13,7 @@ struct porch_grants {
     uint32_t statements_most, policy_bytes, versions;
     pthread_rwlock_t lock; /* the model's pointer; never held while waiting */
     grants_model *model;
+    struct grants_denials *denials;
     struct {
         void (*fn)(void *ctx);
         void *ctx;

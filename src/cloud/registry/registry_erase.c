@@ -74,6 +74,7 @@ static porch_err write_end(porch_db *db, void *ctx, porch_why *why) {
     static const char *const gone[] = {
         "delete from certificate where kind = 'device' and name in "
         "(select name from erasure where household = ?1 and kind = 'device')",
+        "delete from claim_token where household = ?1",
         "delete from household where id = ?1",
         "insert into household (id, name, timezone, added_ms) select 'home', 'Home', 'UTC', 0 where ?1 = "
         "'home'",

@@ -115,6 +115,7 @@
     X(trust, head_s,           trust_head_s,         U32,  60,          1, 86400, "time between two heads of the trust log that the signer signs; what was appended since the last is vouched for by the chain alone") \
     X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
     X(grants, policy_bytes,    grants_policy_bytes,  U32,  8388608,     1024, 16777216, "longest text of the policy; a request that carries it must also fit admin.line_bytes") \
+    X(grants, denials,         grants_denials,       U32,  1000,        1, 100000, "rows of refusals that are kept in memory to look at; the one that was quiet longest gives way") \
     X(grants, versions,        grants_versions,      U32,  100,         1, 100000, "versions of the policy that are kept to look at") \
     X(listener, connections,   listener_connections, U32, 20000, 1, 10000000, "most connections at once, all ports together") \
     X(listener, per_address,   listener_per_address, U32, 2048, 1, 10000000, "most connections at once from one address") \
