@@ -88,7 +88,8 @@ static const porch_cli_option product_options[] = {
     {"--channel-binding", "required|optional", false, false,
      "whether its devices bind their requests to the connection (RFC 9266)"},
     {"--hardware-keys", "required|optional", false, false,
-     "whether its devices must prove that their key lives in a TPM"},
+     "whether its devices must prove that their key lives in a TPM. The hub takes no such proof "
+     "yet: required refuses every enrolment of the product"},
     {0},
 };
 

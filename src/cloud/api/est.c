@@ -1,8 +1,9 @@
-/*   GET   /.well-known/est/cacerts         root and issuing authority, PKCS#7 certs-only in base64
- *   GET   /.well-known/est/csrattrs        what a request should look like
- *   POST  /.well-known/est/simpleenroll    with a claim token (HTTP Basic), a factory's certificate, or
- * both POST  /.well-known/est/simplereenroll  with the certificate that is to be renewed, also when it has
- * ended
+/* Enrolment over Secure Transport (RFC 7030, RFC 8951), below /.well-known/est/ on the devices' port.
+ *
+ *   GET  cacerts         root and issuing authority, PKCS#7 certs-only in base64
+ *   GET  csrattrs        what a request should look like
+ *   POST simpleenroll    with a claim token (HTTP Basic), with a factory's certificate, or with both
+ *   POST simplereenroll  with the certificate that is to be renewed, also when it has ended
  *
  * Who the device is comes from the registry and from what authenticated the call; the request gives its
  * key, proof of it, and at most the channel binding. */
