@@ -63,7 +63,7 @@ class Inbox {
   }
 }
 
-for (const [way, url] of [["WebSocket", door], ["TLS", () => `mqtts://localhost:${hub.mqttPort}`]])
+for (const [way, url] of [["WebSocket", door], ["TLS", () => `mqtts://127.0.0.1:${hub.mqttPort}`]])
   for (const version of [4, 5]) {
     const named = (text) => `mqtt.js, version ${version} over ${way}: ${text}`;
     const open = async (who, name, more = {}) => {

@@ -37,7 +37,7 @@ static void open_client(const char *folder, const char *port, const char *id, co
     MQTTClient_SSLOptions ssl = MQTTClient_SSLOptions_initializer;
     MQTTClient_createOptions create = MQTTClient_createOptions_initializer;
     bool lasts = strchr(flags, 'l') != NULL;
-    (void)snprintf(uri, sizeof uri, "ssl://localhost:%s", port);
+    (void)snprintf(uri, sizeof uri, "ssl://127.0.0.1:%s", port);
     (void)snprintf(ca, sizeof ca, "%s/ca.pem", folder);
     (void)snprintf(cert, sizeof cert, "%s/cert.pem", folder);
     (void)snprintf(key, sizeof key, "%s/key.pem", folder);
