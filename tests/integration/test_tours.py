@@ -1,6 +1,7 @@
 """The same tour by clients that we did not write: QoS 0, 1 and 2, retained messages, a will, a shared subscription, and a session
 that goes on. Python's and C's paho and mosquitto's tools, each in MQTT 3.1.1 and 5.0 (MQTT.js: tests/e2e/mqttjs.test.mjs)."""
 
+import os
 import pathlib
 import queue
 import shutil
@@ -186,7 +187,9 @@ class Process:
     """A client that is a process and prints a line `TOPIC QOS RETAINED PAYLOAD` for each message."""
 
     def __init__(self, test, words):
-        self.process = subprocess.Popen([str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        direct = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}  # C's paho would take it, even if empty
+        self.process = subprocess.Popen([str(word) for word in words], env=direct, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
         self.test = test
         for end in (self.process.stdout.close, self.process.stdin.close, self.process.wait, self.process.kill):
             test.addCleanup(end)
