@@ -451,6 +451,16 @@ static void just_try(search *s, const void *more) {
     try_depths(s);
 }
 
+/* The group's statement `k`, if it is an allow about this action. */
+static bool take_up(search *s, size_t k) {
+    s->statement = &s->group->statements[k];
+    if (s->statement->effect != PORCH_ACCESS_ALLOW || (widened(s->statement->actions) & s->action) == 0)
+        return false;
+    s->proof->statements++;
+    s->says = cut(s->statement->filter.text);
+    return true;
+}
+
 /* Every allow of the world about this action, with every member of its group. `devices_only` leaves
  * services out. */
 static void try_all(search *s, bool devices_only) {
@@ -458,12 +468,7 @@ static void try_all(search *s, bool devices_only) {
     for (size_t i = 0; i < d->group_count && !s->enough; i++) {
         s->group = &d->groups[i];
         for (size_t k = 0; k < s->group->statement_count && !s->enough; k++) {
-            s->statement = &s->group->statements[k];
-            if (s->statement->effect != PORCH_ACCESS_ALLOW ||
-                (widened(s->statement->actions) & s->action) == 0)
-                continue;
-            s->proof->statements++;
-            s->says = cut(s->statement->filter.text);
+            if (!take_up(s, k)) continue;
             for (size_t m = 0; m < s->group->member_count && !s->enough; m++) {
                 s->member = &s->group->members[m];
                 if (devices_only && s->member->kind == PORCH_ACCESS_MEMBER_SERVICE) continue;
@@ -637,12 +642,7 @@ static void try_new_allows(search *s, bool tags_are_same) {
     for (size_t i = 0; i < now->group_count && !s->enough; i++) {
         s->group = &now->groups[i];
         for (size_t k = 0; k < s->group->statement_count && !s->enough; k++) {
-            s->statement = &s->group->statements[k];
-            if (s->statement->effect != PORCH_ACCESS_ALLOW ||
-                (widened(s->statement->actions) & s->action) == 0)
-                continue;
-            s->proof->statements++;
-            s->says = cut(s->statement->filter.text);
+            if (!take_up(s, k)) continue;
             s->found_here = false;
             for (size_t m = 0; m < s->group->member_count && !s->found_here && !s->enough; m++) {
                 s->member = &s->group->members[m];
