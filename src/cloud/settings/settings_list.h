@@ -168,7 +168,7 @@
     X(broker, bytes_s,         broker_bytes_s, U32, 8388608, 0, 4294967295, "bytes a second of one device or service; faster ones are read more slowly; 0 means no limit") \
     X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
-    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
+    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported d/+/update/status", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  8388608,     4096, 16777216, "longest request on the admin socket") \
