@@ -12,11 +12,11 @@ typedef struct {
     const char *private_ending; /* files with this ending are 0600 at most, NULL: all are */
     mode_t other_files;         /* the widest mode of those without it */
     bool signers;               /* its owner is the signer's user, when there is one */
-    bool many;                  /* encrypted files by the thousand: their modes are not looked at */
+    bool many;                  /* files by the thousand, in folders of their own: their modes are not looked at */
 } porch_hub_folder;
 
 /* DIR itself comes first. */
-enum { PORCH_HUB_FOLDERS = 6 };
+enum { PORCH_HUB_FOLDERS = 7 };
 extern const porch_hub_folder porch_hub_folders[PORCH_HUB_FOLDERS];
 
 enum { PORCH_HUB_FOLDER_MODE = 0700, PORCH_HUB_PRIVATE_MODE = 0600 };

@@ -86,6 +86,7 @@
     X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
     X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
     X(signer, vapid_per_minute, signer_vapid_per_minute, U32, 30,       1, 1000, "tokens for push services that the signer signs in a minute") \
+    X(signer, updates_per_minute, signer_updates_per_minute, U32, 30, 1, 100000, "snapshots of the update repository that the signer signs in a minute") \
     X(signer, totp_free_tries, signer_totp_free_tries, U32, 5,          1, 1000, "wrong codes of one account before it has to wait") \
     X(signer, totp_wait_s,     signer_totp_wait_s,   U32,  300,         1, 86400, "longest wait after wrong codes") \
     X(signer, accounts,        signer_accounts,      U32,  10000,       1, 1000000, "accounts whose last accepted code the signer remembers") \
@@ -169,6 +170,12 @@
     X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
     X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported d/+/update/status", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
+    X(ota, snapshot_hours,     ota_snapshot_hours, U32, 168, 1, 8760, "how long a snapshot of the update repository is good; it is renewed at half that time") \
+    X(ota, timestamp_hours,    ota_timestamp_hours, U32, 48, 1, 8760, "how long a timestamp of the update repository is good: a device that is shown an old repository notices after that time") \
+    X(ota, bytes,              ota_bytes, U64, 10737418240, 65536, 1000000000000000, "most bytes of images that the hub keeps; more are refused") \
+    X(ota, image_bytes,        ota_image_bytes, U64, 2147483648, 65536, 1000000000000000, "longest image or metadata file that is published") \
+    X(ota, history,            ota_history, U32, 50, 1, 10000, "entries of each device's update story, oldest out first") \
+    X(ota, burst_ms,           ota_burst_ms, U32, 5000, 100, 600000, "a rollout may ask as many devices at once as its rate gives in this time, one at least") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  8388608,     4096, 16777216, "longest request on the admin socket") \

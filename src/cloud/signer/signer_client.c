@@ -169,3 +169,23 @@ porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porc
     porch_signer_request request = {.op = PORCH_SIGNER_OP_TRUST_HEAD, .data = rows};
     return ask(c, &request, false, (answer_into){.data = head}, why);
 }
+
+porch_err porch_signer_update_keys_get(porch_signer_client *c, char snapshot[PORCH_SIGNER_UPDATE_KEY_TEXT],
+                                       char timestamp[PORCH_SIGNER_UPDATE_KEY_TEXT], porch_why *why) {
+    uint8_t got[2 * (PORCH_SIGNER_UPDATE_KEY_TEXT - 1)];
+    const size_t half = sizeof got / 2;
+    porch_buf into = PORCH_BUF_OF(got);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_UPDATE_KEYS};
+    PORCH_TRY(ask(c, &request, true, (answer_into){.data = &into}, why));
+    if (into.len != sizeof got)
+        return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's update keys have %zu bytes", into.len);
+    (void)porch_bytes_to_text((porch_bytes){got, half}, snapshot, PORCH_SIGNER_UPDATE_KEY_TEXT);
+    (void)porch_bytes_to_text((porch_bytes){got + half, half}, timestamp, PORCH_SIGNER_UPDATE_KEY_TEXT);
+    return PORCH_OK;
+}
+
+porch_err porch_signer_update_sign(porch_signer_client *c, porch_bytes update, porch_buf *answer,
+                                   porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = update};
+    return ask(c, &request, true, (answer_into){.data = answer}, why);
+}

@@ -99,4 +99,14 @@ porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience,
 porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,
                                   porch_why *why);
 
+/* The public halves of the two keys that this hub's update repository is announced with, in hex. */
+enum { PORCH_SIGNER_UPDATE_KEY_TEXT = 65 };
+porch_err porch_signer_update_keys_get(porch_signer_client *c, char snapshot[PORCH_SIGNER_UPDATE_KEY_TEXT],
+                                       char timestamp[PORCH_SIGNER_UPDATE_KEY_TEXT], porch_why *why);
+/* Writes and signs the next snapshot and timestamp from a porch_signer_update (signer_update_ipc.h);
+ * `answer` is appended to, for porch_signer_updated_read. ROLLBACK: a role is older than one announced
+ * before, or missing. BUSY: signer.updates_per_minute. Harmless to repeat: versions only rise. */
+porch_err porch_signer_update_sign(porch_signer_client *c, porch_bytes update, porch_buf *answer,
+                                   porch_why *why);
+
 #endif

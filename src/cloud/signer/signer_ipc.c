@@ -27,6 +27,8 @@ static const struct {
     [PORCH_SIGNER_OP_VAPID_TOKEN] = {"vapid-token", HAS_NAME | HAS_TIME},
     [PORCH_SIGNER_OP_FORGET] = {"forget", HAS_NAME},
     [PORCH_SIGNER_OP_TRUST_HEAD] = {"trust-head", HAS_DATA},
+    [PORCH_SIGNER_OP_UPDATE_KEYS] = {"update-keys", 0},
+    [PORCH_SIGNER_OP_UPDATE_SIGN] = {"update-sign", HAS_DATA},
 };
 
 static bool op_known(unsigned op) {

@@ -6,6 +6,8 @@
  *   vapid 1767225600456 https://push.example 1767268800000
  *   forget 1767225600789 2
  *   head  1767225600999 41 9f86...08              the trust log up to row 41
+ *   role  1767225601000 camera.json 7             the update repository's roles, as announced
+ *   update 1767225601001 12 40                    its snapshot and timestamp
  *
  * Opened append-only and synced line by line, so a line that was answered is there after any crash. The
  * names of a household that was erased become dashes in their places; the lines stay, and a forget line
@@ -43,6 +45,18 @@ static porch_bytes next_word(porch_bytes *rest) {
     return word;
 }
 
+static porch_err replay_update(bool role, porch_bytes line, porch_signer_updates *u) {
+    porch_bytes first = next_word(&line);
+    uint64_t a = 0, b = 0;
+    PORCH_TRY(porch_decimal_read(line, UINT64_MAX, &b));
+    if (role) return porch_signer_update_remember(u, first, b);
+    PORCH_TRY(porch_decimal_read(first, UINT64_MAX, &a));
+    if (a <= u->snapshot_version || b <= u->timestamp_version) return PORCH_ERR_MALFORMED;
+    u->snapshot_version = a;
+    u->timestamp_version = b;
+    return PORCH_OK;
+}
+
 static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *ctx,
                              porch_signer_head *head) {
     porch_bytes kind = next_word(&line);
@@ -58,9 +72,12 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
         PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &got.seq));
         PORCH_TRY(porch_hex_read(&hash, line));
         if (hash.len != sizeof got.hash || got.seq <= head->seq) return PORCH_ERR_MALFORMED;
-        *head = got;
+        head->seq = got.seq;
+        memcpy(head->hash, got.hash, sizeof head->hash);
         return PORCH_OK;
     }
+    if (porch_bytes_eq_text(kind, "role") || porch_bytes_eq_text(kind, "update"))
+        return replay_update(porch_bytes_eq_text(kind, "role"), line, &head->updates);
     if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
     porch_bytes account = next_word(&line);
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &number));
@@ -219,6 +236,28 @@ porch_err porch_signer_journal_head(porch_signer_journal *j, uint64_t now_ms, ui
     PORCH_TRY(number(&line, seq));
     PORCH_TRY(porch_write_text(&line, " "));
     PORCH_TRY(porch_hex_write(&line, (porch_bytes){hash, 32}));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_role(porch_signer_journal *j, uint64_t now_ms, porch_bytes name,
+                                    uint64_t version, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(begin(&line, "role", now_ms));
+    PORCH_TRY(word(&line, name));
+    PORCH_TRY(number(&line, version));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_update(porch_signer_journal *j, uint64_t now_ms, uint64_t snapshot,
+                                      uint64_t timestamp, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(begin(&line, "update", now_ms));
+    PORCH_TRY(number(&line, snapshot));
+    PORCH_TRY(number(&line, timestamp));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
 }

@@ -7,6 +7,7 @@
 #include "cloud/settings/settings.h"
 #include "cloud/signer/signer.h"
 #include "cloud/signer/signer_ipc.h"
+#include "cloud/signer/signer_update_ipc.h"
 #include "crypto/keystore.h"
 
 enum {
@@ -33,9 +34,22 @@ typedef struct {
 /* What the journal is replayed into, oldest first: each accepted second-factor step, and the last head of
  * the trust log. */
 typedef void (*porch_signer_step_fn)(porch_bytes account, uint64_t step, void *ctx);
+/* The update repository's versions that the signer has put its name to. */
+enum { PORCH_SIGNER_UPDATE_REMEMBERED = PORCH_SIGNER_UPDATE_ROLES };
+typedef struct {
+    porch_key *snapshot, *timestamp;
+    uint64_t snapshot_version, timestamp_version;
+    size_t count;
+    struct {
+        char name[PORCH_SIGNER_UPDATE_NAME + 1];
+        uint64_t version;
+    } roles[PORCH_SIGNER_UPDATE_REMEMBERED];
+} porch_signer_updates;
+
 typedef struct {
     uint64_t seq;
     uint8_t hash[32];
+    porch_signer_updates updates; /* its keys stay NULL */
 } porch_signer_head;
 
 /* Opens (or makes, 0600) `journal` in the folder and replays it. A last line that was cut by a power loss
@@ -52,6 +66,11 @@ porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, po
                                     uint64_t step, porch_why *why);
 porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, porch_bytes audience,
                                      uint64_t ends_ms, porch_why *why);
+
+porch_err porch_signer_journal_role(porch_signer_journal *j, uint64_t now_ms, porch_bytes name,
+                                    uint64_t version, porch_why *why);
+porch_err porch_signer_journal_update(porch_signer_journal *j, uint64_t now_ms, uint64_t snapshot,
+                                      uint64_t timestamp, porch_why *why);
 
 /* `what`: "device:ID" or "account:ID". Each byte of that name becomes '-' in every line that is about it.
  */
@@ -124,6 +143,8 @@ typedef struct {
     porch_key *trust; /* signs heads of the trust log */
     uint64_t trust_seq;
     uint8_t trust_hash[32];
+    porch_signer_updates updates;
+    porch_signer_rate update_rate;
     porch_signer_rate vapid_rate;
     porch_signer_rate rates[PORCH_SIGNER_WEB_SERVER + 1];
     porch_signer_steps steps;
@@ -145,6 +166,16 @@ porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request 
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
+/* An Ed25519 key of one use, derived from the sealing key. */
+porch_err porch_signer_derive_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_bytes use,
+                                  porch_key **ret, porch_why *why);
+/* Update repository (signer_update.c). ROLLBACK for a version below the one remembered. */
+porch_err porch_signer_update_keys(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES],
+                                   porch_signer_updates *u, porch_why *why);
+porch_err porch_signer_update_remember(porch_signer_updates *u, porch_bytes name, uint64_t version);
+porch_err porch_signer_do_update_keys(porch_signer *s, porch_buf *data, porch_why *why);
+porch_err porch_signer_do_update_sign(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                      porch_buf *data, porch_why *why);
 porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
                                  porch_why *why);
 porch_err porch_signer_do_trust_head(porch_signer *s, const porch_signer_request *r, porch_signer_now now,

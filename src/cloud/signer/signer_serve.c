@@ -117,11 +117,13 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
         porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
     PORCH_TRY(porch_signer_trust_key(s->seal_key, &s->trust, why));
-    porch_signer_head head = {.seq = 0};
+    porch_signer_head head = {.seq = 0}; /* updates included */
     PORCH_TRY(porch_signer_journal_open(files->dir_fd, remember_step, &s->steps, &head, &s->journal, why));
     s->trust_seq = head.seq;
     memcpy(s->trust_hash, head.hash, sizeof s->trust_hash);
-    return PORCH_OK;
+    s->updates = head.updates;
+    s->update_rate = porch_signer_rate_of(s->settings.signer_updates_per_minute, now.mono_ms);
+    return porch_signer_update_keys(s->seal_key, &s->updates, why);
 }
 
 static void unload_issuer(porch_signer_issuer *issuer) {
@@ -137,6 +139,9 @@ void porch_signer_unload(porch_signer *s) {
     s->vapid = NULL;
     porch_key_free(s->trust);
     s->trust = NULL;
+    porch_key_free(s->updates.snapshot);
+    porch_key_free(s->updates.timestamp);
+    s->updates = (porch_signer_updates){0};
     porch_wipe(s->seal_key, sizeof s->seal_key);
     porch_signer_steps_free(&s->steps);
     porch_signer_journal_close(&s->journal);
@@ -191,6 +196,10 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_journal_forget(&s->journal, now.wall_ms, r->name, why);
     case PORCH_SIGNER_OP_TRUST_HEAD:
         return porch_signer_do_trust_head(s, r, now, data, why);
+    case PORCH_SIGNER_OP_UPDATE_KEYS:
+        return porch_signer_do_update_keys(s, data, why);
+    case PORCH_SIGNER_OP_UPDATE_SIGN:
+        return porch_signer_do_update_sign(s, r, now, data, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

@@ -18,14 +18,14 @@ enum { SEED = 32, PEM_BYTES = 200 };
 static const uint8_t PKCS8_HEAD[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
                                      0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 
-porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
-                                 porch_why *why) {
+porch_err porch_signer_derive_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_bytes use,
+                                  porch_key **ret, porch_why *why) {
     uint8_t der_block[sizeof PKCS8_HEAD + SEED], pem_block[PEM_BYTES];
     porch_buf der = PORCH_BUF_OF(der_block), pem = PORCH_BUF_OF(pem_block);
     porch_err e = porch_write_bytes(&der, (porch_bytes){PKCS8_HEAD, sizeof PKCS8_HEAD});
     if (e == PORCH_OK)
         e = porch_hkdf_sha256((porch_bytes){seal_key, PORCH_SIGNER_SEAL_KEY_BYTES}, (porch_bytes){NULL, 0},
-                              PORCH_LIT("porchlight trust log 1"), der.at + der.len, SEED);
+                              use, der.at + der.len, SEED);
     der.len += SEED;
     if (e == PORCH_OK) e = porch_write_text(&pem, "-----BEGIN PRIVATE KEY-----\n");
     if (e == PORCH_OK) e = porch_base64_write(&pem, porch_buf_bytes(&der), false);
@@ -34,6 +34,11 @@ porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BY
     porch_wipe(der_block, sizeof der_block);
     porch_wipe(pem_block, sizeof pem_block);
     return e;
+}
+
+porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
+                                 porch_why *why) {
+    return porch_signer_derive_key(seal_key, PORCH_LIT("porchlight trust log 1"), ret, why);
 }
 
 /* Walks on from *head over the rows of the message. */
