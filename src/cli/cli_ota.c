@@ -16,6 +16,8 @@
 
 static const porch_cli_option init_options[] = {
     {"--product", "NAME", true, true, "a product whose releases get a key of their own; repeatable"},
+    {"--online-keys", "FILE", false, false,
+     "the hub's keys for snapshot and timestamp, as `ota keys --out FILE` wrote them"},
     OPTION_PASSPHRASE,
     {0},
 };
@@ -52,6 +54,12 @@ static const porch_cli_option revoke_options[] = {
     OPTION_PASSPHRASE,
     {0},
 };
+static const porch_cli_option online_options[] = {
+    {"--keys", "FILE", true, false,
+     "the hub's keys, as `porchlight -C DIR ota keys --out FILE` wrote them"},
+    OPTION_PASSPHRASE,
+    {0},
+};
 static const porch_cli_option renew_options[] = {OPTION_PASSPHRASE, {0}};
 
 static porch_cli_ota begin(const porch_cli *c) {
@@ -81,10 +89,12 @@ static int init(porch_cli *c) {
     json_t *products = porch_cli_list(c, "--product"), *each;
     size_t i;
     porch_err e = porch_cli_ota_make(&o, &why);
+    const char *online = porch_cli_text(c, "--online-keys");
     for (i = 0; e == PORCH_OK && i < 4; i++) {
-        e = porch_cli_ota_new_key(&o, roles[i], NULL, id, &why);
+        if (i < 2 || online == NULL) e = porch_cli_ota_new_key(&o, roles[i], NULL, id, &why);
         porch_cli_ota_touch(&o, roles[i]);
     }
+    if (e == PORCH_OK && online != NULL) e = porch_cli_ota_online_keys(&o, online, &why);
     json_array_foreach(products, i, each) {
         const char *name = json_string_value(each);
         if (e == PORCH_OK) e = porch_author_product_add(&o.repo, name, &why);
@@ -92,10 +102,11 @@ static int init(porch_cli *c) {
         porch_cli_ota_touch(&o, name);
     }
     if (e == PORCH_OK) e = porch_cli_ota_commit(&o, &why);
-    int code = end(c, &o, e, &why,
-                   "The repository is made. Put FOLDER/repository/metadata/1.root.json into your product, "
-                   "keep a copy of\n"
-                   "FOLDER/keys on a medium that you lock away, and serve FOLDER/repository.");
+    int code = end(
+        c, &o, e, &why,
+        "The repository is made. Put FOLDER/repository/metadata/1.root.json into your product, "
+        "keep a copy of\n"
+        "FOLDER/keys on a medium that you lock away, and serve FOLDER/repository (or `ota publish` it).");
     json_decref(products);
     return code;
 }
@@ -134,6 +145,20 @@ static int key_revoke(porch_cli *c) {
     }
     return end(c, &o, e, &why,
                "The key is revoked: devices refuse what it signs from their next refresh on.");
+}
+
+static int online_keys(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_online_keys(&o, porch_cli_text(c, "--keys"), &why);
+    if (e == PORCH_OK) {
+        touch_trust(&o, "snapshot");
+        touch_trust(&o, "timestamp");
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why,
+               "The hub signs snapshot and timestamp from now on: `ota publish` brings it the rest.");
 }
 
 /* A new key, and all the old ones of the role out. */
@@ -310,6 +335,8 @@ const porch_cli_command porch_cli_ota_commands[] = {
     {"ota key add", "FOLDER", false, key_options, "makes one more key for a role of an update repository",
      key_add},
     {"ota key revoke", "FOLDER", false, revoke_key_options, "takes a key away from a role", key_revoke},
+    {"ota online-keys", "FOLDER", false, online_options,
+     "lets a hub sign snapshot and timestamp, and nobody else", online_keys},
     {"ota rotate", "FOLDER", false, key_options, "gives a role a new key and revokes its old ones", rotate},
     {"ota release", "FOLDER", false, release_options, "shows what will be signed, and signs a release",
      release},

@@ -41,6 +41,9 @@ void porch_cli_ota_free(porch_cli_ota *o); /* wipes the passphrase */
 /* Makes a key (at `uri`, or in a file of the folder when NULL) and gives it to the role; *id is its id. */
 porch_err porch_cli_ota_new_key(porch_cli_ota *o, const char *role, const char *uri, char id[65],
                                 porch_why *why);
+/* A hub's two keys, as `porchlight ota keys` wrote them, instead of all that snapshot and timestamp have:
+ * those roles are then signed by the hub alone, and lie unsigned in the folder. */
+porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_why *why);
 void porch_cli_ota_touch(porch_cli_ota *o, const char *role);
 /* Signs what changed, then snapshot and timestamp. STATE when a role's keys that are at hand do not reach
  * its threshold. */

@@ -144,6 +144,69 @@ porch_err porch_cli_ota_new_key(porch_cli_ota *o, const char *role, const char *
     return e;
 }
 
+/* {keytype, scheme, keyval: {public}} of an Ed25519 key in hex; its id is the SHA-256 of its canonical
+ * form. */
+static porch_err online_key(porch_cli_ota *o, const char *role, const char *hex, porch_why *why) {
+    uint8_t raw[32], hash[32];
+    porch_buf into = PORCH_BUF_OF(raw);
+    char text[200], id[65];
+    porch_buf id_hex = {(uint8_t *)id, 0, 64};
+    json_t *keys = NULL, *each;
+    size_t i;
+    if (hex == NULL || porch_hex_read(&into, porch_bytes_of(hex)) != PORCH_OK || into.len != sizeof raw)
+        return porch_fail(why, PORCH_ERR_MALFORMED, "the hub's key of %s is no 64 hex digits", role);
+    int n =
+        snprintf(text, sizeof text,
+                 "{\"keytype\":\"ed25519\",\"keyval\":{\"public\":\"%s\"},\"scheme\":\"ed25519\"}", hex);
+    porch_sha256((porch_bytes){(const uint8_t *)text, (size_t)n}, hash);
+    PORCH_TRY(porch_hex_write(&id_hex, (porch_bytes){hash, sizeof hash}));
+    id[64] = '\0';
+    json_t *old = json_deep_copy(json_object_get(porch_author_trust(&o->repo, role, &keys), "keyids"));
+    json_t *key =
+        json_pack("{s:s,s:s,s:{s:s}}", "keytype", "ed25519", "scheme", "ed25519", "keyval", "public", hex);
+    porch_err e = key != NULL && old != NULL ? porch_author_key_add(&o->repo, role, key, id, why)
+                                             : PORCH_ERR_NO_SPACE;
+    if (e == PORCH_ERR_EXISTS) e = PORCH_OK; /* it is this hub's already */
+    json_array_foreach(old, i, each) {
+        if (e == PORCH_OK && strcmp(json_string_value(each), id) != 0)
+            e = porch_author_key_remove(&o->repo, role, json_string_value(each), why);
+    }
+    if (e == PORCH_OK && json_object_set_new(o->keys, id,
+                                             json_pack("{s:s,s:s,s:I}", "role", role, "at", "hub",
+                                                       "made_ms", (json_int_t)porch_clock_ms())) != 0)
+        e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
+    if (e == PORCH_OK) e = save_keys(o, why);
+    json_decref(old);
+    json_decref(key);
+    return e;
+}
+
+porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_why *why) {
+    json_error_t error;
+    json_t *keys = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+    if (keys == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                          "%s is no file that `porchlight ota keys` wrote: %.100s", file, error.text);
+    porch_err e = online_key(o, "snapshot", json_string_value(json_object_get(keys, "snapshot")), why);
+    if (e == PORCH_OK)
+        e = online_key(o, "timestamp", json_string_value(json_object_get(keys, "timestamp")), why);
+    json_decref(keys);
+    return e;
+}
+
+/* Does the hub sign for this role? */
+static bool of_hub(const porch_cli_ota *o, const char *role) {
+    json_t *unused = NULL, *each;
+    size_t i;
+    if (!is_online(role)) return false;
+    json_array_foreach(json_object_get(porch_author_trust(&o->repo, role, &unused), "keyids"), i, each) {
+        const char *at =
+            json_string_value(json_object_get(json_object_get(o->keys, json_string_value(each)), "at"));
+        if (at != NULL && strcmp(at, "hub") == 0) return true;
+    }
+    return false;
+}
+
 static porch_err open_key(porch_cli_ota *o, const char *id, porch_key **ret, porch_why *why) {
     const char *at = json_string_value(json_object_get(json_object_get(o->keys, id), "at"));
     char path[PORCH_CLI_PATH_BYTES];
@@ -336,7 +399,7 @@ static porch_err write_role(porch_cli_ota *o, const char *role, json_t *above, p
     (void)snprintf(name, sizeof name, "%.120s.json", role);
     (void)(bare ? snprintf(file, sizeof file, "repository/metadata/%s", name)
                 : snprintf(file, sizeof file, "repository/metadata/%lld.%s", version, name));
-    porch_err e = open_signers(o, role, &s, why);
+    porch_err e = of_hub(o, role) ? PORCH_OK : open_signers(o, role, &s, why);
     if (e == PORCH_OK)
         e = porch_author_sign(content, (const porch_key *const *)s.key, s.count, &text, &len, why);
     if (e == PORCH_OK && above != NULL)

@@ -206,5 +206,6 @@ extern const porch_cli_command porch_cli_doctor_commands[];
 extern const porch_cli_command porch_cli_backup_commands[];
 extern const porch_cli_command porch_cli_manual_commands[];
 extern const porch_cli_command porch_cli_ota_commands[];
+extern const porch_cli_command porch_cli_ota_publish_commands[];
 
 #endif

@@ -56,6 +56,7 @@ static const porch_manual_row files[] = {
     {"DIR/hub.conf", "settings"},
     {"DIR/hub.db", "everything but clips"},
     {"DIR/clips/", "encrypted clips"},
+    {"DIR/updates/", "the update repository that devices fetch from"},
     {"DIR/tls/", "the hub's own server keys and certificates, the device root and the web CA"},
     {"DIR/signer/", "the signer's keys and journal"},
     {"DIR/OFFLINE/", "the root CA's key until 'porchlight ca export-root' moves it away"},

@@ -2,6 +2,7 @@
 
 #include "cloud/api/api_household.h"
 #include "cloud/api/device_clips.h"
+#include "cloud/api/device_updates.h"
 #include "cloud/api/est.h"
 
 enum { BODY_MOST = 16 * 1024 };
@@ -85,6 +86,8 @@ size_t porch_api_routes(porch_api *api, porch_http_route *out) {
         out[count++].ctx = api;
     }
     count += porch_est_routes(api, out + count, PORCH_API_ROUTES_MOST - count);
+    count += porch_device_updates_routes(api == NULL ? NULL : api->updates, out + count,
+                                         PORCH_API_ROUTES_MOST - count);
     return count + porch_device_clips_routes(api == NULL ? NULL : api->media, out + count,
                                              PORCH_API_ROUTES_MOST - count);
 }

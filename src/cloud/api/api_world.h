@@ -26,6 +26,7 @@ struct porch_exports;
 struct porch_app;
 struct porch_grants;
 struct porch_broker;
+struct porch_updates;
 
 typedef struct porch_api {
     const porch_settings *settings;
@@ -40,6 +41,7 @@ typedef struct porch_api {
     const char *dir; /* the hub's directory */
     struct porch_app *app;
     struct porch_grants *grants;
+    struct porch_updates *updates;                  /* NULL in tests */
     struct porch_broker *broker;                    /* tells devices what people wish for; NULL in tests */
     void (*measure)(porch_metrics *ret, void *ctx); /* for /metrics; may block */
     void *measure_ctx;

@@ -84,13 +84,29 @@ static void sign_trust(porch_hub *h) {
                   porch_why_text(&why, e), NULL);
 }
 
+/* Snapshot and timestamp of the update repository do not expire while the hub runs. */
+static void tend_updates(porch_hub *h) {
+    porch_why why = {""};
+    bool renewed = false;
+    if (h->updates == NULL || !porch_signer_client_attached(h->signer)) return;
+    porch_err e = porch_updates_tend(h->updates, porch_clock_ms(), &renewed, &why);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_ERROR, "update.unsigned", "reason", porch_why_text(&why, e), "hint",
+                  "devices refuse the repository once its timestamp has expired", NULL);
+    else if (renewed)
+        porch_log(PORCH_LOG_INFO, "update.renewed", NULL);
+}
+
 static control_verdict serve(porch_hub *h) {
     const uint64_t every_ms = h->settings.hub_certificate_check_s * UINT64_C(1000);
     const uint64_t sign_every_ms = h->settings.trust_head_s * UINT64_C(1000);
     uint64_t tend_ms = porch_clock_mono_ms() + every_ms, sign_ms = 0;
     for (;;) {
         if (porch_clock_mono_ms() >= sign_ms) {
-            if (!h->start->admin_only) sign_trust(h);
+            if (!h->start->admin_only) {
+                sign_trust(h);
+                tend_updates(h);
+            }
             sign_ms = porch_clock_mono_ms() + sign_every_ms;
         }
         uint64_t next_ms = tend_ms < sign_ms ? tend_ms : sign_ms;

@@ -62,7 +62,8 @@ static void folder_of(const char *file, bool follow, char out[PORCH_HUB_PATH_BYT
 }
 
 static porch_err enter_sandbox(const porch_hub *h, porch_why *why) {
-    static const char *const parts[] = {"hub.db", "hub.db-wal", "hub.db-shm", "clips", "tls", "run"};
+    static const char *const parts[] = {"hub.db", "hub.db-wal", "hub.db-shm", "clips",
+                                        "tls",    "run",        "updates"};
     enum { PARTS = sizeof parts / sizeof parts[0], READ_MOST = 16 };
     char paths[PARTS][PORCH_HUB_PATH_BYTES], public[4][PORCH_HUB_PATH_BYTES];
     const char *read_write[PARTS + 1] = {NULL}, *read_only[READ_MOST + 1] = {NULL};
@@ -130,6 +131,8 @@ static porch_err open_core(porch_hub *h, porch_why *why) {
     PORCH_TRY(porch_registry_open(h->store, &h->settings, &h->registry, why));
     PORCH_TRY(porch_grants_open(h->store, h->registry, &h->settings, &h->grants, why));
     PORCH_TRY(porch_accounts_open(h->store, &h->settings, h->signer, &h->accounts, why));
+    const porch_updates_config updates = {dir, h->store, h->signer, &h->settings};
+    PORCH_TRY(porch_updates_open(&updates, &h->updates, why));
     const porch_notify_config notify = {h->store, h->signer, h->courier, &h->settings, h->url};
     return porch_notify_open(&notify, &h->notify, why);
 }
@@ -159,6 +162,7 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                          .app = h->app,
                          .grants = h->grants,
                          .broker = h->broker,
+                         .updates = h->updates,
                          .measure = porch_hub_measure,
                          .measure_ctx = h};
     PORCH_TRY(porch_live_new(&h->api, &h->live, why));
@@ -208,12 +212,17 @@ static uid_t owner_uid(const char *dir) {
 }
 
 static porch_err open_admin(porch_hub *h, porch_why *why) {
-    static const porch_admin_command *const tables[] = {
-        porch_admin_registry_commands,  porch_admin_grants_commands,
-        porch_admin_enrol_commands,     porch_admin_policy_commands,
-        porch_admin_store_commands,     porch_admin_accounts_commands,
-        porch_admin_trust_commands,     porch_admin_notify_commands,
-        porch_admin_household_commands, NULL};
+    static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
+                                                        porch_admin_grants_commands,
+                                                        porch_admin_enrol_commands,
+                                                        porch_admin_policy_commands,
+                                                        porch_admin_store_commands,
+                                                        porch_admin_accounts_commands,
+                                                        porch_admin_trust_commands,
+                                                        porch_admin_notify_commands,
+                                                        porch_admin_household_commands,
+                                                        porch_admin_updates_commands,
+                                                        NULL};
     h->world = (porch_admin_world){
         .dir = h->start->dir,
         .settings = &h->settings,
@@ -229,6 +238,7 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
         .notify = h->notify,
         .listener = h->listener,
         .exports = h->exports,
+        .updates = h->updates,
         .drain = porch_hub_stop,
         .drain_ctx = h,
         .install_https = porch_hub_https_install,
@@ -298,6 +308,7 @@ void porch_hub_close(porch_hub *h) {
     /* The store called it to its end. */
     if (h->media != NULL) porch_media_close(h->media);
     porch_twins_close(h->twins);
+    porch_updates_close(h->updates);
     porch_app_free(h->app);
     free(h->web_ca);
     if (h->stop_fd >= 0) (void)close(h->stop_fd);

@@ -34,7 +34,7 @@ static void path_in(const lab *l, const char *name, char out[256]) {
 }
 
 static int make_lab(void **state) {
-    static const char *const folders[] = {"clips", "tls", "run", "signer", "OFFLINE"};
+    static const char *const folders[] = {"clips", "tls", "run", "signer", "OFFLINE", "updates"};
     char path[256];
     porch_settings settings;
     lab *l = calloc(1, sizeof *l);

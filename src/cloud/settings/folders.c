@@ -3,9 +3,9 @@
 #include <string.h>
 
 const porch_hub_folder porch_hub_folders[PORCH_HUB_FOLDERS] = {
-    {"", NULL, 0600, false, false},      {"tls", ".key", 0644, false, false},
-    {"signer", NULL, 0600, true, false}, {"clips", NULL, 0600, false, true},
-    {"run", NULL, 0600, false, false},   {"OFFLINE", NULL, 0600, false, false},
+    {"", NULL, 0600, false, false},       {"tls", ".key", 0644, false, false},
+    {"signer", NULL, 0600, true, false},  {"clips", NULL, 0600, false, true},
+    {"run", NULL, 0600, false, false},    {"OFFLINE", NULL, 0600, false, false},
     {"updates", NULL, 0600, false, true},
 };
 

@@ -12,7 +12,7 @@ typedef struct {
     const char *private_ending; /* files with this ending are 0600 at most, NULL: all are */
     mode_t other_files;         /* the widest mode of those without it */
     bool signers;               /* its owner is the signer's user, when there is one */
-    bool many;                  /* files by the thousand, in folders of their own: their modes are not looked at */
+    bool many; /* files by the thousand, in folders of their own: their modes are not looked at */
 } porch_hub_folder;
 
 /* DIR itself comes first. */

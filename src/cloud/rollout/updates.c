@@ -1,0 +1,444 @@
+#include "cloud/rollout/updates.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cloud/rollout/updates_room.h"
+#include "cloud/signer/signer_update_ipc.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "os/log.h"
+
+/* ---- what is published ---- */
+
+/* The newest root that is there; 0 when there is none. */
+static uint64_t newest_root(const porch_updates *u) {
+    char name[PORCH_UPDATES_NAME], path[PORCH_UPDATES_PATH];
+    for (uint64_t v = 1;; v++) {
+        (void)snprintf(name, sizeof name, "metadata/%llu.root.json", (unsigned long long)v);
+        if (porch_updates_place(u, name, path) != PORCH_OK || access(path, F_OK) != 0) return v - 1;
+    }
+}
+
+static porch_err load_version(const porch_updates *u, porch_bytes content, const char *role,
+                              const char *type, porch_updates_doc *ret, porch_why *why) {
+    char file[PORCH_UPDATES_NAME];
+    porch_tuf_meta meta;
+    (void)snprintf(file, sizeof file, "%s.json", role);
+    PORCH_TRY(porch_tuf_meta_read(content, porch_bytes_of(file), &meta, why));
+    (void)snprintf(file, sizeof file, "%llu.%s.json", (unsigned long long)meta.version, role);
+    return porch_updates_load(u, file, role, type, ret, why);
+}
+
+/* The set that timestamp.json leads to, content and all. Nothing is verified: it was before it came here.
+ */
+static porch_err load_roles(const porch_updates *u, porch_bytes snapshot, porch_updates_set *s,
+                            porch_why *why) {
+    porch_bytes meta, name, each;
+    char role[PORCH_UPDATES_NAME];
+    if (!porch_tuf_json_object(snapshot, "meta", &meta)) return PORCH_ERR_MALFORMED;
+    porch_tuf_json_walk w = porch_tuf_json_open(meta);
+    while (porch_tuf_json_next(&w, &name, &each)) {
+        if (s->count == PORCH_UPDATES_ROLES_MOST || !porch_tuf_json_copy(name, role, sizeof role) ||
+            strlen(role) <= 5)
+            return porch_fail(why, PORCH_ERR_LIMIT, "DIR/updates has more roles than this hub keeps");
+        role[strlen(role) - 5] = '\0';
+        PORCH_TRY(load_version(u, snapshot, role, "targets", &s->docs[s->count], why));
+        s->count++;
+    }
+    return PORCH_OK;
+}
+
+static porch_err load_published(porch_updates *u, porch_updates_set *s, porch_updates_state *state,
+                                porch_why *why) {
+    porch_updates_doc timestamp = {.version = 0}, snapshot = {.version = 0};
+    char file[64], path[PORCH_UPDATES_PATH];
+    *state = (porch_updates_state){.root = newest_root(u)};
+    PORCH_TRY(porch_updates_place(u, "metadata/timestamp.json", path));
+    if (access(path, F_OK) != 0) { /* nothing was published to its end */
+        state->root = 0;
+        return PORCH_OK;
+    }
+    (void)snprintf(file, sizeof file, "%llu.root.json", (unsigned long long)state->root);
+    porch_err e = porch_updates_load(u, file, "root", "root", &s->root, why);
+    if (e == PORCH_OK)
+        e = porch_updates_load(u, "timestamp.json", "timestamp", "timestamp", &timestamp, why);
+    if (e == PORCH_OK) e = load_version(u, timestamp.content, "snapshot", "snapshot", &snapshot, why);
+    if (e == PORCH_OK) e = load_roles(u, snapshot.content, s, why);
+    state->timestamp = timestamp.version;
+    state->timestamp_ends_ms = timestamp.expires_ms;
+    state->snapshot = snapshot.version;
+    state->snapshot_ends_ms = snapshot.expires_ms;
+    porch_updates_doc_free(&timestamp);
+    porch_updates_doc_free(&snapshot);
+    return e;
+}
+
+/* Keeps what the set says for the judgement of the next one; the texts go with the set. */
+static void adopt(porch_updates *u, const porch_updates_set *s, const porch_updates_state *state) {
+    u->count = s->count;
+    memcpy(u->docs, s->docs, sizeof u->docs);
+    for (size_t i = 0; i < u->count; i++) {
+        u->docs[i].raw = u->docs[i].canonical = NULL;
+        u->docs[i].content = (porch_bytes){NULL, 0};
+    }
+    pthread_mutex_lock(&u->lock);
+    u->state = *state;
+    pthread_mutex_unlock(&u->lock);
+}
+
+/* ---- rows ---- */
+
+typedef struct {
+    const porch_updates *u;
+    const porch_updates_set *set;
+    const char *who;
+    unsigned releases, withdrawn;
+} rows_job;
+
+static porch_err write_rows(porch_db *db, void *ctx, porch_why *why) {
+    rows_job *job = ctx;
+    job->releases = job->withdrawn = 0;
+    return porch_updates_rows(db, job->u, job->set, job->who, porch_clock_ms(), &job->releases,
+                              &job->withdrawn, why);
+}
+
+/* ---- life ---- */
+
+porch_err porch_updates_open(const porch_updates_config *config, porch_updates **ret, porch_why *why) {
+    static const char *const parts[] = {"metadata", "targets", "incoming"};
+    porch_updates *u = calloc(1, sizeof *u);
+    porch_updates_set *s = calloc(1, sizeof *s);
+    porch_updates_state state = {0};
+    char path[PORCH_UPDATES_PATH];
+    porch_err e =
+        u != NULL && s != NULL ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for updates");
+    if (e == PORCH_OK) {
+        u->config = *config;
+        (void)pthread_mutex_init(&u->publish, NULL);
+        (void)pthread_mutex_init(&u->lock, NULL);
+        e = porch_path_join(config->dir, "updates", u->folder, sizeof u->folder);
+        for (size_t i = 0; e == PORCH_OK && i < sizeof parts / sizeof parts[0]; i++) {
+            e = porch_updates_place(u, parts[i], path);
+            if (e == PORCH_OK) e = porch_dir_make(path, 0700, why);
+        }
+    }
+    if (e == PORCH_OK) e = load_published(u, s, &state, why);
+    if (e == PORCH_OK) {
+        adopt(u, s, &state);
+        rows_job job = {.u = u, .set = s, .who = "hub"};
+        if (state.timestamp > 0) e = porch_store_write(config->store, write_rows, &job, why);
+    }
+    if (s != NULL) porch_updates_set_free(s);
+    free(s);
+    if (e != PORCH_OK) {
+        porch_updates_close(u);
+        return e;
+    }
+    *ret = u;
+    return PORCH_OK;
+}
+
+void porch_updates_close(porch_updates *u) {
+    if (u == NULL) return;
+    (void)pthread_mutex_destroy(&u->publish);
+    (void)pthread_mutex_destroy(&u->lock);
+    free(u);
+}
+
+void porch_updates_state_get(porch_updates *u, porch_updates_state *ret) {
+    pthread_mutex_lock(&u->lock);
+    *ret = u->state;
+    pthread_mutex_unlock(&u->lock);
+}
+
+/* ---- putting ---- */
+
+porch_err porch_updates_have(porch_updates *u, const char *name, uint64_t *bytes, bool *whole,
+                             porch_why *why) {
+    char path[PORCH_UPDATES_PATH];
+    uint64_t got = 0;
+    bool published = false;
+    porch_err e = porch_updates_find(u, name, path, &published, &got, why);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    *bytes = got;
+    *whole = published;
+    return PORCH_OK;
+}
+
+static uint64_t folder_bytes(int depth, const char *path) {
+    char inner[PORCH_UPDATES_PATH];
+    uint64_t sum = 0;
+    struct stat st;
+    DIR *d = depth > 0 ? opendir(path) : NULL;
+    if (d == NULL) return 0;
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        if (e->d_name[0] == '.' || porch_path_join(path, e->d_name, inner, sizeof inner) != PORCH_OK ||
+            lstat(inner, &st) != 0)
+            continue;
+        sum += S_ISDIR(st.st_mode) ? folder_bytes(depth - 1, inner) : (uint64_t)st.st_size;
+    }
+    (void)closedir(d);
+    return sum;
+}
+
+static porch_err append(const char *path, uint64_t offset, porch_bytes bytes, porch_why *why) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        if (fd >= 0) (void)close(fd);
+        return porch_fail(why, PORCH_ERR_IO, "keep what is published: %s", strerror(errno));
+    }
+    porch_err e = PORCH_OK;
+    if ((uint64_t)st.st_size < offset || ftruncate(fd, (off_t)offset) != 0)
+        e = porch_fail(why, PORCH_ERR_STATE, "go on at byte %llu", (unsigned long long)st.st_size);
+    for (size_t at = 0; e == PORCH_OK && at < bytes.len;) {
+        ssize_t n = pwrite(fd, bytes.at + at, bytes.len - at, (off_t)(offset + at));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0)
+            e = porch_fail(why, errno == ENOSPC || errno == EDQUOT ? PORCH_ERR_FULL : PORCH_ERR_IO,
+                           "keep what is published: %s", strerror(errno));
+        else
+            at += (size_t)n;
+    }
+    if (e == PORCH_OK && fdatasync(fd) != 0)
+        e = porch_fail(why, PORCH_ERR_IO, "fdatasync: %s", strerror(errno));
+    (void)close(fd);
+    return e;
+}
+
+porch_err porch_updates_put(porch_updates *u, const char *name, uint64_t offset, porch_bytes bytes,
+                            porch_why *why) {
+    char path[PORCH_UPDATES_PATH];
+    const porch_settings *limits = u->config.settings;
+    if (!porch_updates_name_ok(name) || strcmp(name, "metadata/timestamp.json") == 0)
+        return porch_fail(why, PORCH_ERR_MALFORMED, "'%.64s' is no file that is published", name);
+    uint64_t most =
+        strncmp(name, "metadata/", 9) == 0 ? PORCH_UPDATES_METADATA_MOST : limits->ota_image_bytes;
+    if (offset > most || bytes.len > most - offset)
+        return porch_fail(why, PORCH_ERR_LIMIT, "%.120s is longer than %llu bytes (ota.image_bytes)", name,
+                          (unsigned long long)most);
+    pthread_mutex_lock(&u->publish);
+    porch_err e = porch_updates_incoming(u, name, path);
+    if (e == PORCH_OK && folder_bytes(10, u->folder) + bytes.len > limits->ota_bytes)
+        e = porch_fail(why, PORCH_ERR_LIMIT, "the hub keeps at most %llu bytes of updates (ota.bytes)",
+                       (unsigned long long)limits->ota_bytes);
+    if (e == PORCH_OK) e = append(path, offset, bytes, why);
+    pthread_mutex_unlock(&u->publish);
+    return e;
+}
+
+/* ---- announcing ---- */
+
+static int by_name(const void *a, const void *b) {
+    const porch_signer_update_row *x = a, *y = b;
+    size_t n = x->name.len < y->name.len ? x->name.len : y->name.len;
+    int c = memcmp(x->name.at, y->name.at, n);
+    return c != 0 ? c : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+/* The signer's next snapshot and timestamp for these roles, in *block. */
+static porch_err announce(const porch_updates *u, const porch_updates_doc *docs, size_t count,
+                          uint64_t snapshot, uint64_t timestamp, porch_buf *block,
+                          porch_signer_updated *ret, porch_why *why) {
+    char names[PORCH_UPDATES_ROLES_MOST][PORCH_UPDATES_ROLE_TEXT + 8];
+    porch_signer_update request = {
+        .least_snapshot = snapshot, .least_timestamp = timestamp, .count = count};
+    uint8_t *text = malloc(PORCH_SIGNER_UPDATE_TEXT);
+    porch_buf out = {text, 0, PORCH_SIGNER_UPDATE_TEXT};
+    if (text == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(names[i], sizeof names[i], "%s.json", docs[i].role);
+        request.rows[i].name = porch_bytes_of(names[i]);
+        request.rows[i].version = docs[i].version;
+        request.rows[i].length = docs[i].length;
+        memcpy(request.rows[i].sha256, docs[i].sha256, 32);
+    }
+    qsort(request.rows, count, sizeof request.rows[0], by_name);
+    porch_err e = porch_signer_update_write(&out, &request);
+    if (e == PORCH_OK) e = porch_signer_update_sign(u->config.signer, porch_buf_bytes(&out), block, why);
+    if (e == PORCH_OK) e = porch_signer_updated_read(porch_buf_bytes(block), ret);
+    free(text);
+    return e;
+}
+
+/* Snapshot beside what is served, timestamp over it: from here on devices see it. */
+static porch_err put_into_force(const porch_updates *u, const porch_signer_updated *signed_,
+                                porch_why *why) {
+    char name[PORCH_UPDATES_NAME];
+    (void)snprintf(name, sizeof name, "metadata/%llu.snapshot.json",
+                   (unsigned long long)signed_->snapshot_version);
+    PORCH_TRY(porch_updates_write(u, name, signed_->snapshot, why));
+    return porch_updates_write(u, "metadata/timestamp.json", signed_->timestamp, why);
+}
+
+static void drop_snapshot(const porch_updates *u, uint64_t version, uint64_t now) {
+    char name[PORCH_UPDATES_NAME], path[PORCH_UPDATES_PATH];
+    if (version == 0 || version == now) return;
+    (void)snprintf(name, sizeof name, "metadata/%llu.snapshot.json", (unsigned long long)version);
+    if (porch_updates_place(u, name, path) == PORCH_OK) (void)unlink(path);
+}
+
+static porch_err read_ends(const porch_updates *u, porch_updates_state *state,
+                           const porch_signer_updated *signed_, porch_why *why) {
+    porch_updates_doc d = {.version = 0};
+    char file[64];
+    state->snapshot = signed_->snapshot_version;
+    state->timestamp = signed_->timestamp_version;
+    (void)snprintf(file, sizeof file, "%llu.snapshot.json", (unsigned long long)state->snapshot);
+    PORCH_TRY(porch_updates_load(u, file, "snapshot", "snapshot", &d, why));
+    state->snapshot_ends_ms = d.expires_ms;
+    porch_updates_doc_free(&d);
+    PORCH_TRY(porch_updates_load(u, "timestamp.json", "timestamp", "timestamp", &d, why));
+    state->timestamp_ends_ms = d.expires_ms;
+    porch_updates_doc_free(&d);
+    return PORCH_OK;
+}
+
+/* ---- committing ---- */
+
+static porch_err move_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
+    porch_bytes targets, name, each;
+    char path[PORCH_UPDATES_NAME], file[2 * PORCH_UPDATES_NAME], hex[65];
+    porch_tuf_target t;
+    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
+    porch_tuf_json_walk w = porch_tuf_json_open(targets);
+    while (porch_tuf_json_next(&w, &name, &each)) {
+        if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
+        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
+        for (size_t i = 0; i < 32; i++)
+            (void)snprintf(hex + 2 * i, 3, "%02x", t.hashes.sha256[i]);
+        const char *slash = strrchr(path, '/');
+        (void)snprintf(file, sizeof file, "targets/%.*s%s.%s", slash != NULL ? (int)(slash - path + 1) : 0,
+                       path, hex, slash != NULL ? slash + 1 : path);
+        PORCH_TRY(porch_updates_move(u, file, why));
+    }
+    return PORCH_OK;
+}
+
+/* Images first, then what names them, roots last of all but the timestamp. */
+static porch_err move_all(const porch_updates *u, const porch_updates_set *s, uint64_t root,
+                          porch_why *why) {
+    char name[PORCH_UPDATES_NAME];
+    for (size_t i = 0; i < s->count; i++)
+        PORCH_TRY(move_images(u, &s->docs[i], why));
+    for (size_t i = 0; i < s->count; i++) {
+        (void)snprintf(name, sizeof name, "metadata/%llu.%s.json", (unsigned long long)s->docs[i].version,
+                       s->docs[i].role);
+        PORCH_TRY(porch_updates_move(u, name, why));
+    }
+    for (uint64_t v = u->state.root + 1; v <= root; v++) {
+        (void)snprintf(name, sizeof name, "metadata/%llu.root.json", (unsigned long long)v);
+        PORCH_TRY(porch_updates_move(u, name, why));
+    }
+    return PORCH_OK;
+}
+
+static porch_err commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                        porch_updates_set *s, porch_buf *block, porch_updates_outcome *ret,
+                        porch_why *why) {
+    porch_signer_updated signed_ = {0};
+    porch_updates_state state = {.root = plan->root};
+    uint64_t before = u->state.snapshot;
+    PORCH_TRY(porch_updates_verify(u, plan, porch_clock_ms(), s, why));
+    uint64_t least_s = plan->snapshot > u->state.snapshot ? plan->snapshot : u->state.snapshot;
+    uint64_t least_t = plan->timestamp > u->state.timestamp ? plan->timestamp : u->state.timestamp;
+    PORCH_TRY(announce(u, s->docs, s->count, least_s, least_t, block, &signed_, why));
+    PORCH_TRY(porch_updates_check_online(&s->root, "snapshot", signed_.snapshot, why));
+    PORCH_TRY(porch_updates_check_online(&s->root, "timestamp", signed_.timestamp, why));
+    PORCH_TRY(move_all(u, s, plan->root, why));
+    PORCH_TRY(put_into_force(u, &signed_, why));
+    PORCH_TRY(read_ends(u, &state, &signed_, why));
+    adopt(u, s, &state);
+    drop_snapshot(u, before, state.snapshot);
+    rows_job job = {.u = u, .set = s, .who = who};
+    PORCH_TRY(porch_store_write(u->config.store, write_rows, &job, why));
+    porch_updates_sweep(u);
+    *ret =
+        (porch_updates_outcome){state.root, state.snapshot, state.timestamp, job.releases, job.withdrawn};
+    return PORCH_OK;
+}
+
+porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                               porch_updates_outcome *ret, porch_why *why) {
+    porch_updates_set *s = calloc(1, sizeof *s);
+    porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};
+    porch_err e = PORCH_ERR_NO_SPACE;
+    if (s != NULL && block.at != NULL) {
+        pthread_mutex_lock(&u->publish);
+        e = commit(u, who, plan, s, &block, ret, why);
+        pthread_mutex_unlock(&u->publish);
+        porch_updates_set_free(s);
+    }
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "update.refused", "error", porch_err_name(e), "reason",
+                  porch_why_text(why, e), NULL);
+    else
+        porch_log(PORCH_LOG_INFO, "update.published", "releases", porch_log_number(ret->releases).text,
+                  "snapshot", porch_log_number(ret->snapshot).text, NULL);
+    free(block.at);
+    free(s);
+    return e;
+}
+
+/* ---- keeping it fresh ---- */
+
+static bool due(uint64_t ends_ms, uint64_t hours, uint64_t now_ms) {
+    return ends_ms < now_ms || ends_ms - now_ms < hours * 3600000 / 2;
+}
+
+static porch_err renew(porch_updates *u, porch_buf *block, porch_why *why) {
+    porch_signer_updated signed_ = {0};
+    porch_updates_state state = u->state;
+    uint64_t before = state.snapshot;
+    PORCH_TRY(announce(u, u->docs, u->count, state.snapshot, state.timestamp, block, &signed_, why));
+    PORCH_TRY(put_into_force(u, &signed_, why));
+    PORCH_TRY(read_ends(u, &state, &signed_, why));
+    pthread_mutex_lock(&u->lock);
+    u->state = state;
+    pthread_mutex_unlock(&u->lock);
+    drop_snapshot(u, before, state.snapshot);
+    return PORCH_OK;
+}
+
+porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, porch_why *why) {
+    const porch_settings *s = u->config.settings;
+    porch_err e = PORCH_OK;
+    *renewed = false;
+    pthread_mutex_lock(&u->publish);
+    if (u->state.timestamp > 0 && (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
+                                   due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
+        porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};
+        e = block.at != NULL ? renew(u, &block, why) : PORCH_ERR_NO_SPACE;
+        *renewed = e == PORCH_OK;
+        free(block.at);
+    }
+    pthread_mutex_unlock(&u->publish);
+    return e;
+}
+
+/* ---- serving ---- */
+
+porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64_t *bytes, porch_why *why) {
+    char path[PORCH_UPDATES_PATH];
+    struct stat st;
+    if (!porch_updates_name_ok(name)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such file");
+    PORCH_TRY(porch_updates_place(u, name, path));
+    int opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (opened < 0 || fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
+        int reason = errno;
+        bool missing = opened >= 0 || reason == ENOENT || reason == ENOTDIR || reason == ELOOP;
+        if (opened >= 0) (void)close(opened);
+        return missing ? porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such file")
+                       : porch_fail(why, PORCH_ERR_IO, "open: %s", strerror(reason));
+    }
+    *fd = opened;
+    *bytes = (uint64_t)st.st_size;
+    return PORCH_OK;
+}

@@ -1,0 +1,90 @@
+/* The hub's copy of the product team's update repository: what devices fetch.
+ *
+ *   porchlight ota publish ─► put, put, ... (incoming/) ─► commit: verified, announced, moved into place
+ *                                                            │ signer: snapshot, timestamp
+ *   DIR/updates/metadata/  N.root.json  N.ROLE.json  N.snapshot.json  timestamp.json
+ *   DIR/updates/targets/   PRODUCT/VERSION/SHA256.image                       ◄── devices, by 8444
+ *   DIR/updates/incoming/  what was put and not committed yet
+ *
+ * The hub signs nothing of this but "this is the newest", through its signer. It takes only what the keys
+ * of the root (and of the roles that it names) have signed, and nothing older than what it has.
+ * timestamp.json is replaced last: a device that fetches meanwhile, and a hub that lost its power, have the
+ * old repository or the new one. */
+#ifndef PORCH_CLOUD_ROLLOUT_UPDATES_H
+#define PORCH_CLOUD_ROLLOUT_UPDATES_H
+
+#include "cloud/settings/settings.h"
+#include "cloud/signer/signer_client.h"
+#include "cloud/store/store.h"
+
+typedef struct porch_updates porch_updates;
+
+enum {
+    PORCH_UPDATES_NAME = 300, /* "targets/camera/1.2/9f86....image" */
+    PORCH_UPDATES_ROLE_TEXT = 65,
+    PORCH_UPDATES_ROLES_MOST = 64,
+    PORCH_UPDATES_METADATA_MOST = 5 * 1024 * 1024
+};
+
+typedef struct {
+    const char *dir; /* DIR of the hub; DIR/updates must be there */
+    porch_store *store;
+    porch_signer_client *signer;
+    const porch_settings *settings;
+} porch_updates_config;
+
+/* Reads what is published and takes it up into the database where that is behind (a crash between the two).
+ */
+porch_err porch_updates_open(const porch_updates_config *config, porch_updates **ret, porch_why *why);
+void porch_updates_close(porch_updates *u); /* NULL is fine */
+
+/* ---- publishing; any thread, one call at a time each waits for the other ---- */
+
+/* How much of a file is there: *whole when it is published already. MALFORMED for a name that cannot be. */
+porch_err porch_updates_have(porch_updates *u, const char *name, uint64_t *bytes, bool *whole,
+                             porch_why *why);
+/* Bytes of a file that is to be published, at the offset that porch_updates_have told; on disk when this
+ * returns. STATE for another offset, LIMIT above ota.image_bytes or ota.bytes. Offset 0 begins anew. */
+porch_err porch_updates_put(porch_updates *u, const char *name, uint64_t offset, porch_bytes bytes,
+                            porch_why *why);
+
+typedef struct {
+    char name[PORCH_UPDATES_ROLE_TEXT]; /* "targets", "camera" */
+    uint64_t version;
+} porch_updates_announced;
+
+typedef struct {
+    uint64_t root;                /* the newest root of the folder */
+    uint64_t snapshot, timestamp; /* the folder's own counts: the new ones are above them */
+    size_t count;
+    porch_updates_announced roles[PORCH_UPDATES_ROLES_MOST];
+} porch_updates_plan;
+
+typedef struct {
+    uint64_t root, snapshot, timestamp;
+    unsigned releases, withdrawn; /* new with this one */
+} porch_updates_outcome;
+
+/* SIGNATURE, ROLLBACK, EXPIRED, HASH, NOT_FOUND (a file is missing), UNSUPPORTED, MALFORMED; what was
+ * published stays. */
+porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                               porch_updates_outcome *ret, porch_why *why);
+
+/* ---- keeping it fresh ---- */
+
+/* Signs snapshot and timestamp anew when half of the time of either has gone. OK and nothing done when
+ * there is no repository yet. */
+porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, porch_why *why);
+
+/* ---- serving; any thread ---- */
+
+/* A published file, open for reading: the caller closes *fd. `name` as above. NOT_FOUND. */
+porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64_t *bytes, porch_why *why);
+
+typedef struct {
+    uint64_t root, snapshot, timestamp;           /* versions; 0: nothing is published */
+    uint64_t snapshot_ends_ms, timestamp_ends_ms; /* when they expire */
+} porch_updates_state;
+void porch_updates_state_get(porch_updates *u, porch_updates_state *ret);
+
+#endif

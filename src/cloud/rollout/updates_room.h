@@ -1,0 +1,80 @@
+/* What the files of the repository share. */
+#ifndef PORCH_CLOUD_ROLLOUT_UPDATES_ROOM_H
+#define PORCH_CLOUD_ROLLOUT_UPDATES_ROOM_H
+
+#include <pthread.h>
+
+#include "cloud/rollout/updates.h"
+#include "ota/client/tuf_json.h"
+#include "ota/client/tuf_role.h"
+
+enum { PORCH_UPDATES_PATH = 1400 };
+
+/* A signed file as it is to be served. */
+typedef struct {
+    char role[PORCH_UPDATES_ROLE_TEXT];
+    uint64_t version, length, expires_ms;
+    uint8_t sha256[32];
+    uint8_t *raw;       /* the file, `length` bytes, malloc'ed; NULL once it is not needed */
+    uint8_t *canonical; /* its canonical form, malloc'ed with it */
+    size_t canonical_len;
+    porch_bytes content; /* its "signed" part */
+} porch_updates_doc;
+
+/* A repository, verified. */
+typedef struct {
+    porch_updates_doc root;
+    size_t count;
+    porch_updates_doc docs[PORCH_UPDATES_ROLES_MOST]; /* targets and all that it delegates to */
+} porch_updates_set;
+
+struct porch_updates {
+    porch_updates_config config;
+    char folder[PORCH_UPDATES_PATH];
+    pthread_mutex_t publish; /* one publishes or renews at a time */
+    pthread_mutex_t lock;    /* state */
+    porch_updates_state state;
+    /* with `publish` held */
+    uint64_t first_root; /* oldest root that is there */
+    size_t count;
+    porch_updates_doc docs[PORCH_UPDATES_ROLES_MOST]; /* published; canonical NULL */
+};
+
+/* ---- names and files (updates_file.c) ---- */
+
+/* "metadata/X.json" or "targets/A/B/X": no dot first, no pattern, nothing that leaves the folder. */
+bool porch_updates_name_ok(const char *name);
+/* Where a published file lies, and where one that is not yet. */
+porch_err porch_updates_place(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH]);
+porch_err porch_updates_incoming(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH]);
+/* Renames incoming to its place; fine when only the place is there. */
+porch_err porch_updates_move(const porch_updates *u, const char *name, porch_why *why);
+porch_err porch_updates_write(const porch_updates *u, const char *name, porch_bytes bytes, porch_why *why);
+void porch_updates_sweep(const porch_updates *u); /* empties incoming/ */
+/* Its place when it is published, else incoming. NOT_FOUND. */
+porch_err porch_updates_find(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH],
+                             bool *published, uint64_t *bytes, porch_why *why);
+
+/* ---- verifying (updates_verify.c) ---- */
+
+/* A metadata file, published or incoming, read and made canonical. `type`: root, targets, snapshot,
+ * timestamp. */
+porch_err porch_updates_load(const porch_updates *u, const char *file, const char *role, const char *type,
+                             porch_updates_doc *ret, porch_why *why);
+void porch_updates_doc_free(porch_updates_doc *d);
+void porch_updates_set_free(porch_updates_set *s);
+/* Roots from what the hub trusts up to plan->root, targets, delegated roles, images; against now_ms. */
+porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
+                               porch_updates_set *ret, porch_why *why);
+/* Is this text signed by the role's keys in the root? */
+porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
+                                     porch_why *why);
+
+/* ---- rows (updates_rows.c) ---- */
+
+/* Inside a porch_store_write: what the set says, into the tables and the trust log; idempotent. */
+porch_err porch_updates_rows(porch_db *db, const porch_updates *u, const porch_updates_set *set,
+                             const char *who, uint64_t now_ms, unsigned *releases, unsigned *withdrawn,
+                             porch_why *why);
+
+#endif

@@ -1,0 +1,228 @@
+/* What the verified repository says, as rows that people and rollouts ask; each release and each withdrawal
+ * is an entry of the trust log. */
+#include "cloud/rollout/updates_room.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cloud/trust/trust.h"
+#include "wire/id.h"
+#include "wire/update_news.h"
+
+typedef struct {
+    porch_db *db;
+    const char *who;
+    uint64_t now_ms;
+    unsigned releases, withdrawn;
+} job;
+
+static const char *text_of(const json_t *object, const char *name) {
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "";
+}
+
+static int64_t number_of(const json_t *object, const char *name) {
+    return json_integer_value(json_object_get(object, name));
+}
+
+/* Ids of the keys that signed, by space. */
+static void signers_of(const json_t *document, char *out, size_t cap) {
+    json_t *each;
+    size_t i, len = 0;
+    out[0] = '\0';
+    json_array_foreach(json_object_get(document, "signatures"), i, each) {
+        const char *sig = text_of(each, "sig");
+        int n = sig[0] != '\0'
+                    ? snprintf(out + len, cap - len, "%s%.64s", len > 0 ? " " : "", text_of(each, "keyid"))
+                    : 0;
+        if (n < 0 || (size_t)n >= cap - len) break;
+        len += (size_t)n;
+    }
+    out[len] = '\0';
+}
+
+static porch_err append_trust(const job *j, const char *kind, const char *product, const char *version,
+                              json_t *detail, porch_why *why) {
+    char subject[160];
+    char *text = json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS);
+    (void)snprintf(subject, sizeof subject, "release:%.64s/%.64s", product, version);
+    porch_err e =
+        text == NULL ? PORCH_ERR_NO_SPACE : porch_trust_append(j->db, kind, j->who, subject, text, why);
+    free(text);
+    json_decref(detail);
+    return e;
+}
+
+/* ---- releases ---- */
+
+static porch_err add_release(job *j, const char *role, const char *path, const json_t *target,
+                             const char *signers, porch_why *why) {
+    const json_t *custom = json_object_get(target, "custom");
+    const char *product = text_of(custom, "product"), *version = text_of(custom, "version"),
+               *sha256 = text_of(json_object_get(target, "hashes"), "sha256");
+    char expected[256];
+    porch_id id;
+    char *hardware = json_dumps(json_object_get(custom, "hardware"), JSON_COMPACT);
+    (void)snprintf(expected, sizeof expected, "%.64s/%.64s/image", product, version);
+    if (porch_id_parse(porch_bytes_of(product), &id) != PORCH_OK ||
+        !porch_update_version_ok(porch_bytes_of(version)) || strcmp(expected, path) != 0) {
+        free(hardware);
+        return PORCH_OK; /* a target of another kind: served, but no release */
+    }
+    porch_db_query *q =
+        porch_db_prepare(j->db,
+                         "insert into update_release (product, version, path, sha256, bytes, serial, "
+                         "counter, severity, hardware, notes, "
+                         "supported_until, released_ms, published_ms, role, signers) values (?1, ?2, ?3, "
+                         "?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+                         "?11, ?12, ?13, ?14, ?15) on conflict (product, version) do nothing",
+                         why);
+    porch_db_bind_str(q, 1, product);
+    porch_db_bind_str(q, 2, version);
+    porch_db_bind_str(q, 3, path);
+    porch_db_bind_str(q, 4, sha256);
+    porch_db_bind_i64(q, 5, number_of(target, "length"));
+    porch_db_bind_i64(q, 6, number_of(custom, "serial"));
+    porch_db_bind_i64(q, 7, number_of(custom, "counter"));
+    porch_db_bind_str(q, 8, text_of(custom, "severity"));
+    porch_db_bind_str(q, 9, hardware != NULL ? hardware : "[]");
+    porch_db_bind_str(q, 10, text_of(custom, "notes"));
+    porch_db_bind_str(q, 11, text_of(custom, "supported_until"));
+    porch_db_bind_i64(q, 12, number_of(custom, "released_s") * 1000);
+    porch_db_bind_i64(q, 13, (int64_t)j->now_ms);
+    porch_db_bind_str(q, 14, role);
+    porch_db_bind_str(q, 15, signers);
+    porch_err e = porch_db_execute(q, why);
+    free(hardware);
+    if (e != PORCH_OK || porch_db_changes(j->db) == 0) return e;
+    j->releases++;
+    return append_trust(j, "update.release", product, version,
+                        json_pack("{s:s,s:I,s:I,s:s,s:s}", "sha256", sha256, "bytes",
+                                  (json_int_t)number_of(target, "length"), "counter",
+                                  (json_int_t)number_of(custom, "counter"), "role", role, "signers",
+                                  signers),
+                        why);
+}
+
+/* Releases of the role that it names no more. */
+static porch_err withdraw_missing(job *j, const char *role, const json_t *targets, porch_why *why) {
+    enum { AT_ONCE = 64 };
+    struct {
+        char product[65], version[65];
+    } gone[AT_ONCE];
+    size_t count = 0;
+    porch_db_query *q = porch_db_prepare(
+        j->db, "select product, version, path from update_release where role = ?1 and withdrawn_ms = 0",
+        why);
+    porch_db_bind_str(q, 1, role);
+    porch_err e = PORCH_OK;
+    while (count < AT_ONCE && (e = porch_db_step(q, why)) == PORCH_OK) {
+        char path[256];
+        if (!porch_bytes_to_text(porch_db_text(q, 2), path, sizeof path) ||
+            json_object_get(targets, path) != NULL)
+            continue;
+        (void)porch_bytes_to_text(porch_db_text(q, 0), gone[count].product, sizeof gone[count].product);
+        (void)porch_bytes_to_text(porch_db_text(q, 1), gone[count].version, sizeof gone[count].version);
+        count++;
+    }
+    porch_db_finish(q);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    for (size_t i = 0; i < count; i++) {
+        q = porch_db_prepare(
+            j->db, "update update_release set withdrawn_ms = ?3 where product = ?1 and version = ?2", why);
+        porch_db_bind_str(q, 1, gone[i].product);
+        porch_db_bind_str(q, 2, gone[i].version);
+        porch_db_bind_i64(q, 3, (int64_t)j->now_ms);
+        PORCH_TRY(porch_db_execute(q, why));
+        PORCH_TRY(append_trust(j, "update.withdraw", gone[i].product, gone[i].version, json_object(), why));
+        j->withdrawn++;
+    }
+    return PORCH_OK;
+}
+
+/* ---- roles ---- */
+
+static porch_err put_role(const job *j, const porch_updates_doc *d, int64_t threshold, const char *keys,
+                          const char *signers, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(j->db,
+                                         "insert into update_role (name, version, expires_ms, threshold, "
+                                         "keys, signers) values (?1, ?2, ?3, ?4, ?5, ?6) "
+                                         "on conflict (name) do update set version = ?2, expires_ms = ?3, "
+                                         "threshold = ?4, keys = ?5, signers = ?6",
+                                         why);
+    porch_db_bind_str(q, 1, d->role);
+    porch_db_bind_i64(q, 2, (int64_t)d->version);
+    porch_db_bind_i64(q, 3, (int64_t)d->expires_ms);
+    porch_db_bind_i64(q, 4, threshold);
+    porch_db_bind_str(q, 5, keys);
+    porch_db_bind_str(q, 6, signers);
+    return porch_db_execute(q, why);
+}
+
+/* Who may sign for the role: in the root, or in a role of the set. */
+static json_t *trust_of(json_t *root, json_t *const *documents, size_t count, const char *role) {
+    json_t *own = json_object_get(json_object_get(json_object_get(root, "signed"), "roles"), role), *each;
+    size_t k;
+    if (own != NULL) return own;
+    for (size_t i = 0; i < count; i++) {
+        json_t *list = json_object_get(
+            json_object_get(json_object_get(documents[i], "signed"), "delegations"), "roles");
+        json_array_foreach(list, k, each) if (strcmp(text_of(each, "name"), role) == 0) return each;
+    }
+    return NULL;
+}
+
+static porch_err take_role(job *j, const porch_updates_doc *d, json_t *document, const json_t *trust,
+                           porch_why *why) {
+    char signers[1200], *keys = json_dumps(json_object_get(trust, "keyids"), JSON_COMPACT);
+    const char *path;
+    json_t *target, *targets = json_object_get(json_object_get(document, "signed"), "targets");
+    signers_of(document, signers, sizeof signers);
+    porch_err e = put_role(j, d, number_of(trust, "threshold"), keys != NULL ? keys : "[]", signers, why);
+    free(keys);
+    if (!json_is_object(targets)) return e;
+    json_object_foreach(targets, path, target) if (e == PORCH_OK) e =
+        add_release(j, d->role, path, target, signers, why);
+    return e == PORCH_OK ? withdraw_missing(j, d->role, targets, why) : e;
+}
+
+static json_t *json_of(const porch_updates_doc *d) {
+    return json_loadb((const char *)d->raw, d->length, JSON_REJECT_DUPLICATES, NULL);
+}
+
+/* A root that is new here: whose word counts has changed. */
+static porch_err tell_root(const job *j, const porch_updates_doc *root, porch_why *why) {
+    char detail[96];
+    porch_db_query *q = porch_db_prepare(j->db, "select version from update_role where name = 'root'", why);
+    porch_err e = porch_db_step(q, why);
+    uint64_t known = e == PORCH_OK ? (uint64_t)porch_db_i64(q, 0) : 0;
+    porch_db_finish(q);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    if (known == root->version) return PORCH_OK;
+    (void)snprintf(detail, sizeof detail, "{\"version\":%llu,\"before\":%llu}",
+                   (unsigned long long)root->version, (unsigned long long)known);
+    return porch_trust_append(j->db, "update.root", j->who, "update:root", detail, why);
+}
+
+porch_err porch_updates_rows(porch_db *db, const porch_updates *u, const porch_updates_set *set,
+                             const char *who, uint64_t now_ms, unsigned *releases, unsigned *withdrawn,
+                             porch_why *why) {
+    job j = {.db = db, .who = who, .now_ms = now_ms};
+    json_t *documents[PORCH_UPDATES_ROLES_MOST] = {NULL}, *root = json_of(&set->root);
+    (void)u;
+    porch_err e = tell_root(&j, &set->root, why);
+    for (size_t i = 0; i < set->count; i++)
+        documents[i] = json_of(&set->docs[i]);
+    if (e == PORCH_OK) e = take_role(&j, &set->root, root, trust_of(root, NULL, 0, "root"), why);
+    for (size_t i = 0; e == PORCH_OK && i < set->count; i++)
+        e = take_role(&j, &set->docs[i], documents[i],
+                      trust_of(root, documents, set->count, set->docs[i].role), why);
+    for (size_t i = 0; i < set->count; i++)
+        json_decref(documents[i]);
+    json_decref(root);
+    *releases = j.releases;
+    *withdrawn = j.withdrawn;
+    return e;
+}

@@ -1,0 +1,306 @@
+/* Is what was put a whole repository, signed by those who may, and not older than the one that is
+ * published? The same code as on devices reads and verifies it (src/ota/client). */
+#include "cloud/rollout/updates_room.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "crypto/sha256.h"
+#include "os/file.h"
+
+enum { MEMBERS = 64 * 1024, BLOCK = 256 * 1024, ROOT_STEPS = 1024 };
+
+void porch_updates_doc_free(porch_updates_doc *d) {
+    free(d->raw);
+    free(d->canonical);
+    d->raw = d->canonical = NULL;
+    d->content = (porch_bytes){NULL, 0};
+}
+
+void porch_updates_set_free(porch_updates_set *s) {
+    porch_updates_doc_free(&s->root);
+    for (size_t i = 0; i < s->count; i++)
+        porch_updates_doc_free(&s->docs[i]);
+}
+
+/* The canonical form of a document; kept in d->canonical with what the header says. */
+static porch_err take(porch_bytes text, const char *type, porch_updates_doc *d, porch_why *why) {
+    uint32_t *members = malloc(MEMBERS * sizeof *members);
+    porch_buf out = {malloc(text.len + 1), 0, text.len};
+    porch_tuf_header header;
+    porch_err e =
+        members == NULL || out.at == NULL
+            ? porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to read metadata")
+            : porch_tuf_json_canonical(text, (porch_tuf_json_scratch){members, MEMBERS}, &out, why);
+    if (e == PORCH_OK) e = porch_tuf_header_read(porch_buf_bytes(&out), type, &header, why);
+    free(members);
+    if (e != PORCH_OK) {
+        free(out.at);
+        return e;
+    }
+    d->canonical = out.at;
+    d->canonical_len = out.len;
+    d->length = text.len;
+    d->version = header.version;
+    d->expires_ms = header.expires_s * 1000;
+    d->content = header.content;
+    porch_sha256(text, d->sha256);
+    return PORCH_OK;
+}
+
+static porch_bytes document_of(const porch_updates_doc *d) {
+    return (porch_bytes){d->canonical, d->canonical_len};
+}
+
+porch_err porch_updates_load(const porch_updates *u, const char *file, const char *role, const char *type,
+                             porch_updates_doc *ret, porch_why *why) {
+    char path[PORCH_UPDATES_PATH], name[PORCH_UPDATES_NAME];
+    porch_updates_doc d = {.version = 0};
+    uint8_t *text = NULL;
+    uint64_t bytes = 0;
+    size_t len = 0;
+    bool published = false;
+    (void)snprintf(name, sizeof name, "metadata/%.200s", file);
+    PORCH_TRY(porch_updates_find(u, name, path, &published, &bytes, why));
+    PORCH_TRY(porch_file_read(path, PORCH_UPDATES_METADATA_MOST, &text, &len, why));
+    (void)snprintf(d.role, sizeof d.role, "%.64s", role);
+    porch_err e = take((porch_bytes){text, len}, type, &d, why);
+    if (e != PORCH_OK) {
+        free(text);
+        return e;
+    }
+    d.raw = text;
+    *ret = d;
+    return PORCH_OK;
+}
+
+/* ---- root ---- */
+
+static porch_err check(const porch_updates_doc *root, const char *role, const porch_updates_doc *of,
+                       porch_why *why) {
+    porch_tuf_trust trust;
+    PORCH_TRY(porch_tuf_root_read(root->content, role, &trust, why));
+    return porch_tuf_signatures_check(porch_verify_library(), document_of(of), &trust, why);
+}
+
+static porch_err step(const porch_updates *u, uint64_t version, porch_updates_doc *root, porch_why *why) {
+    char file[64];
+    porch_updates_doc next = {.version = 0};
+    porch_why reason = {""};
+    (void)snprintf(file, sizeof file, "%llu.root.json", (unsigned long long)version);
+    PORCH_TRY(porch_updates_load(u, file, "root", "root", &next, why));
+    porch_err e = next.version == version
+                      ? PORCH_OK
+                      : porch_fail(why, PORCH_ERR_MALFORMED, "%s says it is version %llu", file,
+                                   (unsigned long long)next.version);
+    if (e == PORCH_OK && root->canonical != NULL) {
+        e = check(root, "root", &next, &reason);
+        if (e != PORCH_OK)
+            (void)porch_fail(why, e, "%s is not signed by the keys of the root before it: %.120s", file,
+                             reason.text);
+    }
+    if (e == PORCH_OK) {
+        e = check(&next, "root", &next, &reason);
+        if (e != PORCH_OK)
+            (void)porch_fail(why, e, "%s is not signed by its own keys: %.150s", file, reason.text);
+    }
+    if (e != PORCH_OK) {
+        porch_updates_doc_free(&next);
+        return e;
+    }
+    porch_updates_doc_free(root);
+    *root = next;
+    return PORCH_OK;
+}
+
+/* From the root that the hub has, or, with the first repository, from version 1, whose word the operator
+ * gives. */
+static porch_err walk_roots(const porch_updates *u, uint64_t upto, uint64_t now_ms, porch_updates_doc *root,
+                            porch_why *why) {
+    uint64_t known = u->state.root;
+    if (upto < known)
+        return porch_fail(why, PORCH_ERR_ROLLBACK,
+                          "the hub has version %llu of the root, the folder only %llu",
+                          (unsigned long long)known, (unsigned long long)upto);
+    if (upto == 0 || upto - known > ROOT_STEPS)
+        return porch_fail(why, PORCH_ERR_LIMIT, "0 or more than %d new versions of the root", ROOT_STEPS);
+    for (uint64_t v = known > 0 ? known : 1; v <= upto; v++)
+        PORCH_TRY(step(u, v, root, why));
+    if (root->expires_ms > now_ms) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_EXPIRED,
+                      "the root has expired: sign a new one (porchlight ota rotate FOLDER "
+                      "--role root)");
+}
+
+/* ---- targets and what they delegate to ---- */
+
+static porch_err not_older(const porch_updates *u, const porch_updates_doc *d, uint64_t now_ms,
+                           porch_why *why) {
+    for (size_t i = 0; i < u->count; i++)
+        if (strcmp(u->docs[i].role, d->role) == 0 && d->version < u->docs[i].version)
+            return porch_fail(
+                why, PORCH_ERR_ROLLBACK, "the hub has version %llu of %s, the folder only %llu",
+                (unsigned long long)u->docs[i].version, d->role, (unsigned long long)d->version);
+    if (d->expires_ms > now_ms) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_EXPIRED, "%s has expired: sign it anew", d->role);
+}
+
+/* Who may sign for `role`, as one of the roles that are verified says. */
+static bool delegated(const porch_updates_set *s, const char *role, porch_tuf_trust *ret) {
+    porch_bytes delegations, keys, roles, unused, each, name;
+    for (size_t i = 0; i < s->count; i++) {
+        if (!porch_tuf_json_object(s->docs[i].content, "delegations", &delegations) ||
+            !porch_tuf_json_object(delegations, "keys", &keys) ||
+            !porch_tuf_json_array(delegations, "roles", &roles))
+            continue;
+        porch_tuf_json_walk w = porch_tuf_json_open(roles);
+        while (porch_tuf_json_next(&w, &unused, &each))
+            if (porch_tuf_json_plain(each, "name", &name) && porch_bytes_eq_text(name, role))
+                return porch_tuf_trust_read(keys, each, ret, NULL) == PORCH_OK;
+    }
+    return false;
+}
+
+static porch_err take_role(const porch_updates *u, const porch_updates_announced *a,
+                           const porch_tuf_trust *trust, uint64_t now_ms, porch_updates_set *s,
+                           porch_why *why) {
+    char file[128];
+    porch_why reason = {""};
+    porch_updates_doc *d = &s->docs[s->count];
+    (void)snprintf(file, sizeof file, "%llu.%s.json", (unsigned long long)a->version, a->name);
+    PORCH_TRY(porch_updates_load(u, file, a->name, "targets", d, why));
+    porch_err e = porch_tuf_signatures_check(porch_verify_library(), document_of(d), trust, &reason);
+    if (e != PORCH_OK) (void)porch_fail(why, e, "%s is not signed by its keys: %.180s", file, reason.text);
+    if (e == PORCH_OK && d->version != a->version)
+        e = porch_fail(why, PORCH_ERR_MALFORMED, "%s says it is version %llu", file,
+                       (unsigned long long)d->version);
+    if (e == PORCH_OK) e = not_older(u, d, now_ms, why);
+    if (e != PORCH_OK) {
+        porch_updates_doc_free(d);
+        return e;
+    }
+    s->count++;
+    return PORCH_OK;
+}
+
+static bool has(const porch_updates_set *s, const char *role) {
+    for (size_t i = 0; i < s->count; i++)
+        if (strcmp(s->docs[i].role, role) == 0) return true;
+    return false;
+}
+
+static porch_err walk_roles(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
+                            porch_updates_set *s, porch_why *why) {
+    porch_tuf_trust trust;
+    bool moved = true;
+    for (size_t i = 0; i < plan->count; i++) {
+        if (strcmp(plan->roles[i].name, "targets") != 0) continue;
+        PORCH_TRY(porch_tuf_root_read(s->root.content, "targets", &trust, why));
+        PORCH_TRY(take_role(u, &plan->roles[i], &trust, now_ms, s, why));
+    }
+    if (s->count != 1) return porch_fail(why, PORCH_ERR_MALFORMED, "there is no targets role, or two");
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < plan->count; i++) {
+            if (has(s, plan->roles[i].name) || !delegated(s, plan->roles[i].name, &trust)) continue;
+            PORCH_TRY(take_role(u, &plan->roles[i], &trust, now_ms, s, why));
+            moved = true;
+        }
+    }
+    for (size_t i = 0; i < plan->count; i++)
+        if (!has(s, plan->roles[i].name))
+            return porch_fail(why, PORCH_ERR_SIGNATURE, "no role that is signed names %s",
+                              plan->roles[i].name);
+    for (size_t i = 0; i < u->count; i++)
+        if (!has(s, u->docs[i].role))
+            return porch_fail(why, PORCH_ERR_ROLLBACK, "the hub has the role %s, the folder has not",
+                              u->docs[i].role);
+    return PORCH_OK;
+}
+
+/* ---- images ---- */
+
+static porch_err hash_file(const char *path, uint8_t hash[32], porch_why *why) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    uint8_t *block = malloc(BLOCK);
+    porch_sha256_state *state = porch_sha256_new();
+    ssize_t n = -1;
+    if (fd >= 0 && block != NULL && state != NULL)
+        while ((n = read(fd, block, BLOCK)) > 0)
+            porch_sha256_update(state, (porch_bytes){block, (size_t)n});
+    if (state != NULL) porch_sha256_finish(state, hash);
+    porch_sha256_free(state);
+    free(block);
+    if (fd >= 0) (void)close(fd);
+    return n == 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "%.200s cannot be read", path);
+}
+
+static porch_err check_image(const porch_updates *u, const char *path, const porch_tuf_target *target,
+                             porch_why *why) {
+    char hex[65], name[PORCH_UPDATES_NAME + 80], file[PORCH_UPDATES_PATH];
+    porch_buf b = {(uint8_t *)hex, 0, 64};
+    uint8_t hash[32];
+    uint64_t bytes = 0;
+    bool published = false;
+    const char *slash = strrchr(path, '/');
+    if (!target->hashes.has_sha256)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "%.100s names no SHA-256", path);
+    PORCH_TRY(porch_hex_write(&b, (porch_bytes){target->hashes.sha256, 32}));
+    hex[b.len] = '\0';
+    int n = snprintf(name, sizeof name, "targets/%.*s%s.%s", slash != NULL ? (int)(slash - path + 1) : 0,
+                     path, hex, slash != NULL ? slash + 1 : path);
+    if (n < 0 || (size_t)n >= PORCH_UPDATES_NAME)
+        return porch_fail(why, PORCH_ERR_LIMIT, "%.100s: the name is too long", path);
+    PORCH_TRY(porch_updates_find(u, name, file, &published, &bytes, why));
+    if (bytes != target->length)
+        return porch_fail(why, PORCH_ERR_HASH, "%.100s has %llu bytes and not %llu", name,
+                          (unsigned long long)bytes, (unsigned long long)target->length);
+    if (published) return PORCH_OK; /* it was hashed when it came */
+    PORCH_TRY(hash_file(file, hash, why));
+    return memcmp(hash, target->hashes.sha256, 32) == 0
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_HASH, "%.120s: the bytes are not those that were signed", name);
+}
+
+static porch_err walk_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
+    porch_bytes targets, name, each;
+    char path[PORCH_UPDATES_NAME];
+    porch_tuf_target target;
+    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
+    porch_tuf_json_walk w = porch_tuf_json_open(targets);
+    while (porch_tuf_json_next(&w, &name, &each)) {
+        if (!porch_tuf_json_copy(name, path, sizeof path))
+            return porch_fail(why, PORCH_ERR_LIMIT, "%s names a target with too long a name", d->role);
+        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &target, why));
+        PORCH_TRY(check_image(u, path, &target, why));
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
+                               porch_updates_set *ret, porch_why *why) {
+    PORCH_TRY(walk_roots(u, plan->root, now_ms, &ret->root, why));
+    PORCH_TRY(walk_roles(u, plan, now_ms, ret, why));
+    for (size_t i = 0; i < ret->count; i++)
+        PORCH_TRY(walk_images(u, &ret->docs[i], why));
+    return PORCH_OK;
+}
+
+porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
+                                     porch_why *why) {
+    porch_updates_doc d = {.version = 0};
+    porch_err e = take(text, role, &d, why);
+    if (e == PORCH_OK) e = check(root, role, &d, NULL);
+    porch_updates_doc_free(&d);
+    if (e == PORCH_ERR_SIGNATURE)
+        return porch_fail(
+            why, e,
+            "the root does not name this hub's %s key: write it with `porchlight ota keys --out FILE` and "
+            "take it up with `porchlight ota online-keys FOLDER --keys FILE`",
+            role);
+    return e;
+}
