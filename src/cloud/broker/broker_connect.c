@@ -407,8 +407,12 @@ porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const 
     }
     porch_err e = admit(b, peer, &entry, &reason);
     if (e != PORCH_OK) {
-        snprintf(why, sizeof why, "certificate refused: %s", porch_why_text(&reason, e));
-        return refuse(b, c, &in, in.version, PORCH_MQTT_RC_NOT_AUTHORIZED, why);
+        /* Busy says nothing about the certificate: the device must not take it for dead. */
+        bool busy = e == PORCH_ERR_BUSY;
+        snprintf(why, sizeof why, "certificate %s: %s", busy ? "not judged" : "refused",
+                 porch_why_text(&reason, e));
+        return refuse(b, c, &in, in.version,
+                      busy ? PORCH_MQTT_RC_SERVER_BUSY : PORCH_MQTT_RC_NOT_AUTHORIZED, why);
     }
     if (!client_id_of(b, &entry, &in, client_id))
         return refuse(

@@ -187,7 +187,9 @@ static bool identity_stands(porch_http_exchange *x) {
     }
     if (x->peer.admitted || (!x->peer.tls.has_certificate && !needed)) return true;
     if (x->route != NULL && (x->route->flags & PORCH_HTTP_ANY_VERDICT) != 0) return true;
-    porch_http_refuse(x, 403, "certificate", porch_why_text(&x->peer.verdict_why, x->peer.verdict));
+    bool busy = x->peer.verdict == PORCH_ERR_BUSY;
+    porch_http_refuse(x, busy ? 503 : 403, busy ? "try-again" : "certificate",
+                      porch_why_text(&x->peer.verdict_why, x->peer.verdict));
     return false;
 }
 

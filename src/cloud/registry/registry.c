@@ -25,24 +25,31 @@ static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why 
 }
 
 /* The certificate in use, and that the others of the device are dead by it. */
-static porch_err save_use(porch_db *db, const registry_principal *p, uint64_t now_ms, porch_why *why) {
-    const porch_bytes print = {p->in_use, sizeof p->in_use};
+typedef struct {
+    const char *name;
+    const uint8_t *fingerprint;
+    uint64_t now_ms;
+} first_use_row;
+
+static porch_err write_use(porch_db *db, void *ctx, porch_why *why) {
+    const first_use_row *u = ctx;
+    const porch_bytes print = {u->fingerprint, 32};
     porch_db_query *q = porch_db_prepare(
         db, "update certificate set used_ms = ?2, replaced_ms = null where fingerprint = ?1", why);
     porch_db_bind_blob(q, 1, print);
-    porch_db_bind_i64(q, 2, (int64_t)now_ms);
+    porch_db_bind_i64(q, 2, (int64_t)u->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
     q = porch_db_prepare(db,
                          "update certificate set replaced_ms = ?3 where kind = 'device' and name = ?1 and "
                          "fingerprint <> ?2 and revoked_ms is null and replaced_ms is null",
                          why);
-    porch_db_bind_str(q, 1, p->name);
+    porch_db_bind_str(q, 1, u->name);
     porch_db_bind_blob(q, 2, print);
-    porch_db_bind_i64(q, 3, (int64_t)now_ms);
+    porch_db_bind_i64(q, 3, (int64_t)u->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0) return PORCH_OK; /* its first */
     char subject[96];
-    (void)snprintf(subject, sizeof subject, "device:%s", p->name);
+    (void)snprintf(subject, sizeof subject, "device:%s", u->name);
     return porch_trust_append(db, "device.replace", "hub", subject, "{}", why);
 }
 
@@ -55,7 +62,8 @@ static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *wh
     for (size_t i = 0; i < r->devices.count && e == PORCH_OK; i++) {
         registry_principal *p = r->devices.at[i];
         if (atomic_exchange(&p->use_dirty, false)) {
-            e = save_use(db, p, now_ms, why);
+            first_use_row u = {p->name, p->in_use, now_ms};
+            e = write_use(db, &u, why);
             if (e != PORCH_OK) atomic_store(&p->use_dirty, true);
         }
         if (e != PORCH_OK || !atomic_load(&p->seen_dirty)) continue;
@@ -150,9 +158,31 @@ static bool is_first_use(const registry_certificate *c) {
     return c->kind == PORCH_PRINCIPAL_DEVICE && c->used_ms == 0;
 }
 
-/* From now on the device's others are dead. Rare: once a certificate. The database hears of it with the
- * next tick; should the hub end before that, the next use says it again. */
-static void first_use(porch_registry *r, const char *name, const uint8_t fingerprint[32], uint64_t now_ms) {
+/* Would its first use end others of the device? Under the lock, shared. */
+static bool replaces_others(const porch_registry *r, const registry_certificate *own) {
+    for (size_t i = 0; i < r->certificates.count; i++) {
+        const registry_certificate *c = r->certificates.at[i];
+        if (c != own && c->kind == own->kind && c->revoked_ms == 0 && c->replaced_ms == 0 &&
+            strcmp(c->name, own->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* From now on the device's others are dead. Where there are others, that is on disk before anybody is let
+ * in, so that no crash brings them back; the shard waits for one commit, once in the life of a certificate.
+ * Where there are none, the database hears of it with the next tick; should the hub end before that, the
+ * next use says it again. */
+static porch_err first_use(porch_registry *r, const char *name, const uint8_t fingerprint[32],
+                           uint64_t now_ms, porch_why *why) {
+    pthread_rwlock_rdlock(&r->lock);
+    const registry_certificate *found = porch_registry_table_find(&r->certificates, fingerprint);
+    bool durable = found != NULL && replaces_others(r, found);
+    pthread_rwlock_unlock(&r->lock);
+    first_use_row u = {name, fingerprint, now_ms};
+    if (durable && porch_store_write(r->store, write_use, &u, why) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_BUSY,
+                          "the hub cannot note that this certificate replaces the one before; try again");
     pthread_rwlock_wrlock(&r->lock);
     registry_principal *p = porch_registry_table_find(&r->devices, name);
     registry_certificate *own = porch_registry_table_find(&r->certificates, fingerprint);
@@ -167,9 +197,10 @@ static void first_use(porch_registry *r, const char *name, const uint8_t fingerp
         p->certificate_ends_ms = own->not_after_ms;
         memcpy(p->fingerprint, own->fingerprint, sizeof p->fingerprint);
         memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
-        atomic_store(&p->use_dirty, true);
+        if (!durable) atomic_store(&p->use_dirty, true);
     }
     pthread_rwlock_unlock(&r->lock);
+    return PORCH_OK;
 }
 
 porch_err porch_registry_may_renew(porch_registry *r, const char *device, const uint8_t fingerprint[32],
@@ -212,7 +243,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
     }
     bool first = e == PORCH_OK && is_first_use(c);
     pthread_rwlock_unlock(&r->lock);
-    if (first) first_use(r, name, fingerprint, now_ms);
+    if (first) e = first_use(r, name, fingerprint, now_ms, why);
     return e;
 }
 

@@ -52,7 +52,8 @@ void porch_registry_close(porch_registry *r);
 
 /* PORCH_OK, or PORCH_ERR_AUTH: no such device/service, or the certificate is not one issued to it;
  * PORCH_ERR_REVOKED: the certificate or the device was withdrawn; PORCH_ERR_EXPIRED: its time is over;
- * PORCH_ERR_STATE: its time has not begun. *ret on success only. */
+ * PORCH_ERR_STATE: its time has not begun; PORCH_ERR_BUSY: the disk refuses to note that this certificate
+ * replaces another. The first use of such a one waits for its commit. *ret is of use on success only. */
 porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, const char *name,
                                const uint8_t fingerprint[32], uint64_t now_ms, porch_registry_entry *ret,
                                porch_why *why);

@@ -164,11 +164,22 @@ static porch_err drop_pending(porch_db *db, const registry_enrolment *n, porch_w
     return PORCH_OK;
 }
 
+/* What is in use is known to be so from now on, whatever the next tick would have said: else the old one's
+ * next use would look like its first after a crash, and end the new one. */
+static porch_err note_use(porch_db *db, const registry_enrolment *n, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update certificate set used_ms = ?2 where fingerprint = ?1 and used_ms is null", why);
+    porch_db_bind_blob(q, 1, (porch_bytes){n->in_use, sizeof n->in_use});
+    porch_db_bind_i64(q, 2, (int64_t)n->now_ms);
+    return porch_db_execute(q, why);
+}
+
 static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
     const registry_enrolment *n = ctx;
     PORCH_TRY(check_key_is_free(db, n, why));
     if (!n->renew) PORCH_TRY(insert_principal(db, n, why));
     PORCH_TRY(drop_pending(db, n, why));
+    if (n->renew && n->kind == PORCH_PRINCIPAL_DEVICE) PORCH_TRY(note_use(db, n, why));
     PORCH_TRY(insert_certificate(db, n, why));
     if (n->also != NULL) PORCH_TRY(n->also(db, n->also_ctx, why));
     return log_enrolment(db, n, why);
@@ -233,10 +244,12 @@ static porch_err remember_enrolment(const registry_enrolment *n, porch_why *why)
 
 /* ---- enrolment ---------------------------------------------------------------------------------- */
 
-/* Of a renewing device: what it was given and never used. */
+/* Of a renewing device: what it uses, and what it was given and never used. */
 static void find_pending(registry_enrolment *n) {
     const registry_table *t = &n->r->certificates;
     pthread_rwlock_rdlock(&n->r->lock);
+    const registry_principal *p = porch_registry_table_find(&n->r->devices, n->name);
+    if (p != NULL) memcpy(n->in_use, p->in_use, sizeof n->in_use);
     for (size_t i = 0; i < t->count && n->pending_count < PORCH_REGISTRY_PENDING_MOST; i++) {
         const registry_certificate *c = t->at[i];
         if (c->kind == n->kind && c->used_ms == 0 && c->revoked_ms == 0 && c->replaced_ms == 0 &&

@@ -45,6 +45,7 @@ typedef struct {
     uint8_t factory_key[32]; /* with factory */
     uint64_t now_ms;
     /* certificates of it that nobody has used: they die with the new one's birth */
+    uint8_t in_use[32]; /* the certificate that it renews; zeros when none was ever used */
     uint8_t pending[PORCH_REGISTRY_PENDING_MOST][32];
     size_t pending_count;
     char *pem; /* the chain; becomes the caller's */

@@ -179,7 +179,7 @@ static void an_id_is_given_once_and_the_signer_is_not_asked_twice(void **state) 
 static void the_old_certificate_dies_at_the_first_use_of_the_new_one(void **state) {
     bench *b = *state;
     uint8_t old[32], lost[32], fresh[32];
-    b->lab.settings.store_tick_ms = 10;
+    b->lab.settings.store_tick_ms = 3600000; /* no tick comes to the rescue */
     reopen(b);
     add(b, "cam-1", false, old);
     assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
@@ -192,8 +192,8 @@ static void the_old_certificate_dies_at_the_first_use_of_the_new_one(void **stat
     assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
     assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
     assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
-    while (trust_rows(b, "device.replace") == 0)
-        continue; /* the next tick writes it down */
+    /* on disk before the door opened: no crash brings the old one back */
+    assert_int_equal(trust_rows(b, "device.replace"), 1);
     reopen(b);
     assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
     assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
