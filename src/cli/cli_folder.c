@@ -111,6 +111,9 @@ static porch_err conf_of(const porch_cli_folder *f, const char *kind, const char
                      device ? "device.id" : "service.name", name);
     if (n > 0 && (size_t)n < cap && device)
         n += snprintf(out + n, cap - (size_t)n, "device.product = %s\n", product);
+    const char *time_key = porch_cli_member(hub, "time_key");
+    if (n > 0 && (size_t)n < cap && device && plain(time_key))
+        n += snprintf(out + n, cap - (size_t)n, "hub.time_key = %s\n", time_key);
     if (n > 0 && (size_t)n < cap) n += key_lines(f, out + n, cap - (size_t)n);
     return n > 0 && (size_t)n < cap ? PORCH_OK
                                     : porch_fail(why, PORCH_ERR_NO_SPACE, "device.conf is too long");

@@ -37,6 +37,16 @@ static porch_err read_text(porch_bytes value, void *field, size_t field_bytes) {
     return porch_bytes_to_text(value, field, field_bytes) ? PORCH_OK : PORCH_ERR_LIMIT;
 }
 
+static porch_err read_key(porch_bytes value, void *field, size_t field_bytes) {
+    porch_device_conf_key *key = field;
+    (void)field_bytes;
+    porch_buf b = {key->at, 0, sizeof key->at};
+    PORCH_TRY(porch_base64_read(&b, value, false));
+    if (b.len != sizeof key->at) return PORCH_ERR_MALFORMED;
+    key->there = true;
+    return PORCH_OK;
+}
+
 /* A switch that is only ever turned on: leaving it out turns it off. */
 static porch_err read_true(porch_bytes value, void *field, size_t field_bytes) {
     (void)field_bytes;

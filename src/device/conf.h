@@ -17,21 +17,28 @@
 #define PORCH_DEVICE_CONF_BYTES_MOST 16384
 
 /* X(key, field, reader, needed, help). A device needs device.*, a service service.*; never both. */
-#define PORCH_DEVICE_CONF_KEYS(X)                                                                    \
-    X("hub.id", hub_id, read_id, false, "the hub's own name")                                        \
-    X("hub.host", host, read_host, true, "DNS name or IP address, as the hub's certificate has it")  \
-    X("hub.mqtt_port", mqtt_port, read_port, true, "port of MQTT over TLS")                          \
-    X("hub.device_port", device_port, read_port, true, "port of the device HTTPS listener")          \
-    X("device.id", device_id, read_id, false, "this device")                                         \
-    X("device.product", product, read_id, false, "what this device is")                              \
-    X("service.name", service, read_id, false, "this service, when it is no device")                 \
-    X("key.uri", key_uri, read_text, false, "where the private key lies; file:key.pem when missing") \
-    X("key.tpm", key_tpm, read_text, false, "how the TPM of tpm2: is reached, as tpm2-tss names it") \
-    X("key.file_for_development", key_file_for_development, read_true, false,                        \
+#define PORCH_DEVICE_CONF_KEYS(X)                                                                        \
+    X("hub.id", hub_id, read_id, false, "the hub's own name")                                            \
+    X("hub.host", host, read_host, true, "DNS name or IP address, as the hub's certificate has it")      \
+    X("hub.mqtt_port", mqtt_port, read_port, true, "port of MQTT over TLS")                              \
+    X("hub.device_port", device_port, read_port, true, "port of the device HTTPS listener")              \
+    X("hub.time_key", time_key, read_key, false, "by which the hub's time is known: base64 of 32 bytes") \
+    X("device.id", device_id, read_id, false, "this device")                                             \
+    X("device.product", product, read_id, false, "what this device is")                                  \
+    X("service.name", service, read_id, false, "this service, when it is no device")                     \
+    X("key.uri", key_uri, read_text, false, "where the private key lies; file:key.pem when missing")     \
+    X("key.tpm", key_tpm, read_text, false, "how the TPM of tpm2: is reached, as tpm2-tss names it")     \
+    X("key.file_for_development", key_file_for_development, read_true, false,                            \
       "true: the private key may be a file. A warning at each start; never in what is sold")
 
 typedef struct {
+    bool there;
+    uint8_t at[32];
+} porch_device_conf_key;
+
+typedef struct {
     char hub_id[65];
+    porch_device_conf_key time_key; /* Ed25519; wire/signed_time.h */
     char host[254];
     uint16_t mqtt_port;
     uint16_t device_port;

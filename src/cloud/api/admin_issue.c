@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cloud/signer/signer_client.h"
 #include "os/file.h"
 
 enum { PATH_BYTES = 4096, CA_BYTES_MOST = 65536 };
@@ -32,8 +33,14 @@ static json_t *hub_json(const porch_admin_world *w) {
     size_t len = strcspn(names, " ");
     uint32_t mqtt = w->port[0] != 0 ? w->port[0] : w->settings->hub_mqtt_port;
     uint32_t device = w->port[1] != 0 ? w->port[1] : w->settings->hub_device_port;
-    return json_pack("{s:o, s:i, s:i, s:s}", "host", json_stringn(names, len), "mqtt_port", (int)mqtt,
-                     "device_port", (int)device, "id", w->settings->hub_id);
+    uint8_t key[32];
+    char time_key[48] = "";
+    porch_buf b = {(uint8_t *)time_key, 0, sizeof time_key - 1};
+    if (w->signer != NULL && porch_signer_time_key(w->signer, key, NULL) == PORCH_OK)
+        (void)porch_base64_write(&b, (porch_bytes){key, sizeof key}, false);
+    time_key[b.len] = '\0';
+    return json_pack("{s:o, s:i, s:i, s:s, s:s}", "host", json_stringn(names, len), "mqtt_port", (int)mqtt,
+                     "device_port", (int)device, "id", w->settings->hub_id, "time_key", time_key);
 }
 
 porch_err porch_admin_issued(porch_admin_call *call, const char *name,

@@ -17,6 +17,7 @@
 #include "os/file.h"
 #include "os/log.h"
 #include "wire/est.h"
+#include "wire/signed_time.h"
 
 enum { PATH_BYTES = 4096, PEM_MOST = 65536, DER_MOST = 16384, BODY_BYTES = 2 * DER_MOST };
 
@@ -157,6 +158,18 @@ static porch_err check_binding(porch_http_exchange *x, porch_bytes csr, bool *bo
         "9266, in base64): the request came another way");
 }
 
+/* By what the device will know the hub's time. An answer without it is still a good certificate. */
+static void tell_time_key(porch_http_exchange *x, porch_api *api) {
+    uint8_t key[32];
+    char text[48];
+    porch_buf b = {(uint8_t *)text, 0, sizeof text - 1};
+    if (porch_signer_time_key(api->signer, key, NULL) != PORCH_OK ||
+        porch_base64_write(&b, (porch_bytes){key, sizeof key}, false) != PORCH_OK)
+        return;
+    text[b.len] = '\0';
+    (void)porch_http_reply_header(x, PORCH_SIGNED_TIME_KEY_HEADER, text);
+}
+
 static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const char *by) {
     porch_api *api = porch_http_route_ctx(x);
     uint8_t der_block[PORCH_EST_BODY_BYTES];
@@ -174,6 +187,7 @@ static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const
     }
     porch_log(PORCH_LOG_INFO, "est.issued", "device", id, "by", by, "serial", issued.serial, "address",
               porch_http_peer(x)->address, NULL);
+    tell_time_key(x, api);
     e = reply_chain(x, porch_bytes_of(issued.cert_pem), &why);
     if (e != PORCH_OK) refuse(x, e, &why);
     porch_registry_issued_free(&issued);
@@ -223,6 +237,29 @@ static void on_reenroll(porch_http_exchange *x) {
     complete(x, &in, peer->admitted ? "renewal" : "renewal after its end");
 }
 
+/* ---- the time ----------------------------------------------------------------------------------- */
+
+/* For everybody who asks, renew-only devices above all: it is no secret, and the nonce makes each answer
+ * its asker's own. */
+static void on_time(porch_http_exchange *x) {
+    porch_api *api = porch_http_route_ctx(x);
+    char text[80];
+    uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES];
+    porch_buf raw = PORCH_BUF_OF(nonce), answer = PORCH_BUF_OF(block);
+    porch_why why = {""};
+    porch_err e = porch_http_query(x, "nonce", text, sizeof text);
+    if (e == PORCH_OK) e = porch_hex_read(&raw, porch_bytes_of(text));
+    if (e != PORCH_OK || raw.len != sizeof nonce)
+        e = porch_fail(&why, PORCH_ERR_MALFORMED, "ask with ?nonce= and 64 lower-case hex digits");
+    if (e == PORCH_OK) e = porch_signer_time(api->signer, nonce, NULL, &answer, &why);
+    if (e != PORCH_OK) {
+        refuse(x, e, &why);
+        return;
+    }
+    (void)porch_http_reply_header(x, "Cache-Control", "no-store");
+    (void)porch_http_reply(x, 200, PORCH_SIGNED_TIME_TYPE, porch_buf_bytes(&answer));
+}
+
 size_t porch_est_routes(porch_api *api, porch_http_route *out, size_t most) {
     const unsigned open = PORCH_HTTP_ANY_VERDICT;
     const porch_http_route rows[] = {
@@ -234,6 +271,8 @@ size_t porch_est_routes(porch_api *api, porch_http_route *out, size_t most) {
          api, NULL, NULL},
         {"POST", "/.well-known/est/simplereenroll", PORCH_ON_DEVICE, open, PORCH_EST_BODY_BYTES,
          on_reenroll, api, NULL, NULL},
+        {"GET", PORCH_SIGNED_TIME_PATH, PORCH_ON_DEVICE, open | PORCH_HTTP_QUARANTINED, 0, on_time, api,
+         NULL, NULL},
     };
     size_t count = 0;
     for (; count < sizeof rows / sizeof rows[0] && count < most; count++)

@@ -85,6 +85,7 @@
     X(signer, device_issues_per_minute, signer_device_issues_per_minute, U32, 600, 1, 100000, "certificates that the signer issues to devices in a minute") \
     X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
     X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
+    X(signer, times_per_minute, signer_times_per_minute, U32, 6000,     1, 1000000, "questions for the time that the signer answers in a minute") \
     X(signer, vapid_per_minute, signer_vapid_per_minute, U32, 30,       1, 1000, "tokens for push services that the signer signs in a minute") \
     X(signer, updates_per_minute, signer_updates_per_minute, U32, 30, 1, 100000, "snapshots of the update repository that the signer signs in a minute") \
     X(signer, totp_free_tries, signer_totp_free_tries, U32, 5,          1, 1000, "wrong codes of one account before it has to wait") \

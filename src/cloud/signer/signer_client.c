@@ -189,3 +189,23 @@ porch_err porch_signer_update_sign(porch_signer_client *c, porch_bytes update, p
     porch_signer_request request = {.op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = update};
     return ask(c, &request, true, (answer_into){.data = answer}, why);
 }
+porch_err porch_signer_time(porch_signer_client *c, const uint8_t nonce[32], const uint8_t *timestamp,
+                            porch_buf *out, porch_why *why) {
+    uint8_t data[64];
+    memcpy(data, nonce, 32);
+    if (timestamp != NULL) memcpy(data + 32, timestamp, 32);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_TIME,
+                                    .data = {data, timestamp != NULL ? 64 : 32}};
+    return ask(c, &request, true, (answer_into){.data = out}, why);
+}
+
+porch_err porch_signer_time_key(porch_signer_client *c, uint8_t key[32], porch_why *why) {
+    uint8_t got[32];
+    porch_buf into = PORCH_BUF_OF(got);
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_TIME_KEY};
+    PORCH_TRY(ask(c, &request, true, (answer_into){.data = &into}, why));
+    if (into.len != sizeof got)
+        return porch_fail(why, PORCH_ERR_INTERNAL, "the signer's time key has %zu bytes", into.len);
+    memcpy(key, got, sizeof got);
+    return PORCH_OK;
+}

@@ -92,6 +92,14 @@ porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORC
 porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience, uint64_t ends_ms,
                                    char token[PORCH_SIGNER_VAPID_TOKEN_TEXT], porch_why *why);
 
+/* What time it is by the signer, for who chose the nonce (wire/signed_time.h): appended, with its
+ * signature. `timestamp`: SHA-256 of the update repository's timestamp.json, NULL for none. BUSY:
+ * signer.times_per_minute. */
+porch_err porch_signer_time(porch_signer_client *c, const uint8_t nonce[32], const uint8_t *timestamp,
+                            porch_buf *out, porch_why *why);
+/* The public half of the key that does so (Ed25519). */
+porch_err porch_signer_time_key(porch_signer_client *c, uint8_t key[32], porch_why *why);
+
 /* Rows of the trust log (signer_trust_ipc.h, one after the other) that follow the head which the signer
  * remembers; it hashes them, remembers the new head and signs it: `head` is appended to, for
  * porch_trust_signed_head_read. No rows: the head that it has. STATE: the

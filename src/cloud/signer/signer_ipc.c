@@ -29,6 +29,8 @@ static const struct {
     [PORCH_SIGNER_OP_TRUST_HEAD] = {"trust-head", HAS_DATA},
     [PORCH_SIGNER_OP_UPDATE_KEYS] = {"update-keys", 0},
     [PORCH_SIGNER_OP_UPDATE_SIGN] = {"update-sign", HAS_DATA},
+    [PORCH_SIGNER_OP_TIME] = {"time", HAS_DATA},
+    [PORCH_SIGNER_OP_TIME_KEY] = {"time-key", 0},
 };
 
 static bool op_known(unsigned op) {

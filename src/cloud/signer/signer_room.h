@@ -141,6 +141,8 @@ typedef struct {
     porch_signer_journal journal;
     porch_key *vapid;
     porch_key *trust; /* signs heads of the trust log */
+    porch_key *time;  /* signs what time it is */
+    porch_signer_rate time_rate;
     uint64_t trust_seq;
     uint8_t trust_hash[32];
     porch_signer_updates updates;
@@ -178,6 +180,9 @@ porch_err porch_signer_do_update_sign(porch_signer *s, const porch_signer_reques
                                       porch_buf *data, porch_why *why);
 porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
                                  porch_why *why);
+porch_err porch_signer_do_time(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                               porch_buf *data, porch_why *why);
+porch_err porch_signer_do_time_key(porch_signer *s, porch_buf *data, porch_why *why);
 porch_err porch_signer_do_trust_head(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_buf *data, porch_why *why);
 /* Makes the VAPID key of a hub whose keys lie in files: DIR/signer/vapid.key. */

@@ -116,7 +116,9 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
     s->rates[PORCH_SIGNER_HUB_SERVER] =
         porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
+    s->time_rate = porch_signer_rate_of(s->settings.signer_times_per_minute, now.mono_ms);
     PORCH_TRY(porch_signer_trust_key(s->seal_key, &s->trust, why));
+    PORCH_TRY(porch_signer_derive_key(s->seal_key, PORCH_LIT("porchlight signed time 1"), &s->time, why));
     porch_signer_head head = {.seq = 0}; /* updates included */
     PORCH_TRY(porch_signer_journal_open(files->dir_fd, remember_step, &s->steps, &head, &s->journal, why));
     s->trust_seq = head.seq;
@@ -142,6 +144,8 @@ void porch_signer_unload(porch_signer *s) {
     porch_key_free(s->updates.snapshot);
     porch_key_free(s->updates.timestamp);
     s->updates = (porch_signer_updates){0};
+    porch_key_free(s->time);
+    s->time = NULL;
     porch_wipe(s->seal_key, sizeof s->seal_key);
     porch_signer_steps_free(&s->steps);
     porch_signer_journal_close(&s->journal);
@@ -200,6 +204,10 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_update_keys(s, data, why);
     case PORCH_SIGNER_OP_UPDATE_SIGN:
         return porch_signer_do_update_sign(s, r, now, data, why);
+    case PORCH_SIGNER_OP_TIME:
+        return porch_signer_do_time(s, r, now, data, why);
+    case PORCH_SIGNER_OP_TIME_KEY:
+        return porch_signer_do_time_key(s, data, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

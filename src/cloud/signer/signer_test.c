@@ -19,6 +19,7 @@
 #include "crypto/webpush.h"
 #include "crypto/x509.h"
 #include "os/file.h"
+#include "wire/signed_time.h"
 
 enum { NOW_S = 1767225600 };
 static const uint64_t now_ms = NOW_S * 1000ull;
@@ -115,7 +116,7 @@ static int arrive(void **state) {
     porch_random(seal, sizeof seal);
     put(p, "signer/seal.key", (porch_bytes){seal, sizeof seal});
     put(p, "hub.conf",
-        PORCH_LIT("hub.name = localhost 127.0.0.1\nsigner.device_issues_per_minute = "
+        PORCH_LIT("hub.id = hub-1\nhub.name = localhost 127.0.0.1\nsigner.device_issues_per_minute = "
                   "3\nsigner.totp_free_tries = 2\nsigner.vapid_per_minute = 2\n"));
     make_authorities(p);
     snprintf(path, sizeof path, "%.63s/signer", p->dir);
@@ -394,6 +395,55 @@ static void a_clip_has_one_key_for_ever_and_no_other_clip_has_it(void **state) {
     assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
 }
 
+/* ---- the time ---- */
+
+static porch_signer_answer ask_time(place *p, size_t bytes) {
+    static uint8_t data[65];
+    memset(data, 7, sizeof data);
+    const porch_signer_request r = {.number = 8, .op = PORCH_SIGNER_OP_TIME, .data = {data, bytes}};
+    return ask(p, &r);
+}
+
+static void the_time_is_the_signers_own_with_the_askers_nonce_and_verifies(void **state) {
+    place *p = *state;
+    const porch_signer_request key_request = {.number = 9, .op = PORCH_SIGNER_OP_TIME_KEY};
+    porch_public_key key = {
+        .kind = PORCH_KEY_ED25519,
+        .len = 44,
+        .der = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00}};
+    porch_signer_answer a = ask(p, &key_request);
+    assert_int_equal(a.data.len, 32);
+    memcpy(key.der + 12, a.data.at, 32);
+    for (int round = 0; round < 2; round++) {
+        porch_signed_time t;
+        porch_bytes statement;
+        uint8_t signature[PORCH_SIGNED_TIME_SIGNATURE_BYTES];
+        a = ask_time(p, round == 0 ? 32 : 64);
+        assert_int_equal(a.error, PORCH_OK);
+        assert_int_equal(porch_signed_time_read(a.data, &t, &statement, signature), PORCH_OK);
+        assert_int_equal(t.at_ms, now_ms);
+        assert_int_equal(t.nonce[31], 7);
+        assert_int_equal(t.has_timestamp, round == 1);
+        assert_int_equal(porch_key_verify(&key, PORCH_SIGN_ED25519, statement,
+                                          (porch_bytes){signature, sizeof signature}),
+                         PORCH_OK);
+        porch_signer_unload(&p->signer);
+        load(p); /* the key is the same after a restart */
+    }
+    assert_int_equal(ask_time(p, 31).error, PORCH_ERR_MALFORMED);
+    assert_int_equal(ask_time(p, 33).error, PORCH_ERR_MALFORMED);
+    assert_int_equal(ask_time(p, 65).error, PORCH_ERR_MALFORMED);
+}
+
+static void who_asks_for_the_time_too_often_waits(void **state) {
+    place *p = *state;
+    unsigned answered = 0;
+    while (ask_time(p, 32).error == PORCH_OK)
+        answered++;
+    assert_int_equal(answered, p->signer.settings.signer_times_per_minute);
+    assert_int_equal(ask_time(p, 32).error, PORCH_ERR_BUSY);
+}
+
 /* ---- tokens for push services ---- */
 
 static porch_signer_answer vapid(place *p, const char *audience, uint64_t ends_ms) {
@@ -597,6 +647,8 @@ int main(void) {
         WITH_SIGNER(a_question_far_from_the_signers_clock_is_refused),
         WITH_SIGNER(what_one_label_sealed_only_that_label_opens_and_only_whole),
         WITH_SIGNER(a_clip_has_one_key_for_ever_and_no_other_clip_has_it),
+        WITH_SIGNER(the_time_is_the_signers_own_with_the_askers_nonce_and_verifies),
+        WITH_SIGNER(who_asks_for_the_time_too_often_waits),
         WITH_SIGNER(a_push_token_says_for_whom_until_when_and_whose_and_verifies),
         WITH_SIGNER(nothing_but_an_origin_and_a_day_becomes_a_push_token),
         WITH_SIGNER(more_push_tokens_a_minute_than_the_limit_have_to_wait),
