@@ -92,7 +92,8 @@ PORCH_DEVICE_API porch_device_result porch_device_subscribe(porch_device *device
 PORCH_DEVICE_API porch_device_result porch_device_flush(porch_device *device, uint64_t timeout_ms,
                                                         porch_device_why *why);
 
-/* Unix time in milliseconds, the clock that all times of the SDK are in. */
+/* Unix time in milliseconds, the clock that all times of the SDK are in: the system's, unless it is wrong
+ * by what the hub has vouched for (see <porchlight/certificate.h>). */
 PORCH_DEVICE_API uint64_t porch_device_now_ms(void);
 
 #ifdef __cplusplus

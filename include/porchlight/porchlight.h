@@ -2,6 +2,7 @@
 #ifndef PORCHLIGHT_PORCHLIGHT_H
 #define PORCHLIGHT_PORCHLIGHT_H
 
+#include <porchlight/certificate.h>
 #include <porchlight/clip.h>
 #include <porchlight/device.h>
 #include <porchlight/event.h>

@@ -37,6 +37,14 @@ typedef enum {
     PORCH_DEVICE_CLIP_DELAYED,  /* the upload of clip `name` broke off and will be resumed; `text` says why
                                  */
     PORCH_DEVICE_WARNING,       /* `text` */
+    PORCH_DEVICE_RENEWED,       /* a new certificate is on disk beside the old one, and is used from now on;
+                                   `text`       says until when it holds */
+    PORCH_DEVICE_RENEWAL_DELAYED, /* it could not be had; `text` says why, `next_ms` when it is tried again,
+                                     `code` the HTTP status */
+    PORCH_DEVICE_CERTIFICATE_IN_USE, /* the hub has seen the new certificate: the old one is dead and gone
+                                      */
+    PORCH_DEVICE_CLOCK_SET, /* the system's clock is wrong: from now on the SDK goes by the hub's signed
+                               time; `text` says what it is */
 } porch_device_news;
 
 typedef struct {

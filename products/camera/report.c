@@ -92,7 +92,8 @@ static void tell_status(const porch_device_status *s) {
     }
     (void)snprintf(text, sizeof text, "%s%s%s%s%s", porch_device_news_name(s->news), s->name[0] ? " " : "",
                    s->name, s->text[0] ? ": " : "", s->text);
-    bool good = s->news == PORCH_DEVICE_CONNECTED || s->news == PORCH_DEVICE_SUBSCRIBED;
+    bool good = s->news == PORCH_DEVICE_CONNECTED || s->news == PORCH_DEVICE_SUBSCRIBED ||
+                s->news == PORCH_DEVICE_RENEWED || s->news == PORCH_DEVICE_CERTIFICATE_IN_USE;
     porch_camera_report_note(good ? "note" : "warning", text);
 }
 

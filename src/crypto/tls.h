@@ -66,6 +66,13 @@ typedef struct {
     porch_tls_version min_version;
     const char *alpn[PORCH_TLS_MAX_ALPN];
     bool resume; /* keep the last ticket in memory and use it at the next connection */
+    /* The time by which the server's chain is judged; NULL: the system's. For devices whose clock is wrong.
+     */
+    uint64_t (*clock_ms)(void *ctx);
+    void *clock_ctx;
+    /* A server's certificate whose time has not begun by that clock passes: the clock may be late by years.
+     * The caller then owes porch_tls_chain_at with a time that it can believe. Not together with resume. */
+    bool may_be_early;
 } porch_tls_client_config;
 
 porch_err porch_tls_client_new(const porch_tls_client_config *config, porch_tls_client **ret,
@@ -133,5 +140,9 @@ typedef struct {
 
 /* After the handshake. INTERNAL if a certificate that passed cannot be read. */
 porch_err porch_tls_peer(const porch_tls_conn *c, porch_tls_peer_info *ret);
+
+/* Of a client's connection that was not resumed: was every certificate of the server's chain, up to our
+ * root, valid at that time? EXPIRED or STATE (not yet) with a sentence when not. */
+porch_err porch_tls_chain_at(const porch_tls_conn *c, uint64_t at_ms, porch_why *why);
 
 #endif

@@ -55,6 +55,9 @@ porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why)
 
 /* A PKCS#10 request (RFC 2986) with empty subject and no attributes: the hub decides what goes in. */
 porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *why);
+/* The same with a challengePassword (RFC 2985, 5.4.1): printable text of at most 128 characters. */
+porch_err porch_csr_make_bound(const porch_key *key, const char *challenge, porch_buf *out_pem,
+                               porch_why *why);
 /* One request in PEM or DER. Its signature is checked (proof of possession: SIGNATURE); keys other than
  * P-256, P-384 and Ed25519, and those that others are known to have, are UNSUPPORTED; subject and
  * wished-for extensions are ignored. */
@@ -69,6 +72,10 @@ bool porch_key_is_weak(const porch_public_key *key);
 
 /* Appends the certificates of a PEM text as PKCS#7 certs-only in DER, for EST. */
 porch_err porch_x509_bundle(porch_bytes chain_pem, porch_buf *out_der, porch_why *why);
+/* The way back, for devices: appends the bundle's certificates as PEM, the one that is no authority's first
+ * (there must be exactly one), and nothing more than PORCH_X509_BUNDLE_MOST of them. MALFORMED. */
+enum { PORCH_X509_BUNDLE_MOST = 8 };
+porch_err porch_x509_unbundle(porch_bytes der, porch_buf *out_pem, porch_why *why);
 
 /* An issuer: its certificate and key. */
 typedef struct {

@@ -2,6 +2,7 @@
  *
  *   run        keeps the connection, sends what waits in the folder, shows what the hub asks of the device
  *   publish    one message, acknowledged
+ *   renew      a new certificate, in use when it ends
  *   subscribe  shows messages until it is stopped */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,7 @@ static const char help[] =
     "usage: porchlight-device FOLDER run [--json]\n"
     "       porchlight-device FOLDER publish TOPIC PAYLOAD [--qos 0|1] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER subscribe FILTER [--count N] [--timeout SECONDS] [--json]\n"
+    "       porchlight-device FOLDER renew [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER make-key URI [--tpm TCTI]\n"
     "\n"
     "FOLDER is what `porchlight device add` or `porchlight service add` made: cert.pem, ca.pem, key.pem, "
@@ -35,6 +37,9 @@ static const char help[] =
     "  publish             PAYLOAD - reads standard input. QoS 1 (default): kept on disk until the hub "
     "acknowledges it\n"
     "  subscribe           prints messages as TOPIC PAYLOAD, one a line\n"
+    "  renew               asks the hub for a new certificate now, and ends when it is in use; run does so "
+    "by "
+    "itself\n"
     "  make-key            makes the device's private key at URI (tpm2:0x81000010, pkcs11:object=NAME;...) "
     "and "
     "writes its\n"
@@ -49,7 +54,7 @@ static const char help[] =
     "\n"
     "exit: 0 done; 1 refused or failed, with the reason on standard error; 2 usage\n";
 
-typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE, DO_MAKE_KEY } verb;
+typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE, DO_MAKE_KEY, DO_RENEW } verb;
 
 typedef struct {
     const char *folder;
@@ -70,7 +75,8 @@ static struct {
     bool connected;
     bool was_connected;
     bool refused; /* the hub said no: to the connection, the filter, or the message */
-    bool settled; /* the message `ticket` was answered */
+    bool settled; /* the message `ticket` was answered, or the new certificate is in use */
+    bool renewed, renewal_failed;
     uint64_t ticket;
     unsigned long messages;
 } news = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -111,7 +117,8 @@ static int parse_verb(arguments *a, const char *const *words, size_t count) {
     } verbs[] = {{"run", DO_RUN, 2},
                  {"publish", DO_PUBLISH, 4},
                  {"subscribe", DO_SUBSCRIBE, 3},
-                 {"make-key", DO_MAKE_KEY, 3}};
+                 {"make-key", DO_MAKE_KEY, 3},
+                 {"renew", DO_RENEW, 2}};
     if (count < 2)
         return usage(count == 0 ? "FOLDER and a command are missing" : "the command is missing", "");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
@@ -263,6 +270,11 @@ static void on_status(void *ctx, const porch_device_status *s) {
     (void)pthread_mutex_lock(&news.lock);
     bool quiet = s->news == PORCH_DEVICE_CONNECTED || s->news == PORCH_DEVICE_ACKNOWLEDGED ||
                  s->news == PORCH_DEVICE_SUBSCRIBED;
+    if (a->verb == DO_RENEW) {
+        if (s->news == PORCH_DEVICE_RENEWED) news.renewed = true;
+        if (s->news == PORCH_DEVICE_CERTIFICATE_IN_USE && news.renewed) news.settled = true;
+        if (s->news == PORCH_DEVICE_RENEWAL_DELAYED) news.renewal_failed = true;
+    }
     if (a->verb == DO_RUN || !quiet || (news.json && s->news == PORCH_DEVICE_SUBSCRIBED)) print_status(s);
     if (s->news == PORCH_DEVICE_CONNECTED) news.connected = news.was_connected = true;
     if (s->news == PORCH_DEVICE_DISCONNECTED) {
@@ -338,6 +350,24 @@ static int publish(porch_device *d, const arguments *a) {
                              : "not acknowledged in time; the message is kept and goes with the next run");
     if (done && a->json)
         (void)printf("{\"published\":true,\"acknowledged\":%s}\n", a->qos == 0 ? "false" : "true");
+    return done ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static int renew(porch_device *d, const arguments *a) {
+    porch_device_why why;
+    struct timespec until = deadline(a->has_timeout ? a->timeout_s : TIMEOUT_SECONDS);
+    if (porch_device_renew(d, &why) != PORCH_DEVICE_OK) return complain(why.text), EXIT_REFUSED;
+    (void)pthread_mutex_lock(&news.lock);
+    bool in_time = true;
+    while (!news.settled && !news.renewal_failed && !stop && in_time)
+        in_time = wait_for_news(&until);
+    bool done = news.settled, renewed = news.renewed, failed = news.renewal_failed;
+    (void)pthread_mutex_unlock(&news.lock);
+    if (!done && !failed)
+        complain(renewed
+                     ? "the certificate is renewed, but the hub has not been reached with it; the next run "
+                       "does that"
+                     : "the hub did not answer in time");
     return done ? EXIT_DONE : EXIT_REFUSED;
 }
 
@@ -427,6 +457,8 @@ int main(int argc, char **argv) {
     }
     if (a.verb == DO_PUBLISH)
         code = publish(d, &a);
+    else if (a.verb == DO_RENEW)
+        code = renew(d, &a);
     else if (a.verb == DO_SUBSCRIBE)
         code = listen_on(d, &a.topic, 1, &a);
     else

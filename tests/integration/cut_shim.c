@@ -36,6 +36,7 @@ static void power(int behind) {
 
 WRAP(int, fsync, (int fd), (fd))
 WRAP(int, ftruncate, (int fd, off_t len), (fd, len))
+WRAP(int, rename, (const char *from, const char *to), (from, to))
 WRAP(int, renameat, (int a, const char *b, int c, const char *d), (a, b, c, d))
 
 ssize_t pwrite(int fd, const void *at, size_t len, off_t to) {

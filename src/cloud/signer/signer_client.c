@@ -189,6 +189,7 @@ porch_err porch_signer_update_sign(porch_signer_client *c, porch_bytes update, p
     porch_signer_request request = {.op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = update};
     return ask(c, &request, true, (answer_into){.data = answer}, why);
 }
+
 porch_err porch_signer_time(porch_signer_client *c, const uint8_t nonce[32], const uint8_t *timestamp,
                             porch_buf *out, porch_why *why) {
     uint8_t data[64];

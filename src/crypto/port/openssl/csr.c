@@ -6,7 +6,18 @@
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/random.h"
 
+static bool add_challenge(X509_REQ *request, const char *challenge) {
+    if (challenge == NULL) return true;
+    return X509_REQ_add1_attr_by_NID(request, NID_pkcs9_challengePassword, MBSTRING_ASC,
+                                     (const unsigned char *)challenge, -1) == 1;
+}
+
 porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *why) {
+    return porch_csr_make_bound(key, NULL, out_pem, why);
+}
+
+porch_err porch_csr_make_bound(const porch_key *key, const char *challenge, porch_buf *out_pem,
+                               porch_why *why) {
     porch_crypto_init();
     porch_public_key own;
     PORCH_TRY(porch_key_public(key, &own, why));
@@ -18,7 +29,8 @@ porch_err porch_csr_make(const porch_key *key, porch_buf *out_pem, porch_why *wh
     BIO *memory = BIO_new(BIO_s_mem());
     int tbs_len = -1;
     if (public_key != NULL && request != NULL && memory != NULL &&
-        X509_REQ_set_version(request, X509_REQ_VERSION_1) && X509_REQ_set_pubkey(request, public_key))
+        X509_REQ_set_version(request, X509_REQ_VERSION_1) && X509_REQ_set_pubkey(request, public_key) &&
+        add_challenge(request, challenge))
         tbs_len = i2d_re_X509_REQ_tbs(request, &tbs);
     if (tbs_len <= 0) {
         e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "making a certificate request");

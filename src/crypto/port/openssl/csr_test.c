@@ -121,8 +121,23 @@ static void the_openssl_command_verifies_ours(void **state) {
     assert_int_equal(pclose(p), 0);
 }
 
+static void a_request_carries_the_challenge_that_it_is_given(void **state) {
+    (void)state;
+    uint8_t bound_block[PORCH_X509_PEM_BYTES];
+    porch_buf bound = PORCH_BUF_OF(bound_block);
+    porch_public_key got;
+    char said[PORCH_CSR_CHALLENGE_BYTES];
+    const char *challenge = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    assert_int_equal(porch_csr_make_bound(key, challenge, &bound, NULL), PORCH_OK);
+    assert_int_equal(porch_csr_read(porch_buf_bytes(&bound), &got, NULL), PORCH_OK);
+    assert_int_equal(porch_csr_challenge(porch_buf_bytes(&bound), said, NULL), PORCH_OK);
+    assert_string_equal(said, challenge);
+    assert_int_equal(porch_csr_challenge(porch_buf_bytes(&pem), said, NULL), PORCH_ERR_NOT_FOUND);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_carries_the_challenge_that_it_is_given),
         cmocka_unit_test(a_request_gives_back_the_key_that_signed_it),
         cmocka_unit_test(any_changed_bit_is_refused),
         cmocka_unit_test(requests_of_the_openssl_command_are_judged_by_their_key),

@@ -45,10 +45,53 @@ static void what_is_no_certificate_is_refused(void **state) {
     assert_int_equal(out.len, 0);
 }
 
+static void a_bundle_is_opened_again_with_the_leaf_first(void **state) {
+    (void)state;
+    static uint8_t ca_block[PORCH_X509_PEM_BYTES], leaf_block[PORCH_X509_PEM_BYTES],
+        both_block[2 * PORCH_X509_PEM_BYTES], der_block[8192], back_block[2 * PORCH_X509_PEM_BYTES];
+    porch_buf ca = PORCH_BUF_OF(ca_block), leaf = PORCH_BUF_OF(leaf_block), both = PORCH_BUF_OF(both_block),
+              der = PORCH_BUF_OF(der_block), back = PORCH_BUF_OF(back_block);
+    porch_key *key = NULL;
+    porch_public_key own;
+    porch_x509_info info;
+    const uint64_t at_ms = 1767225600000u;
+    assert_int_equal(porch_key_generate_p256(&key, NULL), PORCH_OK);
+    assert_int_equal(porch_key_public(key, &own, NULL), PORCH_OK);
+    assert_int_equal(porch_ca_make_root("one", key, at_ms, 10, &ca, NULL), PORCH_OK);
+    const porch_ca above = {porch_buf_bytes(&ca), key};
+    const porch_ca_request request = {.profile = PORCH_PROFILE_DEVICE,
+                                      .id = "door",
+                                      .not_before_ms = at_ms,
+                                      .not_after_ms = at_ms + 86400000};
+    assert_int_equal(porch_ca_issue(&above, &own, &request, &leaf, NULL), PORCH_OK);
+    /* in the wrong order on purpose */
+    memcpy(both_block, ca_block, ca.len);
+    memcpy(both_block + ca.len, leaf_block, leaf.len);
+    both.len = ca.len + leaf.len;
+    assert_int_equal(porch_x509_bundle(porch_buf_bytes(&both), &der, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_unbundle(porch_buf_bytes(&der), &back, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_read(porch_buf_bytes(&back), &info, NULL), PORCH_OK);
+    assert_string_equal(info.identity.name, "door");
+    assert_int_equal(back.len, both.len);
+    /* authorities alone, bytes behind it, and nonsense are none */
+    back.len = 0;
+    porch_buf alone = PORCH_BUF_OF(both_block);
+    assert_int_equal(porch_x509_bundle(porch_buf_bytes(&ca), &alone, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_unbundle(porch_buf_bytes(&alone), &back, NULL), PORCH_ERR_MALFORMED);
+    der_block[der.len] = 0;
+    assert_int_equal(porch_x509_unbundle((porch_bytes){der_block, der.len + 1}, &back, NULL),
+                     PORCH_ERR_MALFORMED);
+    assert_int_equal(porch_x509_unbundle(PORCH_LIT("nothing of the kind"), &back, NULL),
+                     PORCH_ERR_MALFORMED);
+    assert_int_equal(back.len, 0);
+    porch_key_free(key);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bundle_holds_each_certificate_and_nothing_else),
         cmocka_unit_test(what_is_no_certificate_is_refused),
+        cmocka_unit_test(a_bundle_is_opened_again_with_the_leaf_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

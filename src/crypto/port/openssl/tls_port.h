@@ -69,6 +69,8 @@ struct porch_tls_client {
     atomic_uint references;
     SSL_CTX *ctx;
     bool name_is_ip, resume;
+    uint64_t (*clock_ms)(void *ctx); /* NULL: the system's */
+    void *clock_ctx;
     char name[254];
     pthread_mutex_t lock;
     SSL_SESSION *session; /* the last ticket; taken by the next connection */

@@ -900,8 +900,69 @@ static void the_library_of_tls_knows_what_it_needs_and_nothing_else(void **state
     ERR_clear_error();
 }
 
+static uint64_t told_ms(void *ctx) {
+    return *(uint64_t *)ctx;
+}
+
+static void the_server_is_judged_by_the_clock_that_the_client_is_given(void **state) {
+    (void)state;
+    const uint64_t day = DAY_MS, now = now_ms();
+    struct {
+        uint64_t at_ms;
+        bool may_be_early;
+        porch_err expected;
+    } rows[] = {
+        {now, false, PORCH_OK},
+        {now + 40 * day, false, PORCH_ERR_AUTH}, /* the hub's ends after 30 days */
+        {now - 40 * day, false, PORCH_ERR_AUTH},
+        {0, false, PORCH_ERR_AUTH},
+        {0, true, PORCH_OK}, /* a clock at 1970 may be late */
+        {now - 40 * day, true, PORCH_OK},
+        {now + 40 * day, true, PORCH_ERR_AUTH}, /* but what has ended has ended */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        meeting m;
+        porch_tls_client_config cc = client_config(&cam);
+        cc.clock_ms = told_ms;
+        cc.clock_ctx = &rows[i].at_ms;
+        cc.may_be_early = rows[i].may_be_early;
+        meet_once(&m, server_config(), cc);
+        assert_int_equal(m.client_end, rows[i].expected);
+        if (m.client_end == PORCH_OK) {
+            assert_int_equal(porch_tls_chain_at(m.client, now, NULL), PORCH_OK);
+            assert_int_equal(porch_tls_chain_at(m.client, now + 40 * day, NULL), PORCH_ERR_EXPIRED);
+            assert_int_equal(porch_tls_chain_at(m.client, now - 2 * day, NULL), PORCH_ERR_STATE);
+        }
+        close_meeting(&m);
+    }
+    /* being early forgives nothing else */
+    uint64_t at_ms = 0;
+    meeting m;
+    porch_tls_client_config cc = client_config(&cam);
+    cc.clock_ms = told_ms;
+    cc.clock_ctx = &at_ms;
+    cc.may_be_early = true;
+    cc.name = "other";
+    meet_once(&m, server_config(), cc);
+    assert_int_equal(m.client_end, PORCH_ERR_AUTH);
+    close_meeting(&m);
+    cc.name = "localhost";
+    cc.ca_pem = porch_buf_bytes(&foreign_root.pem);
+    meet_once(&m, server_config(), cc);
+    assert_int_equal(m.client_end, PORCH_ERR_AUTH);
+    close_meeting(&m);
+    cc.ca_pem = porch_buf_bytes(&root.pem);
+    porch_tls_server_config sc = server_config();
+    sc.chain_pem = porch_buf_bytes(&early_cam.pem);
+    sc.key = early_cam.key;
+    meet_once(&m, sc, cc);
+    assert_int_equal(m.client_end, PORCH_ERR_AUTH);
+    close_meeting(&m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_server_is_judged_by_the_clock_that_the_client_is_given),
         cmocka_unit_test(both_ends_prove_themselves_and_talk),
         cmocka_unit_test(corked_records_leave_together_and_in_order),
         cmocka_unit_test(a_record_larger_than_one_read_is_pending),

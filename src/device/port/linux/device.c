@@ -1,5 +1,4 @@
 /* Opening a folder, the SDK thread, and closing. See device_private.h for who touches what. */
-#include "device/port/linux/device_key.h"
 #include "device/port/linux/device_private.h"
 
 #include <errno.h>
@@ -12,7 +11,6 @@
 #include <unistd.h>
 
 #include "crypto/random.h"
-#include "crypto/x509.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -28,10 +26,6 @@ uint32_t porch_device_random32(void) {
     uint32_t v = 0;
     porch_random(&v, sizeof v);
     return v;
-}
-
-uint64_t porch_device_now_ms(void) {
-    return porch_clock_ms();
 }
 
 const char *porch_device_id(const porch_device *d) {
@@ -51,8 +45,10 @@ bool porch_device_is_connected(porch_device *d) {
 
 /* --- the SDK thread --- */
 
-static int poll_timeout(const porch_device *d, uint64_t now_ms) {
+static int poll_timeout(porch_device *d, uint64_t now_ms) {
     uint64_t at = porch_device_mqtt_deadline(d);
+    uint64_t errand = porch_device_errand_deadline(d, now_ms);
+    if (errand < at) at = errand;
     for (size_t i = 0; i < UPLOADS; i++) {
         uint64_t due = porch_device_upload_deadline(&d->upload[i]);
         if (due < at) at = due;
@@ -62,7 +58,7 @@ static int poll_timeout(const porch_device *d, uint64_t now_ms) {
 }
 
 static void sleep_until_something(porch_device *d, uint64_t now_ms) {
-    struct pollfd fds[2 + UPLOADS] = {{.fd = d->wake_fd, .events = POLLIN}};
+    struct pollfd fds[3 + UPLOADS] = {{.fd = d->wake_fd, .events = POLLIN}};
     fds[1] = (struct pollfd){.fd = d->mqtt.link.fd,
                              .events = porch_link_events(&d->mqtt.link, porch_device_mqtt_output_waits(d))};
     for (size_t i = 0; i < UPLOADS; i++) {
@@ -70,6 +66,9 @@ static void sleep_until_something(porch_device *d, uint64_t now_ms) {
         fds[2 + i] = (struct pollfd){
             .fd = u->link.fd, .events = porch_link_events(&u->link, porch_device_upload_output_waits(u))};
     }
+    fds[2 + UPLOADS] =
+        (struct pollfd){.fd = d->errand.link.fd,
+                        .events = porch_link_events(&d->errand.link, porch_device_errand_output_waits(d))};
     (void)poll(fds, sizeof fds / sizeof fds[0], poll_timeout(d, now_ms)); /* EINTR: one turn for nothing */
     uint64_t count = 0;
     if ((fds[0].revents & POLLIN) != 0 && read(d->wake_fd, &count, sizeof count) < 0) return;
@@ -89,10 +88,12 @@ static void *run(void *ctx) {
         porch_device_mqtt_step(d, now_ms);
         for (size_t i = 0; i < UPLOADS; i++)
             porch_device_upload_step(d, &d->upload[i], now_ms);
+        porch_device_errand_step(d, now_ms);
         porch_device_deliver(d);
         sleep_until_something(d, porch_clock_mono_ms());
     }
     porch_device_upload_stop(d);
+    porch_link_close(&d->errand.link);
     uint64_t began_ms = porch_clock_mono_ms(), now_ms = began_ms;
     while (!porch_device_mqtt_stop(d, now_ms) && now_ms - began_ms < FAREWELL_MS) {
         struct pollfd p = {.fd = d->mqtt.link.fd, .events = POLLOUT};
@@ -106,66 +107,14 @@ static void *run(void *ctx) {
 
 /* --- opening --- */
 
-static porch_err read_part(const char *folder, const char *name, uint8_t **ret, size_t *len,
-                           porch_why *why) {
-    char path[PATH_BYTES];
-    porch_err e = porch_path_join(folder, name, path, sizeof path);
-    if (e != PORCH_OK) return porch_fail(why, e, "the path %.100s is too long", folder);
-    return porch_file_read(path, PORCH_X509_INPUT_BYTES, ret, len, why);
-}
-
-/* The certificate must be the one that device.conf speaks of, and the key its own. */
-static porch_err check_identity(porch_device *d, porch_bytes cert, const porch_key *key, porch_why *why) {
-    porch_x509_info info;
-    PORCH_TRY(porch_x509_read(cert, &info, why));
-    PORCH_TRY(porch_x509_check_key(cert, key, why));
-    porch_identity_kind kind = porch_device_is_service(d) ? PORCH_IDENTITY_SERVICE : PORCH_IDENTITY_DEVICE;
-    if (info.identity.kind != kind || strcmp(info.identity.name, porch_device_id(d)) != 0)
-        return porch_fail(
-            why, PORCH_ERR_CONFIG, "cert.pem is of %s '%s', device.conf says '%s'; make the folder anew",
-            porch_identity_kind_text(info.identity.kind), info.identity.name, porch_device_id(d));
-    if (info.not_after_ms <= porch_clock_ms())
-        porch_device_tell(
-            d,
-            &(porch_device_status){
-                .news = PORCH_DEVICE_WARNING,
-                .text = "the certificate has ended; the hub will refuse it until its operator renews it"});
-    return PORCH_OK;
-}
-
-static porch_err open_trust(porch_device *d, const char *folder, porch_why *why) {
-    uint8_t *cert = NULL, *ca = NULL;
-    size_t cert_len = 0, ca_len = 0;
-    porch_key *key = NULL;
-    bool in_file = false;
-    porch_err e = read_part(folder, "cert.pem", &cert, &cert_len, why);
-    if (e == PORCH_OK) e = read_part(folder, "ca.pem", &ca, &ca_len, why);
-    if (e == PORCH_OK) e = porch_device_key_open(&d->conf, folder, &key, &in_file, why);
-    if (e == PORCH_OK) e = check_identity(d, (porch_bytes){cert, cert_len}, key, why);
-    if (e != PORCH_OK) goto out;
-    if (in_file)
-        porch_device_tell(
-            d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
-                                      .text = "the private key is a file (key.pem): for development only "
-                                              "(key.file_for_development)"});
-    const porch_tls_client_config config = {.ca_pem = {ca, ca_len},
-                                            .chain_pem = {cert, cert_len},
-                                            .key = key,
-                                            .name = d->conf.host,
-                                            .min_version = PORCH_TLS_1_3,
-                                            .resume = true};
-    e = porch_tls_client_new(&config, &d->tls, why);
-out:
-    free(ca);
-    free(cert);
-    porch_key_free(key);
-    return e;
-}
-
 static porch_err open_conf(porch_device *d, const char *folder, porch_why *why) {
+    char path[FOLDER_BYTES];
     uint8_t *text = NULL;
     size_t len = 0;
-    porch_err e = read_part(folder, "device.conf", &text, &len, why);
+    if (!porch_bytes_to_text(porch_bytes_of(folder), d->folder, sizeof d->folder) ||
+        porch_path_join(folder, "device.conf", path, sizeof path) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "the path %.100s is too long", folder);
+    porch_err e = porch_file_read(path, PORCH_DEVICE_CONF_BYTES_MOST, &text, &len, why);
     if (e == PORCH_ERR_NOT_FOUND)
         (void)porch_fail(
             why, e,
@@ -258,10 +207,11 @@ porch_device *porch_device_open(const porch_device_options *options, porch_devic
     porch_crypto_init();
     porch_err e = open_locks(d, &inner);
     if (e == PORCH_OK) e = open_conf(d, options->folder, &inner);
-    if (e == PORCH_OK) e = open_trust(d, options->folder, &inner);
+    if (e == PORCH_OK) e = porch_device_trust_open(d, &inner);
     if (e == PORCH_OK) e = open_state(d, options->folder, &inner);
     porch_device_mqtt_init(d);
     porch_device_upload_init(d);
+    porch_device_errand_init(d);
     if (e == PORCH_OK) e = start_thread(d, &inner);
     if (e != PORCH_OK) {
         (void)porch_device_fail(why, e, &inner);
@@ -286,7 +236,7 @@ void porch_device_close(porch_device *d) {
     porch_clip_store_close(&d->clips);
     porch_spool_files_close(&d->files);
     free(d->outbox_block);
-    porch_tls_client_unref(d->tls);
+    porch_device_trust_free(d);
     if (d->wake_fd >= 0) (void)close(d->wake_fd);
     if (d->lock_fd >= 0) (void)close(d->lock_fd);
     (void)pthread_cond_destroy(&d->changed);

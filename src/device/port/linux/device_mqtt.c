@@ -11,7 +11,7 @@ enum { TURNS_MOST = 32 }; /* reads in a row before the uploads have their turn *
 
 void porch_device_mqtt_init(porch_device *d) {
     mqtt_side *m = &d->mqtt;
-    porch_link_init(&m->link, d->tls);
+    porch_link_init(&m->link, d->trust.tls);
     m->backoff = porch_backoff_of(BACK_OFF_FIRST_MS, d->options.back_off_most_ms);
     m->patience = porch_backoff_of(2000, d->options.back_off_most_ms);
 }
@@ -127,6 +127,7 @@ static bool handle_events(porch_device *d, uint64_t now_ms) {
         sentence(&e, text);
         switch (e.kind) {
         case PORCH_SESSION_CONNECTED:
+            porch_device_trust_accepted(d);
             on_connected(d, now_ms);
             break;
         case PORCH_SESSION_MESSAGE:
@@ -142,7 +143,9 @@ static bool handle_events(porch_device *d, uint64_t now_ms) {
             porch_bytes farewell = porch_session_output(&d->mqtt.session);
             size_t taken = 0;
             if (farewell.len > 0) (void)porch_link_write(&d->mqtt.link, farewell, &taken, NULL);
+            bool refused = d->mqtt.up_since_ms == 0 && e.reason == PORCH_MQTT_RC_NOT_AUTHORIZED;
             down(d, now_ms, text, e.reason);
+            if (refused) porch_device_trust_refused(d, now_ms);
             return false;
         }
         }
@@ -254,6 +257,8 @@ void porch_device_mqtt_step(porch_device *d, uint64_t now_ms) {
         porch_err e = porch_link_advance(&m->link, now_ms, &why);
         if (e == PORCH_OK) greet(d, now_ms);
         if (e != PORCH_OK && e != PORCH_ERR_AGAIN) down(d, now_ms, porch_why_text(&why, e), 0);
+        if (e == PORCH_ERR_DENIED) porch_device_trust_refused(d, now_ms);
+        if (e == PORCH_ERR_AUTH) d->errand.lost = d->conf.time_key.there;
     }
     bool more = m->link.state == PORCH_LINK_UP;
     for (int turn = 0; more && turn < TURNS_MOST; turn++) {
@@ -278,6 +283,18 @@ uint64_t porch_device_mqtt_deadline(const porch_device *d) {
 
 bool porch_device_mqtt_output_waits(const porch_device *d) {
     return d->mqtt.link.state == PORCH_LINK_UP && porch_session_output(&d->mqtt.session).len > 0;
+}
+
+void porch_device_mqtt_again(porch_device *d, uint64_t now_ms) {
+    mqtt_side *m = &d->mqtt;
+    if (m->link.state == PORCH_LINK_UP && m->session.state == PORCH_SESSION_ONLINE) {
+        porch_session_disconnect(&m->session);
+        if (write_out(d, now_ms)) down(d, now_ms, "connecting anew with the other certificate", 0);
+    }
+    porch_link_close(&m->link);
+    porch_link_init(&m->link, d->trust.tls);
+    porch_backoff_reset(&m->backoff);
+    m->next_ms = now_ms;
 }
 
 bool porch_device_mqtt_stop(porch_device *d, uint64_t now_ms) {

@@ -21,6 +21,10 @@ const char *porch_device_news_name(porch_device_news news) {
         [PORCH_DEVICE_CLIP_DROPPED] = "clip-dropped",
         [PORCH_DEVICE_CLIP_DELAYED] = "clip-delayed",
         [PORCH_DEVICE_WARNING] = "warning",
+        [PORCH_DEVICE_RENEWED] = "renewed",
+        [PORCH_DEVICE_RENEWAL_DELAYED] = "renewal-delayed",
+        [PORCH_DEVICE_CERTIFICATE_IN_USE] = "certificate-in-use",
+        [PORCH_DEVICE_CLOCK_SET] = "clock-set",
     };
     size_t i = (size_t)news;
     return i < sizeof names / sizeof names[0] ? names[i] : "unknown";
@@ -36,7 +40,7 @@ void porch_device_tell(porch_device *d, const porch_device_status *status) {
     news_item *item = calloc(1, sizeof *item);
     if (!item) return; /* news is lost before work is */
     item->status = *status;
-    if (item->status.at_ms == 0) item->status.at_ms = porch_clock_ms();
+    if (item->status.at_ms == 0) item->status.at_ms = porch_device_now_ms();
     copy(item->name, sizeof item->name, status->name);
     copy(item->sha256, sizeof item->sha256, status->sha256);
     copy(item->text, sizeof item->text, status->text);

@@ -13,7 +13,9 @@
 
 #include "crypto/keystore.h"
 #include "device/backoff.h"
+#include "device/clock.h"
 #include "device/conf.h"
+#include "device/exchange.h"
 #include "device/outbox.h"
 #include "device/port/linux/clip_store.h"
 #include "device/port/linux/link.h"
@@ -29,6 +31,8 @@ enum {
     MESSAGE_MOST = 128 * 1024, /* topic and payload; fits a segment and the session's block */
     UPLOAD_IN_BYTES = 8 * 1024,
     UPLOAD_OUT_BYTES = 64 * 1024,
+    ERRAND_IN_BYTES = 32 * 1024, /* an answer with a chain of certificates */
+    ERRAND_OUT_BYTES = 8 * 1024,
     NOW_MESSAGES_MOST = 64,
     NOW_BYTES_MOST = 512 * 1024,
     ANSWER_MS = 20000,
@@ -36,7 +40,8 @@ enum {
     LASTED_MS = 5000,    /* a connection that held so long ends the back-off */
     BACK_OFF_FIRST_MS = 250,
     TEXT_BYTES = 256,
-    FILTER_BYTES = 512
+    FILTER_BYTES = 512,
+    FOLDER_BYTES = 4096
 };
 
 typedef struct now_message {
@@ -88,11 +93,41 @@ typedef struct {
     uint8_t out[UPLOAD_OUT_BYTES];
 } upload_side;
 
+/* Who the device is, and whom it believes. SDK thread after open. */
+typedef struct {
+    porch_key *key;
+    uint8_t *ca;
+    size_t ca_len;
+    porch_tls_client *tls;        /* of the certificate in use */
+    porch_tls_client *errand_tls; /* the same, for device_errand.c */
+    uint64_t not_before_ms, not_after_ms;
+    bool has_next; /* cert.next.pem is there: a renewed certificate that the hub has not seen yet */
+    bool uses_next;
+} trust_side;
+
+/* Short visits to the hub's enrolment door: its time, then a new certificate when one is due. */
+typedef enum { ERRAND_TIME, ERRAND_RENEWAL } errand_step;
+
+typedef struct {
+    porch_link link;
+    porch_exchange exchange;
+    porch_backoff backoff;
+    uint64_t next_ms;  /* not before */
+    uint64_t renew_at; /* Unix ms */
+    bool urgent;       /* the hub refuses the certificate: ask for another before its time */
+    bool lost;         /* we refuse the hub's certificate: our clock may be the reason */
+    bool under_way;
+    errand_step step;
+    uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES];
+    uint8_t in[ERRAND_IN_BYTES];
+    uint8_t out[ERRAND_OUT_BYTES];
+} errand_side;
+
 struct porch_device {
     /* fixed after open */
     porch_device_options options;
+    char folder[FOLDER_BYTES];
     porch_device_conf conf;
-    porch_tls_client *tls;
     int lock_fd;
     int wake_fd;
     pthread_t thread;
@@ -115,10 +150,14 @@ struct porch_device {
     news_item *news_first, **news_last;
     bool connected;
     bool stopping;
+    bool renew_asked; /* porch_device_renew */
 
     /* the SDK thread's own */
+    trust_side trust;
+    porch_device_clock clock;
     mqtt_side mqtt;
     upload_side upload[UPLOADS];
+    errand_side errand;
     uint8_t piece[PORCH_TLS_RECORD_BYTES]; /* between socket or file and an engine */
 };
 
@@ -156,6 +195,8 @@ uint64_t porch_device_mqtt_deadline(const porch_device *d);
 bool porch_device_mqtt_output_waits(const porch_device *d);
 /* Says goodbye; true when nothing more needs to be sent. */
 bool porch_device_mqtt_stop(porch_device *d, uint64_t now_ms);
+/* Connects anew with what d->trust holds now, without a pause. */
+void porch_device_mqtt_again(porch_device *d, uint64_t now_ms);
 
 /* device_upload.c. SDK thread. */
 void porch_device_upload_init(porch_device *d);
@@ -165,5 +206,35 @@ bool porch_device_upload_output_waits(const upload_side *u);
 void porch_device_upload_stop(porch_device *d);
 /* Try now instead of later: the hub is back. */
 void porch_device_upload_hurry(porch_device *d, uint64_t now_ms);
+/* As porch_device_mqtt_again. */
+void porch_device_upload_again(porch_device *d, uint64_t now_ms);
+
+/* device_trust.c. SDK thread, and before it runs. */
+porch_err porch_device_trust_open(porch_device *d, porch_why *why);
+void porch_device_trust_free(porch_device *d);
+/* A renewed chain: checked, kept beside the old one, and used from now on. */
+porch_err porch_device_trust_renewed(porch_device *d, porch_bytes chain_pem, uint64_t now_ms,
+                                     porch_why *why);
+/* The hub has let us in: with a new certificate the old one goes. */
+void porch_device_trust_accepted(porch_device *d);
+/* The hub will not have the certificate: tries the other one, if there are two, and asks for a new one. */
+void porch_device_trust_refused(porch_device *d, uint64_t now_ms);
+
+/* device_clock.c. SDK thread, and before it runs. */
+void porch_device_clock_open(porch_device *d);
+/* A time that was judged: used from now on, and never fallen below, on disk too. */
+porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why);
+/* What time it is, and the least that it can be; `ctx` is the device. */
+uint64_t porch_device_clock_ms(void *ctx);
+uint64_t porch_device_floor_ms(void *ctx);
+bool porch_device_clock_wants(const porch_device *d);
+
+/* device_errand.c. SDK thread. */
+void porch_device_errand_init(porch_device *d);
+void porch_device_errand_step(porch_device *d, uint64_t now_ms);
+uint64_t porch_device_errand_deadline(porch_device *d, uint64_t now_ms);
+bool porch_device_errand_output_waits(const porch_device *d);
+/* The certificate in use has changed: plan its renewal. */
+void porch_device_errand_plan(porch_device *d);
 
 #endif

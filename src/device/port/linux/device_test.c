@@ -439,8 +439,8 @@ static void remove_folder(void) {
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    unsigned seen[PORCH_DEVICE_WARNING + 1];
-    char text[PORCH_DEVICE_WARNING + 1][256];
+    unsigned seen[PORCH_DEVICE_CLOCK_SET + 1];
+    char text[PORCH_DEVICE_CLOCK_SET + 1][256];
     char sha256[65];
     int code;
     char payload[64];

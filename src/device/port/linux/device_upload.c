@@ -106,7 +106,7 @@ void porch_device_upload_init(porch_device *d) {
     for (size_t i = 0; i < UPLOADS; i++) {
         upload_side *u = &d->upload[i];
         u->role = (upload_role)i;
-        porch_link_init(&u->link, d->tls);
+        porch_link_init(&u->link, d->trust.tls);
         u->backoff = porch_backoff_of(BACK_OFF_FIRST_MS, d->options.back_off_most_ms);
     }
 }
@@ -114,6 +114,18 @@ void porch_device_upload_init(porch_device *d) {
 void porch_device_upload_hurry(porch_device *d, uint64_t now_ms) {
     for (size_t i = 0; i < UPLOADS; i++)
         if (d->upload[i].next_ms > now_ms) d->upload[i].next_ms = now_ms;
+}
+
+void porch_device_upload_again(porch_device *d, uint64_t now_ms) {
+    for (size_t i = 0; i < UPLOADS; i++) {
+        upload_side *u = &d->upload[i];
+        porch_link_close(&u->link);
+        if (u->clip) porch_upload_broken(&u->engine);
+        porch_link_init(&u->link, d->trust.tls);
+        u->reused = false;
+        u->up_since_ms = 0;
+        u->next_ms = now_ms;
+    }
 }
 
 /* The live side takes the clip that grows, the other the oldest that has ended. Under the lock. */
