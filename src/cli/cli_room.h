@@ -207,5 +207,6 @@ extern const porch_cli_command porch_cli_backup_commands[];
 extern const porch_cli_command porch_cli_manual_commands[];
 extern const porch_cli_command porch_cli_ota_commands[];
 extern const porch_cli_command porch_cli_ota_publish_commands[];
+extern const porch_cli_command porch_cli_ota_rollout_commands[];
 
 #endif

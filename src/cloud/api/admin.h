@@ -28,6 +28,7 @@ struct porch_notify;
 struct porch_listener;
 struct porch_exports;
 struct porch_updates;
+struct porch_rollouts;
 
 /* What commands work on. A pointer is NULL where the hub does not run that part (admin-only, tests); a
  * command that needs it answers PORCH_ERR_STATE. Everything outlives the admin server. */
@@ -48,6 +49,7 @@ typedef struct porch_admin_world {
     struct porch_listener *listener;
     struct porch_exports *exports;
     struct porch_updates *updates;
+    struct porch_rollouts *rollouts;
     void (*drain)(void *ctx); /* asks the hub to stop in good order; returns at once */
     void *drain_ctx;
     /* Keeps a public name's certificate and key (PEM) and serves them; NULL: not offered. */
@@ -111,6 +113,7 @@ extern const porch_admin_command porch_admin_notify_commands[];    /* webhook.*,
 extern const porch_admin_command porch_admin_enrol_commands[];     /* claim tokens, factories, products */
 extern const porch_admin_command porch_admin_trust_commands[];     /* trust-log.* */
 extern const porch_admin_command porch_admin_household_commands[]; /* household.erase */
-extern const porch_admin_command porch_admin_updates_commands[];   /* ota.* */
+extern const porch_admin_command porch_admin_updates_commands[];   /* ota.keys, have, put, commit */
+extern const porch_admin_command porch_admin_rollout_commands[];   /* ota.rollout.*, history, audit */
 
 #endif

@@ -9,6 +9,7 @@
  *             person found       ─► notification, in the same transaction
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
+ *   rollout:  a device's turn     ─► d/ID/update/desired; live streams
  *   accounts: sign-in ended      ─► its live streams are closed, its browser's push messages muted
  *             alert              ─► push messages, in the same transaction; the person's other live pages
  */
@@ -84,6 +85,17 @@ static void device_reported(const char *device, porch_bytes desired, void *ctx) 
     porch_hub *h = ctx;
     porch_api_twin_publish(&h->api, device, desired);
     if (h->live != NULL) porch_live_device(h->live, device);
+}
+
+static void update_told(const char *device, porch_bytes desired, void *ctx) {
+    porch_hub *h = ctx;
+    char topic[PORCH_TWIN_DEVICE_TEXT + 24];
+    if (h->live != NULL) porch_live_device(h->live, device);
+    if (h->broker == NULL || desired.len == 0) return;
+    (void)snprintf(topic, sizeof topic, "d/%s/update/desired", device);
+    porch_err e = porch_broker_publish(h->broker, porch_bytes_of(topic), desired, 1);
+    if (e != PORCH_OK) /* it hears it with its next report, or is asked again after its deadline */
+        porch_log(PORCH_LOG_WARN, "update.untold", "device", device, "error", porch_err_name(e), NULL);
 }
 
 static porch_err person_found(porch_db *db, const porch_media_person *p, void *ctx, porch_why *why) {
@@ -169,6 +181,7 @@ void porch_hub_connect_news(porch_hub *h) {
         porch_media_on_forget(h->media, event_forgotten, h);
     }
     if (h->twins != NULL) porch_twins_on_report(h->twins, device_reported, h);
+    if (h->rollouts != NULL) porch_rollouts_on_tell(h->rollouts, update_told, h);
     if (h->notify != NULL) (void)porch_notify_on_new(h->notify, notification_made, h);
 }
 

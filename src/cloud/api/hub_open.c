@@ -125,6 +125,11 @@ static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_m
     return PORCH_OK;
 }
 
+static bool is_online(void *ctx, const char *device) {
+    porch_registry_device d;
+    return porch_registry_device_get(ctx, device, &d) == PORCH_OK && d.online;
+}
+
 static porch_err open_core(porch_hub *h, porch_why *why) {
     const char *dir = h->start->dir;
     PORCH_TRY(porch_store_open(dir, &h->settings, &h->store, why));
@@ -150,6 +155,8 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
     const porch_broker_config broker = {&h->settings, h->registry, h->grants, h->store};
     PORCH_TRY(porch_media_open(&media, &h->media, why));
     PORCH_TRY(porch_twins_open(h->store, &h->twins, why));
+    const porch_rollouts_config rollouts = {h->store, &h->settings, is_online, h->registry};
+    PORCH_TRY(porch_rollouts_open(&rollouts, &h->rollouts, why));
     PORCH_TRY(porch_broker_new(&broker, &h->broker, why));
     h->api = (porch_api){.settings = &h->settings,
                          .store = h->store,
@@ -212,17 +219,11 @@ static uid_t owner_uid(const char *dir) {
 }
 
 static porch_err open_admin(porch_hub *h, porch_why *why) {
-    static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
-                                                        porch_admin_grants_commands,
-                                                        porch_admin_enrol_commands,
-                                                        porch_admin_policy_commands,
-                                                        porch_admin_store_commands,
-                                                        porch_admin_accounts_commands,
-                                                        porch_admin_trust_commands,
-                                                        porch_admin_notify_commands,
-                                                        porch_admin_household_commands,
-                                                        porch_admin_updates_commands,
-                                                        NULL};
+    static const porch_admin_command *const tables[] = {
+        porch_admin_registry_commands, porch_admin_grants_commands,  porch_admin_enrol_commands,
+        porch_admin_policy_commands,   porch_admin_store_commands,   porch_admin_accounts_commands,
+        porch_admin_trust_commands,    porch_admin_notify_commands,  porch_admin_household_commands,
+        porch_admin_updates_commands,  porch_admin_rollout_commands, NULL};
     h->world = (porch_admin_world){
         .dir = h->start->dir,
         .settings = &h->settings,
@@ -239,6 +240,7 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
         .listener = h->listener,
         .exports = h->exports,
         .updates = h->updates,
+        .rollouts = h->rollouts,
         .drain = porch_hub_stop,
         .drain_ctx = h,
         .install_https = porch_hub_https_install,
@@ -308,6 +310,7 @@ void porch_hub_close(porch_hub *h) {
     /* The store called it to its end. */
     if (h->media != NULL) porch_media_close(h->media);
     porch_twins_close(h->twins);
+    porch_rollouts_close(h->rollouts);
     porch_updates_close(h->updates);
     porch_app_free(h->app);
     free(h->web_ca);

@@ -18,6 +18,7 @@
 #include "cloud/listener/listener.h"
 #include "cloud/media/media.h"
 #include "cloud/notify/notify.h"
+#include "cloud/rollout/rollout.h"
 #include "cloud/rollout/updates.h"
 
 enum { PORCH_HUB_PATH_BYTES = 1200, PORCH_HUB_PEM_MOST = 65536 };
@@ -49,6 +50,7 @@ typedef struct {
     porch_notify *notify;
     porch_twins *twins;
     porch_updates *updates;
+    porch_rollouts *rollouts;
     porch_broker *broker;
     porch_app *app;
     porch_live *live;

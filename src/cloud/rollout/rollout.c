@@ -1,0 +1,502 @@
+#include "cloud/rollout/rollout.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cloud/rollout/rollout_room.h"
+#include "cloud/trust/trust.h"
+#include "crypto/sha256.h"
+#include "os/log.h"
+
+/* ---- cohorts and stages ---- */
+
+uint32_t porch_rollout_cohort(const char *device, const uint8_t sha256[32]) {
+    uint8_t text[PORCH_ID_MOST + 32], hash[32];
+    porch_buf b = PORCH_BUF_OF(text);
+    (void)porch_write_text(&b, device); /* ids fit */
+    (void)porch_write_bytes(&b, (porch_bytes){sha256, 32});
+    porch_sha256(porch_buf_bytes(&b), hash);
+    uint64_t first = (uint64_t)hash[0] << 24 | (uint64_t)hash[1] << 16 | (uint64_t)hash[2] << 8 | hash[3];
+    return (uint32_t)(first * PORCH_ROLLOUT_ONE >> 32);
+}
+
+/* "0.1" percent is 1,000 millionths. */
+static bool read_share(porch_bytes text, uint32_t *ret) {
+    uint64_t whole = 0, part = 0, unit = 1000;
+    size_t dot = 0;
+    while (dot < text.len && text.at[dot] != '.')
+        dot++;
+    if (porch_decimal_read((porch_bytes){text.at, dot}, 100, &whole) != PORCH_OK) return false;
+    if (dot < text.len && (dot + 1 == text.len || text.len - dot > 4)) return false;
+    for (size_t i = dot + 1; i < text.len; i++, unit /= 10) {
+        if (text.at[i] < '0' || text.at[i] > '9') return false;
+        part += (uint64_t)(text.at[i] - '0') * unit;
+    }
+    *ret = (uint32_t)(whole * 10000 + part);
+    return *ret > 0 && *ret <= PORCH_ROLLOUT_ONE;
+}
+
+static porch_err no_stages(porch_why *why) {
+    return porch_fail(
+        why, PORCH_ERR_USAGE,
+        "stages are rising shares in percent that end with 100, as 1,10,50,100; household=NAME goes first");
+}
+
+porch_err porch_rollout_stages_read(porch_bytes text, porch_rollout_stage *ret, size_t *count,
+                                    porch_why *why) {
+    const porch_bytes group = PORCH_LIT("household=");
+    uint32_t last = 0;
+    size_t n = 0;
+    while (n < PORCH_ROLLOUT_STAGES_MOST && text.len > 0) {
+        size_t len = 0;
+        porch_rollout_stage s = {.share = 0};
+        while (len < text.len && text.at[len] != ',')
+            len++;
+        porch_bytes each = {text.at, len};
+        if (porch_bytes_starts(each, group)) {
+            porch_id id;
+            if (last > 0 ||
+                porch_id_parse((porch_bytes){each.at + group.len, each.len - group.len}, &id) != PORCH_OK)
+                return no_stages(why);
+            memcpy(s.household, id.text, sizeof s.household);
+        } else if (!read_share(each, &s.share) || s.share <= last) {
+            return no_stages(why);
+        }
+        if (s.share > 0) last = s.share;
+        ret[n++] = s;
+        size_t used = len < text.len ? len + 1 : len;
+        if (used == text.len && len < text.len) return no_stages(why); /* a comma at the end */
+        text = (porch_bytes){text.at + used, text.len - used};
+    }
+    if (text.len > 0 || last != PORCH_ROLLOUT_ONE) return no_stages(why);
+    *count = n;
+    return PORCH_OK;
+}
+
+uint32_t porch_rollout_stage_of(const porch_rollout_row *row, uint32_t cohort, const char *household) {
+    for (uint32_t i = 0; i < row->stage_count; i++) {
+        const porch_rollout_stage *s = &row->stages[i];
+        if (s->share > 0 ? cohort < s->share : strcmp(s->household, household) == 0) return i;
+    }
+    return (uint32_t)row->stage_count; /* not reached: the last share is all */
+}
+
+/* ---- rows ---- */
+
+#define ROW_COLUMNS                                                                                   \
+    "number, product, version, sha256, state, stages, stage, approve, awaiting, rate, ramp, errors, " \
+    "deadline_s, "                                                                                    \
+    "attempts, dwell_s, stage_ms, filled, whole, devices, asked, good, failed"
+
+static porch_err read_row(porch_db_query *q, porch_rollout_row *row) {
+    *row = (porch_rollout_row){.number = porch_db_i64(q, 0)};
+    porch_buf hash = PORCH_BUF_OF(row->sha256);
+    porch_bytes state = porch_db_text(q, 4);
+    (void)snprintf(row->id, sizeof row->id, "r%lld", (long long)row->number);
+    PORCH_TRY(porch_id_parse(porch_db_text(q, 1), &row->product));
+    (void)porch_bytes_to_text(porch_db_text(q, 2), row->version, sizeof row->version);
+    PORCH_TRY(porch_hex_read(&hash, porch_db_text(q, 3)));
+    row->running = porch_bytes_eq_text(state, "running");
+    row->paused = porch_bytes_eq_text(state, "paused");
+    row->done = porch_bytes_eq_text(state, "done");
+    PORCH_TRY(porch_rollout_stages_read(porch_db_text(q, 5), row->stages, &row->stage_count, NULL));
+    row->stage = (uint32_t)porch_db_i64(q, 6);
+    row->approve = porch_db_i64(q, 7) != 0;
+    row->awaiting = porch_db_i64(q, 8) != 0;
+    row->rate = (uint32_t)porch_db_i64(q, 9);
+    row->ramp = (uint32_t)porch_db_i64(q, 10);
+    row->errors = (uint32_t)porch_db_i64(q, 11);
+    row->deadline_s = (uint32_t)porch_db_i64(q, 12);
+    row->attempts = (uint32_t)porch_db_i64(q, 13);
+    row->dwell_s = (uint32_t)porch_db_i64(q, 14);
+    row->stage_ms = (uint64_t)porch_db_i64(q, 15);
+    (void)porch_bytes_to_text(porch_db_text(q, 16), row->filled, sizeof row->filled);
+    row->whole = porch_db_i64(q, 17) != 0;
+    row->devices = (uint64_t)porch_db_i64(q, 18);
+    row->asked = (uint64_t)porch_db_i64(q, 19);
+    row->good = (uint64_t)porch_db_i64(q, 20);
+    row->failed = (uint64_t)porch_db_i64(q, 21);
+    return PORCH_OK;
+}
+
+static porch_err take_row(porch_db_query *q, porch_rollout_row *ret, porch_why *why) {
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) e = read_row(q, ret);
+    porch_db_finish(q);
+    return e;
+}
+
+porch_err porch_rollout_of_product(porch_db *db, const char *product, porch_rollout_row *ret,
+                                   porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select " ROW_COLUMNS " from update_rollout where product = ?1 and state in "
+                         "('running', 'paused', 'done') order by number desc limit 1",
+                         why);
+    porch_db_bind_str(q, 1, product);
+    return take_row(q, ret, why);
+}
+
+porch_err porch_rollout_by_number(porch_db *db, int64_t number, porch_rollout_row *ret, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db, "select " ROW_COLUMNS " from update_rollout where number = ?1", why);
+    porch_db_bind_i64(q, 1, number);
+    return take_row(q, ret, why);
+}
+
+/* ---- words for devices ---- */
+
+void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
+                       uint64_t attempt) {
+    porch_update_desired d = {.any = row != NULL};
+    /* Full: the device is told when it reports next, or when its deadline passes. */
+    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return;
+    porch_rollout_news *n = &r->news[r->news_count];
+    porch_buf b = PORCH_BUF_OF(n->desired);
+    if (row != NULL) {
+        if (porch_id_parse(porch_bytes_of(row->id), &d.rollout) != PORCH_OK) return;
+        d.product = row->product;
+        d.version = porch_bytes_of(row->version);
+        memcpy(d.sha256, row->sha256, sizeof d.sha256);
+        d.attempt = attempt;
+    }
+    if (!porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device) ||
+        porch_update_desired_write(&b, &d) != PORCH_OK)
+        return;
+    n->len = b.len;
+    r->news_count++;
+}
+
+static void on_commit(void *ctx) {
+    porch_rollouts *r = ctx;
+    for (size_t i = 0; i < r->news_count; i++)
+        if (r->tell != NULL)
+            r->tell(r->news[i].device, (porch_bytes){r->news[i].desired, r->news[i].len}, r->tell_ctx);
+    r->news_count = 0;
+}
+
+/* ---- allowance: a bucket that holds one second's worth, at least one device ---- */
+
+static uint64_t rate_now(const porch_rollout_row *row, uint64_t now_ms) {
+    uint64_t minutes = now_ms > row->stage_ms ? (now_ms - row->stage_ms) / 60000 : 0;
+    if (row->ramp == 0 || minutes > 30) return row->rate;
+    uint64_t ramped = (uint64_t)row->ramp << minutes;
+    return row->rate == 0 || ramped < row->rate ? ramped : row->rate;
+}
+
+static porch_rollout_allowance *allowance_of(porch_rollouts *r, int64_t number, uint64_t now_ms) {
+    porch_rollout_allowance *oldest = &r->allowance[0];
+    for (size_t i = 0; i < PORCH_ROLLOUT_ACTIVE_MOST; i++) {
+        if (r->allowance[i].number == number) return &r->allowance[i];
+        if (r->allowance[i].at_ms < oldest->at_ms) oldest = &r->allowance[i];
+    }
+    *oldest = (porch_rollout_allowance){number, now_ms, 60000};
+    return oldest;
+}
+
+bool porch_rollout_may_ask(porch_rollouts *r, const porch_rollout_row *row, uint64_t now_ms) {
+    uint64_t rate = rate_now(row, now_ms);
+    if (rate == 0) return true;
+    porch_rollout_allowance *a = allowance_of(r, row->number, now_ms);
+    uint64_t passed = now_ms > a->at_ms ? now_ms - a->at_ms : 0,
+             most = rate * r->config.settings->ota_burst_ms;
+    if (most < 60000) most = 60000;
+    if (passed > 3600000) passed = 3600000;
+    a->units += passed * rate;
+    if (a->units > most) a->units = most;
+    a->at_ms = now_ms;
+    if (a->units < 60000) return false;
+    a->units -= 60000;
+    return true;
+}
+
+/* ---- turns ---- */
+
+static porch_err count(porch_db *db, int64_t number, int asked, int good, int failed, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db,
+                                         "update update_rollout set asked = asked + ?2, good = good + ?3, "
+                                         "failed = failed + ?4 where number = ?1",
+                                         why);
+    porch_db_bind_i64(q, 1, number);
+    porch_db_bind_i64(q, 2, asked);
+    porch_db_bind_i64(q, 3, good);
+    porch_db_bind_i64(q, 4, failed);
+    return porch_db_execute(q, why);
+}
+
+static porch_err set_turn(porch_db *db, int64_t number, const char *device, int state, uint64_t attempt,
+                          const char *reason, uint64_t now_ms, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "update update_turn set state = ?3, attempt = ?4, reason = ?5, at_ms = ?6 "
+                         "where rollout = ?1 and device = ?2",
+                         why);
+    porch_db_bind_i64(q, 1, number);
+    porch_db_bind_str(q, 2, device);
+    porch_db_bind_i64(q, 3, state);
+    porch_db_bind_i64(q, 4, (int64_t)attempt);
+    porch_db_bind_str(q, 5, reason);
+    porch_db_bind_i64(q, 6, (int64_t)now_ms);
+    return porch_db_execute(q, why);
+}
+
+porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                            const char *device, uint64_t attempt, bool again, uint64_t now_ms,
+                            porch_why *why) {
+    PORCH_TRY(set_turn(db, row->number, device, TURN_ASKED, attempt, "", now_ms, why));
+    if (!again) PORCH_TRY(count(db, row->number, 1, 0, 0, why));
+    porch_rollout_say(r, row, device, attempt);
+    return PORCH_OK;
+}
+
+porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device, int state,
+                                 const char *reason, bool was_asked, uint64_t now_ms, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update update_turn set state = ?3, reason = ?4, at_ms = ?5 where rollout = ?1 and device = ?2",
+        why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_str(q, 2, device);
+    porch_db_bind_i64(q, 3, state);
+    porch_db_bind_str(q, 4, reason);
+    porch_db_bind_i64(q, 5, (int64_t)now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    return count(db, row->number, was_asked ? 0 : 1, state == TURN_GOOD, state == TURN_FAILED, why);
+}
+
+/* Nothing for the device: its row on people's pages has changed. */
+static void tell_pages(porch_rollouts *r, const char *device) {
+    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return;
+    porch_rollout_news *n = &r->news[r->news_count];
+    n->len = 0;
+    if (porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device)) r->news_count++;
+}
+
+/* ---- a device reports ---- */
+
+typedef struct {
+    bool there;
+    int state;
+    uint32_t stage;
+    uint64_t attempt;
+} turn;
+
+static porch_err turn_get(porch_db *db, int64_t number, const char *device, turn *ret, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "select state, stage, attempt from update_turn where rollout = ?1 and device = ?2", why);
+    porch_db_bind_i64(q, 1, number);
+    porch_db_bind_str(q, 2, device);
+    porch_err e = porch_db_step(q, why);
+    *ret = (turn){.there = e == PORCH_OK};
+    if (e == PORCH_OK) {
+        ret->state = (int)porch_db_i64(q, 0);
+        ret->stage = (uint32_t)porch_db_i64(q, 1);
+        ret->attempt = (uint64_t)porch_db_i64(q, 2);
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+/* One that came after the turns were dealt out. */
+static porch_err late_joiner(porch_db *db, const porch_rollout_row *row, const char *device,
+                             const char *household, turn *ret, porch_why *why) {
+    uint32_t cohort = porch_rollout_cohort(device, row->sha256);
+    *ret = (turn){.there = true, .stage = porch_rollout_stage_of(row, cohort, household)};
+    porch_db_query *q = porch_db_prepare(
+        db, "insert into update_turn (rollout, device, stage, cohort) values (?1, ?2, ?3, ?4)", why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_str(q, 2, device);
+    porch_db_bind_i64(q, 3, ret->stage);
+    porch_db_bind_i64(q, 4, cohort);
+    PORCH_TRY(porch_db_execute(q, why));
+    q = porch_db_prepare(db, "update update_rollout set devices = devices + 1 where number = ?1", why);
+    porch_db_bind_i64(q, 1, row->number);
+    return porch_db_execute(q, why);
+}
+
+static bool attempt_ends(const porch_update_status *s) {
+    return porch_update_state_ended(s->state);
+}
+
+/* What the report means for the attempt that was asked for. */
+static porch_err attempt_heard(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                               const char *device, const turn *t, const porch_update_status *s,
+                               uint64_t at_ms, porch_why *why) {
+    char reason[PORCH_UPDATE_REASON_MOST + 1];
+    if (!attempt_ends(s)) /* a sign of life */
+        return set_turn(db, row->number, device, TURN_ASKED, t->attempt, "", at_ms, why);
+    (void)snprintf(reason, sizeof reason, "%.*s", PORCH_FMT(s->reason));
+    if (reason[0] == '\0') (void)snprintf(reason, sizeof reason, "%s", porch_update_state_word(s->state));
+    if (s->state == PORCH_UPDATE_GOOD) /* good, but another version runs: it was not this release */
+        (void)snprintf(reason, sizeof reason, "it says good and runs %.*s", PORCH_FMT(s->running));
+    bool again =
+        s->state == PORCH_UPDATE_FAILED && t->attempt < row->attempts && (row->running || row->done);
+    if (again) return porch_rollout_ask(r, db, row, device, t->attempt + 1, true, at_ms, why);
+    return porch_rollout_turn_end(db, row, device, TURN_FAILED, reason, true, at_ms, why);
+}
+
+static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                            const char *device, const char *household, const porch_update_status *s,
+                            uint64_t at_ms, porch_why *why) {
+    turn t;
+    bool ours = s->has_rollout && porch_bytes_eq_text(porch_id_bytes(&s->rollout), row->id);
+    PORCH_TRY(turn_get(db, row->number, device, &t, why));
+    if (!t.there) PORCH_TRY(late_joiner(db, row, device, household, &t, why));
+    bool runs_it = porch_bytes_eq_text(s->running, row->version);
+    if (runs_it && s->state == PORCH_UPDATE_GOOD) {
+        if (t.state == TURN_GOOD) return PORCH_OK;
+        return porch_rollout_turn_end(db, row, device, TURN_GOOD, "", t.attempt > 0, at_ms, why);
+    }
+    if (t.state == TURN_GOOD || t.state == TURN_FAILED) return PORCH_OK;
+    if (t.state == TURN_ASKED) {
+        if (ours && (s->attempt == 0 || s->attempt == t.attempt))
+            return attempt_heard(r, db, row, device, &t, s, at_ms, why);
+        if (!row->paused) porch_rollout_say(r, row, device, t.attempt);
+        return PORCH_OK;
+    }
+    bool its_turn = (row->running || row->done) && t.stage <= row->stage;
+    if (its_turn && porch_rollout_may_ask(r, row, at_ms))
+        return porch_rollout_ask(r, db, row, device, t.attempt + 1, t.attempt > 0, at_ms, why);
+    /* It is there again: the tick finds it when the allowance lets it. */
+    return t.state == TURN_AWAY ? set_turn(db, row->number, device, TURN_WAITS, t.attempt, "", at_ms, why)
+                                : PORCH_OK;
+}
+
+/* The newest word of the device; *changed when its story goes on. */
+static porch_err put_device(porch_db *db, const char *device, const porch_update_status *s, uint64_t at_ms,
+                            bool *changed, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db, "select running, target, state from update_device where device = ?1", why);
+    porch_db_bind_str(q, 1, device);
+    porch_err e = porch_db_step(q, why);
+    *changed = e != PORCH_OK || !porch_bytes_eq(porch_db_text(q, 0), s->running) ||
+               !porch_bytes_eq(porch_db_text(q, 1), s->target) ||
+               !porch_bytes_eq_text(porch_db_text(q, 2), porch_update_state_word(s->state));
+    porch_db_finish(q);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    q = porch_db_prepare(
+        db,
+        "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms) "
+        "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (device) do update set running = ?2, "
+        "target = ?3, state = ?4, reason = ?5, floor = ?6, bytes = ?7, way = ?8, at_ms = ?9",
+        why);
+    porch_db_bind_str(q, 1, device);
+    porch_db_bind_text(q, 2, s->running);
+    porch_db_bind_text(q, 3, s->target.at != NULL ? s->target : PORCH_LIT(""));
+    porch_db_bind_str(q, 4, porch_update_state_word(s->state));
+    porch_db_bind_text(q, 5, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
+    porch_db_bind_i64(q, 6, (int64_t)s->floor);
+    porch_db_bind_i64(q, 7, (int64_t)s->bytes);
+    porch_db_bind_str(q, 8, porch_update_way_word(s->way));
+    porch_db_bind_i64(q, 9, (int64_t)at_ms);
+    return porch_db_execute(q, why);
+}
+
+static porch_err put_story(porch_rollouts *r, porch_db *db, const char *device,
+                           const porch_update_status *s, uint64_t at_ms, porch_why *why) {
+    uint64_t number = 0;
+    if (s->has_rollout)
+        (void)porch_decimal_read(porch_bytes_of(s->rollout.text + 1), PORCH_UPDATE_NUMBER_MOST, &number);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "insert into update_history (device, at_ms, rollout, attempt, "
+                                         "running, target, state, reason) values (?1, ?2, "
+                                         "?3, ?4, ?5, ?6, ?7, ?8)",
+                                         why);
+    porch_db_bind_str(q, 1, device);
+    porch_db_bind_i64(q, 2, (int64_t)at_ms);
+    porch_db_bind_i64(q, 3, (int64_t)number);
+    porch_db_bind_i64(q, 4, (int64_t)s->attempt);
+    porch_db_bind_text(q, 5, s->running);
+    porch_db_bind_text(q, 6, s->target.at != NULL ? s->target : PORCH_LIT(""));
+    porch_db_bind_str(q, 7, porch_update_state_word(s->state));
+    porch_db_bind_text(q, 8, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
+    PORCH_TRY(porch_db_execute(q, why));
+    q = porch_db_prepare(
+        db,
+        "delete from update_history where device = ?1 and seq <= (select seq from update_history where "
+        "device = ?1 order by seq desc limit 1 offset ?2)",
+        why);
+    porch_db_bind_str(q, 1, device);
+    porch_db_bind_i64(q, 2, (int64_t)r->config.settings->ota_history);
+    return porch_db_execute(q, why);
+}
+
+porch_err porch_rollout_heard(porch_rollouts *r, porch_db *db, const char *device,
+                              const porch_update_status *s, uint64_t at_ms, porch_why *why) {
+    char product[PORCH_ID_MOST + 1] = "", household[PORCH_ID_MOST + 1] = "";
+    porch_rollout_row row;
+    bool changed = false;
+    porch_db_query *q = porch_db_prepare(
+        db, "select product, household from device where id = ?1 and revoked_ms is null", why);
+    porch_db_bind_str(q, 1, device);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) {
+        (void)porch_bytes_to_text(porch_db_text(q, 0), product, sizeof product);
+        (void)porch_bytes_to_text(porch_db_text(q, 1), household, sizeof household);
+    }
+    porch_db_finish(q);
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK; /* it was removed a moment ago */
+    PORCH_TRY(e);
+    PORCH_TRY(put_device(db, device, s, at_ms, &changed, why));
+    if (changed) {
+        PORCH_TRY(put_story(r, db, device, s, at_ms, why));
+        tell_pages(r, device);
+    }
+    e = porch_rollout_of_product(db, product, &row, why);
+    bool other =
+        s->has_rollout && (e != PORCH_OK || !porch_bytes_eq_text(porch_id_bytes(&s->rollout), row.id));
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    size_t before = r->news_count; /* words for pages stand before it */
+    if (e == PORCH_OK) PORCH_TRY(turn_heard(r, db, &row, device, household, s, at_ms, why));
+    /* It works on a rollout that is over, or paused, and nothing else was said: let it rest. */
+    bool stops = other || (e == PORCH_OK && row.paused && s->has_rollout);
+    if (stops && !attempt_ends(s) && r->news_count == before) porch_rollout_say(r, NULL, device, 0);
+    return PORCH_OK;
+}
+
+static bool is_status(const porch_store_message *m) {
+    static const char end[] = "/update/status";
+    return m->topic.len == 2 + m->device.len + sizeof end - 1 && memcmp(m->topic.at, "d/", 2) == 0 &&
+           memcmp(m->topic.at + 2, m->device.at, m->device.len) == 0 &&
+           memcmp(m->topic.at + 2 + m->device.len, end, sizeof end - 1) == 0;
+}
+
+static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
+                            porch_why *why) {
+    char device[PORCH_ID_MOST + 1];
+    porch_update_status s;
+    (void)seq;
+    if (!is_status(m)) return PORCH_OK;
+    PORCH_TRY(porch_update_status_read(m->payload, &s, why)); /* the store logs it */
+    if (!porch_bytes_to_text(m->device, device, sizeof device)) return PORCH_ERR_MALFORMED;
+    return porch_rollout_heard(ctx, db, device, &s, m->at_ms, why);
+}
+
+/* ---- life ---- */
+
+porch_err porch_rollouts_open(const porch_rollouts_config *config, porch_rollouts **ret, porch_why *why) {
+    porch_rollouts *r = calloc(1, sizeof *r);
+    if (r != NULL) r->news = calloc(PORCH_ROLLOUT_TELL_MOST, sizeof *r->news);
+    if (r == NULL || r->news == NULL) {
+        porch_rollouts_close(r);
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for rollouts");
+    }
+    r->config = *config;
+    porch_store_on_message(config->store, on_message, r);
+    porch_store_on_commit(config->store, on_commit, r);
+    porch_store_on_tick(config->store, porch_rollout_tick, r);
+    *ret = r;
+    return PORCH_OK;
+}
+
+void porch_rollouts_close(porch_rollouts *r) {
+    if (r == NULL) return;
+    free(r->news);
+    free(r);
+}
+
+void porch_rollouts_on_tell(porch_rollouts *r, porch_rollout_tell_fn fn, void *ctx) {
+    r->tell = fn;
+    r->tell_ctx = ctx;
+}

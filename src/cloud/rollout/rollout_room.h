@@ -1,0 +1,71 @@
+/* What the files of rollouts share. Everything here runs on the store's writer thread. */
+#ifndef PORCH_CLOUD_ROLLOUT_ROLLOUT_ROOM_H
+#define PORCH_CLOUD_ROLLOUT_ROLLOUT_ROOM_H
+
+#include "cloud/rollout/rollout.h"
+
+enum { PORCH_ROLLOUT_ACTIVE_MOST = 64, PORCH_ROLLOUT_TELL_MOST = 4096, PORCH_ROLLOUT_TELL_BYTES = 400 };
+enum { TURN_WAITS = 0, TURN_ASKED = 1, TURN_GOOD = 2, TURN_FAILED = 3, TURN_AWAY = 4 };
+
+/* One that devices may still be told about: running, paused or done, the newest of its product. */
+typedef struct {
+    int64_t number;
+    char id[PORCH_ROLLOUT_ID_TEXT];
+    porch_id product;
+    char version[PORCH_UPDATE_VERSION_MOST + 1];
+    uint8_t sha256[32];
+    bool running, paused, done;
+    size_t stage_count;
+    porch_rollout_stage stages[PORCH_ROLLOUT_STAGES_MOST];
+    uint32_t stage, rate, ramp, errors, deadline_s, attempts, dwell_s;
+    bool approve, awaiting, whole;
+    uint64_t stage_ms;
+    char filled[PORCH_ID_MOST + 1];
+    uint64_t devices, asked, good, failed;
+} porch_rollout_row;
+
+typedef struct {
+    char device[PORCH_ID_MOST + 1];
+    size_t len;
+    uint8_t desired[PORCH_ROLLOUT_TELL_BYTES];
+} porch_rollout_news;
+
+/* How many may be asked now: fills with the rate, kept in memory alone. */
+typedef struct {
+    int64_t number;
+    uint64_t at_ms;
+    uint64_t units; /* 60,000 make one device */
+} porch_rollout_allowance;
+
+struct porch_rollouts {
+    porch_rollouts_config config;
+    porch_rollout_tell_fn tell;
+    void *tell_ctx;
+    porch_rollout_allowance allowance[PORCH_ROLLOUT_ACTIVE_MOST];
+    porch_rollout_news *news; /* PORCH_ROLLOUT_TELL_MOST */
+    size_t news_count;
+};
+
+/* The active rollout of a product. NOT_FOUND. */
+porch_err porch_rollout_of_product(porch_db *db, const char *product, porch_rollout_row *ret,
+                                   porch_why *why);
+porch_err porch_rollout_by_number(porch_db *db, int64_t number, porch_rollout_row *ret, porch_why *why);
+/* The first stage whose turn includes the device. */
+uint32_t porch_rollout_stage_of(const porch_rollout_row *row, uint32_t cohort, const char *household);
+/* Takes one from the allowance, when there is one. */
+bool porch_rollout_may_ask(porch_rollouts *r, const porch_rollout_row *row, uint64_t now_ms);
+/* Marks the turn as asked, one attempt more, and puts the word for the device aside until the commit. */
+porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                            const char *device, uint64_t attempt, bool again, uint64_t now_ms,
+                            porch_why *why);
+/* Puts a word aside: the wish, or "nothing to do" with row NULL. */
+void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
+                       uint64_t attempt);
+porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device, int state,
+                                 const char *reason, bool was_asked, uint64_t now_ms, porch_why *why);
+porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *rollouts, porch_why *why);
+porch_err porch_rollout_end(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                            const char *state, const char *who, const char *reason, uint64_t now_ms,
+                            porch_why *why);
+
+#endif

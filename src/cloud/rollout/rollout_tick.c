@@ -1,0 +1,248 @@
+/* What happens by itself, about every store.tick_ms: turns are dealt out, devices asked, silence judged,
+ * stages passed, and a rollout that does harm ended. Each step touches a bounded number of rows. */
+#include "cloud/rollout/rollout_room.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cloud/trust/trust.h"
+#include "os/log.h"
+
+enum { DEAL_AT_ONCE = 20000, ASK_AT_ONCE = 2000, LATE_AT_ONCE = 2000, NAMES = 2000 };
+
+typedef struct {
+    char device[PORCH_ID_MOST + 1];
+    uint64_t attempt;
+} name;
+
+static porch_err run_number(porch_db *db, const char *sql, int64_t number, uint64_t value, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, sql, why);
+    porch_db_bind_i64(q, 1, number);
+    porch_db_bind_i64(q, 2, (int64_t)value);
+    return porch_db_execute(q, why);
+}
+
+/* ---- dealing out ---- */
+
+static porch_err deal_one(porch_db *db, const porch_rollout_row *row, porch_bytes device,
+                          porch_bytes household, porch_why *why) {
+    char id[PORCH_ID_MOST + 1], home[PORCH_ID_MOST + 1];
+    if (!porch_bytes_to_text(device, id, sizeof id) || !porch_bytes_to_text(household, home, sizeof home))
+        return PORCH_ERR_INTERNAL;
+    uint32_t cohort = porch_rollout_cohort(id, row->sha256);
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "insert into update_turn (rollout, device, stage, cohort) values (?1, ?2, ?3, "
+                         "?4) on conflict do nothing",
+                         why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_str(q, 2, id);
+    porch_db_bind_i64(q, 3, porch_rollout_stage_of(row, cohort, home));
+    porch_db_bind_i64(q, 4, cohort);
+    return porch_db_execute(q, why);
+}
+
+static porch_err deal(porch_db *db, porch_rollout_row *row, porch_why *why) {
+    char last[PORCH_ID_MOST + 1];
+    uint64_t seen = 0, added = 0;
+    memcpy(last, row->filled, sizeof last);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select id, household from device where id > ?1 and product = ?2 "
+                                         "and revoked_ms is null order by id limit ?3",
+                                         why);
+    porch_db_bind_str(q, 1, row->filled);
+    porch_db_bind_str(q, 2, row->product.text);
+    porch_db_bind_i64(q, 3, DEAL_AT_ONCE);
+    porch_err e = PORCH_OK;
+    while (e == PORCH_OK && (e = porch_db_step(q, why)) == PORCH_OK) {
+        e = deal_one(db, row, porch_db_text(q, 0), porch_db_text(q, 1), why);
+        added += porch_db_changes(db) > 0;
+        seen++;
+        (void)porch_bytes_to_text(porch_db_text(q, 0), last, sizeof last);
+    }
+    porch_db_finish(q);
+    if (e != PORCH_ERR_NOT_FOUND) return e;
+    row->whole = seen < DEAL_AT_ONCE;
+    row->devices += added;
+    q = porch_db_prepare(
+        db, "update update_rollout set filled = ?2, whole = ?3, devices = devices + ?4 where number = ?1",
+        why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_str(q, 2, last);
+    porch_db_bind_i64(q, 3, row->whole);
+    porch_db_bind_i64(q, 4, (int64_t)added);
+    return porch_db_execute(q, why);
+}
+
+/* ---- asking ---- */
+
+static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *count, porch_why *why) {
+    porch_err e = PORCH_OK;
+    *count = 0;
+    while (*count < most && (e = porch_db_step(q, why)) == PORCH_OK) {
+        (void)porch_bytes_to_text(porch_db_text(q, 0), out[*count].device, sizeof out[*count].device);
+        out[(*count)++].attempt = (uint64_t)porch_db_i64(q, 1);
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, name *names,
+                     uint64_t now_ms, porch_why *why) {
+    size_t count = 0;
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select device, attempt from update_turn where rollout = ?1 and state = 0 and "
+                         "stage <= ?2 order by stage, cohort limit ?3",
+                         why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_i64(q, 2, row->stage);
+    porch_db_bind_i64(q, 3, ASK_AT_ONCE);
+    PORCH_TRY(names_of(q, names, NAMES, &count, why));
+    for (size_t i = 0; i < count && r->news_count < PORCH_ROLLOUT_TELL_MOST; i++) {
+        if (!r->config.online(r->config.online_ctx, names[i].device)) {
+            /* Its turn has come; it is asked when it reports. */
+            q = porch_db_prepare(
+                db, "update update_turn set state = 4, at_ms = ?3 where rollout = ?1 and device = ?2", why);
+            porch_db_bind_i64(q, 1, row->number);
+            porch_db_bind_str(q, 2, names[i].device);
+            porch_db_bind_i64(q, 3, (int64_t)now_ms);
+            PORCH_TRY(porch_db_execute(q, why));
+            continue;
+        }
+        if (!porch_rollout_may_ask(r, row, now_ms)) break;
+        PORCH_TRY(porch_rollout_ask(r, db, row, names[i].device, names[i].attempt + 1, names[i].attempt > 0,
+                                    now_ms, why));
+    }
+    return PORCH_OK;
+}
+
+/* ---- silence ---- */
+
+static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, name *names,
+                               uint64_t now_ms, porch_why *why) {
+    char reason[PORCH_UPDATE_REASON_MOST + 1];
+    uint64_t deadline_ms = row->deadline_s * UINT64_C(1000);
+    size_t count = 0;
+    if (now_ms < deadline_ms) return PORCH_OK;
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select device, attempt from update_turn where rollout = ?1 and state = 1 and "
+                         "at_ms < ?2 order by at_ms limit ?3",
+                         why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_i64(q, 2, (int64_t)(now_ms - deadline_ms));
+    porch_db_bind_i64(q, 3, LATE_AT_ONCE);
+    PORCH_TRY(names_of(q, names, NAMES, &count, why));
+    (void)snprintf(reason, sizeof reason, "it was asked and said nothing for %u s", row->deadline_s);
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].attempt < row->attempts)
+            PORCH_TRY(
+                porch_rollout_ask(r, db, row, names[i].device, names[i].attempt + 1, true, now_ms, why));
+        else
+            PORCH_TRY(
+                porch_rollout_turn_end(db, row, names[i].device, TURN_FAILED, reason, true, now_ms, why));
+    }
+    return PORCH_OK;
+}
+
+/* ---- stages ---- */
+
+static porch_err exists(porch_db *db, const char *sql, const porch_rollout_row *row, bool *ret,
+                        porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, sql, why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_i64(q, 2, row->stage);
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    *ret = e == PORCH_OK;
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+/* Everybody of this stage who is there has an end, somebody a good one, and the time is up. */
+static porch_err stage_through(porch_db *db, const porch_rollout_row *row, uint64_t now_ms, bool *ret,
+                               porch_why *why) {
+    bool waits, asked, any, good;
+    *ret = false;
+    if (!row->whole || now_ms < row->stage_ms + row->dwell_s * UINT64_C(1000)) return PORCH_OK;
+    PORCH_TRY(exists(db,
+                     "select 1 from update_turn where rollout = ?1 and state = 0 and stage <= ?2 limit 1",
+                     row, &waits, why));
+    PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and ?2 >= 0 and state = 1 limit 1",
+                     row, &asked, why));
+    if (waits || asked) return PORCH_OK;
+    good = row->good > 0;
+    any = good;
+    if (!good)
+        PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and stage <= ?2 limit 1", row,
+                         &any, why));
+    *ret = good || !any; /* nobody but absent ones: nothing is known yet */
+    return PORCH_OK;
+}
+
+static porch_err pass_stage(porch_rollouts *r, porch_db *db, porch_rollout_row *row, uint64_t now_ms,
+                            porch_why *why) {
+    bool through = false;
+    PORCH_TRY(stage_through(db, row, now_ms, &through, why));
+    if (!through || row->awaiting) return PORCH_OK;
+    if (row->stage + 1 >= row->stage_count)
+        return porch_rollout_end(r, db, row, "done", "hub", "every device that was there has an end",
+                                 now_ms, why);
+    if (row->approve)
+        return run_number(db, "update update_rollout set awaiting = 1 where number = ?1 and ?2 > 0",
+                          row->number, now_ms, why);
+    porch_log(PORCH_LOG_INFO, "rollout.stage", "rollout", row->id, "stage",
+              porch_log_number(row->stage + 2).text, NULL);
+    return run_number(db, "update update_rollout set stage = stage + 1, stage_ms = ?2 where number = ?1",
+                      row->number, now_ms, why);
+}
+
+/* ---- harm ---- */
+
+static porch_err judge_harm(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, uint64_t now_ms,
+                            bool *over, porch_why *why) {
+    char reason[160];
+    *over = row->failed > 0 && row->failed * 100 > (uint64_t)row->errors * row->asked;
+    if (!*over) return PORCH_OK;
+    (void)snprintf(reason, sizeof reason, "%llu of %llu devices failed, more than %u %%",
+                   (unsigned long long)row->failed, (unsigned long long)row->asked, row->errors);
+    porch_log(PORCH_LOG_ERROR, "rollout.aborted", "rollout", row->id, "product", row->product.text,
+              "version", row->version, "reason", reason, NULL);
+    return porch_rollout_end(r, db, row, "aborted", "hub", reason, now_ms, why);
+}
+
+static porch_err tend(porch_rollouts *r, porch_db *db, int64_t number, name *names, uint64_t now_ms,
+                      porch_why *why) {
+    porch_rollout_row row;
+    bool over = false;
+    PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
+    PORCH_TRY(judge_silence(r, db, &row, names, now_ms, why));
+    PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
+    PORCH_TRY(judge_harm(r, db, &row, now_ms, &over, why));
+    if (over) return PORCH_OK;
+    if (!row.whole) PORCH_TRY(deal(db, &row, why));
+    PORCH_TRY(ask(r, db, &row, names, now_ms, why));
+    return row.running ? pass_stage(r, db, &row, now_ms, why) : PORCH_OK;
+}
+
+porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    static name names[NAMES]; /* the writer's thread alone */
+    int64_t numbers[PORCH_ROLLOUT_ACTIVE_MOST];
+    size_t count = 0;
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select number from update_rollout where state in ('running', 'done') "
+                         "and not exists (select 1 from update_rollout n where n.product = "
+                         "update_rollout.product and n.number > update_rollout.number and n.state "
+                         "in ('running', 'paused', 'done')) order by number",
+                         why);
+    porch_err e = PORCH_OK;
+    while (count < PORCH_ROLLOUT_ACTIVE_MOST && (e = porch_db_step(q, why)) == PORCH_OK)
+        numbers[count++] = porch_db_i64(q, 0);
+    porch_db_finish(q);
+    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    for (size_t i = 0; i < count; i++)
+        PORCH_TRY(tend(ctx, db, numbers[i], names, now_ms, why));
+    return PORCH_OK;
+}
