@@ -13,6 +13,7 @@ export interface HomeEvent {
 export interface Device {
   id: string; product: string; household: string; state: string; online: boolean; last_seen_ms: number | null;
   certificate_ends_ms: number | null;
+  update?: { running: string; target: string; state: string; reason: string; bytes: number; at_ms: number } | null;
 }
 // Zones are x, y, width and height in ten-thousandths of the picture.
 export type Zone = [number, number, number, number];

@@ -11,6 +11,18 @@ function seen(device: Device, zone: string) {
   return <>last seen <time dateTime={new Date(device.last_seen_ms).toISOString()} title={full(device.last_seen_ms, zone)}>{ago(device.last_seen_ms)}</time></>;
 }
 
+// Where the device stands with its update, in words.
+function updating({ update }: Device) {
+  if (!update) return null;
+  const to = update.target && update.target !== update.running ? ` to ${update.target}` : "";
+  const words: Record<string, string> = {
+    waiting: `update${to} waits`, downloading: `downloading the update${to}`, staged: `update${to} is ready to start`, trial: `trying the update${to}`,
+    good: "", "rolled-back": `update${to} was rolled back`, refused: `update${to} was refused`, failed: `update${to} failed`,
+  };
+  const word = words[update.state] ?? update.state;
+  return <p class="hint" data-update={update.state}>Version {update.running}{word && ` · ${word}`}{word && update.reason && `: ${update.reason}`}</p>;
+}
+
 function Row({ device, zone }: { device: Device; zone: string }) {
   const revoked = device.state === "revoked";
   return (
@@ -19,6 +31,7 @@ function Row({ device, zone }: { device: Device; zone: string }) {
       <div>
         <h2>{device.id}</h2>
         <p>{device.product} · {revoked ? "revoked" : seen(device, zone)}</p>
+        {!revoked && updating(device)}
         {!revoked && <p><a href={`/devices/${encodeURIComponent(device.id)}`}>Privacy and zones of {device.id}</a></p>}
         {!revoked && device.certificate_ends_ms !== null && <p class="hint">Certificate ends {full(device.certificate_ends_ms, zone)}</p>}
       </div>

@@ -1,6 +1,7 @@
 /* The household's devices, whether the hub is well, and what an unknown path gets. */
 #include "cloud/api/api_world.h"
 
+#include "cloud/rollout/rollout.h"
 #include "os/clock.h"
 
 json_t *porch_api_device(const porch_registry_device *d) {
@@ -21,11 +22,35 @@ static bool add_device(const porch_registry_device *device, void *ctx) {
     return true;
 }
 
+/* What each device of the list said last about its update; null for one that has not said anything. */
+static porch_err add_updates(porch_db *db, void *ctx, porch_why *why) {
+    json_t *each;
+    size_t i;
+    json_array_foreach((json_t *)ctx, i, each) {
+        porch_rollout_device d;
+        PORCH_TRY(porch_rollout_device_get(db, json_string_value(json_object_get(each, "id")), &d, why));
+        (void)json_object_set_new(each, "update",
+                                  d.known ? json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "running", d.running,
+                                                      "target", d.target, "state", d.state, "reason",
+                                                      d.reason, "bytes", (json_int_t)d.bytes, "at_ms",
+                                                      (json_int_t)d.at_ms)
+                                          : json_null());
+    }
+    return PORCH_OK;
+}
+
 void porch_api_devices(porch_http_exchange *x) {
     porch_user_session s;
     if (!porch_api_session(x, &s)) return;
     json_t *devices = json_array();
     porch_registry_devices(porch_api_of(x)->registry, s.person.household, add_device, devices);
+    porch_why why = {{0}};
+    porch_err e = porch_store_read(porch_api_of(x)->store, add_updates, devices, &why);
+    if (e != PORCH_OK) {
+        json_decref(devices);
+        porch_api_refuse(x, e, &why);
+        return;
+    }
     porch_api_json(x, 200, json_pack("{s:o}", "devices", devices));
 }
 

@@ -17,6 +17,7 @@
 #include "cloud/accounts/accounts_stepup.h"
 #include "cloud/api/api_guard.h"
 #include "cloud/media/media_clip.h"
+#include "cloud/rollout/rollout.h"
 #include "os/clock.h"
 
 /* ---- the exchange ---- */
@@ -429,6 +430,24 @@ static porch_err store_state;
 void porch_store_count(const porch_store *s, porch_store_counts *ret) {
     (void)s;
     *ret = (porch_store_counts){.state = store_state};
+}
+
+porch_err porch_store_read(porch_store *s, porch_store_fn fn, void *ctx, porch_why *why) {
+    (void)s;
+    return store_state == PORCH_OK ? fn(NULL, ctx, why) : store_state;
+}
+porch_err porch_rollout_device_get(porch_db *db, const char *device, porch_rollout_device *ret,
+                                   porch_why *why) {
+    (void)db;
+    (void)why;
+    *ret = (porch_rollout_device){.known = strcmp(device, "a") == 0,
+                                  .running = "1.1",
+                                  .target = "1.2",
+                                  .state = "waiting",
+                                  .reason = "battery at 12 %",
+                                  .bytes = 7,
+                                  .at_ms = 9};
+    return PORCH_OK;
 }
 
 /* ---- asking ---- */
@@ -978,6 +997,18 @@ static void devices_are_active_expired_or_revoked(void **state) {
     assert_non_null(strstr(x.text, "\"last_seen_ms\":null"));
 }
 
+static void devices_show_what_they_said_of_their_update(void **state) {
+    (void)state;
+    expect(porch_api_devices, 200, NULL);
+    assert_non_null(strstr(x.text,
+                           "\"update\":{\"running\":\"1.1\",\"target\":\"1.2\",\"state\":\"waiting\","
+                           "\"reason\":\"battery at 12 %\",\"bytes\":7,\"at_ms\":9}"));
+    assert_non_null(strstr(x.text, "\"update\":null"));
+    store_state = PORCH_ERR_IO;
+    expect(porch_api_devices, 500, NULL);
+    store_state = PORCH_OK;
+}
+
 static void health_follows_the_store(void **state) {
     (void)state;
     expect(porch_api_health, 200, NULL);
@@ -1035,6 +1066,7 @@ int main(void) {
         TEST(a_player_that_has_it_is_told_so_and_a_stale_range_gets_the_whole),
         TEST(a_clip_that_is_recording_or_damaged_is_no_answer),
         TEST(devices_are_active_expired_or_revoked),
+        TEST(devices_show_what_they_said_of_their_update),
         TEST(health_follows_the_store),
         TEST(a_websocket_is_for_the_devices_door_only),
         TEST(the_web_authority_is_offered_only_where_it_is_used),
