@@ -277,13 +277,14 @@ static bool is_repeated(porch_session *s, const porch_mqtt_publish *p) {
     return true;
 }
 
-/* False: not now; or the session has ended for it. */
+/* False: not now; or the session has ended for it. MQTT 3.1.1 knows no Receive Maximum: its client waits while
+ * the hub owes it answers. Where it owes none, only PUBRELs could make room, and they stand behind this packet. */
 static bool room_for_ack(porch_session *s, const porch_mqtt_publish *p) {
     if (p->qos == 0) return true;
     bool full = porch_session_unacknowledged(s) >= s->home->broker->settings.broker_receive_maximum;
     if (!porch_session_make_acks(s)) return false;
     if (!full || (p->qos == 2 && porch_received_find(&s->received, p->packet_id) != NULL)) return true;
-    if (s->version == PORCH_MQTT_V5) {
+    if (s->version == PORCH_MQTT_V5 || porch_acks_waiting(&s->acks) == 0) {
         broke(s, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED,
               "more unacknowledged publications than broker.receive_maximum");
     }
