@@ -39,6 +39,7 @@ CASES = [
     ("latency at 5,000/s, p50, us", ["pairs", "--clients", 100, "--rate", 5000], "p50_us", None),
     ("latency at 5,000/s, p99, us", None, "p99_us", None),  # from the run before
 ]
+CPU = ", CPU"  # microseconds of the broker's processor time for each, of the whole run
 IDLE = "idle connection, bytes"
 EMPTY = "before the first connection, KiB"
 
@@ -49,6 +50,12 @@ def proportional_set_size(pid):
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def cpu_seconds(pid):
+    """Processor time that this process has used, in the kernel for it included."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port():
@@ -190,22 +197,30 @@ def one_round(broker, pin, args, figures):
         if only not in (None, broker.name) or (args.only and args.only not in name):
             continue
         if words:
+            before = cpu_seconds(broker.pid)
             result = load(broker, [*words, "--seconds", args.seconds], pin)
+            spent, count = cpu_seconds(broker.pid) - before, result.get(figure.removesuffix("_s"))
+            if count:
+                figures.setdefault((name + CPU, broker.name), []).append(spent * 1e6 / count)
             if result["lost"]:
                 print(f"{broker.name}: {name}: {result['lost']} deliveries did not arrive", file=sys.stderr)
         figures.setdefault((name, broker.name), []).append(result[figure])
 
 
+def pair(figures, name, digits):
+    """Medians of both brokers and the hub's share of the other's, as three columns; blanks where there is none."""
+    ours, theirs = (statistics.median(figures[name, broker]) if figures.get((name, broker)) else None
+                    for broker in ("hub", "mosquitto"))
+    shown = [f"{value:12,.{digits}f}" if value is not None else f"{'-':>12}" for value in (ours, theirs)]
+    return shown[0] + shown[1] + (f"{ours / theirs:8.2f}" if ours is not None and theirs else f"{'-':>8}")
+
+
 def table(figures):
-    lines = [f"{'':38}{'hub':>12}{'mosquitto':>12}{'ratio':>8}"]
+    lines = [f"{'':38}{'hub':>12}{'mosquitto':>12}{'ratio':>8}   {'CPU us each':>12}{'mosquitto':>12}{'ratio':>8}"]
     for name in [case[0] for case in CASES] + [IDLE, EMPTY]:
-        ours, theirs = figures.get((name, "hub")), figures.get((name, "mosquitto"))
-        if not ours:
-            continue
-        hub = statistics.median(ours)
-        other = statistics.median(theirs) if theirs else None
-        ratio = f"{hub / other:8.2f}" if other else f"{'-':>8}"
-        lines.append(f"{name:38}{hub:12,.0f}{(f'{other:12,.0f}' if theirs else f'{chr(45):>12}')}{ratio}")
+        if figures.get((name, "hub")):
+            cpu = "   " + pair(figures, name + CPU, 2) if figures.get((name + CPU, "hub")) else ""
+            lines.append(f"{name:38}{pair(figures, name, 0)}{cpu}")
     return "\n".join(lines)
 
 

@@ -426,12 +426,13 @@ static void measure(void (*run)(uint64_t)) {
     run((uint64_t)opt.seconds * 1000000);
     double s = (double)(porch_clock_mono_us() - start) / 1e6;
     printf("{\"case\": \"%s\", \"qos\": %u, \"clients\": %u, \"seconds\": %.3f, \"delivered_s\": %.0f, "
-           "\"acknowledged_s\": %.0f, \"connected_s\": %.1f, \"resumed_s\": %.1f, \"lost\": %llu, "
-           "\"p50_us\": %llu, \"p99_us\": "
+           "\"acknowledged_s\": %.0f, \"connected_s\": %.1f, \"resumed_s\": %.1f, \"delivered\": %llu, "
+           "\"acknowledged\": %llu, \"connected\": %llu, \"lost\": %llu, \"p50_us\": %llu, \"p99_us\": "
            "%llu}\n",
            opt.kind, opt.qos, opt.clients, s, (double)(received - received_0) / s,
            (double)(acked - acked_0) / s, (double)(connected - connected_0) / s,
-           (double)(resumed - resumed_0) / s, (unsigned long long)lost, (unsigned long long)percentile(50),
+           (double)(resumed - resumed_0) / s, (unsigned long long)received, (unsigned long long)acked,
+           (unsigned long long)connected, (unsigned long long)lost, (unsigned long long)percentile(50),
            (unsigned long long)percentile(99));
 }
 
