@@ -14,8 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 const char *__lsan_default_suppressions(void);
 
-/* The store's writer lives on while leaks are looked for, and its random generator hangs on the thread's own
- * data, where the sanitizer does not look: one for each thread, given back by OpenSSL when it ends. */
+/* The store's writer lives on while leaks are looked for, and its random generator hangs on the thread's
+ * own data, where the sanitizer does not look: one for each thread, given back by OpenSSL when it ends. */
 const char *__lsan_default_suppressions(void) {
     return "leak:CRYPTO_zalloc\nleak:CRYPTO_strdup\nleak:CRYPTO_strndup\n";
 }

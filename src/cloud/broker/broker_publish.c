@@ -277,8 +277,9 @@ static bool is_repeated(porch_session *s, const porch_mqtt_publish *p) {
     return true;
 }
 
-/* False: not now; or the session has ended for it. MQTT 3.1.1 knows no Receive Maximum: its client waits while
- * the hub owes it answers. Where it owes none, only PUBRELs could make room, and they stand behind this packet. */
+/* False: not now; or the session has ended for it. MQTT 3.1.1 knows no Receive Maximum: its client waits
+ * while the hub owes it answers. Where it owes none, only PUBRELs could make room, and they stand behind
+ * this packet. */
 static bool room_for_ack(porch_session *s, const porch_mqtt_publish *p) {
     if (p->qos == 0) return true;
     bool full = porch_session_unacknowledged(s) >= s->home->broker->settings.broker_receive_maximum;
