@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-access bench-slow testssl clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-access bench-slow bench-ota testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
 	@echo "make bench-access   what an access decision costs at 10 to 1,000,000 statements, and what a proof costs"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
+	@echo "make bench-ota      deltas of updates beside bsdiff, xdelta3 and zstd, on Debian packages that apt fetches"
 	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
 
@@ -73,6 +74,11 @@ bench:
 	@tools/build release programs
 	@/usr/bin/python3 bench/journey.py
 	@/usr/bin/python3 bench/http2.py
+
+bench-ota:
+	@tools/setup bench
+	@tools/build release delta
+	@/usr/bin/python3 bench/ota.py
 
 bench-mqtt:
 	@tools/setup bench

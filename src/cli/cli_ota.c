@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cli/cli_room.h"
 #include "os/clock.h"
+#include "ota/author/author_policy.h"
 #include "ota/client/tuf_role.h"
 
 #define OPTION_PASSPHRASE                                                                                  \
@@ -44,6 +46,20 @@ static const porch_cli_option release_options[] = {
     {"--supported-until", "DATE", false, false, "the end of security support, YYYY-MM-DD"},
     {"--raise-floor", NULL, false, false,
      "once it is confirmed on a device, no release before it runs there again"},
+    {"--stage", "SHARE[:DWELL]", false, true,
+     "who may install it: 1%:24h lets one device in a hundred, and 24 h later (of its own powered-on time) "
+     "the "
+     "next stage holds; repeatable, without it everybody at once"},
+    {"--min-battery", "PERCENT", false, false, "a device on battery waits below that"},
+    {"--window", "HH:MM-HH:MM", false, false, "the time of the day, UTC, in which devices install it"},
+    {"--byte-budget", "BYTES", false, false,
+     "what a device may fetch: a whole image beyond it is refused where no delta can be used"},
+    {"--schema-least", "N", false, false, "the oldest version of a device's data that this release reads"},
+    {"--delta-from", "VERSION", false, true,
+     "a release that devices run now; repeatable, without it the newest three"},
+    {"--delta-memory", "SIZE", false, false,
+     "small for devices that have 16 KiB, large (the default) for Linux"},
+    {"--no-delta", NULL, false, false, "make none"},
     {"--dry-run", NULL, false, false, "show what would be signed, and sign nothing"},
     OPTION_PASSPHRASE,
     {0},
@@ -57,6 +73,14 @@ static const porch_cli_option revoke_options[] = {
 static const porch_cli_option online_options[] = {
     {"--keys", "FILE", true, false,
      "the hub's keys, as `porchlight -C DIR ota keys --out FILE` wrote them"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option widen_options[] = {
+    {"--product", "NAME", true, false, "the product"},
+    {"--version", "VERSION", true, false, "the release"},
+    {"--share", "SHARE", true, false,
+     "at least so many devices may install it: 25%, or 2500 of ten thousand"},
     OPTION_PASSPHRASE,
     {0},
 };
@@ -95,6 +119,7 @@ static int init(porch_cli *c) {
         porch_cli_ota_touch(&o, roles[i]);
     }
     if (e == PORCH_OK && online != NULL) e = porch_cli_ota_online_keys(&o, online, &why);
+    json_array_insert_new(products, 0, json_string(PORCH_AUTHOR_ROLLOUT)); /* a role of the same kind */
     json_array_foreach(products, i, each) {
         const char *name = json_string_value(each);
         if (e == PORCH_OK) e = porch_author_product_add(&o.repo, name, &why);
@@ -184,6 +209,41 @@ static int rotate(porch_cli *c) {
     return end(c, &o, e, &why, "The role has a new key, and its old ones are revoked.");
 }
 
+static porch_err add_policy(const porch_cli *c, json_t *custom, porch_why *why) {
+    json_t *stages = porch_cli_list(c, "--stage"), *rollout = NULL;
+    const char *schema = porch_cli_text(c, "--schema-least");
+    uint64_t n = 0;
+    porch_err e =
+        porch_author_policy(stages, porch_cli_text(c, "--min-battery"), porch_cli_text(c, "--window"),
+                            porch_cli_text(c, "--byte-budget"), &rollout, why);
+    if (rollout != NULL) json_object_set_new(custom, "rollout", rollout);
+    if (e == PORCH_OK && schema != NULL) {
+        if (porch_decimal_read(porch_bytes_of(schema), 1000000000, &n) != PORCH_OK)
+            e = porch_fail(why, PORCH_ERR_USAGE, "--schema-least is a number");
+        json_object_set_new(custom, "schema_least", json_integer((json_int_t)n));
+    }
+    json_decref(stages);
+    return e;
+}
+
+static porch_err add_deltas(const porch_cli *c, porch_cli_ota *o, porch_why *why) {
+    const char *size = porch_cli_text(c, "--delta-memory");
+    bool small = size != NULL && strcmp(size, "small") == 0;
+    if (size != NULL && !small && strcmp(size, "large") != 0)
+        return porch_fail(why, PORCH_ERR_USAGE, "--delta-memory is small or large");
+    if (porch_cli_flag(c, "--no-delta")) return PORCH_OK;
+    json_t *from = porch_cli_list(c, "--delta-from");
+    const porch_cli_ota_delta d = {.product = porch_cli_text(c, "--product"),
+                                   .version = porch_cli_text(c, "--version"),
+                                   .from = from,
+                                   .size = small ? PORCH_AUTHOR_DELTA_SMALL : PORCH_AUTHOR_DELTA_LARGE,
+                                   .dry = porch_cli_flag(c, "--dry-run"),
+                                   .quiet = c->json};
+    porch_err e = porch_cli_ota_deltas(o, &d, why);
+    json_decref(from);
+    return e;
+}
+
 static porch_err read_custom(const porch_cli *c, json_t **ret, porch_why *why) {
     static const char *const levels[] = {"none", "low", "medium", "high", "critical"};
     const char *severity = porch_cli_text(c, "--severity"), *until = porch_cli_text(c, "--supported-until");
@@ -207,8 +267,8 @@ static porch_err read_custom(const porch_cli *c, json_t **ret, porch_why *why) {
     for (size_t i = 0; i < 3; i++)
         if (rows[i].value != NULL) json_object_set_new(custom, rows[i].name, json_string(rows[i].value));
     *ret = custom;
-    return custom != NULL ? PORCH_OK
-                          : porch_fail(why, PORCH_ERR_USAGE, "the release's words are not valid UTF-8");
+    if (custom == NULL) return porch_fail(why, PORCH_ERR_USAGE, "the release's words are not valid UTF-8");
+    return add_policy(c, custom, why);
 }
 
 static int release(porch_cli *c) {
@@ -239,6 +299,7 @@ static int release(porch_cli *c) {
                      (unsigned long long)length, sha256, text != NULL ? text : "");
         free(text);
     }
+    if (e == PORCH_OK) e = add_deltas(c, &o, &why);
     bool dry = porch_cli_flag(c, "--dry-run");
     if (e == PORCH_OK && !dry) {
         porch_cli_ota_touch(&o, product);
@@ -263,6 +324,22 @@ static int revoke(porch_cli *c) {
     return end(c, &o, e, &why, "The release is withdrawn: no device installs it from its next refresh on.");
 }
 
+static int widen(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    uint32_t share = 0;
+    porch_err e = porch_author_share_read(porch_cli_text(c, "--share"), &share, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK)
+        e = porch_author_widen(&o.repo, porch_cli_text(c, "--product"), porch_cli_text(c, "--version"),
+                               share, &why);
+    if (e == PORCH_OK) {
+        porch_cli_ota_touch(&o, PORCH_AUTHOR_ROLLOUT);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why, "The rollout is wider: devices see it at their next refresh.");
+}
+
 static int renew(porch_cli *c) {
     porch_cli_ota o = begin(c);
     porch_why why = {""};
@@ -281,6 +358,12 @@ static void add_status(const porch_cli_ota *o, json_t *roles, const char *role) 
                                            json_object_get(trust, "keyids")));
 }
 
+/* Not a delta to one, and not what the role `rollout` says of one. */
+static bool is_image(const char *path) {
+    const char *last = strrchr(path, '/');
+    return last != NULL && strcmp(last, "/image") == 0;
+}
+
 static json_t *status_of(const porch_cli_ota *o) {
     static const char *const tops[] = {"root", "targets", "snapshot", "timestamp"};
     json_t *roles = json_array(), *releases = json_array(), *content, *target;
@@ -289,7 +372,7 @@ static json_t *status_of(const porch_cli_ota *o) {
         add_status(o, roles, tops[i]);
     json_object_foreach(o->repo.products, name, content) {
         add_status(o, roles, name);
-        json_object_foreach(json_object_get(content, "targets"), path, target)
+        json_object_foreach(json_object_get(content, "targets"), path, target) if (is_image(path))
             json_array_append_new(releases, json_pack("{s:s,s:O,s:O}", "target", path, "length",
                                                       json_object_get(target, "length"), "custom",
                                                       json_object_get(target, "custom")));
@@ -341,6 +424,11 @@ const porch_cli_command porch_cli_ota_commands[] = {
     {"ota release", "FOLDER", false, release_options, "shows what will be signed, and signs a release",
      release},
     {"ota revoke", "FOLDER", false, revoke_options, "withdraws a release", revoke},
+    {"ota widen", "FOLDER", false, widen_options,
+     "lets more devices install a release, at once\n"
+     "Signed by the role `rollout`, whose key the hub never holds; the hub can only be slower than what is "
+     "signed.",
+     widen},
     {"ota renew", "FOLDER", false, renew_options, "signs snapshot and timestamp anew, before they expire",
      renew},
     {"ota status", "FOLDER", false, NULL, "lists roles, keys, ends of validity and releases", status},

@@ -12,6 +12,7 @@
 #define PORCH_CLI_OTA_H
 
 #include "crypto/keystore.h"
+#include "ota/author/author_delta.h"
 #include "ota/author/author_repo.h"
 
 enum {
@@ -51,5 +52,14 @@ porch_err porch_cli_ota_commit(porch_cli_ota *o, porch_why *why);
 /* Copies an image below repository/targets and says its length and hash. */
 porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *product, const char *version,
                               uint64_t *length, char sha256[65], porch_why *why);
+
+/* Deltas to a release whose image is in the folder already. */
+typedef struct {
+    const char *product, *version;
+    const json_t *from; /* versions; empty: the newest three before it */
+    porch_author_delta_size size;
+    bool dry, quiet;
+} porch_cli_ota_delta;
+porch_err porch_cli_ota_deltas(porch_cli_ota *o, const porch_cli_ota_delta *d, porch_why *why);
 
 #endif

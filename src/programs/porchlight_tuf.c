@@ -1,7 +1,7 @@
 /* porchlight-tuf: the client core of updates, driven by hand or by a conformance suite. */
 #include <signal.h>
 
-#include "ota/port/linux/tuf_tool.h"
+#include "ota/port/curl/tuf_tool.h"
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);

@@ -1,6 +1,7 @@
 """A product team's repository: made, released into, keys changed and lost, and each time judged by a client that trusts nothing
 but its first root."""
 
+import hashlib
 import http.server
 import json
 import os
@@ -124,6 +125,52 @@ class OtaAuthor(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("no role", said)
 
+    def test_a_release_brings_deltas_from_the_newest_releases_in_the_field(self):
+        old = bytearray(self.image.read_bytes())
+        shas = {}
+        for version in ("1.0", "1.1", "1.2", "1.3"):
+            old[1000 * len(shas):1000 * len(shas) + 20] = os.urandom(20)
+            self.image.write_bytes(old)
+            shas[version] = hashlib.sha256(old).hexdigest()
+            self.release(version)
+        old[5000:5000] = b"inserted " * 10
+        self.image.write_bytes(old)
+        self.release("2.0")
+        for version in ("1.1", "1.2", "1.3"):
+            self.assertUpdates(f"camera/2.0/delta-from-{shas[version]}")
+        code, said = self.update(f"camera/2.0/delta-from-{shas['1.0']}")  # the newest three alone
+        self.assertEqual(code, 1, said)
+        sizes = [path.stat().st_size for path in (self.device / "targets").iterdir()]
+        self.assertEqual(len(sizes), 3)
+        self.assertLess(max(sizes), 600)
+        self.assertEqual([each["target"] for each in self.status()["releases"]], [f"camera/{v}/image" for v in ("1.0", "1.1", "1.2", "1.3", "2.0")])
+        said = self.ota("release", "--product", "camera", "--version", "2.1", "--image", self.image, "--hardware", "rev-a", "--delta-from", "1.0")
+        self.assertRegex(said, r"delta from 1.0: \d+ bytes, 0.\d % of the image")
+        self.assertUpdates(f"camera/2.1/delta-from-{shas['1.0']}")
+        self.ota("revoke", "--product", "camera", "--version", "2.0")
+        code, said = self.update(f"camera/2.0/delta-from-{shas['1.3']}", device=self.new_device())
+        self.assertEqual(code, 1)
+        self.image.write_bytes(os.urandom(300_000))
+        said = self.ota("release", "--product", "camera", "--version", "3.0", "--image", self.image, "--hardware", "rev-a", "--delta-from", "2.1")
+        self.assertIn("too little saved, left out", said)
+        self.refused("no release 9", "release", "--product", "camera", "--version", "3.1", "--image", self.image, "--hardware", "a", "--delta-from", "9")
+
+    def test_a_rollout_s_stages_are_signed_and_only_ever_widened(self):
+        self.ota("release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a", "--stage", "1%:24h", "--stage", "2500:2d",
+                 "--stage", "100%", "--min-battery", "30", "--window", "22:00-05:30", "--byte-budget", "1000000", "--schema-least", "2")
+        custom = self.status()["releases"][0]["custom"]
+        self.assertEqual(custom["rollout"]["stages"], [{"share": 100, "dwell_s": 86400}, {"share": 2500, "dwell_s": 172800}, {"share": 10000}])
+        self.assertEqual((custom["rollout"]["battery"], custom["rollout"]["bytes"], custom["schema_least"]), (30, 1000000, 2))
+        words = ["release", "--product", "camera", "--version", "2.0", "--image", self.image, "--hardware", "a"]
+        self.refused("needs a dwell", *words, "--stage", "1%", "--stage", "100%")
+        self.refused("rises", *words, "--stage", "2%:1h", "--stage", "1%")
+        self.ota("widen", "--product", "camera", "--version", "1.0", "--share", "50%")
+        self.refused("as wide as that already", "widen", "--product", "camera", "--version", "1.0", "--share", "10%")
+        self.refused("no release 9", "widen", "--product", "camera", "--version", "9", "--share", "10%")
+        self.assertUpdates("camera/1.0/image")
+        newest = max((self.repo / "repository/metadata").glob("*.rollout.json"), key=lambda path: int(path.name.split(".")[0]))
+        self.assertEqual(json.loads(newest.read_text())["signed"]["targets"]["rollout/camera/1.0"]["custom"]["share"], 5000)
+
     def test_every_role_gets_a_new_key_and_devices_follow(self):
         self.release("1.0")
         self.assertUpdates("camera/1.0/image")
@@ -186,7 +233,7 @@ class OtaAuthor(unittest.TestCase):
         said = self.ota("status", passphrase=False)
         self.assertRegex(said, r"root +version 1 +good until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ, 1 signature")
         self.assertIn("release camera/1.0/image, 300000 bytes", said)
-        self.assertEqual(len(re.findall(r"^    [0-9a-f]{64}$", said, re.M)), 6)
+        self.assertEqual(len(re.findall(r"^    [0-9a-f]{64}$", said, re.M)), 7)  # root, targets, rollout, two products, snapshot, timestamp
 
 
 if __name__ == "__main__":

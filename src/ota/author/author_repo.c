@@ -168,19 +168,82 @@ static porch_err target_path(const char *product, const char *version, char out[
                                    : porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
 }
 
-porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
-                               uint64_t length, const char *sha256, json_t *custom, porch_why *why) {
-    char path[PATH_BYTES];
-    json_t *content = json_object_get(r->products, product);
-    if (content == NULL) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no product %.64s", product);
-    PORCH_TRY(target_path(product, version, path, why));
-    json_t *targets = json_object_get(content, "targets");
-    if (json_object_get(targets, path) != NULL)
-        return porch_fail(why, PORCH_ERR_EXISTS,
-                          "%s %s is released already; a changed image is a new version", product, version);
+static porch_err add_target(porch_author_repo *r, const char *product, const char *path, uint64_t length,
+                            const char *sha256, json_t *custom, porch_why *why) {
+    json_t *targets = json_object_get(json_object_get(r->products, product), "targets");
     json_t *target = json_pack("{s:I,s:{s:s},s:O}", "length", (json_int_t)length, "hashes", "sha256",
                                sha256, "custom", custom);
     return target != NULL && json_object_set_new(targets, path, target) == 0 ? PORCH_OK : no_memory(why);
+}
+
+static porch_err release_path(porch_author_repo *r, const char *product, const char *version,
+                              char path[PATH_BYTES], json_t **target, porch_why *why) {
+    json_t *content = json_object_get(r->products, product);
+    if (content == NULL) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no product %.64s", product);
+    PORCH_TRY(target_path(product, version, path, why));
+    *target = json_object_get(json_object_get(content, "targets"), path);
+    return PORCH_OK;
+}
+
+porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
+                               uint64_t length, const char *sha256, json_t *custom, porch_why *why) {
+    char path[PATH_BYTES];
+    json_t *there = NULL;
+    PORCH_TRY(release_path(r, product, version, path, &there, why));
+    if (there != NULL)
+        return porch_fail(why, PORCH_ERR_EXISTS,
+                          "%s %s is released already; a changed image is a new version", product, version);
+    return add_target(r, product, path, length, sha256, custom, why);
+}
+
+const json_t *porch_author_released(const porch_author_repo *r, const char *product, const char *version) {
+    char path[PATH_BYTES];
+    porch_why unused;
+    if (target_path(product, version, path, &unused) != PORCH_OK) return NULL;
+    return json_object_get(json_object_get(json_object_get(r->products, product), "targets"), path);
+}
+
+porch_err porch_author_delta_add(porch_author_repo *r, const char *product, const char *version,
+                                 const char *old_sha256, uint64_t length, const char *sha256,
+                                 json_t *custom, porch_why *why) {
+    char path[PATH_BYTES], name[PATH_BYTES];
+    json_t *there = NULL;
+    PORCH_TRY(release_path(r, product, version, path, &there, why));
+    if (there == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    int n = snprintf(name, sizeof name, "%s/%s/delta-from-%s", product, version, old_sha256);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
+    return add_target(r, product, name, length, sha256, custom, why);
+}
+
+porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, uint32_t share,
+                             porch_why *why) {
+    char path[PATH_BYTES], name[PATH_BYTES];
+    json_t *there = NULL;
+    PORCH_TRY(release_path(r, product, version, path, &there, why));
+    if (there == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    if (json_object_get(r->products, PORCH_AUTHOR_ROLLOUT) == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "this repository has no role " PORCH_AUTHOR_ROLLOUT);
+    (void)snprintf(name, sizeof name, PORCH_AUTHOR_ROLLOUT "/%s/%s", product, version);
+    const json_t *before = json_object_get(
+        json_object_get(
+            json_object_get(json_object_get(json_object_get(r->products, PORCH_AUTHOR_ROLLOUT), "targets"),
+                            name),
+            "custom"),
+        "share");
+    if (json_integer_value(before) >= (json_int_t)share)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "%s %s is as wide as that already; nothing narrows a release but revoke", product,
+                          version);
+    const char *sha256 = json_string_value(json_object_get(json_object_get(there, "hashes"), "sha256"));
+    json_t *custom = json_pack("{s:i,s:s}", "share", (int)share, "sha256", sha256 != NULL ? sha256 : "");
+    porch_err e =
+        add_target(r, PORCH_AUTHOR_ROLLOUT, name,
+                   (uint64_t)json_integer_value(json_object_get(there, "length")), sha256, custom, why);
+    json_decref(custom);
+    return e;
 }
 
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name) {
@@ -197,12 +260,17 @@ uint64_t porch_author_highest(const porch_author_repo *r, const char *product, c
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why) {
     char path[PATH_BYTES];
-    json_t *content = json_object_get(r->products, product);
-    if (content == NULL) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no product %.64s", product);
-    PORCH_TRY(target_path(product, version, path, why));
-    return json_object_del(json_object_get(content, "targets"), path) == 0
-               ? PORCH_OK
-               : porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    json_t *there = NULL, *each,
+           *targets = json_object_get(json_object_get(r->products, product), "targets");
+    const char *name;
+    void *next;
+    PORCH_TRY(release_path(r, product, version, path, &there, why));
+    if (there == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    size_t folder = strlen(path) - strlen("image");
+    json_object_foreach_safe(targets, next, name, each) if (strncmp(name, path, folder) == 0)
+        json_object_del(targets, name); /* the image and every delta to it */
+    return PORCH_OK;
 }
 
 porch_err porch_author_next(json_t *content, const char *expires, porch_why *why) {

@@ -37,8 +37,21 @@ porch_err porch_author_key_remove(porch_author_repo *r, const char *role, const 
 /* The target PRODUCT/VERSION/image. EXISTS: a version is released once. */
 porch_err porch_author_release(porch_author_repo *r, const char *product, const char *version,
                                uint64_t length, const char *sha256, json_t *custom, porch_why *why);
+/* The target of a release, borrowed: {length, hashes, custom}; NULL when there is none. */
+const json_t *porch_author_released(const porch_author_repo *r, const char *product, const char *version);
+/* A delta to a release, the target PRODUCT/VERSION/delta-from-OLD, OLD being the old image's SHA-256. */
+porch_err porch_author_delta_add(porch_author_repo *r, const char *product, const char *version,
+                                 const char *old_sha256, uint64_t length, const char *sha256,
+                                 json_t *custom, porch_why *why);
+/* The role that may widen a rollout, and nothing else: its targets are ROLE/PRODUCT/VERSION. */
+#define PORCH_AUTHOR_ROLLOUT "rollout"
+/* From now on at least so many devices (in 1/10000) may install the release. STATE: it is as wide already.
+ */
+porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, uint32_t share,
+                             porch_why *why);
 /* The highest number of that name among the custom parts of a product's releases; 0 when there is none. */
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name);
+/* The release and the deltas to it. */
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why);
 

@@ -147,15 +147,29 @@ static porch_err copy(porch_slots *slots, int from, int to, uint64_t at, uint64_
     return e;
 }
 
+porch_err porch_slot_files_read_slot(const porch_slot_files *f, unsigned slot, int *fd, porch_why *why) {
+    *fd = openat(f->dir_fd, image_names[slot], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return *fd >= 0 ? PORCH_OK : io(why, "open the slot that runs");
+}
+
+porch_err porch_slot_files_write_slot(const porch_slot_files *f, unsigned slot, uint64_t from, int *fd,
+                                      porch_why *why) {
+    int out = openat(f->dir_fd, image_names[slot], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
+    if (out < 0) return io(why, "open the slot");
+    if (ftruncate(out, (off_t)from) != 0 || fchmod(out, IMAGE_MODE) != 0 || fsync(f->dir_fd) != 0) {
+        porch_err e = io(why, "prepare the slot");
+        close(out);
+        return e;
+    }
+    *fd = out;
+    return PORCH_OK;
+}
+
 static porch_err write_slot(porch_slot_files *f, porch_slots *slots, const char *file, unsigned slot,
                             uint64_t from, uint64_t length, bool journal, porch_why *why) {
-    int in = open(file, O_RDONLY | O_CLOEXEC);
-    int out = openat(f->dir_fd, image_names[slot], O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, IMAGE_MODE);
-    porch_err e = PORCH_OK;
-    if (in < 0 || out < 0)
-        e = io(why, in < 0 ? "open the image" : "open the slot");
-    else if (ftruncate(out, (off_t)from) != 0 || fchmod(out, IMAGE_MODE) != 0 || fsync(f->dir_fd) != 0)
-        e = io(why, "prepare the slot");
+    int in = open(file, O_RDONLY | O_CLOEXEC), out = -1;
+    porch_err e =
+        in >= 0 ? porch_slot_files_write_slot(f, slot, from, &out, why) : io(why, "open the image");
     if (e == PORCH_OK) e = copy(slots, in, out, from, length, journal, why);
     if (in >= 0) close(in);
     if (out >= 0) close(out);

@@ -17,6 +17,12 @@ porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_s
                                 porch_why *why);
 void porch_slot_files_close(porch_slot_files *f);
 
+/* A slot's file, to read, or made when missing, to write from byte `from` on: what is behind goes. The
+ * caller closes *fd. */
+porch_err porch_slot_files_read_slot(const porch_slot_files *f, unsigned slot, int *fd, porch_why *why);
+porch_err porch_slot_files_write_slot(const porch_slot_files *f, unsigned slot, uint64_t from, int *fd,
+                                      porch_why *why);
+
 /* The counter with the hash and length of a file, as an image. */
 porch_err porch_slot_files_measure(const char *file, uint64_t counter, porch_slot_image *ret,
                                    porch_why *why);

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "ota/port/linux/tuf_http.h"
-#include "ota/port/linux/tuf_tool.h"
+#include "ota/port/curl/tuf_http.h"
+#include "ota/port/curl/tuf_tool.h"
 
 static int tool(const char *a, const char *b, const char *c, const char *d, const char *e) {
     char *words[] = {"porchlight-tuf", (char *)a, (char *)b, (char *)c, (char *)d, (char *)e, NULL};

@@ -1,7 +1,7 @@
 /* Files of an update repository over HTTP, by libcurl: whole or piece by piece, never longer than asked,
  * never slower than a named pace. No redirect is followed, no name or password sent. */
-#ifndef PORCH_OTA_PORT_LINUX_TUF_HTTP_H
-#define PORCH_OTA_PORT_LINUX_TUF_HTTP_H
+#ifndef PORCH_OTA_PORT_CURL_TUF_HTTP_H
+#define PORCH_OTA_PORT_CURL_TUF_HTTP_H
 
 #include "base/bytes.h"
 #include "base/error.h"

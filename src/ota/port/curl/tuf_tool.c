@@ -1,4 +1,4 @@
-#include "ota/port/linux/tuf_tool.h"
+#include "ota/port/curl/tuf_tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,24 +15,17 @@
 #include "os/file.h"
 #include "ota/client/tuf_client.h"
 #include "ota/client/tuf_name.h"
+#include "ota/port/curl/tuf_http.h"
 #include "ota/port/linux/agent.h"
 #include "ota/port/linux/slot_files.h"
 #include "ota/port/linux/tuf_folder.h"
-#include "ota/port/linux/tuf_http.h"
+#include "ota/port/linux/tuf_memory.h"
 
 enum {
     EXIT_DONE = 0,
     EXIT_REFUSED = 1,
     TARGETS_MOST = 64,
     ROOT_BYTES = 512 * 1024,
-    TIMESTAMP_BYTES = 16 * 1024,
-    SNAPSHOT_BYTES = 2 * 1024 * 1024,
-    TARGETS_BYTES = 5 * 1024 * 1024,
-    LARGEST = TARGETS_BYTES,
-    MEMBERS = 512 * 1024,
-    ROOT_STEPS = 1024,
-    ROLES = 32,
-    STEPS = 256,
     PATIENCE_S = 30,
     LEAST_BYTES_S = 64,
     PATH_BYTES = 4096,
@@ -110,37 +103,6 @@ static porch_err on_store(void *self, const char *name, porch_bytes bytes, porch
 
 static porch_err on_drop(void *self, const char *name, porch_why *why) {
     return porch_tuf_folder_drop(&((tool *)self)->folder, name, why);
-}
-
-static porch_err allocate(porch_tuf *t, porch_why *why) {
-    const struct {
-        porch_buf *buf;
-        size_t bytes;
-    } blocks[] = {{&t->memory.raw, LARGEST},
-                  {&t->memory.work, LARGEST},
-                  {&t->memory.root, ROOT_BYTES},
-                  {&t->memory.snapshot, SNAPSHOT_BYTES},
-                  {&t->memory.targets, TARGETS_BYTES}};
-    bool good = true;
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-        *blocks[i].buf = (porch_buf){malloc(blocks[i].bytes), 0, blocks[i].bytes};
-        good = good && blocks[i].buf->at != NULL;
-    }
-    t->memory.scratch = (porch_tuf_json_scratch){malloc(MEMBERS * sizeof(uint32_t)), MEMBERS};
-    t->memory.steps = calloc(STEPS, sizeof *t->memory.steps);
-    t->memory.step_cap = STEPS;
-    good = good && t->memory.scratch.at != NULL && t->memory.steps != NULL;
-    return good ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
-}
-
-static void release(porch_tuf *t) {
-    free(t->memory.raw.at);
-    free(t->memory.work.at);
-    free(t->memory.root.at);
-    free(t->memory.snapshot.at);
-    free(t->memory.targets.at);
-    free(t->memory.scratch.at);
-    free(t->memory.steps);
 }
 
 /* ---- targets ---- */
@@ -318,7 +280,7 @@ static porch_err run(tool *t, porch_tuf *client, porch_why *why) {
         (porch_decimal_read(porch_bytes_of(t->a.patience), 86400, &patience) != PORCH_OK || patience == 0))
         return porch_fail(why, PORCH_ERR_USAGE, "--patience is a number of seconds from 1 up");
     config.patience_s = (unsigned)patience;
-    PORCH_TRY(allocate(client, why));
+    PORCH_TRY(porch_tuf_memory_make(client, why));
     if (strcmp(t->a.command, "init") == 0) return init(t, client, why);
     PORCH_TRY(porch_tuf_http_open(&config, &t->http, why));
     if (strcmp(t->a.command, "update") == 0) return update(t, client, why);
@@ -398,16 +360,12 @@ int porch_tuf_tool_main(int argc, char **argv) {
     if (lacks != NULL) return complain("missing: ", lacks);
     porch_why why = {{0}};
     porch_tuf client = {
-        .port = &port,
-        .self = &t,
-        .crypto = porch_verify_library(),
-        .limits = {ROOT_BYTES, TIMESTAMP_BYTES, SNAPSHOT_BYTES, TARGETS_BYTES, ROOT_STEPS, ROLES},
-        .now_s = porch_clock_ms() / 1000};
+        .port = &port, .self = &t, .crypto = porch_verify_library(), .now_s = porch_clock_ms() / 1000};
     porch_err e = porch_tuf_folder_open(&t.folder, t.a.metadata_dir, &why);
     if (e == PORCH_OK) {
         e = run(&t, &client, &why);
         porch_tuf_http_close(t.http);
-        release(&client);
+        porch_tuf_memory_free(&client);
         porch_tuf_folder_close(&t.folder);
     }
     if (e != PORCH_OK) (void)fprintf(stderr, "porchlight-tuf: %s\n", porch_why_text(&why, e));

@@ -1,4 +1,4 @@
-#include "ota/port/linux/tuf_http.h"
+#include "ota/port/curl/tuf_http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
