@@ -331,8 +331,8 @@ static int widen(porch_cli *c) {
     porch_err e = porch_author_share_read(porch_cli_text(c, "--share"), &share, &why);
     if (e == PORCH_OK) e = porch_cli_ota_load(&o, &why);
     if (e == PORCH_OK)
-        e = porch_author_widen(&o.repo, porch_cli_text(c, "--product"), porch_cli_text(c, "--version"),
-                               share, &why);
+        e = porch_cli_ota_widen(&o, porch_cli_text(c, "--product"), porch_cli_text(c, "--version"), share,
+                                &why);
     if (e == PORCH_OK) {
         porch_cli_ota_touch(&o, PORCH_AUTHOR_ROLLOUT);
         e = porch_cli_ota_commit(&o, &why);

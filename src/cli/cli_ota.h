@@ -60,6 +60,9 @@ typedef struct {
     porch_author_delta_size size;
     bool dry, quiet;
 } porch_cli_ota_delta;
+/* At least so many devices, in 1/10000, may install the release. STATE when it is as wide already. */
+porch_err porch_cli_ota_widen(porch_cli_ota *o, const char *product, const char *version, uint32_t share,
+                              porch_why *why);
 porch_err porch_cli_ota_deltas(porch_cli_ota *o, const porch_cli_ota_delta *d, porch_why *why);
 
 #endif

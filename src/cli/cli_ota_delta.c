@@ -1,4 +1,4 @@
-/* Deltas to a release, from releases that are in the field. */
+/* What is signed beside a release: deltas to it, and how wide its rollout is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,5 +121,41 @@ porch_err porch_cli_ota_deltas(porch_cli_ota *o, const porch_cli_ota_delta *d, p
     }
     free(fresh);
     json_decref(from);
+    return e;
+}
+
+/* ---- the role `rollout` ---- */
+
+static porch_err keep_said(const porch_cli_ota *o, const char *product, const char *version,
+                           porch_bytes text, char sha256[65], porch_why *why) {
+    char name[400], path[PORCH_CLI_PATH_BYTES];
+    hex_of(text, sha256);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)(i == 0   ? snprintf(name, sizeof name, "repository/targets/" PORCH_AUTHOR_ROLLOUT)
+               : i == 1 ? snprintf(name, sizeof name, "repository/targets/" PORCH_AUTHOR_ROLLOUT "/%.100s",
+                                   product)
+                        : snprintf(name, sizeof name,
+                                   "repository/targets/" PORCH_AUTHOR_ROLLOUT "/%.100s/%s.%.100s", product,
+                                   sha256, version));
+        if (porch_path_join(o->folder, name, path, sizeof path) != PORCH_OK)
+            return porch_fail(why, PORCH_ERR_USAGE, "the folder's name is too long");
+        PORCH_TRY(i < 2 ? porch_dir_make(path, 0755, why) : porch_file_write_atomic(path, text, 0644, why));
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_cli_ota_widen(porch_cli_ota *o, const char *product, const char *version, uint32_t share,
+                              porch_why *why) {
+    const char *image = sha256_of(porch_author_released(&o->repo, product, version));
+    char sha256[65];
+    if (image == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.64s has no release %.64s", product, version);
+    json_t *said = json_pack("{s:i,s:s}", "share", (int)share, "sha256", image);
+    char *text = said != NULL ? json_dumps(said, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    porch_err e = text != NULL ? keep_said(o, product, version, porch_bytes_of(text), sha256, why)
+                               : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
+    if (e == PORCH_OK) e = porch_author_widen(&o->repo, product, version, said, strlen(text), sha256, why);
+    free(text);
+    json_decref(said);
     return e;
 }

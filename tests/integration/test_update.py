@@ -91,7 +91,7 @@ class Update(test_ota_author.OtaAuthor):
         evil = self.program("66").read_bytes()
         # 1: another image under the signed name
         self.release("3")
-        image = next((honest / "targets/camera/3").iterdir())
+        image = next((honest / "targets/camera/3").glob("*.image"))
         good = image.read_bytes()
         image.write_bytes(evil.ljust(len(good), b"#")[:len(good)])
         code, said = self.agent()

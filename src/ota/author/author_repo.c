@@ -217,33 +217,26 @@ porch_err porch_author_delta_add(porch_author_repo *r, const char *product, cons
     return add_target(r, product, name, length, sha256, custom, why);
 }
 
-porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, uint32_t share,
-                             porch_why *why) {
-    char path[PATH_BYTES], name[PATH_BYTES];
-    json_t *there = NULL;
-    PORCH_TRY(release_path(r, product, version, path, &there, why));
+porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, json_t *said,
+                             uint64_t length, const char *sha256, porch_why *why) {
+    char name[PATH_BYTES];
+    const json_t *there = porch_author_released(r, product, version);
+    json_t *rollout = json_object_get(r->products, PORCH_AUTHOR_ROLLOUT);
+    json_int_t share = json_integer_value(json_object_get(said, "share"));
     if (there == NULL)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
-    if (json_object_get(r->products, PORCH_AUTHOR_ROLLOUT) == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.64s has no release %.64s", product, version);
+    if (rollout == NULL)
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "this repository has no role " PORCH_AUTHOR_ROLLOUT);
-    (void)snprintf(name, sizeof name, PORCH_AUTHOR_ROLLOUT "/%s/%s", product, version);
-    const json_t *before = json_object_get(
-        json_object_get(
-            json_object_get(json_object_get(json_object_get(r->products, PORCH_AUTHOR_ROLLOUT), "targets"),
-                            name),
-            "custom"),
-        "share");
-    if (json_integer_value(before) >= (json_int_t)share)
+    int n = snprintf(name, sizeof name, PORCH_AUTHOR_ROLLOUT "/%s/%s", product, version);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
+    const json_t *before =
+        json_object_get(json_object_get(json_object_get(rollout, "targets"), name), "custom");
+    if (json_integer_value(json_object_get(before, "share")) >= share)
         return porch_fail(why, PORCH_ERR_STATE,
                           "%s %s is as wide as that already; nothing narrows a release but revoke", product,
                           version);
-    const char *sha256 = json_string_value(json_object_get(json_object_get(there, "hashes"), "sha256"));
-    json_t *custom = json_pack("{s:i,s:s}", "share", (int)share, "sha256", sha256 != NULL ? sha256 : "");
-    porch_err e =
-        add_target(r, PORCH_AUTHOR_ROLLOUT, name,
-                   (uint64_t)json_integer_value(json_object_get(there, "length")), sha256, custom, why);
-    json_decref(custom);
-    return e;
+    return add_target(r, PORCH_AUTHOR_ROLLOUT, name, length, sha256, said, why);
 }
 
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name) {

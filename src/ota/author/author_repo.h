@@ -45,10 +45,11 @@ porch_err porch_author_delta_add(porch_author_repo *r, const char *product, cons
                                  json_t *custom, porch_why *why);
 /* The role that may widen a rollout, and nothing else: its targets are ROLE/PRODUCT/VERSION. */
 #define PORCH_AUTHOR_ROLLOUT "rollout"
-/* From now on at least so many devices (in 1/10000) may install the release. STATE: it is as wide already.
- */
-porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, uint32_t share,
-                             porch_why *why);
+/* From now on at least so many devices may install the release: `said` is {share (of 10,000), sha256 (of
+ * the image)}, and `length` and `sha256` are those of the file that holds the same words. STATE: it is as
+ * wide already. */
+porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, json_t *said,
+                             uint64_t length, const char *sha256, porch_why *why);
 /* The highest number of that name among the custom parts of a product's releases; 0 when there is none. */
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name);
 /* The release and the deltas to it. */

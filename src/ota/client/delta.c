@@ -59,6 +59,17 @@ static porch_err old_byte(porch_delta *d, uint64_t at, uint8_t *b) {
 
 /* ---- the journal ---- */
 
+/* Are all places that it speaks of inside the images? */
+static bool inside(const porch_delta *d, const porch_delta_place *p) {
+    if (p->new_at > d->head.new_length || p->old_at > d->head.old_length || p->patch_at > d->patch_length)
+        return false;
+    uint64_t left = d->head.new_length - p->new_at;
+    return p->block_length <= d->block_bytes && p->block_length <= p->new_at &&
+           (left == 0 || p->new_at % d->block_bytes == 0) && p->same <= d->head.old_length - p->old_at &&
+           p->same <= left && p->fresh <= left - p->same && p->repeat <= p->fresh &&
+           p->distance <= p->new_at;
+}
+
 static bool journal_fits(porch_delta *d, unsigned copy, porch_delta_place *ret) {
     const size_t len = record_bytes(d);
     uint8_t sum[SUM_BYTES];
@@ -69,10 +80,7 @@ static bool journal_fits(porch_delta *d, unsigned copy, porch_delta_place *ret) 
     d->crypto->sha256((porch_bytes){d->memory, len - SUM_BYTES}, sum);
     if (memcmp(sum, d->memory + len - SUM_BYTES, SUM_BYTES) != 0) return false;
     const porch_delta_place *p = d->place;
-    if (p->block_length > d->block_bytes || p->block_length > p->new_at || p->new_at > d->head.new_length ||
-        p->patch_at > d->patch_length ||
-        (p->new_at < d->head.new_length && p->new_at % d->block_bytes != 0))
-        return false;
+    if (!inside(d, p)) return false;
     *ret = *p;
     if (p->block_length == 0) return true;
     if (d->port->read_new(d->self, p->new_at - p->block_length, d->block, p->block_length) != PORCH_OK)
