@@ -9,5 +9,6 @@
 #include <porchlight/key.h>
 #include <porchlight/status.h>
 #include <porchlight/twin.h>
+#include <porchlight/update.h>
 
 #endif

@@ -20,6 +20,7 @@
 #include <libavutil/log.h>
 
 #include <porchlight/porchlight.h>
+#include <porchlight/update.h>
 
 #include "motion.h"
 #include "recorder.h"
@@ -40,13 +41,19 @@ enum {
     HELD_MS = 30000, /* a source that gave pictures for so long begins with the short pause again */
     SOURCE_BYTES = 2048,
     FLUSH_AT_END_MS = 120000,
-    FLUSH_WHEN_STOPPED_MS = 5000
+    FLUSH_WHEN_STOPPED_MS = 5000,
+    TRIAL_SECONDS =
+        180, /* a new version that has not shown a picture and reached the hub by then is over */
+    ROLL_BACK_MS = 10000
 };
+#ifndef PORCH_CAMERA_VERSION
+#define PORCH_CAMERA_VERSION "0.1.0"
+#endif
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 static const char help[] =
     "usage: porchlight-camera FOLDER --source FILM|/dev/videoN|rtsp://HOST/PATH [--loop] [--json]\n"
-    "       porchlight-camera FOLDER --source-from FILE [--json]\n"
+    "       porchlight-camera FOLDER --source-from FILE [--json] [--slots DIR --hardware REVISION]\n"
     "\n"
     "Motion is published as an event with a picture; the clip follows while it is recorded: 2 s before the "
     "motion, cut at\n"
@@ -59,6 +66,11 @@ static const char help[] =
     "  --source-from FILE  reads the source from FILE's first line: a URL with a password does not belong "
     "on a\n"
     "                      command line, where every user of the machine can read it\n"
+    "  --slots DIR         takes signed updates into DIR, from which porchlight-launch started this "
+    "program; "
+    "ends when another\n"
+    "                      version is to be started\n"
+    "  --hardware REVISION which releases are for this camera (rev-a)\n"
     "  --loop              a film begins again at its end\n"
     "  --json              the hops on standard output as one JSON object a line\n"
     "\n"
@@ -70,6 +82,8 @@ static const char help[] =
 
 typedef struct {
     const char *folder;
+    const char *slots; /* NULL: no updates */
+    const char *hardware;
     char source[SOURCE_BYTES];
     porch_camera_source_kind kind;
     bool loop;
@@ -145,6 +159,9 @@ static int parse(int argc, char **argv, arguments *a) {
             if (++i >= argc) return usage("--source needs a film, a device or a URL", "");
             if (!take_source(a, argv[i])) return usage("the source is too long", "");
             cover(argv[i]);
+        } else if (strcmp(word, "--slots") == 0 || strcmp(word, "--hardware") == 0) {
+            if (++i >= argc) return usage("a value is missing after ", word);
+            *(strcmp(word, "--slots") == 0 ? &a->slots : &a->hardware) = argv[i];
         } else if (strcmp(word, "--source-from") == 0) {
             if (++i >= argc) return usage("--source-from needs a file", "");
             if (!read_source(a, argv[i])) return usage("no source can be read from ", argv[i]);
@@ -210,6 +227,24 @@ static bool take_frame(camera *c, const porch_camera_frame *f) {
     if (s.began) (void)begin_event(c, f, &s, s.began_at_ms);
     if (cut && s.moving && !s.began) (void)begin_event(c, f, &s, f->at_ms);
     return true;
+}
+
+/* --- updates --- */
+
+static void on_update(void *ctx, const porch_update_news *news) {
+    (void)ctx;
+    porch_camera_report_update(news, PORCH_CAMERA_VERSION);
+    if (!news->restart) return;
+    stop = 1; /* whoever starts this program again starts the other version */
+    if (to_wake) porch_camera_wishes_wake(to_wake);
+}
+
+/* A version on trial that cannot film is no version to keep: the one before it is started next. */
+static void give_up_trial(camera *c, const char *why) {
+    if (!porch_update_on_trial(c->device)) return;
+    porch_update_unhealthy(c->device, why);
+    while (!stop && porch_update_on_trial(c->device))
+        porch_camera_wishes_wait(c->wishes, ROLL_BACK_MS);
 }
 
 /* --- what the hub wishes --- */
@@ -288,6 +323,8 @@ static porch_camera_next play(camera *c, char why[256]) {
         if (n != PORCH_CAMERA_FRAME) return n;
         tell(c, "running"); /* it is, from the first picture on */
         failures = take_frame(c, &f) ? 0 : failures + 1;
+        if (failures == 0)
+            porch_update_healthy(c->device); /* it films: all that this product can know of itself */
         if (failures <= 10) continue;
         (void)snprintf(why, 256, "the encoder takes no picture any more");
         return PORCH_CAMERA_BROKEN;
@@ -311,6 +348,7 @@ static int film(camera *c) {
         (void)porch_camera_wishes_take(c->wishes, &c->wish);
         if (c->wish.privacy) {
             tell(c, "stopped");
+            porch_update_healthy(c->device); /* nothing is filmed because it is wished so */
             porch_camera_wishes_wait(c->wishes, UINT64_MAX);
             continue;
         }
@@ -318,6 +356,8 @@ static int film(camera *c) {
         porch_camera_next n = open_source(c, why) ? play(c, why) : PORCH_CAMERA_BROKEN;
         close_source(c);
         if (n == PORCH_CAMERA_CANCELLED || cancelled(c)) continue;
+        if (n == PORCH_CAMERA_BROKEN) give_up_trial(c, why);
+        if (stop) break;
         if (!live) {
             if (n == PORCH_CAMERA_BROKEN) porch_camera_report_note("error", why);
             return n == PORCH_CAMERA_END ? EXIT_DONE : EXIT_REFUSED;
@@ -348,7 +388,14 @@ static int open_camera(camera *c) {
             "error", "this folder is a service's; a camera needs one of `porchlight device add`");
         return EXIT_REFUSED;
     }
-    if (porch_twin_open(c->device, porch_camera_wishes_hear, c->wishes, &why) == PORCH_DEVICE_OK)
+    const porch_update_options update = {.slots = c->arguments->slots,
+                                         .version = PORCH_CAMERA_VERSION,
+                                         .hardware =
+                                             c->arguments->hardware ? c->arguments->hardware : "rev-a",
+                                         .trial_seconds = TRIAL_SECONDS,
+                                         .on_update = on_update};
+    if (porch_twin_open(c->device, porch_camera_wishes_hear, c->wishes, &why) == PORCH_DEVICE_OK &&
+        (!c->arguments->slots || porch_update_open(c->device, &update, &why) == PORCH_DEVICE_OK))
         return EXIT_DONE;
     porch_camera_report_note("error", why.text);
     return EXIT_REFUSED;
@@ -357,7 +404,8 @@ static int open_camera(camera *c) {
 static bool give_up_rights(const arguments *a) {
     char why[256];
     bool landlock = false;
-    if (!porch_camera_sandbox(a->folder, a->kind == PORCH_CAMERA_RTSP ? NULL : a->source, &landlock, why)) {
+    if (!porch_camera_sandbox(a->folder, a->slots, a->kind == PORCH_CAMERA_RTSP ? NULL : a->source,
+                              &landlock, why)) {
         porch_camera_report_note("error", why);
         return false;
     }

@@ -8,6 +8,10 @@
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 
+#ifndef PORCH_CAMERA_ENCODER
+#define PORCH_CAMERA_ENCODER "libx264"
+#endif
+
 enum { KEPT_MOST = 1024, IO_BYTES = 65536 };
 
 typedef struct {
@@ -46,7 +50,7 @@ static bool fail(char why[256], const char *what, int r) {
 /* --- encoding --- */
 
 static int open_encoder(porch_camera_recorder *r) {
-    const AVCodec *codec = avcodec_find_encoder_by_name("libx264");
+    const AVCodec *codec = avcodec_find_encoder_by_name(PORCH_CAMERA_ENCODER);
     if (!codec) return AVERROR_ENCODER_NOT_FOUND;
     AVCodecContext *e = r->encoder = avcodec_alloc_context3(codec);
     if (!e) return AVERROR(ENOMEM);

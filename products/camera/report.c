@@ -73,6 +73,19 @@ void porch_camera_report_capture(const char *state, uint64_t wish) {
     (void)pthread_mutex_unlock(&lock);
 }
 
+/* Versions are letters, digits and ".-_+"; a reason may hold anything and goes to standard error. */
+void porch_camera_report_update(const porch_update_news *news, const char *running) {
+    char more[256];
+    (void)snprintf(more, sizeof more,
+                   as_json ? ",\"state\":\"%s\",\"version\":\"%s\",\"running\":\"%s\""
+                           : "%s version=%s running=%s",
+                   news->state, news->version, running);
+    (void)pthread_mutex_lock(&lock);
+    hop("update", "", porch_device_now_ms(), more);
+    if (news->reason[0]) porch_camera_report_note("note", news->reason);
+    (void)pthread_mutex_unlock(&lock);
+}
+
 void porch_camera_report_note(const char *level, const char *text) {
     (void)fprintf(stderr, "porchlight-camera: %s: %s\n", level, text);
 }

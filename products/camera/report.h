@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include <porchlight/porchlight.h>
+#include <porchlight/update.h>
 
 void porch_camera_report_init(bool json);
 
@@ -23,6 +24,8 @@ void porch_camera_report_finished(bool all_acknowledged);
 void porch_camera_report_status(void *ctx, const porch_device_status *status);
 /* What the camera does now: "running", "stopped" (privacy), "waiting" (for its source). */
 void porch_camera_report_capture(const char *state, uint64_t wish);
+/* Where an update stands; `running` is this program's version. */
+void porch_camera_report_update(const porch_update_news *news, const char *running);
 /* A sentence on standard error. */
 void porch_camera_report_note(const char *level, const char *text);
 

@@ -32,7 +32,7 @@ static bool allow(int ruleset, const char *path, uint64_t rights) {
 }
 
 /* False without errno: the kernel has no Landlock. */
-static bool fence_files(const char *folder, const char *source) {
+static bool fence_files(const char *folder, const char *slots, const char *source) {
     static const char *const system[] = {"/etc",
                                          "/lib",
                                          "/usr/lib",
@@ -45,6 +45,7 @@ static bool fence_files(const char *folder, const char *source) {
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0) return false;
     bool good = allow(ruleset, folder, WRITE_TREE);
+    if (slots) good = good && allow(ruleset, slots, WRITE_TREE);
     if (source) good = good && allow(ruleset, source, READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
     good = good && allow(ruleset, "/dev/urandom", READ_FILE) &&
            allow(ruleset, "/dev/null", READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
@@ -108,13 +109,14 @@ static int fence_calls(void) {
     return r;
 }
 
-bool porch_camera_sandbox(const char *folder, const char *source, bool *landlock, char why[256]) {
+bool porch_camera_sandbox(const char *folder, const char *slots, const char *source, bool *landlock,
+                          char why[256]) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         (void)snprintf(why, 256, "the kernel does not let this process give up rights: %s",
                        strerror(errno));
         return false;
     }
-    *landlock = fence_files(folder, source);
+    *landlock = fence_files(folder, slots, source);
     int r = fence_calls();
     if (r != 0) (void)snprintf(why, 256, "the system-call filter cannot be set: %s", strerror(-r));
     return r == 0;

@@ -42,7 +42,7 @@ static int behind(int (*what)(bool landlock)) {
     if (pid == 0) {
         char why[256];
         bool landlock = false;
-        if (!porch_camera_sandbox(folder, NULL, &landlock, why)) _exit(99);
+        if (!porch_camera_sandbox(folder, NULL, NULL, &landlock, why)) _exit(99);
         _exit(what(landlock));
     }
     int status = 0;

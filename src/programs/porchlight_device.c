@@ -17,12 +17,14 @@
 #include <unistd.h>
 
 #include <porchlight/porchlight.h>
+#include <porchlight/update.h>
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 enum { PAYLOAD_MOST = 128 * 1024, TIMEOUT_SECONDS = 30, TIMEOUT_MOST = 86400 };
 
 static const char help[] =
-    "usage: porchlight-device FOLDER run [--json]\n"
+    "usage: porchlight-device FOLDER run [--json] [--slots DIR --version VERSION --hardware REVISION "
+    "[--unhealthy WHY]]\n"
     "       porchlight-device FOLDER publish TOPIC PAYLOAD [--qos 0|1] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER subscribe FILTER [--count N] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER renew [--timeout SECONDS] [--json]\n"
@@ -34,6 +36,13 @@ static const char help[] =
     "  run                 stays connected, sends messages and clips that wait in FOLDER/state, and prints "
     "commands\n"
     "                      and wished states that the hub sends to the device\n"
+    "                      with --slots it takes signed updates into DIR, from which porchlight-launch "
+    "started it; VERSION "
+    "is\n"
+    "                      what runs, REVISION which releases are for it, and --unhealthy fails a trial "
+    "for the reason WHY. "
+    "It\n"
+    "                      ends when another version is to be started\n"
     "  publish             PAYLOAD - reads standard input. QoS 1 (default): kept on disk until the hub "
     "acknowledges it\n"
     "  subscribe           prints messages as TOPIC PAYLOAD, one a line\n"
@@ -61,6 +70,7 @@ typedef struct {
     verb verb;
     const char *topic; /* or filter, or key */
     const char *tpm;
+    const char *slots, *version, *hardware, *unhealthy;
     const char *payload;
     unsigned long qos, count, timeout_s;
     bool has_timeout;
@@ -107,6 +117,21 @@ static bool number_of(const char *text, unsigned long most, unsigned long *ret) 
     if (errno != 0 || *end != 0 || v > most) return false;
     *ret = v;
     return true;
+}
+
+/* Where the value of such an option goes; NULL for other words. */
+static const char **text_of(arguments *a, const char *word) {
+    const struct {
+        const char *name;
+        const char **value;
+    } texts[] = {{"--tpm", &a->tpm},
+                 {"--slots", &a->slots},
+                 {"--version", &a->version},
+                 {"--hardware", &a->hardware},
+                 {"--unhealthy", &a->unhealthy}};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (strcmp(word, texts[i].name) == 0) return texts[i].value;
+    return NULL;
 }
 
 static int parse_verb(arguments *a, const char *const *words, size_t count) {
@@ -160,9 +185,9 @@ static int parse(int argc, char **argv, arguments *a) {
             return -1;
         } else if (!only_words && strcmp(word, "--json") == 0) {
             a->json = true;
-        } else if (!only_words && strcmp(word, "--tpm") == 0) {
+        } else if (!only_words && text_of(a, word) != NULL) {
             if (++i >= argc) return usage("a value is missing after ", word);
-            a->tpm = argv[i];
+            *text_of(a, word) = argv[i];
         } else if (!only_words && word[0] == '-' && word[1] != 0) {
             return usage("there is no option ", word);
         } else if (count == sizeof words / sizeof words[0]) {
@@ -392,8 +417,38 @@ static int listen_on(porch_device *d, const char *const *filters, size_t count, 
     return enough && !refused ? EXIT_DONE : EXIT_REFUSED;
 }
 
+static void on_update(void *ctx, const porch_update_news *u) {
+    (void)ctx;
+    (void)pthread_mutex_lock(&news.lock);
+    if (news.json) /* versions need no escapes; a reason may */
+        (void)printf("{\"update\":\"%s\",\"version\":\"%s\"}\n", u->state, u->version);
+    else
+        (void)printf("update %s %s %s\n", u->state, u->version, u->reason);
+    (void)fflush(stdout);
+    if (news.json && u->reason[0]) complain(u->reason);
+    if (u->restart) stop = 1; /* whoever starts this program again starts the other version */
+    (void)pthread_cond_broadcast(&news.changed);
+    (void)pthread_mutex_unlock(&news.lock);
+}
+
+static bool open_updates(porch_device *d, const arguments *a) {
+    const porch_update_options options = {
+        .slots = a->slots, .version = a->version, .hardware = a->hardware, .on_update = on_update};
+    porch_device_why why;
+    if (porch_update_open(d, &options, &why) != PORCH_DEVICE_OK) {
+        complain(why.text);
+        return false;
+    }
+    if (a->unhealthy)
+        porch_update_unhealthy(d, a->unhealthy);
+    else
+        porch_update_healthy(d); /* this product has nothing to check but that it runs */
+    return true;
+}
+
 static int run(porch_device *d, const arguments *a) {
     if (porch_device_is_service(d)) return listen_on(d, NULL, 0, a);
+    if (a->slots && !open_updates(d, a)) return EXIT_REFUSED;
     char commands[128], wishes[128];
     (void)snprintf(commands, sizeof commands, "d/%s/command/+/request", porch_device_id(d));
     (void)snprintf(wishes, sizeof wishes, "d/%s/state/desired", porch_device_id(d));

@@ -178,16 +178,22 @@ static porch_err open_locks(porch_device *d, porch_why *why) {
     return PORCH_OK;
 }
 
-/* Signals are the product's business: none is delivered on this thread, and a broken connection raises
+/* Signals are the product's business: none is delivered on our threads, and a broken connection raises
  * none. */
-static porch_err start_thread(porch_device *d, porch_why *why) {
+bool porch_device_thread(pthread_t *ret, void *(*fn)(void *), void *ctx) {
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&d->thread, NULL, run, d);
+    int r = pthread_create(ret, NULL, fn, ctx);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    d->thread_runs = r == 0;
-    return r == 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "no thread can be started: %s", strerror(r));
+    errno = r;
+    return r == 0;
+}
+
+static porch_err start_thread(porch_device *d, porch_why *why) {
+    d->thread_runs = porch_device_thread(&d->thread, run, d);
+    return d->thread_runs ? PORCH_OK
+                          : porch_fail(why, PORCH_ERR_IO, "no thread can be started: %s", strerror(errno));
 }
 
 porch_device *porch_device_open(const porch_device_options *options, porch_device_why *why) {
@@ -227,9 +233,11 @@ void porch_device_close(porch_device *d) {
         (void)pthread_mutex_lock(&d->lock);
         d->stopping = true;
         (void)pthread_mutex_unlock(&d->lock);
+        porch_device_update_stop(d);
         porch_device_wake(d);
         (void)pthread_join(d->thread, NULL);
     }
+    porch_device_update_free(d);
     porch_device_news_free(d);
     porch_device_now_clear(d);
     porch_device_twin_free(d);

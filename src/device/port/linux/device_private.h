@@ -144,7 +144,8 @@ struct porch_device {
     porch_clip_store clips;
     subscription subscriptions[SUBSCRIPTIONS_MOST];
     size_t subscription_count;
-    struct device_twin *twin; /* NULL: none was opened. Set once, before its subscription */
+    struct device_update *update; /* NULL: none was opened */
+    struct device_twin *twin;     /* NULL: none was opened. Set once, before its subscription */
     now_message *now_first, **now_last;
     size_t now_count, now_bytes;
     news_item *news_first, **news_last;
@@ -163,6 +164,8 @@ struct porch_device {
 
 /* device.c */
 void porch_device_wake(porch_device *d);
+/* A thread that gets no signal: they are the product's business. */
+bool porch_device_thread(pthread_t *ret, void *(*fn)(void *), void *ctx);
 uint32_t porch_device_random32(void);
 
 /* device_news.c: copied; delivered by the SDK thread. Under the lock. */
@@ -187,6 +190,10 @@ porch_device_result porch_device_twin_send(porch_device *d, porch_device_why *wh
  */
 void porch_device_twin_subscribed(porch_device *d, const char *filter);
 void porch_device_twin_free(porch_device *d);
+
+/* device_update.c: its thread ends (first), its memory goes (after the SDK thread has ended). */
+void porch_device_update_stop(porch_device *d);
+void porch_device_update_free(porch_device *d);
 
 /* device_mqtt.c. SDK thread. */
 void porch_device_mqtt_init(porch_device *d);

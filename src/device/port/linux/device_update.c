@@ -1,0 +1,736 @@
+/* The updater: a thread that waits for the hub's word, and does what was signed. See <porchlight/update.h>.
+ *
+ *   SDK thread ──desired──► (lock) ──► updater: refresh ► choose ► policy ► install ► restart
+ *   product    ──healthy──► (lock) ──►          trial: confirm, or give up
+ *
+ * state/update/ holds TUF's metadata (tuf/), the hub's last word (desired), what was counted for it
+ * (counted), a delta on its way (patch) and its journals. Everything in it may be lost but tuf/: the slots'
+ * record decides what runs. */
+#include "device/port/linux/device_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <porchlight/update.h>
+
+#include "base/text.h"
+#include "device/port/linux/update_install.h"
+#include "os/clock.h"
+#include "os/file.h"
+#include "ota/client/policy.h"
+#include "ota/port/linux/tuf_folder.h"
+#include "ota/port/linux/tuf_memory.h"
+#include "wire/update_news.h"
+
+enum {
+    PATH_BYTES = 4096,
+    NAME_BYTES = 512, /* of a target */
+    ROOT_MOST = 512 * 1024,
+    TRIAL_S = 600,
+    TICK_MS = 1000, /* while a trial or a wait is on */
+    COUNT_SAVED_S = 10,
+    AGAIN_FIRST_MS = 1000,
+    FETCH_PATIENCE_MS = 30000
+};
+
+static const char metadata_at[] = "/api/v1/device/updates/metadata/",
+                  targets_at[] = "/api/v1/device/updates/targets/";
+
+/* What a release's own words say, copied out of TUF's memory. */
+typedef struct {
+    porch_slot_image image;
+    porch_policy policy;
+    char image_path[NAME_BYTES], delta_path[NAME_BYTES]; /* on the hub */
+    uint64_t delta_bytes;
+    uint8_t delta_sha256[32];
+    uint32_t widened;
+} release;
+
+struct device_update {
+    porch_device *device;
+    porch_update_options options;
+    char slots[PATH_BYTES], version[PORCH_UPDATE_VERSION_MOST + 1], hardware[128], root[PATH_BYTES];
+    char desired_topic[128], status_topic[128], state[PATH_BYTES];
+    pthread_t thread;
+    bool runs;
+    int wake_fd, state_fd;
+
+    /* under the device's lock */
+    uint8_t word[PORCH_UPDATE_NEWS_MOST]; /* the hub's last one */
+    size_t word_len;
+    bool news; /* it has not been looked at */
+    bool healthy, unhealthy, reached;
+    char ill[200];
+    bool trial;
+
+    /* the updater's own */
+    porch_update_fetch fetch;
+    porch_tuf_folder *folder; /* while a refresh runs */
+    uint8_t held[PORCH_UPDATE_NEWS_MOST];
+    size_t held_len;
+    porch_update_desired desired; /* looks into `held` */
+    bool settled;                 /* this word has its result */
+    uint64_t powered_s, fetched, counted_ms, saved_s;
+    uint64_t trial_ends_ms, next_ms;
+    porch_backoff backoff;
+    porch_update_state told; /* the last report, so that the same is not said twice */
+    char told_reason[PORCH_UPDATE_REASON_MOST + 1];
+    bool told_any;
+    uint64_t floor;
+    porch_update_way way;
+};
+
+static void wake(struct device_update *u) {
+    uint64_t one = 1;
+    ssize_t n = write(u->wake_fd, &one, sizeof one);
+    (void)n;
+}
+
+static bool called_off(void *ctx) {
+    struct device_update *u = ctx;
+    (void)pthread_mutex_lock(&u->device->lock);
+    bool off = u->device->stopping || u->news;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    return off;
+}
+
+/* ---- telling hub and product ---- */
+
+static void notify(struct device_update *u, porch_update_state state, const char *reason, bool restart) {
+    char version[PORCH_UPDATE_VERSION_MOST + 1] = "";
+    (void)porch_bytes_to_text(u->desired.version, version, sizeof version);
+    const porch_update_news news = {porch_update_state_word(state), version, reason, restart};
+    if (u->options.on_update != NULL) u->options.on_update(u->options.ctx, &news);
+}
+
+/* The same is not said twice. */
+static void tell(struct device_update *u, porch_update_state state, const char *reason, bool restart) {
+    uint8_t block[PORCH_UPDATE_NEWS_MOST];
+    porch_buf out = PORCH_BUF_OF(block);
+    porch_device_why why;
+    if (u->told_any && u->told == state && strcmp(u->told_reason, reason) == 0 && !restart) return;
+    porch_update_status s = {.has_rollout = u->desired.any,
+                             .rollout = u->desired.rollout,
+                             .running = porch_bytes_of(u->version),
+                             .target = u->desired.version,
+                             .attempt = u->desired.attempt,
+                             .state = state,
+                             .reason = porch_bytes_of(reason),
+                             .floor = u->floor,
+                             .bytes = u->fetched,
+                             .way = u->way};
+    if (porch_update_status_write(&out, &s) == PORCH_OK)
+        /* On disk until the hub has it; if it cannot be kept, nothing follows from that. */
+        (void)porch_device_publish(u->device, u->status_topic, block, out.len, NULL, &why);
+    u->told = state;
+    u->told_any = true;
+    (void)snprintf(u->told_reason, sizeof u->told_reason, "%.200s", reason);
+    notify(u, state, reason, restart);
+}
+
+/* ---- what is remembered ---- */
+
+static void save_counted(struct device_update *u) {
+    char text[160], hex[65] = "";
+    porch_buf out = {(uint8_t *)hex, 0, 64};
+    (void)porch_hex_write(&out, (porch_bytes){u->desired.sha256, 32});
+    int n = snprintf(text, sizeof text, "%s %llu %llu\n", hex, (unsigned long long)u->powered_s,
+                     (unsigned long long)u->fetched);
+    (void)porch_file_write_atomic_at(u->state_fd, "counted",
+                                     (porch_bytes){(const uint8_t *)text, (size_t)n}, 0600, NULL);
+    u->saved_s = u->powered_s;
+}
+
+/* What was counted for this image; of another one, or of a damaged file, nothing: the device waits longer,
+ * not less. */
+static void load_counted(struct device_update *u) {
+    uint8_t *text = NULL;
+    size_t len = 0;
+    char hex[65] = "";
+    porch_buf out = {(uint8_t *)hex, 0, 64};
+    uint64_t powered_s = 0, fetched = 0;
+    (void)porch_hex_write(&out, (porch_bytes){u->desired.sha256, 32});
+    u->powered_s = u->fetched = u->saved_s = 0;
+    u->counted_ms = porch_clock_mono_ms();
+    if (porch_file_read_at(u->state_fd, "counted", 160, &text, &len, NULL) != PORCH_OK) return;
+    unsigned long long a = 0, b = 0;
+    if (len > 65 && strncmp((const char *)text, hex, 64) == 0 &&
+        sscanf((const char *)text + 64, " %llu %llu", &a, &b) == 2) {
+        powered_s = a;
+        fetched = b;
+    }
+    u->powered_s = u->saved_s = powered_s;
+    u->fetched = fetched;
+    free(text);
+}
+
+static void count_time(struct device_update *u) {
+    uint64_t now_ms = porch_clock_mono_ms();
+    u->powered_s += (now_ms - u->counted_ms) / 1000;
+    u->counted_ms += (now_ms - u->counted_ms) / 1000 * 1000;
+    if (u->powered_s - u->saved_s >= COUNT_SAVED_S) save_counted(u);
+}
+
+/* ---- slots ---- */
+
+static porch_err open_slots(struct device_update *u, porch_slot_files *f, porch_slots *s, porch_why *why) {
+    PORCH_TRY(porch_slot_files_open(f, u->slots, s, why));
+    porch_err e = porch_slots_open(s, why);
+    if (e != PORCH_OK) porch_slot_files_close(f);
+    if (e == PORCH_OK) u->floor = s->now.floor;
+    return e;
+}
+
+/* ---- the repository ---- */
+
+static porch_err take_piece(void *ctx, porch_bytes piece, porch_why *why) {
+    porch_buf *out = ctx;
+    if (piece.len > out->cap - out->len)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the hub sends more than the %zu bytes that may come",
+                          out->cap);
+    memcpy(out->at + out->len, piece.at, piece.len);
+    out->len += piece.len;
+    return PORCH_OK;
+}
+
+static porch_err on_fetch(void *self, const char *name, porch_buf *out, porch_why *why) {
+    struct device_update *u = self;
+    char path[NAME_BYTES];
+    out->len = 0;
+    int n = snprintf(path, sizeof path, "%s%s", metadata_at, name);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return porch_fail(why, PORCH_ERR_LIMIT, "a role's name is too long");
+    porch_err e = porch_update_fetch_get(&u->fetch, path, 0, take_piece, out, why);
+    u->fetched += out->len;
+    return e;
+}
+static porch_err on_load(void *self, const char *name, porch_buf *out, porch_why *why) {
+    return porch_tuf_folder_load(((struct device_update *)self)->folder, name, out, why);
+}
+static porch_err on_store(void *self, const char *name, porch_bytes bytes, porch_why *why) {
+    return porch_tuf_folder_store(((struct device_update *)self)->folder, name, bytes, why);
+}
+static porch_err on_drop(void *self, const char *name, porch_why *why) {
+    return porch_tuf_folder_drop(((struct device_update *)self)->folder, name, why);
+}
+
+static bool lists(porch_bytes custom, const char *member, const char *wanted) {
+    porch_bytes list, name, value, inner;
+    if (!porch_tuf_json_array(custom, member, &list)) return false;
+    porch_tuf_json_walk w = porch_tuf_json_open(list);
+    while (porch_tuf_json_next(&w, &name, &value))
+        if (porch_tuf_json_string(value, &inner) && porch_tuf_json_equals(inner, porch_bytes_of(wanted)))
+            return true;
+    return false;
+}
+
+static porch_err hub_path(const porch_tuf *t, porch_bytes name, const porch_tuf_target *target,
+                          char out[NAME_BYTES], porch_why *why) {
+    size_t n = sizeof targets_at - 1;
+    memcpy(out, targets_at, n);
+    if (porch_tuf_target_path(t, name, target, out + n, NAME_BYTES - n) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the release's name is too long");
+    return PORCH_OK;
+}
+
+/* The release that the hub speaks of, as its product's role signed it: for this product, this hardware,
+ * this image. */
+static porch_err read_release(struct device_update *u, porch_tuf *t, porch_bytes name, release *r,
+                              porch_why *why) {
+    porch_tuf_target target;
+    porch_bytes product, custom;
+    PORCH_TRY(porch_tuf_find(t, name, &target, why));
+    custom = target.custom;
+    if (!target.hashes.has_sha256 || memcmp(target.hashes.sha256, u->desired.sha256, 32) != 0)
+        return porch_fail(why, PORCH_ERR_HASH,
+                          "the hub speaks of another image than the one that is signed");
+    if (!porch_tuf_json_plain(custom, "product", &product) ||
+        !porch_bytes_eq_text(product, u->device->conf.product))
+        return porch_fail(why, PORCH_ERR_DENIED, "the release is for another product");
+    if (!lists(custom, "hardware", u->hardware))
+        return porch_fail(why, PORCH_ERR_DENIED, "the release is not for hardware %.100s", u->hardware);
+    if (!porch_tuf_json_number(custom, "counter", &r->image.counter))
+        return porch_fail(why, PORCH_ERR_MALFORMED, "the release has no counter");
+    PORCH_TRY(porch_policy_read(custom, &r->policy, why));
+    r->image.length = target.length;
+    memcpy(r->image.sha256, target.hashes.sha256, 32);
+    return hub_path(t, name, &target, r->image_path, why);
+}
+
+/* A delta from the image that runs, if one is signed. */
+static porch_err read_delta(porch_tuf *t, porch_bytes product, porch_bytes version,
+                            const uint8_t running[32], release *r, porch_why *why) {
+    char name[NAME_BYTES], hex[65] = "";
+    porch_buf out = {(uint8_t *)hex, 0, 64};
+    porch_tuf_target target;
+    (void)porch_hex_write(&out, (porch_bytes){running, 32});
+    (void)snprintf(name, sizeof name, "%.*s/%.*s/delta-from-%s", PORCH_FMT(product), PORCH_FMT(version),
+                   hex);
+    porch_err e = porch_tuf_find(t, porch_bytes_of(name), &target, why);
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    if (e == PORCH_OK && target.hashes.has_sha256 && target.length > 0) {
+        e = hub_path(t, porch_bytes_of(name), &target, r->delta_path, why);
+        r->delta_bytes = target.length;
+        memcpy(r->delta_sha256, target.hashes.sha256, 32);
+    }
+    return e;
+}
+
+static porch_err read_widened(porch_tuf *t, porch_bytes product, porch_bytes version, release *r,
+                              porch_why *why) {
+    char name[NAME_BYTES], hex[65] = "";
+    porch_buf out = {(uint8_t *)hex, 0, 64};
+    porch_tuf_target target;
+    porch_bytes image;
+    uint64_t share = 0;
+    (void)porch_hex_write(&out, (porch_bytes){r->image.sha256, 32});
+    (void)snprintf(name, sizeof name, "rollout/%.*s/%.*s", PORCH_FMT(product), PORCH_FMT(version));
+    porch_err e = porch_tuf_find(t, porch_bytes_of(name), &target, why);
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    if (e == PORCH_OK && porch_tuf_json_plain(target.custom, "sha256", &image) &&
+        porch_bytes_eq_text(image, hex) && porch_tuf_json_number(target.custom, "share", &share) &&
+        share <= PORCH_POLICY_ALL)
+        r->widened = (uint32_t)share;
+    return e;
+}
+
+static porch_err trust_root(struct device_update *u, porch_tuf *t, porch_why *why) {
+    uint8_t *root = NULL, byte = 0;
+    size_t len = 0;
+    porch_buf probe = {&byte, 0, 1};
+    if (porch_tuf_folder_load(u->folder, "root.json", &probe, NULL) != PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    PORCH_TRY(porch_file_read(u->root, ROOT_MOST, &root, &len, why));
+    porch_err e = porch_tuf_init(t, (porch_bytes){root, len}, why);
+    free(root);
+    return e;
+}
+
+static porch_err look_up(struct device_update *u, const uint8_t running[32], release *r, porch_why *why) {
+    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
+    porch_tuf t = {
+        .port = &port, .self = u, .crypto = porch_verify_library(), .now_s = porch_clock_ms() / 1000};
+    porch_tuf_folder folder;
+    char path[PATH_BYTES], name[NAME_BYTES];
+    porch_bytes product = porch_bytes_of(u->desired.product.text), version = u->desired.version;
+    if (porch_path_join(u->state, "tuf", path, sizeof path) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "the path is too long");
+    PORCH_TRY(porch_dir_make(path, 0700, why));
+    PORCH_TRY(porch_tuf_folder_open(&folder, path, why));
+    u->folder = &folder;
+    (void)snprintf(name, sizeof name, "%.*s/%.*s/image", PORCH_FMT(product), PORCH_FMT(version));
+    porch_err e = porch_tuf_memory_make(&t, why);
+    if (e == PORCH_OK) e = trust_root(u, &t, why);
+    if (e == PORCH_OK) e = porch_tuf_refresh(&t, why);
+    if (e == PORCH_OK) e = read_release(u, &t, porch_bytes_of(name), r, why);
+    if (e == PORCH_OK) e = read_delta(&t, product, version, running, r, why);
+    if (e == PORCH_OK) e = read_widened(&t, product, version, r, why);
+    porch_tuf_memory_free(&t);
+    porch_tuf_folder_close(&folder);
+    u->folder = NULL;
+    return e;
+}
+
+/* ---- one update ---- */
+
+static int minute_of_day(void) {
+    return (int)(porch_clock_ms() / 60000 % PORCH_POLICY_DAY_MIN);
+}
+
+static porch_policy_verdict judge(struct device_update *u, const release *r, porch_why *why) {
+    const porch_policy_facts facts = {
+        .cohort = porch_policy_cohort(porch_verify_library(), porch_bytes_of(porch_device_id(u->device)),
+                                      r->image.sha256),
+        .powered_s = u->powered_s,
+        .widened = r->widened,
+        .battery = u->options.battery != NULL ? u->options.battery(u->options.ctx) : -1,
+        .minute = minute_of_day(),
+        .schema = u->options.data_schema,
+        .counter = r->image.counter,
+        .floor = u->floor,
+        .fetched = u->fetched,
+        .delta_bytes = r->delta_bytes,
+        .full_bytes = r->image.length};
+    return porch_policy_decide(&r->policy, &facts, why);
+}
+
+static void settle(struct device_update *u, porch_update_state state, const char *reason, bool restart) {
+    u->settled = true;
+    tell(u, state, reason, restart);
+}
+
+static bool for_later(porch_err e) {
+    return e == PORCH_ERR_IO || e == PORCH_ERR_CLOSED || e == PORCH_ERR_TIMEOUT || e == PORCH_ERR_BUSY ||
+           e == PORCH_ERR_AGAIN;
+}
+
+static void later(struct device_update *u) {
+    u->next_ms = porch_clock_mono_ms() + porch_backoff_next(&u->backoff, porch_device_random32());
+}
+
+/* Fetches and stages; a delta that is of no use is told, and the policy asked again without it. */
+static void install(struct device_update *u, release *r, porch_slot_files *f, porch_slots *s) {
+    porch_update_install in = {
+        .fetch = &u->fetch, .files = f, .slots = s, .state_fd = u->state_fd, .fetched = &u->fetched};
+    porch_why why = {""}, reason = {""};
+    porch_err e = PORCH_OK;
+    porch_policy_verdict v = judge(u, r, &reason);
+    if (v == PORCH_POLICY_DELTA) {
+        u->way = PORCH_UPDATE_WAY_DELTA;
+        tell(u, PORCH_UPDATE_DOWNLOADING, "", false);
+        e = porch_update_install_delta(&in, &r->image, r->delta_path, r->delta_bytes, r->delta_sha256,
+                                       &why);
+        if (e != PORCH_OK && porch_update_install_hopeless(e)) {
+            char text[PORCH_UPDATE_REASON_MOST + 1];
+            (void)snprintf(text, sizeof text, "the delta cannot be used: %.150s", porch_why_text(&why, e));
+            tell(u, PORCH_UPDATE_DOWNLOADING, text, false);
+            r->delta_bytes = 0;
+            e = PORCH_OK;
+            v = judge(u, r, &reason);
+        }
+    }
+    if (v == PORCH_POLICY_FULL) {
+        u->way = PORCH_UPDATE_WAY_FULL;
+        tell(u, PORCH_UPDATE_DOWNLOADING, "", false);
+        e = porch_update_install_whole(&in, &r->image, r->image_path, &why);
+    }
+    save_counted(u);
+    if (v == PORCH_POLICY_REFUSE) {
+        settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&reason, PORCH_ERR_DENIED), false);
+    } else if (v == PORCH_POLICY_WAIT) {
+        tell(u, PORCH_UPDATE_WAITING, reason.text, false);
+        u->next_ms = porch_clock_mono_ms() + TICK_MS;
+    } else if (e == PORCH_OK) {
+        settle(u, PORCH_UPDATE_STAGED, "", true);
+    } else if (for_later(e)) {
+        later(u); /* what came is kept; on from there */
+    } else {
+        settle(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
+    }
+}
+
+/* The slots' reason, and what the product said itself, if it did. */
+static const char *why_rolled_back(struct device_update *u, const porch_slot_record *r, char *text,
+                                   size_t cap) {
+    uint8_t *ill = NULL;
+    size_t len = 0;
+    if (r->reason != PORCH_SLOT_UNHEALTHY ||
+        porch_file_read_at(u->state_fd, "ill", sizeof u->ill, &ill, &len, NULL) != PORCH_OK)
+        return porch_slot_reason_text(r->reason);
+    (void)snprintf(text, cap, "%s", (const char *)ill);
+    free(ill);
+    return text;
+}
+
+/* Where the image that the hub speaks of stands already; false: nowhere. */
+static bool stands(struct device_update *u, const porch_slot_record *r) {
+    const uint8_t *wanted = u->desired.sha256;
+    if (memcmp(r->image[r->active].sha256, wanted, 32) == 0) {
+        settle(u, PORCH_UPDATE_GOOD, "", false);
+        return true;
+    }
+    if (memcmp(r->image[1u - r->active].sha256, wanted, 32) != 0) return false;
+    if (r->other == PORCH_SLOT_ROLLED_BACK) {
+        char text[PORCH_UPDATE_REASON_MOST + 1];
+        settle(u, PORCH_UPDATE_ROLLED_BACK, why_rolled_back(u, r, text, sizeof text), false);
+    }
+    if (r->other == PORCH_SLOT_STAGED) settle(u, PORCH_UPDATE_STAGED, "", true);
+    return r->other == PORCH_SLOT_ROLLED_BACK || r->other == PORCH_SLOT_STAGED;
+}
+
+static void consider(struct device_update *u) {
+    porch_slot_files f;
+    porch_slots s;
+    porch_why why = {""};
+    release *r = calloc(1, sizeof *r);
+    porch_err e = r != NULL ? open_slots(u, &f, &s, &why) : PORCH_ERR_NO_SPACE;
+    if (e != PORCH_OK) {
+        free(r);
+        if (for_later(e))
+            later(u);
+        else
+            settle(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
+        return;
+    }
+    if (!stands(u, &s.now)) {
+        e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
+        if (e == PORCH_OK) {
+            porch_backoff_reset(&u->backoff);
+            install(u, r, &f, &s);
+        } else if (for_later(e)) {
+            later(u);
+        } else {
+            settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
+        }
+    }
+    porch_slot_files_close(&f);
+    porch_update_fetch_close(&u->fetch);
+    free(r);
+}
+
+/* ---- the trial ---- */
+
+static void end_trial(struct device_update *u, bool good, const char *reason) {
+    porch_slot_files f;
+    porch_slots s;
+    porch_why why = {""};
+    porch_err e = open_slots(u, &f, &s, &why);
+    if (e == PORCH_OK) {
+        if (!good) (void)porch_file_write_atomic_at(u->state_fd, "ill", porch_bytes_of(reason), 0600, NULL);
+        e = good ? porch_slots_confirm(&s, &why) : porch_slots_reject(&s, &why);
+        u->floor = s.now.floor;
+        porch_slot_files_close(&f);
+    }
+    if (e == PORCH_ERR_BUSY || e == PORCH_ERR_IO) { /* somebody looks at the slots: again in a moment */
+        u->next_ms = porch_clock_mono_ms() + TICK_MS;
+        return;
+    }
+    (void)pthread_mutex_lock(&u->device->lock);
+    u->trial = false;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    if (e != PORCH_OK)
+        tell(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
+    else if (good)
+        settle(u, PORCH_UPDATE_GOOD, "", false);
+    else
+        notify(u, PORCH_UPDATE_ROLLED_BACK, reason,
+               true); /* the program before tells the hub, when it runs again */
+}
+
+static void look_at_trial(struct device_update *u) {
+    char ill[sizeof u->ill];
+    (void)pthread_mutex_lock(&u->device->lock);
+    if (u->device->connected) u->reached = true;
+    bool good = u->healthy && u->reached, bad = u->unhealthy, healthy = u->healthy;
+    memcpy(ill, u->ill, sizeof ill);
+    (void)pthread_mutex_unlock(&u->device->lock);
+    if (bad)
+        end_trial(u, false, ill);
+    else if (good)
+        end_trial(u, true, "");
+    else if (porch_clock_mono_ms() >= u->trial_ends_ms)
+        end_trial(u, false,
+                  healthy ? "it did not reach the hub in time"
+                          : "its own check did not say that it is healthy in time");
+}
+
+/* ---- the thread ---- */
+
+static void take_word(struct device_update *u) {
+    porch_update_desired d = {0};
+    (void)pthread_mutex_lock(&u->device->lock);
+    bool news = u->news;
+    u->news = false;
+    bool same = news && u->held_len == u->word_len && memcmp(u->held, u->word, u->word_len) == 0;
+    if (news && !same) {
+        memcpy(u->held, u->word, u->word_len);
+        u->held_len = u->word_len;
+    }
+    (void)pthread_mutex_unlock(&u->device->lock);
+    if (!news || same) return;
+    (void)porch_file_write_atomic_at(u->state_fd, "desired", (porch_bytes){u->held, u->held_len}, 0600,
+                                     NULL);
+    if (porch_update_desired_read((porch_bytes){u->held, u->held_len}, &d, NULL) != PORCH_OK)
+        d = (porch_update_desired){0};
+    u->desired = d;
+    u->settled = !d.any;
+    u->told_any = false;
+    u->way = PORCH_UPDATE_WAY_UNSAID;
+    u->next_ms = 0;
+    porch_backoff_reset(&u->backoff);
+    load_counted(u);
+}
+
+static bool trial_on(struct device_update *u) {
+    (void)pthread_mutex_lock(&u->device->lock);
+    bool on = u->trial;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    return on;
+}
+
+static bool stopped(struct device_update *u) {
+    (void)pthread_mutex_lock(&u->device->lock);
+    bool stop = u->device->stopping;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    return stop;
+}
+
+static void sleep_until(struct device_update *u, uint64_t at_ms) {
+    uint64_t now_ms = porch_clock_mono_ms(), count = 0;
+    struct pollfd p = {.fd = u->wake_fd, .events = POLLIN};
+    uint64_t left = at_ms > now_ms ? at_ms - now_ms : 0;
+    (void)poll(&p, 1, left < 3600000 ? (int)left : 3600000);
+    if ((p.revents & POLLIN) != 0 && read(u->wake_fd, &count, sizeof count) < 0) return;
+}
+
+static void *run(void *ctx) {
+    struct device_update *u = ctx;
+    while (!stopped(u)) {
+        take_word(u);
+        bool trial = trial_on(u);
+        if (u->desired.any && !u->settled) count_time(u);
+        if (trial)
+            look_at_trial(u);
+        else if (u->desired.any && !u->settled && porch_clock_mono_ms() >= u->next_ms)
+            consider(u);
+        trial = trial_on(u);
+        bool busy = trial || (u->desired.any && !u->settled);
+        uint64_t tick_ms = porch_clock_mono_ms() + TICK_MS;
+        sleep_until(u, !busy ? UINT64_MAX : !trial && u->next_ms > tick_ms ? u->next_ms : tick_ms);
+    }
+    if (u->desired.any && !u->settled) save_counted(u);
+    porch_update_fetch_close(&u->fetch);
+    return NULL;
+}
+
+/* ---- opening ---- */
+
+/* What an earlier run left behind: the hub's last word, and what became of it. */
+static porch_err recall(struct device_update *u, porch_why *why) {
+    porch_slot_files f;
+    porch_slots s;
+    uint8_t *word = NULL;
+    size_t len = 0;
+    const char *slot = getenv("PORCHLIGHT_SLOT"), *trial = getenv("PORCHLIGHT_TRIAL");
+    PORCH_TRY(open_slots(u, &f, &s, why));
+    porch_slot_record now = s.now;
+    porch_slot_files_close(&f);
+    u->trial = now.other == PORCH_SLOT_TRIAL && slot != NULL && trial != NULL && strcmp(trial, "1") == 0 &&
+               slot[0] == (now.active == 0 ? '1' : '0') && slot[1] == '\0';
+    u->trial_ends_ms = porch_clock_mono_ms() + (uint64_t)u->options.trial_seconds * 1000;
+    if (porch_file_read_at(u->state_fd, "desired", sizeof u->held, &word, &len, NULL) == PORCH_OK) {
+        memcpy(u->held, word, len);
+        u->held_len = len;
+        free(word);
+        if (porch_update_desired_read((porch_bytes){u->held, u->held_len}, &u->desired, NULL) != PORCH_OK)
+            u->desired = (porch_update_desired){0};
+    }
+    u->settled = !u->desired.any;
+    load_counted(u);
+    if (u->trial)
+        tell(u, PORCH_UPDATE_TRIAL, "", false);
+    else if (!u->desired.any)
+        tell(u, PORCH_UPDATE_GOOD, "", false); /* a report of what runs */
+    return PORCH_OK;
+}
+
+static void on_desired(void *ctx, const porch_device_message *m) {
+    struct device_update *u = ctx;
+    porch_update_desired unused;
+    if (m->payload_bytes > sizeof u->word ||
+        porch_update_desired_read((porch_bytes){m->payload, m->payload_bytes}, &unused, NULL) != PORCH_OK)
+        return;
+    (void)pthread_mutex_lock(&u->device->lock);
+    memcpy(u->word, m->payload, m->payload_bytes);
+    u->word_len = m->payload_bytes;
+    u->news = true;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    wake(u);
+}
+
+static porch_err copy_text(const char *from, char *out, size_t cap, const char *what, porch_why *why) {
+    int n = from != NULL ? snprintf(out, cap, "%s", from) : -1;
+    return n > 0 && (size_t)n < cap ? PORCH_OK
+                                    : porch_fail(why, PORCH_ERR_USAGE, "%s is missing or too long", what);
+}
+
+static porch_err fill(struct device_update *u, const porch_update_options *o, porch_why *why) {
+    porch_device *d = u->device;
+    char path[PATH_BYTES];
+    u->options = *o;
+    if (u->options.trial_seconds == 0) u->options.trial_seconds = TRIAL_S;
+    PORCH_TRY(copy_text(o->slots, u->slots, sizeof u->slots, "the slots' folder", why));
+    PORCH_TRY(copy_text(o->version, u->version, sizeof u->version, "the version", why));
+    PORCH_TRY(copy_text(o->hardware, u->hardware, sizeof u->hardware, "the hardware's revision", why));
+    if (!porch_update_version_ok(porch_bytes_of(u->version)))
+        return porch_fail(why, PORCH_ERR_USAGE, "'%.64s' is no version", u->version);
+    if (d->conf.product[0] == '\0')
+        return porch_fail(why, PORCH_ERR_CONFIG,
+                          "device.conf does not say device.product: no release can be for it");
+    if (o->root != NULL)
+        PORCH_TRY(copy_text(o->root, u->root, sizeof u->root, "the root's file", why));
+    else
+        PORCH_TRY(porch_path_join(d->options.folder, "update-root.json", u->root, sizeof u->root));
+    (void)snprintf(u->desired_topic, sizeof u->desired_topic, "d/%s/update/desired", porch_device_id(d));
+    (void)snprintf(u->status_topic, sizeof u->status_topic, "d/%s/update/status", porch_device_id(d));
+    PORCH_TRY(porch_path_join(d->options.folder, "state", path, sizeof path));
+    PORCH_TRY(porch_path_join(path, "update", u->state, sizeof u->state));
+    PORCH_TRY(porch_dir_make(u->state, 0700, why));
+    u->state_fd = open(u->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    u->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (u->state_fd < 0 || u->wake_fd < 0)
+        return porch_fail(why, PORCH_ERR_IO, "open %.150s: %s", u->state, strerror(errno));
+    u->backoff = porch_backoff_of(AGAIN_FIRST_MS, d->options.back_off_most_ms);
+    u->fetch = (porch_update_fetch){.host = d->conf.host,
+                                    .port = d->conf.device_port,
+                                    .patience_ms = FETCH_PATIENCE_MS,
+                                    .wake_fd = u->wake_fd,
+                                    .cancelled = called_off,
+                                    .ctx = u};
+    porch_update_fetch_open(&u->fetch, d->tls);
+    return recall(u, why);
+}
+
+porch_device_result porch_update_open(porch_device *d, const porch_update_options *options,
+                                      porch_device_why *why) {
+    porch_why inner = {{0}};
+    if (d->update != NULL || porch_device_is_service(d))
+        return porch_device_say(why, PORCH_ERR_USAGE, "an updater is opened once, for a device's folder");
+    struct device_update *u = calloc(1, sizeof *u);
+    if (u == NULL) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
+    u->device = d;
+    u->wake_fd = u->state_fd = -1;
+    porch_err e = fill(u, options, &inner);
+    d->update = u;
+    if (e == PORCH_OK && !porch_device_thread(&u->thread, run, u))
+        e = porch_fail(&inner, PORCH_ERR_IO, "no thread can be started");
+    u->runs = e == PORCH_OK;
+    if (e != PORCH_OK) {
+        porch_device_update_free(d);
+        return porch_device_fail(why, e, &inner);
+    }
+    return porch_device_subscribe(d, u->desired_topic, on_desired, u, why);
+}
+
+bool porch_update_on_trial(porch_device *d) {
+    return d->update != NULL && trial_on(d->update);
+}
+
+void porch_update_healthy(porch_device *d) {
+    if (d->update == NULL) return;
+    (void)pthread_mutex_lock(&d->lock);
+    bool before = d->update->healthy;
+    d->update->healthy = true;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (!before) wake(d->update);
+}
+
+void porch_update_unhealthy(porch_device *d, const char *reason) {
+    if (d->update == NULL) return;
+    (void)pthread_mutex_lock(&d->lock);
+    d->update->unhealthy = true;
+    (void)snprintf(d->update->ill, sizeof d->update->ill, "%.190s", reason);
+    (void)pthread_mutex_unlock(&d->lock);
+    wake(d->update);
+}
+
+void porch_device_update_stop(porch_device *d) {
+    if (d->update == NULL || !d->update->runs) return;
+    wake(d->update);
+    (void)pthread_join(d->update->thread, NULL);
+    d->update->runs = false;
+}
+
+void porch_device_update_free(porch_device *d) {
+    struct device_update *u = d->update;
+    if (u == NULL) return;
+    if (u->state_fd >= 0) (void)close(u->state_fd);
+    if (u->wake_fd >= 0) (void)close(u->wake_fd);
+    free(u);
+    d->update = NULL;
+}
