@@ -10,7 +10,7 @@ help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
 	@echo "make build          programs into build/release/bin, helpers into build/release/libexec"
 	@echo "make demo           a camera, a hub and a phone page; ONCE=1 runs it headless and prints one JSON line;"
-	@echo "                    KEY=tpm keeps the camera's key in an emulated TPM"
+	@echo "                    KEY=tpm keeps the camera's key in an emulated TPM; ACT=update: two cameras follow their team's releases"
 	@echo "make test           everything CI runs: unit, integration and browser tests under ASan and UBSan"
 	@echo "make deb            Debian packages into build/deb; make test-deb tries them in a fresh Debian 12 (root, minutes)"
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
@@ -37,8 +37,8 @@ app:
 
 demo:
 	@tools/setup run >&2
-	@tools/build release programs >&2
-	@exec /usr/bin/python3 tools/demo/demo.py $(if $(ONCE),--once) $(if $(VIDEO),--video $(VIDEO)) $(if $(KEY),--key $(KEY)) $(if $(KEEP),--keep $(KEEP))
+	@tools/build release programs $(if $(filter update,$(ACT)),porchlight-camera-2 porchlight-camera-3) >&2
+	@exec /usr/bin/python3 tools/demo/demo.py $(if $(ONCE),--once) $(if $(VIDEO),--video $(VIDEO)) $(if $(KEY),--key $(KEY)) $(if $(ACT),--act $(ACT)) $(if $(KEEP),--keep $(KEEP))
 
 test:
 	@tools/setup test
@@ -79,6 +79,7 @@ bench-ota:
 	@tools/setup bench
 	@tools/build release delta
 	@/usr/bin/python3 bench/ota.py
+	@/usr/bin/python3 bench/ota_size.py
 
 bench-mqtt:
 	@tools/setup bench

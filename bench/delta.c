@@ -1,9 +1,14 @@
 /* Makes or applies one delta between two files, for bench/ota.py to time and to look at its memory.
- *   delta make OLD NEW DELTA large|small      delta apply OLD DELTA NEW */
+ *   delta make OLD NEW DELTA large|small      delta apply OLD DELTA NEW
+ *   delta peak COMMAND...    runs it; its peak resident size in KiB is the last line on standard error.
+ * (Whoever starts a program from a larger one sees the larger one's size.) */
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "crypto/sha256.h"
@@ -105,7 +110,20 @@ static int apply(char **words) {
     return e == PORCH_OK ? 0 : complain(e);
 }
 
+static int peak(char **words) {
+    extern char **environ;
+    struct rusage usage;
+    pid_t child = 0;
+    int status = 0;
+    if (posix_spawnp(&child, words[0], NULL, NULL, words, environ) != 0 ||
+        wait4(child, &status, 0, &usage) != child)
+        return complain(PORCH_ERR_IO);
+    (void)fprintf(stderr, "\n%ld\n", usage.ru_maxrss);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "peak") == 0) return peak(argv + 2);
     if (argc == 6 && strcmp(argv[1], "make") == 0) return make(argv + 2);
     if (argc == 5 && strcmp(argv[1], "apply") == 0) return apply(argv + 2);
     (void)fprintf(stderr, "usage: delta make OLD NEW DELTA large|small | apply OLD DELTA NEW\n");

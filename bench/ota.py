@@ -1,12 +1,11 @@
 """What a delta costs: size, time to make and to apply, and the most memory of applying, beside bsdiff, xdelta3 and zstd.
 
 The images are the files of Debian packages in two versions that apt can fetch, each as one tar: real programs and libraries,
-relinked. Every delta is applied and compared before its row counts. Memory is the peak resident size of the applying process;
+relinked. Every delta is applied and compared before its row counts. Memory is the peak resident size of the applying process, libraries and all;
 `own` is what our applier itself asks for, which is all that a microcontroller would give it."""
 
 import argparse
 import filecmp
-import os
 import pathlib
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+BENCH = ROOT / "build/release/bench/delta"
 PACKAGES = ["libssl3", "libc6", "libcurl4", "openssh-server", "git"]
 
 
@@ -21,24 +21,21 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run(words, **how):
+def run(words):
     """(seconds, peak MiB, standard output)"""
     start = time.monotonic()
-    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
-    out, err = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"bench-ota: {' '.join(map(str, words))}: {err.decode(errors='replace')}")
-    return time.monotonic() - start, usage.ru_maxrss / 1024, out.decode()
+    done = subprocess.run([str(word) for word in (BENCH, "peak", *words)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"bench-ota: {' '.join(map(str, words))}: {done.stderr}")
+    return time.monotonic() - start, int(done.stderr.splitlines()[-1]) / 1024, done.stdout
 
 
 def versions_of(package):
     """The oldest and the newest version that apt knows, or None."""
     text = subprocess.run(["apt-cache", "madison", package], capture_output=True, text=True, check=True).stdout
     found = list(dict.fromkeys(line.split("|")[1].strip() for line in text.splitlines() if "|" in line))
-    found.sort(key=lambda v: [subprocess.run(["dpkg", "--compare-versions", v, "gt", other]).returncode == 0 for other in found].count(True))
-    return (found[0], found[-1]) if len(found) > 1 else None
+    older = {v: sum(subprocess.run(["dpkg", "--compare-versions", v, "gt", other]).returncode == 0 for other in found) for v in found}
+    return (min(found, key=older.get), max(found, key=older.get)) if len(found) > 1 else None
 
 
 def image_of(package, version, where):
@@ -54,7 +51,7 @@ def image_of(package, version, where):
 
 def rows(old, new, where):
     delta, back = where / "delta", where / "back"
-    bench = ROOT / "build/release/bench/delta"
+    bench = BENCH
     tools = [
         ("porchlight", [bench, "make", old, new, delta, "large"], [bench, "apply", old, delta, back]),
         ("porchlight, small", [bench, "make", old, new, delta, "small"], [bench, "apply", old, delta, back]),

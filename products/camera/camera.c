@@ -47,7 +47,7 @@ enum {
     ROLL_BACK_MS = 10000
 };
 #ifndef PORCH_CAMERA_VERSION
-#define PORCH_CAMERA_VERSION "0.1.0"
+#define PORCH_CAMERA_VERSION "1.0"
 #endif
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 

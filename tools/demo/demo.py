@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lab"))
 import lab  # noqa: E402
+import update  # noqa: E402
 
 DEVICE = "front-door"
 KEY = "tpm2:0x81000010"
@@ -134,6 +135,28 @@ def journey(hub, video, tpm, seconds=60):
         camera.stop()
 
 
+def act_update(hub, video, headless):
+    """The second act (update.py); the same with eyes and without."""
+    def hold():
+        if headless:
+            return
+        say(f"\nLook at the devices page, https://localhost:{hub.ports['https']}/ (owner robin). Ctrl-C ends everything.")
+        while hub.process.poll() is None:
+            time.sleep(1)
+    try:
+        hub.init()
+        hub.start()
+        result = update.play(hub, video, hold)
+        if headless:
+            print(json.dumps(result), flush=True)
+        return 0
+    except (update.ActFailed, lab.LabError, OSError, KeyError, ValueError) as failed:
+        say(f"demo: the update failed: {failed}")
+    for line in (hub.log.all[-20:] if hub.log else []):
+        say("  hub: " + line)
+    return 1
+
+
 def once(hub, video, tpm):
     stage = "init"
     try:
@@ -202,12 +225,15 @@ def main():
     parser.add_argument("--video", type=pathlib.Path, help="film to play (default: real pedestrians, vtest.avi)")
     parser.add_argument("--keep", type=pathlib.Path, help="make the hub below this folder and leave it there")
     parser.add_argument("--key", choices=("file", "tpm"), default="file", help="where the camera's private key lies; tpm: an emulated TPM")
+    parser.add_argument("--act", choices=("person", "update"), default="person", help="update: releases that spread, and one that is rolled back")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     hub = tpm = None
     try:
         video = options.video or lab.videos() / "vtest.avi"
         hub = lab.Hub(options.keep)
+        if options.act == "update":
+            return act_update(hub, video, options.once)
         tpm = lab.Tpm().start() if options.key == "tpm" else None
         return once(hub, video, tpm) if options.once else interactive(hub, video, tpm)
     except KeyboardInterrupt:
