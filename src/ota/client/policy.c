@@ -99,14 +99,26 @@ uint32_t porch_policy_cohort(const porch_verify_ops *crypto, porch_bytes id,
     return (uint32_t)((uint64_t)first * PORCH_POLICY_ALL >> 32);
 }
 
-uint32_t porch_policy_share(const porch_policy *p, uint64_t powered_s) {
-    if (p->stages == 0) return PORCH_POLICY_ALL;
+/* The stage that holds; *spent is the time in it. */
+static size_t stage_at(const porch_policy *p, uint64_t powered_s, uint64_t *spent) {
     size_t i = 0;
     while (i + 1 < p->stages && powered_s >= p->stage[i].dwell_s) {
         powered_s -= p->stage[i].dwell_s;
         i++;
     }
-    return p->stage[i].share;
+    *spent = powered_s;
+    return i;
+}
+
+uint32_t porch_policy_share(const porch_policy *p, uint64_t powered_s) {
+    uint64_t spent = 0;
+    return p->stages == 0 ? PORCH_POLICY_ALL : p->stage[stage_at(p, powered_s, &spent)].share;
+}
+
+uint64_t porch_policy_stage_left(const porch_policy *p, uint64_t powered_s) {
+    uint64_t spent = 0;
+    size_t i = stage_at(p, powered_s, &spent);
+    return i + 1 < p->stages ? p->stage[i].dwell_s - spent : 0;
 }
 
 static bool in_window(const porch_policy *p, int minute) {

@@ -71,5 +71,7 @@ uint32_t porch_policy_cohort(const porch_verify_ops *crypto, porch_bytes id,
 
 /* The share that holds after so long. */
 uint32_t porch_policy_share(const porch_policy *p, uint64_t powered_s);
+/* Powered-on seconds until the next stage holds; 0: there is none. */
+uint64_t porch_policy_stage_left(const porch_policy *p, uint64_t powered_s);
 
 #endif

@@ -75,8 +75,13 @@ static void a_share_grows_with_powered_on_time_alone(void **state) {
     } rows[] = {{0, 100}, {59, 100}, {60, 2500}, {99, 2500}, {100, 10000}, {UINT64_MAX, 10000}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(porch_policy_share(&p, rows[i].powered_s), rows[i].share);
+    assert_int_equal(porch_policy_stage_left(&p, 0), 60);
+    assert_int_equal(porch_policy_stage_left(&p, 59), 1);
+    assert_int_equal(porch_policy_stage_left(&p, 60), 40);
+    assert_int_equal(porch_policy_stage_left(&p, 100), 0);
     p.stages = 0;
     assert_int_equal(porch_policy_share(&p, 0), PORCH_POLICY_ALL);
+    assert_int_equal(porch_policy_stage_left(&p, 0), 0);
 }
 
 static void each_row_decides_as_it_says(void **state) {

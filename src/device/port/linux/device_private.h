@@ -219,6 +219,8 @@ void porch_device_upload_again(porch_device *d, uint64_t now_ms);
 /* device_trust.c. SDK thread, and before it runs. */
 porch_err porch_device_trust_open(porch_device *d, porch_why *why);
 void porch_device_trust_free(porch_device *d);
+/* The client of the certificate in use, for another thread: unref it. Any thread. */
+porch_tls_client *porch_device_trust_client(porch_device *d);
 /* A renewed chain: checked, kept beside the old one, and used from now on. */
 porch_err porch_device_trust_renewed(porch_device *d, porch_bytes chain_pem, uint64_t now_ms,
                                      porch_why *why);

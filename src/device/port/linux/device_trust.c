@@ -86,9 +86,12 @@ static porch_err use(porch_device *d, bool next, porch_why *why) {
         porch_tls_client_unref(tls);
         return e;
     }
-    porch_tls_client_unref(t->tls);
-    porch_tls_client_unref(t->errand_tls);
+    (void)pthread_mutex_lock(&d->lock); /* the updater may be about to take it */
+    porch_tls_client *before = t->tls;
     t->tls = tls;
+    (void)pthread_mutex_unlock(&d->lock);
+    porch_tls_client_unref(before);
+    porch_tls_client_unref(t->errand_tls);
     t->errand_tls = errand_tls;
     t->not_before_ms = info.not_before_ms;
     t->not_after_ms = info.not_after_ms;
@@ -122,6 +125,13 @@ porch_err porch_device_trust_open(porch_device *d, porch_why *why) {
                     ? "the certificate has ended; the hub will refuse it until its operator renews it"
                     : "the certificate has ended; it is renewed first, as long as the hub allows that");
     return PORCH_OK;
+}
+
+porch_tls_client *porch_device_trust_client(porch_device *d) {
+    (void)pthread_mutex_lock(&d->lock);
+    porch_tls_client *tls = porch_tls_client_ref(d->trust.tls);
+    (void)pthread_mutex_unlock(&d->lock);
+    return tls;
 }
 
 void porch_device_trust_free(porch_device *d) {

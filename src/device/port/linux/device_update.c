@@ -36,6 +36,8 @@ enum {
     TICK_MS = 1000, /* while a trial or a wait is on */
     COUNT_SAVED_S = 10,
     AGAIN_FIRST_MS = 1000,
+    LOOK_FIRST_MS = 15000, /* a device that waits looks again after so long, then after twice as long... */
+    LOOK_MOST_MS = 900000, /* ... at most; and when the next signed stage holds */
     FETCH_PATIENCE_MS = 30000
 };
 
@@ -77,7 +79,7 @@ struct device_update {
     porch_update_desired desired; /* looks into `held` */
     bool settled;                 /* this word has its result */
     uint64_t powered_s, fetched, counted_ms, saved_s;
-    uint64_t trial_ends_ms, next_ms;
+    uint64_t trial_ends_ms, next_ms, look_ms;
     porch_backoff backoff;
     porch_update_state told; /* the last report, so that the same is not said twice */
     char told_reason[PORCH_UPDATE_REASON_MOST + 1];
@@ -373,6 +375,17 @@ static void later(struct device_update *u) {
     u->next_ms = porch_clock_mono_ms() + porch_backoff_next(&u->backoff, porch_device_random32());
 }
 
+/* Time makes it this device's turn, or somebody who may signs a wider share: neither is worth a look each
+ * second. */
+static void look_again(struct device_update *u, const porch_policy *p) {
+    u->look_ms = u->look_ms == 0                 ? LOOK_FIRST_MS
+                 : u->look_ms * 2 < LOOK_MOST_MS ? u->look_ms * 2
+                                                 : LOOK_MOST_MS;
+    uint64_t left_s = porch_policy_stage_left(p, u->powered_s), pause_ms = u->look_ms;
+    if (left_s > 0 && left_s < pause_ms / 1000) pause_ms = left_s * 1000;
+    u->next_ms = porch_clock_mono_ms() + pause_ms;
+}
+
 /* Fetches and stages; a delta that is of no use is told, and the policy asked again without it. */
 static void install(struct device_update *u, release *r, porch_slot_files *f, porch_slots *s) {
     porch_update_install in = {
@@ -404,7 +417,7 @@ static void install(struct device_update *u, release *r, porch_slot_files *f, po
         settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&reason, PORCH_ERR_DENIED), false);
     } else if (v == PORCH_POLICY_WAIT) {
         tell(u, PORCH_UPDATE_WAITING, reason.text, false);
-        u->next_ms = porch_clock_mono_ms() + TICK_MS;
+        look_again(u, &r->policy);
     } else if (e == PORCH_OK) {
         settle(u, PORCH_UPDATE_STAGED, "", true);
     } else if (for_later(e)) {
@@ -458,6 +471,8 @@ static void consider(struct device_update *u) {
         return;
     }
     if (!stands(u, &s.now)) {
+        porch_tls_client *tls = porch_device_trust_client(u->device);
+        porch_update_fetch_open(&u->fetch, tls);
         e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
         if (e == PORCH_OK) {
             porch_backoff_reset(&u->backoff);
@@ -467,9 +482,10 @@ static void consider(struct device_update *u) {
         } else {
             settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
         }
+        porch_update_fetch_close(&u->fetch);
+        porch_tls_client_unref(tls);
     }
     porch_slot_files_close(&f);
-    porch_update_fetch_close(&u->fetch);
     free(r);
 }
 
@@ -479,11 +495,13 @@ static void end_trial(struct device_update *u, bool good, const char *reason) {
     porch_slot_files f;
     porch_slots s;
     porch_why why = {""};
+    bool spoken_of = false; /* by the hub's last word, which may be about a newer one already */
     porch_err e = open_slots(u, &f, &s, &why);
     if (e == PORCH_OK) {
         if (!good) (void)porch_file_write_atomic_at(u->state_fd, "ill", porch_bytes_of(reason), 0600, NULL);
         e = good ? porch_slots_confirm(&s, &why) : porch_slots_reject(&s, &why);
         u->floor = s.now.floor;
+        spoken_of = memcmp(s.now.image[s.now.active].sha256, u->desired.sha256, 32) == 0;
         porch_slot_files_close(&f);
     }
     if (e == PORCH_ERR_BUSY || e == PORCH_ERR_IO) { /* somebody looks at the slots: again in a moment */
@@ -495,8 +513,10 @@ static void end_trial(struct device_update *u, bool good, const char *reason) {
     (void)pthread_mutex_unlock(&u->device->lock);
     if (e != PORCH_OK)
         tell(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
-    else if (good)
+    else if (good && (spoken_of || !u->desired.any))
         settle(u, PORCH_UPDATE_GOOD, "", false);
+    else if (good)
+        notify(u, PORCH_UPDATE_GOOD, "", false);
     else
         notify(u, PORCH_UPDATE_ROLLED_BACK, reason,
                true); /* the program before tells the hub, when it runs again */
@@ -541,7 +561,7 @@ static void take_word(struct device_update *u) {
     u->settled = !d.any;
     u->told_any = false;
     u->way = PORCH_UPDATE_WAY_UNSAID;
-    u->next_ms = 0;
+    u->next_ms = u->look_ms = 0;
     porch_backoff_reset(&u->backoff);
     load_counted(u);
 }
@@ -584,7 +604,6 @@ static void *run(void *ctx) {
         sleep_until(u, !busy ? UINT64_MAX : !trial && u->next_ms > tick_ms ? u->next_ms : tick_ms);
     }
     if (u->desired.any && !u->settled) save_counted(u);
-    porch_update_fetch_close(&u->fetch);
     return NULL;
 }
 
@@ -672,7 +691,7 @@ static porch_err fill(struct device_update *u, const porch_update_options *o, po
                                     .wake_fd = u->wake_fd,
                                     .cancelled = called_off,
                                     .ctx = u};
-    porch_update_fetch_open(&u->fetch, d->tls);
+    porch_update_fetch_open(&u->fetch, NULL); /* with a certificate when there is something to fetch */
     return recall(u, why);
 }
 
