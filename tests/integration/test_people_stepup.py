@@ -14,6 +14,21 @@ BODIES = {
 }
 
 
+ROLES = ("owner", "adult", "child", "guest")
+
+
+def operations():
+    """(method, path, roles) of each operation that says which people it is for."""
+    path = method = None
+    for line in (lab.ROOT / "docs" / "openapi.yaml").read_text().splitlines():
+        if found := re.match(r"  (/\S+):$", line):
+            path = found[1]
+        elif found := re.match(r"    (get|put|post|patch|delete):$", line):
+            method = found[1].upper()
+        elif found := re.match(r"      x-roles: \[(.*)\]$", line):
+            yield method, path, found[1].split(", ")
+
+
 def marked():
     """(method, path) of each operation with x-step-up: true."""
     path = method = None
@@ -58,6 +73,64 @@ class StepUp(case.HubCase):
         owner.must("POST", "/api/v1/step-up", {"code": owner.next_code()})
         owner.must("POST", "/api/v1/password", BODIES["POST /api/v1/password"])
         self.logged("step-up.accepted", "robin")
+
+
+class Roles(case.HubCase):
+    """Every operation as every role: who may not is told so before anything else is looked at, who may is not."""
+
+    settings = {"people_free_attempts_account": 1000, "people_free_attempts_address": 10000, "people_streams_per_session": 2}
+    # what would end the very sign-in that the next question needs
+    LAST = ("POST /api/v1/logout", "POST /api/v1/household/erase")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.people = {"owner": cls.hub.person().become_owner("robin")}
+        for role in ROLES[1:]:
+            cls.people[role] = cls.hub.person().join(f"the-{role}", role)
+
+    def test_every_operation_as_every_role(self):
+        asked = refused = 0
+        for method, path, roles in operations():
+            if f"{method} {path}" in self.LAST or path == "/api/v1/events/stream":
+                continue
+            target = re.sub(r"\{[^}]*\}", "0" * 32, path)
+            body = {} if method in ("POST", "PUT", "PATCH") else None
+            self.assertEqual(self.hub.person().ask(method, target, body).status, 401, path)
+            for role in ROLES:
+                with self.subTest(f"{method} {path} as {role}"):
+                    answer = self.people[role].ask(method, target, body)
+                    kind = answer.json()["type"].rpartition(":")[2] if answer.status >= 400 else ""
+                    asked += 1
+                    if role in roles:
+                        self.assertNotIn(kind, ("role", "owner", "unauthenticated"))
+                    else:
+                        refused += 1
+                        self.assertEqual((answer.status, kind), (403, "owner" if roles == ["owner"] else "role"))
+        self.assertGreater(asked, 100)
+        self.assertGreater(refused, 20)
+
+    def test_a_child_deletes_nothing_and_an_adult_with_a_code(self):
+        missing = "/api/v1/events/" + "0" * 32
+        self.assertEqual(self.people["child"].ask("DELETE", missing).status, 403)
+        self.logged("people.refused", "the-child")
+        self.people["adult"].must("POST", "/api/v1/step-up", {"code": self.people["adult"].next_code()})
+        self.assertEqual(self.people["adult"].ask("DELETE", missing).status, 404)
+
+    def test_the_erasure_is_the_owner_s(self):
+        for role in ROLES[1:]:
+            answer = self.people[role].ask("POST", "/api/v1/household/erase", {"confirm": "Home"})
+            self.assertEqual((answer.status, answer.json()["type"].rpartition(":")[2]), (403, "owner"))
+
+    def test_what_is_listed_and_what_is_refused_at_the_invitation(self):
+        rows = {u["name"]: u for u in self.hub.cli("user", "list")["users"]}
+        self.assertEqual(rows["the-adult"]["role"], "adult")
+        self.assertIsNone(rows["the-child"]["expires_ms"])
+        self.assertAlmostEqual(rows["the-guest"]["expires_ms"] - rows["the-guest"]["created_ms"], 7 * 86400 * 1000, delta=1000)
+        for words in (("lodger",), ("owner",), ("adult", "--days", "3"), ("guest", "--days", "0"), ("child", "--household", "none")):
+            with self.subTest(words), self.assertRaises(lab.LabError):
+                self.hub.cli("user", "invite", *words)
+        self.assertEqual(self.people["guest"].must("GET", "/api/v1/me")["user"]["role"], "guest")
 
 
 if __name__ == "__main__":

@@ -330,6 +330,14 @@ class Person:
         self.recovery = done["recovery_codes"]
         return self
 
+    def join(self, name, role, *words, password=None):
+        """By an invitation; `words` are further options of `user invite`."""
+        token = urllib.parse.urlparse(self.hub.cli("user", "invite", role, *words)["url"]).fragment
+        made = self.must("POST", "/api/v1/setup", {"token": token, "name": name, "password": password or self.PASSWORD})
+        self.secret, self.name = made["totp_secret"], name
+        self.recovery = self.must("POST", "/api/v1/setup/confirm", {"token": token, "code": self.next_code()})["recovery_codes"]
+        return self
+
     def login(self, password=None):
         self.cookie = None
         return self.must("POST", "/api/v1/login", {"name": self.name, "password": password or self.PASSWORD,

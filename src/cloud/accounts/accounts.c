@@ -171,14 +171,19 @@ porch_err porch_accounts_person_from(porch_db_query *q, porch_person *ret) {
     porch_person p = {0};
     if (!porch_bytes_to_text(porch_db_text(q, 0), p.id, sizeof p.id) ||
         !porch_bytes_to_text(porch_db_text(q, 1), p.name, sizeof p.name) ||
-        !porch_bytes_to_text(porch_db_text(q, 2), p.role, sizeof p.role) ||
+        porch_role_parse(porch_db_text(q, 2), &p.role) != PORCH_OK ||
         !porch_bytes_to_text(porch_db_text(q, 3), p.household, sizeof p.household))
         return PORCH_ERR_DATABASE;
     p.created_ms = (uint64_t)porch_db_i64(q, 4);
     p.last_login_ms = (uint64_t)porch_db_i64(q, 5);
     p.awaiting_reset = porch_db_i64(q, 6) != 0;
+    p.expires_ms = (uint64_t)porch_db_i64(q, 7);
     *ret = p;
     return PORCH_OK;
+}
+
+bool porch_accounts_expired(const porch_person *p, uint64_t now_ms) {
+    return p->expires_ms != 0 && now_ms >= p->expires_ms;
 }
 
 porch_err porch_accounts_row_by_key(porch_db *db, const char *name_key, porch_account_row *ret,

@@ -14,6 +14,7 @@
 #include "cloud/settings/settings.h"
 #include "cloud/signer/signer_client.h"
 #include "cloud/store/store.h"
+#include "wire/role.h"
 
 typedef struct porch_accounts porch_accounts;
 
@@ -27,10 +28,11 @@ enum {
 typedef struct {
     char id[PORCH_PERSON_ID_TEXT];
     char name[PORCH_PERSON_NAME_TEXT];
-    char role[17]; /* "owner" */
+    porch_role role;
     char household[65];
     uint64_t created_ms;
     uint64_t last_login_ms; /* 0: never */
+    uint64_t expires_ms;    /* from then on nobody is signed in with it; 0: it stays */
     bool awaiting_reset;    /* an operator reset this account: it cannot sign in until it is set up again */
 } porch_person;
 

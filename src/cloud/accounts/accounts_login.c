@@ -68,7 +68,8 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
     const char *phc = at->known ? at->row.password : at->a->dummy_password;
     bool password = porch_password_verify(phc, at->request->password) == PORCH_OK;
     porch_accounts_gate_leave(at->a);
-    bool real = at->known && password && !at->row.person.awaiting_reset;
+    bool expired = at->known && porch_accounts_expired(&at->row.person, at->now_ms);
+    bool real = at->known && password && !at->row.person.awaiting_reset && !expired;
     /* The signer is asked in any case; about a recovery code it cannot know more than the hub. */
     bool asked = real && !at->recovery;
     porch_bytes sealed = asked ? (porch_bytes){at->row.totp, at->row.totp_len} : dummy;
@@ -84,6 +85,8 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
         r->text = "wrong password";
     else if (at->row.person.awaiting_reset)
         r->text = "the account waits for its reset link to be used";
+    else if (expired)
+        r->text = "the guest's time is over";
     else if (at->recovery && e != PORCH_OK)
         r->text = "wrong or spent recovery code";
     else if (e == PORCH_ERR_EXPIRED)

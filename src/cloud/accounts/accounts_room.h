@@ -94,9 +94,11 @@ porch_err porch_accounts_row_by_key(porch_db *db, const char *name_key, porch_ac
 /* The columns of `account` that make a porch_person, in the order that porch_accounts_person_from reads. */
 #define PORCH_ACCOUNT_COLUMNS                                                         \
     "account.id, account.name, account.role, account.household, account.created_ms, " \
-    "account.last_login_ms, account.awaiting_reset"
-enum { PORCH_ACCOUNT_COLUMN_COUNT = 7 };
+    "account.last_login_ms, account.awaiting_reset, account.expires_ms"
+enum { PORCH_ACCOUNT_COLUMN_COUNT = 8 };
 porch_err porch_accounts_person_from(porch_db_query *q, porch_person *ret);
+/* Whether a guest's time is over. */
+bool porch_accounts_expired(const porch_person *person, uint64_t now_ms);
 
 /* A fresh 256-bit token as text and its hash. */
 void porch_accounts_token_make(char text[PORCH_SESSION_TOKEN_TEXT], uint8_t hash[32]);

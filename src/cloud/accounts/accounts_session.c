@@ -78,7 +78,9 @@ static porch_err read_session(porch_db_query *q, find_job *job) {
     s->expires_ms = porch_accounts_session_expires(job->a, s->installed, s->created_ms);
     if (!porch_bytes_to_text(porch_db_text(q, at + 5), s->id, sizeof s->id)) return PORCH_ERR_DATABASE;
     bool over = porch_accounts_session_over(job->a, s->installed, s->created_ms, job->seen_ms, job->now_ms);
-    return over || s->person.awaiting_reset ? PORCH_ERR_NOT_FOUND : PORCH_OK;
+    if (over || s->person.awaiting_reset || porch_accounts_expired(&s->person, job->now_ms))
+        return PORCH_ERR_NOT_FOUND;
+    return PORCH_OK;
 }
 
 static porch_err find_session(porch_db *db, void *ctx, porch_why *why) {

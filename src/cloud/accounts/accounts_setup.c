@@ -17,14 +17,19 @@ static const char FIRST_HOUSEHOLD[] = "home"; /* every new hub has it */
 typedef struct {
     porch_accounts *a;
     const char *who;
-    const char *name; /* NULL: the owner's first link */
+    const char *name; /* of a reset */
+    const porch_setup_invitation *invitation;
+    uint64_t now_ms;
     uint64_t expires_ms;
     uint8_t hash[32];
     porch_accounts_ended ended;
 } issue_job;
 
-static porch_err owner_exists(porch_db *db, bool *ret, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "SELECT 1 FROM account WHERE role = 'owner' LIMIT 1", why);
+/* Of one household, or (NULL) of any. */
+static porch_err owner_exists(porch_db *db, const char *household, bool *ret, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "SELECT 1 FROM account WHERE role = 'owner' AND (?1 IS NULL OR household = ?1) LIMIT 1", why);
+    if (household != NULL) porch_db_bind_str(q, 1, household);
     porch_err e = porch_db_step(q, why);
     porch_db_finish(q);
     *ret = e == PORCH_OK;
@@ -42,15 +47,21 @@ static porch_err insert_link(porch_db *db, const issue_job *job, const char *pur
     porch_db_bind_str(q, 1, purpose);
     porch_db_bind_str(q, 2, account);
     PORCH_TRY(porch_db_execute(q, why));
+    const porch_setup_invitation first = {PORCH_ROLE_OWNER, FIRST_HOUSEHOLD, 0};
+    const porch_setup_invitation *to = job->invitation != NULL ? job->invitation : &first;
     q = porch_db_prepare(
         db,
-        "INSERT INTO setup_link (hash, purpose, account, totp_id, expires_ms) VALUES (?1, ?2, ?3, ?5, ?4)",
+        "INSERT INTO setup_link (hash, purpose, account, totp_id, expires_ms, role, household, "
+        "stay_ms) VALUES (?1, ?2, ?3, ?5, ?4, ?6, ?7, ?8)",
         why);
     porch_db_bind_blob(q, 1, (porch_bytes){job->hash, 32});
     porch_db_bind_str(q, 2, purpose);
     porch_db_bind_str(q, 3, account);
     porch_db_bind_i64(q, 4, (int64_t)job->expires_ms);
     porch_db_bind_str(q, 5, totp_id);
+    porch_db_bind_str(q, 6, porch_role_name(to->role));
+    porch_db_bind_str(q, 7, to->household);
+    porch_db_bind_i64(q, 8, (int64_t)to->stay_ms);
     return porch_db_execute(q, why);
 }
 
@@ -58,7 +69,7 @@ static porch_err issue_owner(porch_db *db, void *ctx, porch_why *why) {
     issue_job *job = ctx;
     bool exists = false;
     char account[PORCH_PERSON_ID_TEXT];
-    PORCH_TRY(owner_exists(db, &exists, why));
+    PORCH_TRY(owner_exists(db, NULL, &exists, why));
     if (exists)
         return porch_fail(
             why, PORCH_ERR_STATE,
@@ -89,19 +100,41 @@ static porch_err issue_reset(porch_db *db, void *ctx, porch_why *why) {
     return e;
 }
 
+/* What others left unused goes by the way, so that old invitations do not pile up. */
+static porch_err issue_invitation(porch_db *db, void *ctx, porch_why *why) {
+    issue_job *job = ctx;
+    const porch_setup_invitation *to = job->invitation;
+    bool exists = false;
+    char account[PORCH_PERSON_ID_TEXT];
+    if (to->role == PORCH_ROLE_OWNER) PORCH_TRY(owner_exists(db, to->household, &exists, why));
+    if (exists)
+        return porch_fail(why, PORCH_ERR_STATE, "the household has an owner; invite an adult instead");
+    porch_db_query *q =
+        porch_db_prepare(db, "DELETE FROM setup_link WHERE purpose = 'invite' AND expires_ms <= ?1", why);
+    porch_db_bind_i64(q, 1, (int64_t)job->now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    porch_random_id(account);
+    PORCH_TRY(insert_link(db, job, "invite", account, why));
+    return porch_accounts_trust(db, "user.invite", job->who, porch_role_name(to->role), NULL, why);
+}
+
 static porch_err issue(porch_accounts *a, issue_job *job, uint64_t now_ms,
                        char token[PORCH_SETUP_TOKEN_TEXT], uint64_t *expires_ms, porch_why *why) {
     char text[PORCH_SETUP_TOKEN_TEXT];
     job->a = a;
+    job->now_ms = now_ms;
     job->expires_ms = now_ms + a->setup_link_ms;
     porch_accounts_token_make(text, job->hash);
-    porch_err e = porch_store_write(a->store, job->name == NULL ? issue_owner : issue_reset, job, why);
+    bool reset = job->name != NULL, invited = job->invitation != NULL;
+    porch_err e = porch_store_write(
+        a->store, reset ? issue_reset : (invited ? issue_invitation : issue_owner), job, why);
     if (e == PORCH_OK) {
         memcpy(token, text, sizeof text);
         *expires_ms = job->expires_ms;
         porch_accounts_tell_ended(a, &job->ended);
-        porch_log(PORCH_LOG_INFO, job->name == NULL ? "setup.link" : "user.reset", "name",
-                  job->name == NULL ? "owner" : job->name, "by", job->who, NULL);
+        porch_log(PORCH_LOG_INFO, reset ? "user.reset" : (invited ? "user.invited" : "setup.link"), "name",
+                  reset ? job->name : (invited ? porch_role_name(job->invitation->role) : "owner"), "by",
+                  job->who, NULL);
     }
     free(job->ended.one);
     porch_wipe(text, sizeof text);
@@ -121,12 +154,26 @@ porch_err porch_setup_reset(porch_accounts *a, const char *who, const char *name
     return issue(a, &job, now_ms, token, expires_ms, why);
 }
 
+porch_err porch_setup_invite(porch_accounts *a, const char *who, const porch_setup_invitation *to,
+                             uint64_t now_ms, char token[PORCH_SETUP_TOKEN_TEXT], uint64_t *expires_ms,
+                             porch_why *why) {
+    issue_job job = {.who = who, .invitation = to};
+    if (porch_role_name(to->role)[0] == '\0')
+        return porch_fail(why, PORCH_ERR_MALFORMED, "a role is one of owner, adult, child, guest");
+    if ((to->role == PORCH_ROLE_GUEST) != (to->stay_ms > 0))
+        return porch_fail(why, PORCH_ERR_USAGE, "a guest stays for some days, and nobody else does");
+    return issue(a, &job, now_ms, token, expires_ms, why);
+}
+
 /* ---- a link as a person shows it ---- */
 
 typedef struct {
     uint8_t hash[32];
     uint64_t now_ms;
     bool reset;
+    porch_role role; /* of the account that it makes, and where, and how long that lasts */
+    char household[65];
+    uint64_t stay_ms;
     char account[PORCH_PERSON_ID_TEXT];
     char totp_id[PORCH_PERSON_ID_TEXT];
     char account_name[PORCH_PERSON_NAME_TEXT]; /* of an account being reset */
@@ -148,10 +195,13 @@ static porch_err take_row(porch_db_query *q, link_row *l, porch_why *why) {
         !porch_bytes_to_text(porch_db_text(q, 5), l->password, sizeof l->password) ||
         sealed.len > sizeof l->totp ||
         !porch_bytes_to_text(porch_db_text(q, 7), l->timezone, sizeof l->timezone) ||
-        !porch_bytes_to_text(porch_db_text(q, 8), l->account_name, sizeof l->account_name))
+        !porch_bytes_to_text(porch_db_text(q, 8), l->account_name, sizeof l->account_name) ||
+        porch_role_parse(porch_db_text(q, 10), &l->role) != PORCH_OK ||
+        !porch_bytes_to_text(porch_db_text(q, 11), l->household, sizeof l->household))
         return porch_fail(why, PORCH_ERR_DATABASE, "the setup link's row is damaged; issue a new link");
     if (sealed.len > 0) memcpy(l->totp, sealed.at, sealed.len);
     l->totp_len = sealed.len;
+    l->stay_ms = (uint64_t)porch_db_i64(q, 12);
     if (porch_db_i64(q, 3) != 0)
         return porch_fail(why, PORCH_ERR_AUTH, "this setup link was used already; sign in instead");
     if (l->now_ms >= (uint64_t)porch_db_i64(q, 2))
@@ -164,8 +214,9 @@ static porch_err read_link(porch_db *db, void *ctx, porch_why *why) {
     link_row *l = ctx;
     porch_db_query *q = porch_db_prepare(
         db,
-        "SELECT purpose, setup_link.account, expires_ms, spent_ms, setup_link.name, "
-        "setup_link.password, setup_link.totp, timezone, account.name, setup_link.totp_id FROM setup_link "
+        "SELECT purpose, setup_link.account, setup_link.expires_ms, spent_ms, setup_link.name, "
+        "setup_link.password, setup_link.totp, timezone, account.name, setup_link.totp_id, "
+        "setup_link.role, setup_link.household, setup_link.stay_ms FROM setup_link "
         "LEFT JOIN account ON account.id = setup_link.account WHERE hash = ?1",
         why);
     porch_db_bind_blob(q, 1, (porch_bytes){l->hash, 32});
@@ -220,8 +271,20 @@ static porch_err check_timezone(porch_bytes zone, porch_why *why) {
                 : porch_fail(why, PORCH_ERR_MALFORMED, "the time zone is not a name such as Europe/Berlin");
 }
 
+static porch_err name_is_free(porch_db *db, const char *key, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "SELECT 1 FROM account WHERE name_key = ?1", why);
+    porch_db_bind_str(q, 1, key);
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    return e != PORCH_OK ? e : porch_fail(why, PORCH_ERR_EXISTS, "this name is taken; choose another one");
+}
+
 static porch_err save_choice(porch_db *db, void *ctx, porch_why *why) {
     const link_row *l = ctx;
+    char key[PORCH_PERSON_NAME_TEXT];
+    porch_accounts_name_key(porch_bytes_of(l->name), key);
+    if (!l->reset) PORCH_TRY(name_is_free(db, key, why));
     porch_db_query *q =
         porch_db_prepare(db,
                          "UPDATE setup_link SET name = ?2, password = ?3, totp = ?4, timezone = ?5 "
@@ -323,24 +386,28 @@ typedef struct {
     porch_recovery_codes recovery;
 } confirm_job;
 
-static porch_err write_owner(porch_db *db, const confirm_job *job, const char *key, porch_why *why) {
+static porch_err write_new(porch_db *db, const confirm_job *job, const char *key, porch_why *why) {
     const link_row *l = job->link;
     bool exists = false;
-    PORCH_TRY(owner_exists(db, &exists, why));
-    if (exists) return porch_fail(why, PORCH_ERR_AUTH, "this hub has an owner already; sign in instead");
+    if (l->role == PORCH_ROLE_OWNER) PORCH_TRY(owner_exists(db, l->household, &exists, why));
+    if (exists)
+        return porch_fail(why, PORCH_ERR_AUTH, "this household has an owner already; sign in instead");
+    PORCH_TRY(name_is_free(db, key, why));
     porch_db_query *q = porch_db_prepare(
         db,
         "INSERT INTO account (id, name, name_key, role, household, password, totp, totp_id, "
-        "created_ms) VALUES (?1, ?2, ?3, 'owner', ?4, ?5, ?6, ?8, ?7)",
+        "created_ms, expires_ms) VALUES (?1, ?2, ?3, ?9, ?4, ?5, ?6, ?8, ?7, ?10)",
         why);
     porch_db_bind_str(q, 1, l->account);
     porch_db_bind_str(q, 2, l->name);
     porch_db_bind_str(q, 3, key);
-    porch_db_bind_str(q, 4, FIRST_HOUSEHOLD);
+    porch_db_bind_str(q, 4, l->household);
     porch_db_bind_str(q, 5, l->password);
     porch_db_bind_blob(q, 6, (porch_bytes){l->totp, l->totp_len});
     porch_db_bind_i64(q, 7, (int64_t)job->now_ms);
     porch_db_bind_str(q, 8, l->totp_id);
+    porch_db_bind_str(q, 9, porch_role_name(l->role));
+    porch_db_bind_i64(q, 10, (int64_t)(l->stay_ms == 0 ? 0 : job->now_ms + l->stay_ms));
     PORCH_TRY(porch_db_execute(q, why));
     return porch_accounts_trust(db, "user.add", NULL, l->name, job->from->address, why);
 }
@@ -375,7 +442,7 @@ static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0)
         return porch_fail(why, PORCH_ERR_AUTH, "this setup link was used already; sign in instead");
-    PORCH_TRY(l->reset ? write_renewed(db, job, why) : write_owner(db, job, key, why));
+    PORCH_TRY(l->reset ? write_renewed(db, job, why) : write_new(db, job, key, why));
     PORCH_TRY(porch_accounts_recovery_make(db, l->account, job->now_ms, &job->recovery, why));
     PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->from,
                                           PORCH_PROOF_CODE, job->now_ms, job->session, why));

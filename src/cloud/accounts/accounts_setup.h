@@ -4,6 +4,7 @@
  *   person:   begin (name, password) ─► TOTP secret and QR code, nothing decided yet, repeatable
  *             confirm (first code)   ─► account, session; the token is spent
  *
+ * An invitation makes an adult, a child or a guest of a household, or its owner while it has none.
  * The first link makes the owner and is never issued once there is one. An operator's reset makes a link
  * for one existing person, who chooses a new password and second factor with it; until then that account
  * cannot sign in and its sessions are over. Every step leaves an entry in the trust log. */
@@ -23,6 +24,18 @@ porch_err porch_setup_issue(porch_accounts *accounts, const char *who, uint64_t 
 /* The same for one existing person, who is locked out until the link was used. PORCH_ERR_NOT_FOUND. */
 porch_err porch_setup_reset(porch_accounts *accounts, const char *who, const char *name, uint64_t now_ms,
                             char token[PORCH_SETUP_TOKEN_TEXT], uint64_t *expires_ms, porch_why *why);
+
+/* What an invitation offers. */
+typedef struct {
+    porch_role role;
+    const char *household; /* the caller knows that it is there */
+    uint64_t stay_ms;      /* of a guest, from the day the account is made; others: 0 */
+} porch_setup_invitation;
+/* A token for somebody who has no account yet. USAGE: a guest without an end, or an end for others; STATE:
+ * the household has an owner. */
+porch_err porch_setup_invite(porch_accounts *accounts, const char *who, const porch_setup_invitation *to,
+                             uint64_t now_ms, char token[PORCH_SETUP_TOKEN_TEXT], uint64_t *expires_ms,
+                             porch_why *why);
 
 /* Whether a token would still be taken by porch_setup_begin. AUTH, EXPIRED; LIMIT with *retry_after_s. */
 porch_err porch_setup_look(porch_accounts *accounts, porch_bytes token, const char *address,

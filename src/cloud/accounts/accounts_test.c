@@ -16,7 +16,7 @@ static void a_setup_link_makes_the_owner_once(void **state) {
     uint64_t expires_ms;
     make_owner(l, &done);
     assert_string_equal(done.person.name, "Robin");
-    assert_string_equal(done.person.role, "owner");
+    assert_int_equal(done.person.role, PORCH_ROLE_OWNER);
     assert_string_equal(done.person.household, "home");
     assert_string_equal(done.timezone, "Europe/Berlin");
     assert_int_equal(find(l, done.session, T0 + 3, &s), PORCH_OK);
@@ -299,7 +299,7 @@ static void a_reset_locks_out_until_its_link_was_used(void **state) {
     assert_int_equal(confirm(l, token, code, T0 + 13, &again), PORCH_OK);
     assert_string_equal(again.person.name, "Robin"); /* a reset renames nobody */
     assert_string_equal(again.person.id, done.person.id);
-    assert_string_equal(again.person.role, "owner");
+    assert_int_equal(again.person.role, PORCH_ROLE_OWNER);
     assert_int_equal(find(l, again.session, T0 + 14, &s), PORCH_OK);
     assert_int_equal(login(l, "Robin", OTHER, done.recovery.text[0], T0 + 15, session), PORCH_ERR_AUTH);
     assert_int_equal(login(l, "Robin", PASSWORD, "1-y", T0 + 15, session), PORCH_ERR_AUTH);
@@ -328,9 +328,70 @@ static void everybody_is_listed_and_survives_a_restart(void **state) {
     assert_int_equal(find(l, done.session, T0 + 3, &s), PORCH_OK);
 }
 
+/* ---- invitations ---- */
+
+static porch_err invite(lab *l, porch_role role, const char *home, uint64_t stay_ms, char *token) {
+    uint64_t expires_ms = 0;
+    const porch_setup_invitation to = {role, home, stay_ms};
+    return porch_setup_invite(l->accounts, "operator", &to, T0 + 10, token, &expires_ms, &l->why);
+}
+
+static void join(lab *l, const char *token, const char *name, porch_setup_done *done) {
+    char code[32];
+    assert_int_equal(begin(l, token, name, OTHER, T0 + 11), PORCH_OK);
+    (void)snprintf(code, sizeof code, "%u-j%s", totp_made, name);
+    assert_int_equal(confirm(l, token, code, T0 + 12, done), PORCH_OK);
+}
+
+static void an_invitation_makes_its_role_in_its_household_once(void **state) {
+    lab *l = *state;
+    porch_setup_done owner, done;
+    char token[PORCH_SETUP_TOKEN_TEXT], second[PORCH_SETUP_TOKEN_TEXT];
+    make_owner(l, &owner);
+    assert_int_equal(invite(l, PORCH_ROLE_ADULT, "home", 0, token), PORCH_OK);
+    assert_int_equal(invite(l, PORCH_ROLE_CHILD, "home", 0, second), PORCH_OK); /* both live */
+    /* a name that somebody has */
+    assert_int_equal(begin(l, token, "robin", OTHER, T0 + 11), PORCH_ERR_EXISTS);
+    join(l, token, "Ada", &done);
+    assert_int_equal(done.person.role, PORCH_ROLE_ADULT);
+    assert_string_equal(done.person.household, "home");
+    assert_int_equal(done.person.expires_ms, 0);
+    assert_int_equal(begin(l, token, "Eve", OTHER, T0 + 13), PORCH_ERR_AUTH);
+    join(l, second, "Cleo", &done);
+    assert_int_equal(done.person.role, PORCH_ROLE_CHILD);
+    /* one owner for each household */
+    assert_int_equal(invite(l, PORCH_ROLE_OWNER, "home", 0, token), PORCH_ERR_STATE);
+    assert_int_equal(invite(l, PORCH_ROLE_OWNER, "next-door", 0, token), PORCH_OK);
+    join(l, token, "Nell", &done);
+    assert_int_equal(done.person.role, PORCH_ROLE_OWNER);
+    assert_string_equal(done.person.household, "next-door");
+}
+
+static void a_guest_s_time_ends_sign_in_and_session(void **state) {
+    lab *l = *state;
+    porch_setup_done owner, done;
+    porch_user_session s;
+    char token[PORCH_SETUP_TOKEN_TEXT], session[PORCH_SESSION_TOKEN_TEXT], code[32];
+    make_owner(l, &owner);
+    assert_int_equal(invite(l, PORCH_ROLE_GUEST, "home", 0, token), PORCH_ERR_USAGE);
+    assert_int_equal(invite(l, PORCH_ROLE_CHILD, "home", DAY_MS, token), PORCH_ERR_USAGE);
+    assert_int_equal(invite(l, PORCH_ROLE_GUEST, "home", HOUR_MS / 2, token), PORCH_OK);
+    join(l, token, "Gus", &done);
+    uint64_t end = T0 + 12 + HOUR_MS / 2;
+    assert_int_equal(done.person.expires_ms, end);
+    assert_int_equal(find(l, done.session, end - 1, &s), PORCH_OK);
+    assert_int_equal(find(l, done.session, end, &s), PORCH_ERR_AUTH);
+    (void)snprintf(code, sizeof code, "%u-late", totp_made);
+    assert_int_equal(login(l, "Gus", OTHER, code, end, session), PORCH_ERR_AUTH);
+    (void)snprintf(code, sizeof code, "%u-early", totp_made);
+    assert_int_equal(login(l, "Gus", OTHER, code, end - 1, session), PORCH_OK);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         PORCH_ACCOUNTS_TEST(a_setup_link_makes_the_owner_once),
+        PORCH_ACCOUNTS_TEST(an_invitation_makes_its_role_in_its_household_once),
+        PORCH_ACCOUNTS_TEST(a_guest_s_time_ends_sign_in_and_session),
         PORCH_ACCOUNTS_TEST(a_spent_an_old_and_a_foreign_link_are_told_apart),
         PORCH_ACCOUNTS_TEST(nothing_is_decided_before_the_first_code),
         PORCH_ACCOUNTS_TEST(weak_passwords_bad_names_and_zones_make_nothing),

@@ -3,11 +3,10 @@
  * Cookies ignore ports and travel with requests that other pages start. So whatever can change something
  * needs the Origin of this very door, a live stream must not be opened from another site, and the Host must
  * be one of the hub's names (a name that an attacker's DNS points here is not). Pure but for the guard
- * function at the end, which runs on a shard and does not block, and for porch_guard_step_up. */
+ * function at the end, which runs on a shard and does not block. */
 #ifndef PORCH_CLOUD_API_GUARD_H
 #define PORCH_CLOUD_API_GUARD_H
 
-#include "cloud/accounts/accounts_session.h"
 #include "cloud/listener/http.h"
 #include "cloud/settings/settings.h"
 
@@ -39,21 +38,6 @@ porch_guard_verdict porch_guard_judge(const porch_guard_names *names, const char
  * name. Static memory. */
 const porch_http_header_row *porch_guard_people_headers(bool hsts);
 const porch_http_header_row *porch_guard_device_headers(void);
-
-/* For actions that a borrowed or stolen sign-in must not do (a new password, deleting, exporting): called
- * first in the handler, in place of porch_api_session. True: *ret is who is signed in, and the second
- * factor was shown with this sign-in within people.step_up_s (signing in counts). False: it has answered,
- * 401 when nobody is signed in, else 403 with the problem type `step-up`; the app then asks for a code,
- * posts it to /api/v1/step-up and repeats the request, so a page needs no word about it.
- *
- *   void porch_api_clip_delete(porch_http_exchange *x) {
- *       porch_user_session s;
- *       if (!porch_guard_step_up(x, &s)) return;
- *       ...
- *
- * Mark the operation with `x-step-up: true` in docs/openapi.yaml: tests/integration/test_people_stepup.py
- * calls all that are marked without a fresh code and wants 403. Runs on a worker: it reads the database. */
-bool porch_guard_step_up(porch_http_exchange *x, porch_user_session *ret);
 
 /* A porch_http_guard; ctx is a porch_guard_names. */
 bool porch_guard_people(void *ctx, porch_http_exchange *x);

@@ -4,9 +4,6 @@
 
 #include "cloud/api/api_world.h"
 
-/* The owner may go on; false: it has answered 403. */
-bool porch_api_owner(porch_http_exchange *x, const porch_user_session *s);
-
 void porch_api_household(porch_http_exchange *x);
 void porch_api_keep_preview(porch_http_exchange *x);
 void porch_api_keep_set(porch_http_exchange *x);

@@ -60,7 +60,7 @@ void porch_api_setup(porch_http_exchange *x) {
 static void keep_timezone(porch_api *api, const porch_setup_done *done) {
     porch_why why = {{0}};
     char who[PORCH_PERSON_NAME_TEXT + 8];
-    if (done->timezone[0] == '\0') return;
+    if (done->timezone[0] == '\0' || done->person.role != PORCH_ROLE_OWNER) return;
     (void)snprintf(who, sizeof who, "user:%s", done->person.name);
     porch_err e = porch_registry_household_set_timezone(api->registry, done->person.household,
                                                         done->timezone, who, &why);

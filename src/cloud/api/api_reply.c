@@ -78,6 +78,11 @@ bool porch_api_body(porch_http_exchange *x, const porch_json_field *fields, size
 
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     porch_why why = {{0}};
+    const porch_user_session *known = porch_http_user(x); /* the door has looked already */
+    if (known != NULL) {
+        *ret = *known;
+        return true;
+    }
     porch_err e = porch_user_session_find(porch_api_of(x)->accounts, porch_api_cookie_token(x),
                                           porch_clock_ms(), ret, &why);
     if (e != PORCH_OK) porch_api_refuse(x, e, &why);
@@ -119,7 +124,7 @@ json_t *porch_api_user(const porch_api *api, const porch_person *person) {
     porch_registry_household home = {0};
     if (porch_registry_household_get(api->registry, person->household, &home) != PORCH_OK)
         (void)snprintf(home.timezone, sizeof home.timezone, "UTC");
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", person->name, "role", person->role, "household",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", person->name, "role", porch_role_name(person->role), "household",
                      person->household, "household_name",
                      home.name[0] != '\0' ? home.name : person->household, "timezone", home.timezone);
 }

@@ -15,6 +15,8 @@ typedef struct {
     char method[8];
     char path[128];
     unsigned listeners;
+    unsigned roles;
+    bool step_up;
 } documented;
 
 static documented found[DOCUMENTED_MOST];
@@ -52,6 +54,17 @@ static void read_line(const char *line, char *path, size_t cap, bool *in_paths) 
     }
 }
 
+/* x-roles and x-step-up of the operation above. */
+static void read_access(const char *line) {
+    documented *d = &found[found_count - 1];
+    if (strncmp(line, "      x-step-up: true", 21) == 0) d->step_up = true;
+    if (strncmp(line, "      x-roles:", 14) != 0) return;
+#define ADD_ROLE(NAME, text, bit) \
+    if (strstr(line, text) != NULL) d->roles |= PORCH_ROLE_##NAME;
+    PORCH_ROLE_LIST(ADD_ROLE)
+#undef ADD_ROLE
+}
+
 static int read_document(void **state) {
     (void)state;
     char line[LINE_BYTES], path[128] = "";
@@ -60,8 +73,10 @@ static int read_document(void **state) {
     if (f == NULL) return -1;
     found_count = 0;
     memset(found, 0, sizeof found);
-    while (fgets(line, sizeof line, f) != NULL)
+    while (fgets(line, sizeof line, f) != NULL) {
         read_line(line, path, sizeof path, &in_paths);
+        if (in_paths && found_count > 0) read_access(line);
+    }
     (void)fclose(f);
     return 0;
 }
@@ -115,10 +130,71 @@ static void no_route_stands_twice_and_all_have_a_handler(void **state) {
     }
 }
 
+static const documented *document_of(const porch_http_route *r) {
+    for (size_t k = 0; k < found_count; k++)
+        if (strcmp(found[k].method, r->method) == 0 && strcmp(found[k].path, r->pattern) == 0)
+            return &found[k];
+    return NULL;
+}
+
+static void who_may_and_what_is_shown_once_more_is_declared_and_documented(void **state) {
+    (void)state;
+    size_t count = 0;
+    const porch_api_row *rows = porch_api_people_rows(&count);
+    for (size_t i = 0; i < count; i++) {
+        const porch_api_row *row = &rows[i];
+        const documented *d = document_of(&row->route);
+        unsigned roles = porch_api_is_guarded(row) ? (unsigned)row->who : 0;
+        if (row->who == 0 || row->ask == 0)
+            fail_msg("%s %s does not say who may pass, or what is shown once more", row->route.method,
+                     row->route.pattern);
+        if (!porch_api_is_guarded(row) && row->ask != PORCH_ASK_NOTHING)
+            fail_msg("%s %s asks for a code and knows nobody to ask", row->route.method,
+                     row->route.pattern);
+        if (porch_api_is_guarded(row) && (row->route.flags & PORCH_HTTP_INLINE) != 0)
+            fail_msg("%s %s: a door that reads the database stands on a shard", row->route.method,
+                     row->route.pattern);
+        if (d == NULL) continue; /* a catch-all: the first test knows */
+        if (d->roles != roles || d->step_up != (row->ask != PORCH_ASK_NOTHING))
+            fail_msg("docs/openapi.yaml says otherwise about who may %s %s", row->route.method,
+                     row->route.pattern);
+    }
+}
+
+/* Everything that a browser reaches and that is not open to anybody goes through the door; so does nothing
+ * that devices ask for, whose certificates the listener judged. */
+static void routes_without_a_door_are_a_closed_list(void **state) {
+    (void)state;
+    static const char *const open[] = {"/api/v1/setup",
+                                       "/api/v1/setup/confirm",
+                                       "/api/v1/password-check",
+                                       "/api/v1/login",
+                                       "/healthz",
+                                       "/mqtt",
+                                       "/web-ca.crt",
+                                       "/porchlight.mobileconfig",
+                                       "/api/v1/trust",
+                                       "/api/{path...}",
+                                       "/{path...}"};
+    porch_http_route routes[PORCH_API_ROUTES_MOST];
+    size_t count = porch_api_routes(NULL, routes), passing = 0;
+    for (size_t i = 0; i < count; i++) {
+        if ((routes[i].listeners & PORCH_ON_PEOPLE) == 0) continue;
+        bool known = routes[i].handler == porch_api_pass;
+        for (size_t k = 0; k < sizeof open / sizeof open[0] && !known; k++)
+            known = strcmp(routes[i].pattern, open[k]) == 0;
+        if (!known) fail_msg("%s %s has no door", routes[i].method, routes[i].pattern);
+        passing += routes[i].handler == porch_api_pass;
+    }
+    assert_true(passing > 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_documented_for_its_doors),
         cmocka_unit_test(every_documented_operation_is_a_route),
+        cmocka_unit_test(who_may_and_what_is_shown_once_more_is_declared_and_documented),
+        cmocka_unit_test(routes_without_a_door_are_a_closed_list),
         cmocka_unit_test(no_route_stands_twice_and_all_have_a_handler),
     };
     return cmocka_run_group_tests(tests, read_document, NULL);

@@ -3,7 +3,6 @@
 #include "cloud/accounts/accounts_change.h"
 #include "cloud/accounts/accounts_recovery.h"
 #include "cloud/accounts/accounts_stepup.h"
-#include "cloud/api/api_guard.h"
 #include "cloud/api/api_json.h"
 #include "cloud/api/api_sign_in.h"
 #include "os/clock.h"
@@ -77,7 +76,7 @@ void porch_api_password(porch_http_exchange *x) {
     porch_password_changed done;
     uint32_t retry_after_s = 0;
     porch_why why = {{0}};
-    if (!porch_guard_step_up(x, &s) || !porch_api_body(x, FIELDS(fields), &root)) return;
+    if (!porch_api_session(x, &s) || !porch_api_body(x, FIELDS(fields), &root)) return;
     change.from = porch_api_from(x, PORCH_LIT(""));
     uint64_t now_ms = porch_clock_ms();
     porch_err e =
@@ -137,7 +136,7 @@ void porch_api_sessions_end(porch_http_exchange *x) {
     porch_user_session s;
     unsigned ended = 0;
     porch_why why = {{0}};
-    if (!porch_guard_step_up(x, &s)) return;
+    if (!porch_api_session(x, &s)) return;
     porch_err e = porch_user_session_end_others(porch_api_of(x)->accounts, &s, porch_http_peer(x)->address,
                                                 porch_clock_ms(), &ended, &why);
     if (e != PORCH_OK)

@@ -1,20 +1,10 @@
-/* The second factor once more: what asks for it, and where it is given. */
+/* The second factor once more: where it is given. What asks for it is the door (api_door.h). */
 #include "cloud/accounts/accounts_stepup.h"
-#include "cloud/api/api_guard.h"
 #include "cloud/api/api_json.h"
 #include "cloud/api/api_sign_in.h"
 #include "os/clock.h"
 
 #define FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
-
-bool porch_guard_step_up(porch_http_exchange *x, porch_user_session *ret) {
-    porch_why why = {{0}};
-    if (!porch_api_session(x, ret)) return false;
-    porch_err e =
-        porch_step_up_demand(porch_api_of(x)->accounts, ret, PORCH_STEP_UP_ANY, porch_clock_ms(), &why);
-    if (e != PORCH_OK) porch_api_refuse(x, e, &why);
-    return e == PORCH_OK;
-}
 
 void porch_api_step_up(porch_http_exchange *x) {
     porch_api *api = porch_api_of(x);

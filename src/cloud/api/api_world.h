@@ -1,6 +1,7 @@
 /* What the handlers of the people's API work on, and the words they share. For this room only.
  *
- * Every route's ctx is the porch_api. It is filled once before the listener starts and not changed after.
+ * Every route's ctx is its door (api_door.h), which leads to the porch_api. That is filled once before the
+ * listener starts and not changed after.
  */
 #ifndef PORCH_CLOUD_API_WORLD_H
 #define PORCH_CLOUD_API_WORLD_H
@@ -10,6 +11,7 @@
 #include "cloud/accounts/accounts.h"
 #include "cloud/accounts/accounts_alert.h"
 #include "cloud/accounts/accounts_session.h"
+#include "cloud/api/api_door.h"
 #include "cloud/api/api_json.h"
 #include "cloud/api/metrics.h"
 #include "cloud/listener/http.h"
@@ -20,6 +22,8 @@
 #include "cloud/settings/settings.h"
 #include "cloud/store/store.h"
 #include "cloud/twin/twin.h"
+
+enum { PORCH_API_ROUTES_MOST = 96 };
 
 struct porch_live;
 struct porch_exports;
@@ -45,14 +49,16 @@ typedef struct porch_api {
     struct porch_broker *broker;                    /* tells devices what people wish for; NULL in tests */
     void (*measure)(porch_metrics *ret, void *ctx); /* for /metrics; may block */
     void *measure_ctx;
+    porch_api_door doors[PORCH_API_ROUTES_MOST]; /* what the routes lead to; porch_api_routes fills it */
     porch_bytes web_ca_pem; /* offered for download; empty when the certificate is a public one */
 } porch_api;
 
 static inline porch_api *porch_api_of(const porch_http_exchange *x) {
-    return porch_http_route_ctx(x);
+    return ((const porch_api_door *)porch_http_route_ctx(x))->api;
 }
 
-/* Who is signed in; false: it has answered 401 (or 500). */
+/* Who is signed in, as the door found out; without a door before it: false, it has answered 401 (or 500).
+ */
 bool porch_api_session(porch_http_exchange *x, porch_user_session *ret);
 /* The body against the fields that the route knows; false: it has answered. *root is the caller's. */
 bool porch_api_body(porch_http_exchange *x, const porch_json_field *fields, size_t count, json_t **root);

@@ -258,7 +258,7 @@ static bool add_member(const porch_person *p, void *ctx) {
     if (strcmp(p->household, job->x->household) != 0) return true;
     (void)json_array_append_new(
         job->list,
-        json_pack("{s:s, s:s, s:I, s:o}", "name", p->name, "role", p->role, "created_ms",
+        json_pack("{s:s, s:s, s:I, s:o}", "name", p->name, "role", porch_role_name(p->role), "created_ms",
                   (json_int_t)p->created_ms, "last_login_ms",
                   p->last_login_ms == 0 ? json_null() : json_integer((json_int_t)p->last_login_ms)));
     /* The person's id finds what they set, once the list is complete. */

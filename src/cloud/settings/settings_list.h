@@ -30,6 +30,7 @@
     X(hub, certificate_days,   hub_certificate_days, U32,  90,          1, 397,  "how long a device's or service's certificate is valid") \
     X(people, app_dir,         people_app_dir,       TEXT, "",          0, 1000, "folder of the built app; empty means share/porchlight/app beside the programs") \
     X(people, setup_life_s,    people_setup_life_s,  U32,  3600,        1, 86400, "how long a setup link works") \
+    X(people, guest_days,      people_guest_days,    U32,  7,           1, 365, "how long a guest stays when the invitation does not say") \
     X(people, session_idle_s,  people_session_idle_s, U32, 3600,        60, 31536000, "a sign-in in a browser that is not used ends after this time") \
     X(people, session_life_s,  people_session_life_s, U32, 86400,       60, 31536000, "a sign-in in a browser ends after this time in any case") \
     X(people, installed_idle_s, people_installed_idle_s, U32, 604800,   60, 31536000, "as session_idle_s, where the page is an app on the home screen") \
@@ -133,6 +134,9 @@
     X(http, idle_ms,           http_idle_ms, U32, 60000, 100, 3600000, "a connection without a request is closed after this time") \
     X(http, workers,           http_workers, U32, 8, 1, 256, "threads that run request handlers") \
     X(http, waiting,           http_waiting, U32, 256, 1, 100000, "requests that may wait for a worker; more get 503") \
+    X(http, open,              http_open, U32, 4096, 8, 1000000, "requests open at once, live streams and slow bodies included; more get 503") \
+    X(http, open_per_address,  http_open_per_address, U32, 2048, 4, 1000000, "of these, from one address") \
+    X(http, open_per_session,  http_open_per_session, U32, 256, 2, 1000000, "of these, of one sign-in, device or service") \
     X(http, stream_bytes,      http_stream_bytes, U32, 1048576, 4096, 268435456, "unread bytes of a live stream after which its reader is too slow") \
     X(http2, streams,          http2_streams, U32, 100, 1, 10000, "requests at once on one HTTP/2 connection; more are refused") \
     X(http2, window_bytes,     http2_window_bytes, U32, 262144, 16384, 16777216, "bytes of a request body that may wait for their handler, each stream") \
