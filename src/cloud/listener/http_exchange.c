@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/cursor.h"
+#include "cloud/listener/http_open.h"
 #include "os/clock.h"
 #include "os/log.h"
 #include "wire/http1_response.h"
@@ -27,6 +28,7 @@ porch_http_exchange *porch_exchange_new(porch_conn *c, const porch_http_carrier 
 
 void porch_exchange_free(porch_http_exchange *x) {
     x->shard->exchanges--;
+    porch_http_open_leave(x);
     if (x->stream != NULL) {
         pthread_mutex_destroy(&x->stream->lock);
         free(x->stream->at);

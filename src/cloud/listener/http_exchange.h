@@ -18,6 +18,7 @@ enum {
     PORCH_HTTP_HEADERS_MOST = 256,
     PORCH_HTTP_REPLY_HEADERS_BYTES = 4096,
     PORCH_HTTP_PIECE_BYTES = 65536,
+    PORCH_HTTP_OWNER_BYTES = 34,
 };
 
 typedef enum {
@@ -66,7 +67,9 @@ struct porch_http_exchange {
     const porch_http_route *route;
     void *user;
     bool busy, counted;
-    bool http2; /* the head leaves as HEADERS: no Connection line */
+    bool open;                          /* counted by http_open.c */
+    char owner[PORCH_HTTP_OWNER_BYTES]; /* there, as whose */
+    bool http2;                         /* the head leaves as HEADERS: no Connection line */
 
     /* request */
     char *head; /* our copy; values are zero-terminated in place */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cloud/listener/http_exchange.h"
+#include "cloud/listener/http_open.h"
 #include "os/log.h"
 
 /* ---- refusals ---- */
@@ -222,9 +223,19 @@ static bool body_fits(porch_http_exchange *x) {
     return true;
 }
 
+static bool has_room(porch_http_exchange *x) {
+    char text[96];
+    const char *setting = porch_http_open_enter(x);
+    if (setting == NULL) return true;
+    porch_count_add(&x->shard->counts.requests_over_limit, 1);
+    snprintf(text, sizeof text, "too many requests are open at once; try again shortly (%s)", setting);
+    porch_http_refuse(x, 503, "too-many-open", text);
+    return false;
+}
+
 bool porch_http_may_go_on(porch_http_exchange *x) {
     const porch_listener *l = x->shard->listener;
-    if (!find_route(x) || !identity_stands(x) || !body_fits(x)) return false;
+    if (!find_route(x) || !identity_stands(x) || !has_room(x) || !body_fits(x)) return false;
     porch_http_guard guard = l->config.guard[x->peer.role];
     if (guard == NULL || guard(l->config.guard_ctx, x)) return true;
     if (x->answer == PORCH_ANSWER_NONE) porch_http_problem(x, 403, "refused", "the request was refused");

@@ -65,10 +65,13 @@ porch_err porch_listener_new(const porch_listener_config *config, porch_listener
     e = PORCH_ERR_IO;
     l->workers = porch_workers_new(l->settings.http_workers, l->settings.http_waiting);
     l->addresses = porch_addresses_new(l->settings.listener_per_address);
+    l->open_addresses = porch_addresses_new(l->settings.http_open_per_address);
+    l->open_owners = porch_addresses_new(l->settings.http_open_per_session);
     unsigned count = config->shards > 0 ? config->shards : cores();
     if (count > SHARDS_MOST) count = SHARDS_MOST;
     l->shards = aligned_alloc(64, count * sizeof *l->shards);
-    if (l->workers == NULL || l->addresses == NULL || l->shards == NULL) {
+    if (l->workers == NULL || l->addresses == NULL || l->open_addresses == NULL || l->open_owners == NULL ||
+        l->shards == NULL) {
         porch_fail(why, e, "no memory for the listener");
         goto out;
     }
@@ -93,6 +96,8 @@ void porch_listener_free(porch_listener *l) {
     free(l->shards);
     porch_workers_free(l->workers);
     porch_addresses_free(l->addresses);
+    porch_addresses_free(l->open_addresses);
+    porch_addresses_free(l->open_owners);
     porch_routes_free(l->routes);
     for (int r = 0; r < PORCH_LISTEN_ROLES; r++)
         porch_tls_server_unref(l->tls[r]);
@@ -226,6 +231,7 @@ static uint64_t read_count(const _Atomic uint64_t *n) {
 
 void porch_listener_read_counts(const porch_listener *l, porch_listener_counts *ret) {
     memset(ret, 0, sizeof *ret);
+    ret->requests_open = read_count(&l->open_requests);
     for (unsigned i = 0; i < l->shard_count; i++) {
         const porch_shard_counts *c = &l->shards[i].counts;
         for (int r = 0; r < PORCH_LISTEN_ROLES; r++) {
@@ -240,6 +246,7 @@ void porch_listener_read_counts(const porch_listener *l, porch_listener_counts *
         ret->identity_refused += read_count(&c->identity_refused);
         ret->timeouts += read_count(&c->timeouts);
         ret->requests += read_count(&c->requests);
+        ret->requests_over_limit += read_count(&c->requests_over_limit);
         ret->requests_refused += read_count(&c->requests_refused);
         ret->streams += read_count(&c->streams);
         ret->streams_too_slow += read_count(&c->streams_too_slow);

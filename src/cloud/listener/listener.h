@@ -76,8 +76,10 @@ typedef struct {
     uint64_t identity_refused; /* expired, not yet valid, revoked, unknown */
     uint64_t timeouts;         /* handshake, head, body, idle */
     uint64_t requests;
-    uint64_t requests_refused; /* answered 4xx or 5xx */
-    uint64_t streams;          /* open now */
+    uint64_t requests_open;       /* now: live streams and slow bodies, too */
+    uint64_t requests_over_limit; /* of the refused ones: too many were open */
+    uint64_t requests_refused;    /* answered 4xx or 5xx */
+    uint64_t streams;             /* open now */
     uint64_t streams_too_slow;
     uint64_t websockets;         /* open now */
     uint64_t websockets_refused; /* ended by us: broken frames, limits, silence */

@@ -66,7 +66,7 @@ typedef struct {
     _Atomic uint64_t open[PORCH_LISTEN_ROLES];
     _Atomic uint64_t handshakes, handshakes_resumed, handshakes_failed, plaintext_refused, over_limit;
     _Atomic uint64_t identity_refused, timeouts, requests, requests_refused, streams, streams_too_slow;
-    _Atomic uint64_t websockets, websockets_refused;
+    _Atomic uint64_t websockets, websockets_refused, requests_over_limit;
 } porch_shard_counts;
 
 static inline void porch_count_add(_Atomic uint64_t *n, int64_t by) {
@@ -121,7 +121,9 @@ struct porch_listener {
     porch_settings settings;
     porch_routes *routes;
     porch_workers *workers;
-    porch_addresses *addresses;
+    porch_addresses *addresses;                    /* connections */
+    porch_addresses *open_addresses, *open_owners; /* requests, see http_open.h */
+    _Atomic uint64_t open_requests;
     unsigned shard_count;
     porch_shard *shards; /* an array */
     pthread_mutex_t lock;
