@@ -164,6 +164,22 @@ porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mo
     return e;
 }
 
+porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
+    static const uint8_t zeros[512];
+    struct stat st;
+    int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return errno == ENOENT ? PORCH_OK : fail_errno(why, "open", name);
+    bool good = fstat(fd, &st) == 0;
+    for (off_t at = 0; good && at < st.st_size; at += (off_t)sizeof zeros)
+        good = pwrite(fd, zeros, sizeof zeros, at) == (ssize_t)sizeof zeros;
+    good = good && fsync(fd) == 0;
+    porch_err e = good ? PORCH_OK : fail_errno(why, "overwrite", name);
+    close(fd);
+    if (e == PORCH_OK && (unlinkat(dir_fd, name, 0) != 0 || fsync(dir_fd) != 0))
+        e = fail_errno(why, "unlink", name);
+    return e;
+}
+
 porch_err porch_file_check_mode(const char *path, uid_t uid, mode_t max_mode, porch_why *why) {
     struct stat st;
     if (lstat(path, &st) < 0) return fail_errno(why, "stat", path);

@@ -179,6 +179,26 @@ static void a_path_that_does_not_fit_is_refused(void **state) {
     assert_string_equal(out, "/a/b/cd");
 }
 
+static void what_is_forgotten_is_overwritten_before_its_name_goes(void **state) {
+    (void)state;
+    char second[140], bytes[8];
+    (void)snprintf(second, sizeof second, "%s/b", folder);
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("secret"), 0600, NULL), PORCH_OK);
+    assert_int_equal(link(path, second), 0); /* another name keeps the bytes in sight */
+    int dir = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_true(dir >= 0);
+    assert_int_equal(porch_file_forget_at(dir, "a", NULL), PORCH_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    int fd = open(second, O_RDONLY);
+    assert_int_equal(read(fd, bytes, 6), 6);
+    assert_memory_equal(bytes, "\0\0\0\0\0\0", 6);
+    (void)close(fd);
+    assert_int_equal(porch_file_forget_at(dir, "a", NULL), PORCH_OK); /* gone already */
+    assert_int_equal(symlinkat("b", dir, "c"), 0);
+    assert_int_equal(porch_file_forget_at(dir, "c", NULL), PORCH_ERR_IO); /* no way to another file */
+    (void)close(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_written_is_read_back_with_exact_mode, make_folder,
@@ -195,6 +215,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_folder_is_made_with_its_mode_and_found_again, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_lock_has_one_holder_and_dies_with_it, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_is_forgotten_is_overwritten_before_its_name_goes, make_folder,
+                                        remove_folder),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

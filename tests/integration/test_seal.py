@@ -14,6 +14,7 @@ import unittest
 import case
 import lab
 import test_backup
+import test_trust
 
 SEALS = ("file", "tpm", "systemd")
 
@@ -181,7 +182,7 @@ class Thief(WithHubs):
     """What is known of one hub's secrets, and where the thief may look for them."""
 
     def lived_in(self, seal):
-        """A hub that has one of each: owner, second factor, recovery codes, webhook, device, clip."""
+        """A hub that has one of each: owner, second factor, recovery codes, webhook, device, clip, public name."""
         hub = self.hub(seal).make()
         hub.start()
         person = hub.person().become_owner()
@@ -191,6 +192,8 @@ class Thief(WithHubs):
         mover.hub, mover.front = hub, front
         mover.raw = os.urandom(150000)
         mover.send_clip(mover.raw)
+        certificate, self.public_key = test_trust.Public(hub.top / "public").pair("public")
+        hub.cli("https-cert", "--cert", certificate, "--key", self.public_key)
         return hub, person, webhook
 
     def secrets_of(self, person, webhook):
@@ -203,6 +206,9 @@ class Thief(WithHubs):
         for number, code in enumerate(person.recovery):
             secrets[f"recovery code {number}"] = code.encode()
             secrets[f"recovery code {number}, bare"] = code.replace("-", "").encode()
+        pem = self.public_key.read_bytes()
+        secrets["the public name's key"] = private_number(pem)
+        secrets["the public name's key as text"] = pem.split(b"\n")[1]
         text = webhook["secret"]
         secrets["the webhook's secret"] = text.encode()
         secrets["the webhook's secret, raw"] = base64.b64decode(text.removeprefix("whsec_"))

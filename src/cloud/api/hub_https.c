@@ -2,13 +2,15 @@
  * the way by which root hands a new one over.
  *
  *   hub.https_cert, hub.https_key     files that the hub's user can read, replaced by whoever renews them
- *   tls/https-cert.pem, tls/https.key the pair that `porchlight https-cert` handed over through the admin
- *                                     socket: an ACME client's files are root's, and root's they stay
+ *   tls/https-cert.pem,               the pair that `porchlight https-cert` handed over through the admin
+ *   tls/https.key.sealed              socket: an ACME client's files are root's, and root's they stay. The
+ * key is sealed by the signer, whatever hub.seal is
  *
  * A pair is served when certificate and key fit, the chain has not ended and it speaks for a name of the
  * hub; what cannot be served changes nothing. */
 #include "cloud/api/hub_room.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +21,13 @@
 #include "os/file.h"
 #include "os/log.h"
 
+#define SEAL_LABEL "tls-https"
+
 void porch_hub_https_find(porch_hub *h) {
     porch_hub_https *p = &h->https;
     char own[PORCH_HUB_PATH_BYTES];
     p->cert[0] = p->key[0] = '\0';
+    p->handed_over = false;
     if (h->settings.hub_https_cert[0] != '\0') {
         (void)snprintf(p->cert, sizeof p->cert, "%s", h->settings.hub_https_cert);
         (void)snprintf(p->key, sizeof p->key, "%s", h->settings.hub_https_key);
@@ -30,9 +35,10 @@ void porch_hub_https_find(porch_hub *h) {
     }
     if (porch_path_join(h->start->dir, "tls/https-cert.pem", own, sizeof own) != PORCH_OK ||
         access(own, F_OK) != 0 ||
-        porch_path_join(h->start->dir, "tls/https.key", p->key, sizeof p->key) != PORCH_OK)
+        porch_path_join(h->start->dir, "tls/https.key.sealed", p->key, sizeof p->key) != PORCH_OK)
         return;
     memcpy(p->cert, own, sizeof own);
+    p->handed_over = true;
 }
 
 /* Whatever changes a file changes this: another file in its place, other bytes, other rights. */
@@ -81,6 +87,69 @@ static porch_err read_file(const char *path, uint8_t **at, size_t *len, porch_wh
                       path);
 }
 
+/* ---- the key that was handed over ---- */
+
+static porch_err open_tls(const porch_hub *h, int *fd, porch_why *why) {
+    char path[PORCH_HUB_PATH_BYTES];
+    PORCH_TRY(porch_path_join(h->start->dir, "tls", path, sizeof path));
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd >= 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "%s cannot be opened", path);
+}
+
+/* Writes https.key.sealed; then one that lay open is overwritten and removed. */
+static porch_err keep_sealed(const porch_hub *h, int tls_fd, porch_bytes pem, porch_why *why) {
+    porch_buf sealed = {NULL, 0, pem.len + PORCH_SIGNER_SEALED_EXTRA};
+    if (pem.len > PORCH_SIGNER_PLAIN_MAX) return porch_fail(why, PORCH_ERR_LIMIT, "the key is too long");
+    sealed.at = malloc(sealed.cap);
+    if (sealed.at == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a key");
+    porch_err e = porch_signer_seal(h->signer, SEAL_LABEL, pem, &sealed, why);
+    if (e == PORCH_OK)
+        e = porch_file_write_atomic_at(tls_fd, "https.key.sealed", porch_buf_bytes(&sealed), 0600, why);
+    if (e == PORCH_OK) e = porch_file_forget_at(tls_fd, "https.key", why);
+    free(sealed.at);
+    return e;
+}
+
+/* Hubs of before kept it open. Beside a sealed one it is what an interrupted change has left. */
+static porch_err seal_open_one(const porch_hub *h, int tls_fd, porch_why *why) {
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    if (faccessat(tls_fd, "https.key", F_OK, 0) != 0) return PORCH_OK;
+    if (faccessat(tls_fd, "https.key.sealed", F_OK, 0) == 0)
+        return porch_file_forget_at(tls_fd, "https.key", why);
+    PORCH_TRY(porch_file_read_at(tls_fd, "https.key", PORCH_SIGNER_PLAIN_MAX, &pem, &len, why));
+    porch_err e = keep_sealed(h, tls_fd, (porch_bytes){pem, len}, why);
+    porch_wipe(pem, len);
+    free(pem);
+    if (e == PORCH_OK)
+        porch_log(PORCH_LOG_INFO, "https-key.sealed", "file", "tls/https.key.sealed", "reason",
+                  "it lay open; what was copied before stays good for whoever has it", NULL);
+    return e;
+}
+
+static porch_err read_sealed(const porch_hub *h, uint8_t **at, size_t *len, porch_why *why) {
+    uint8_t *sealed = NULL;
+    size_t sealed_len = 0;
+    int fd = -1;
+    porch_buf pem = {malloc(PORCH_SIGNER_PLAIN_MAX), 0, PORCH_SIGNER_PLAIN_MAX};
+    porch_err e = pem.at == NULL ? PORCH_ERR_NO_SPACE : open_tls(h, &fd, why);
+    if (e == PORCH_OK) e = seal_open_one(h, fd, why);
+    if (e == PORCH_OK)
+        e = porch_file_read_at(fd, "https.key.sealed", PORCH_SIGNER_PLAIN_MAX + PORCH_SIGNER_SEALED_EXTRA,
+                               &sealed, &sealed_len, why);
+    if (e == PORCH_OK)
+        e = porch_signer_unseal(h->signer, SEAL_LABEL, (porch_bytes){sealed, sealed_len}, &pem, why);
+    free(sealed);
+    if (fd >= 0) close(fd);
+    if (e != PORCH_OK) {
+        free(pem.at);
+        return e;
+    }
+    *at = pem.at;
+    *len = pem.len;
+    return PORCH_OK;
+}
+
 porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **chain, size_t *chain_len,
                                porch_why *why) {
     uint8_t *cert = NULL, *pem = NULL;
@@ -88,7 +157,9 @@ porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **ch
     porch_key *read = NULL;
     porch_x509_info info;
     porch_err e = read_file(h->https.cert, &cert, &cert_len, why);
-    if (e == PORCH_OK) e = read_file(h->https.key, &pem, &pem_len, why);
+    if (e == PORCH_OK)
+        e = h->https.handed_over ? read_sealed(h, &pem, &pem_len, why)
+                                 : read_file(h->https.key, &pem, &pem_len, why);
     if (e == PORCH_OK) e = porch_key_load_pem((porch_bytes){pem, pem_len}, &read, why);
     if (e == PORCH_OK) e = judge(h, (porch_bytes){cert, cert_len}, read, &info, why);
     if (pem != NULL) porch_wipe(pem, pem_len);
@@ -104,18 +175,12 @@ porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **ch
     return PORCH_OK;
 }
 
-static porch_err write_in_tls(const porch_hub *h, const char *name, porch_bytes bytes, mode_t mode,
-                              porch_why *why) {
-    char path[PORCH_HUB_PATH_BYTES];
-    PORCH_TRY(porch_path_join(h->start->dir, name, path, sizeof path));
-    return porch_file_write_atomic(path, bytes, mode, why);
-}
-
 porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, porch_x509_info *ret,
                                   porch_why *why) {
     porch_hub *h = hub;
     porch_key *read = NULL;
     uint64_t one = 1;
+    int fd = -1;
     if (h->settings.hub_https_cert[0] != '\0')
         return porch_fail(why, PORCH_ERR_STATE,
                           "hub.conf names the files (hub.https_cert); take that line and hub.https_key out "
@@ -124,8 +189,11 @@ porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, 
     porch_err e = judge(h, porch_bytes_of(cert), read, ret, why);
     porch_key_free(read);
     /* The key first: between the two writes the pair does not fit, and what is served stays. */
-    if (e == PORCH_OK) e = write_in_tls(h, "tls/https.key", porch_bytes_of(key), 0600, why);
-    if (e == PORCH_OK) e = write_in_tls(h, "tls/https-cert.pem", porch_bytes_of(cert), 0644, why);
+    if (e == PORCH_OK) e = open_tls(h, &fd, why);
+    if (e == PORCH_OK) e = keep_sealed(h, fd, porch_bytes_of(key), why);
+    if (e == PORCH_OK)
+        e = porch_file_write_atomic_at(fd, "https-cert.pem", porch_bytes_of(cert), 0644, why);
+    if (fd >= 0) close(fd);
     if (e == PORCH_OK && h->tend_fd >= 0) (void)!write(h->tend_fd, &one, sizeof one);
     return e;
 }

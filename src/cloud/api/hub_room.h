@@ -26,8 +26,9 @@ enum { PORCH_HUB_PATH_BYTES = 1200, PORCH_HUB_PEM_MOST = 65536 };
 /* The pair of a public name (hub_https.c); empty paths: there is none. */
 typedef struct {
     char cert[PORCH_HUB_PATH_BYTES], key[PORCH_HUB_PATH_BYTES];
-    uint64_t state; /* of both files when they were last tried */
-    bool serving;   /* it is what people see; else the web CA's is */
+    bool handed_over; /* the pair in tls/, its key sealed; else the operator's files */
+    uint64_t state;   /* of both files when they were last tried; 0: try again */
+    bool serving;     /* it is what people see; else the web CA's is */
 } porch_hub_https;
 
 typedef struct {

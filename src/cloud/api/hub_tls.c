@@ -312,6 +312,7 @@ static porch_err public_server(porch_hub *h, porch_tls_server **ret, porch_why *
     /* Before it is read: what changes meanwhile is looked at again. */
     h->https.state = porch_hub_https_state(h);
     porch_err e = porch_hub_https_load(h, &key, &chain.at, &chain.len, why);
+    if (e == PORCH_ERR_CHILD) h->https.state = 0; /* the signer was away, the files are as they were */
     if (e == PORCH_OK) e = make_people_server(h, view(chain), key, ret, why);
     drop(&chain, false);
     porch_key_free(key);

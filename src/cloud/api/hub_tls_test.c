@@ -54,7 +54,7 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
 porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
                             porch_why *why) {
     (void)c;
-    (void)why;
+    if (signer_away) return porch_fail(why, PORCH_ERR_CHILD, "the signer is away");
     PORCH_TRY(porch_write_block16(sealed, porch_bytes_of(label)));
     for (size_t i = 0; i < plain.len; i++)
         PORCH_TRY(porch_write_u8(sealed, plain.at[i] ^ 0x55));
@@ -309,6 +309,53 @@ static void a_sealed_hub_keeps_its_server_keys_sealed_and_takes_none_that_lay_op
     assert_int_equal(issued, 3);
 }
 
+/* A pair that was handed over to a hub of before, with its key open; then one handed over to this one. */
+static void a_public_key_that_was_handed_over_lies_sealed_under_any_seal(void **state) {
+    lab *l = *state;
+    static const char *const seals[] = {"file", "tpm"};
+    for (size_t i = 0; i < 2; i++) {
+        porch_key *key = NULL;
+        uint8_t *bytes = NULL;
+        size_t len = 0;
+        porch_x509_info info;
+        char from[128], to[128], cert[PORCH_X509_PEM_BYTES] = "", pem[PORCH_KEY_PEM_BYTES] = "";
+        write_public(l, true, true, &key);
+        expect_start(l); /* the devices' own pair is there */
+        const char *const names[2][2] = {{"public.pem", "tls/https-cert.pem"},
+                                         {"public.key", "tls/https.key"}};
+        assert_int_equal(porch_settings_set(&l->hub.settings, "hub.seal", seals[i], NULL), PORCH_OK);
+        for (size_t k = 0; k < 2; k++) {
+            (void)snprintf(from, sizeof from, "%s/%s", l->dir, names[k][0]);
+            (void)snprintf(to, sizeof to, "%s/%s", l->dir, names[k][1]);
+            assert_int_equal(porch_file_read(from, 4096, &bytes, &len, NULL), PORCH_OK);
+            (void)snprintf(k == 0 ? cert : pem, k == 0 ? sizeof cert : sizeof pem, "%.*s", (int)len, bytes);
+            put(l, names[k][1], (porch_bytes){bytes, len});
+            free(bytes);
+        }
+        (void)snprintf(from, sizeof from, "%s/tls/https.key.sealed", l->dir);
+        (void)unlink(from);
+        if (i == 0) { /* sealing needs the signer: the open one stays until it is there */
+            signer_away = true;
+            expect_start(l);
+            assert_false(l->hub.https.serving);
+            assert_int_equal(access(to, F_OK), 0);
+            signer_away = false;
+        }
+        porch_hub_tls_tend(&l->hub);
+        assert_true(l->hub.https.serving);
+        assert_int_equal(access(to, F_OK), -1);
+        assert_int_equal(porch_file_read(from, 4096, &bytes, &len, NULL), PORCH_OK);
+        assert_null(memmem(bytes, len, "PRIVATE", 7));
+        free(bytes);
+        put(l, "tls/https.key", PORCH_LIT("left by an interrupted change"));
+        assert_int_equal(porch_hub_https_install(&l->hub, cert, pem, &info, NULL), PORCH_OK);
+        assert_int_equal(access(to, F_OK), -1);
+        expect_start(l);
+        assert_true(l->hub.https.serving);
+        porch_key_free(key);
+    }
+}
+
 #define LAB_TEST(name) cmocka_unit_test_setup_teardown(name, make_lab, drop_lab)
 
 int main(void) {
@@ -320,6 +367,7 @@ int main(void) {
         LAB_TEST(a_signer_that_is_away_hinders_only_a_hub_without_certificates),
         LAB_TEST(tending_replaces_only_what_was_renewed),
         LAB_TEST(a_changed_public_certificate_is_taken_up_once_it_fits_its_key),
+        LAB_TEST(a_public_key_that_was_handed_over_lies_sealed_under_any_seal),
         LAB_TEST(a_sealed_hub_keeps_its_server_keys_sealed_and_takes_none_that_lay_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -193,19 +193,7 @@ static porch_err write_file(int dir_fd, const char *name, porch_bytes bytes, por
 }
 
 porch_err porch_seal_forget(int dir_fd, const char *name, porch_why *why) {
-    static const uint8_t zeros[512];
-    struct stat st;
-    int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return errno == ENOENT ? PORCH_OK : io_error(why, name, "open");
-    bool good = fstat(fd, &st) == 0;
-    for (off_t at = 0; good && at < st.st_size; at += (off_t)sizeof zeros)
-        good = pwrite(fd, zeros, sizeof zeros, at) == (ssize_t)sizeof zeros;
-    good = good && fsync(fd) == 0;
-    porch_err e = good ? PORCH_OK : io_error(why, name, "overwriting");
-    close(fd);
-    if (e == PORCH_OK && (unlinkat(dir_fd, name, 0) != 0 || fsync(dir_fd) != 0))
-        e = io_error(why, name, "unlink");
-    return e;
+    return porch_file_forget_at(dir_fd, name, why);
 }
 
 static porch_err write_files(int dir_fd, const porch_vault *vault, porch_why *why) {
