@@ -1,8 +1,8 @@
 /* porchlight-camera: a camera that sees motion, tells it at once and sends the clip while it is being
  * recorded.
  *
- *   source ─► motion? ─► event with thumbnail ─────────────► hub
- *      └────► recorder: pre-roll, clip in fragments ───────► hub
+ *   decoder (a process of its own) ─► motion? ─► event with thumbnail ─────────────► hub
+ *      └──────────────────────────► recorder: pre-roll, clip in fragments ───────► hub
  *
  *   hub ─► wish (privacy, zones to ignore) ─► kept by the SDK ─► this loop ─► report ─► hub
  *
@@ -22,6 +22,7 @@
 #include <porchlight/porchlight.h>
 #include <porchlight/update.h>
 
+#include "decoder.h"
 #include "motion.h"
 #include "recorder.h"
 #include "report.h"
@@ -38,6 +39,8 @@ enum {
     STALL_MS = 10000,      /* a live source without a picture for so long is opened anew */
     AGAIN_FIRST_MS = 1000, /* the pause before that; doubles */
     AGAIN_MOST_MS = 30000,
+    HANG_MS = 60000, /* a decoder without a word for so long is ended; pauses in a film may be as long */
+    DEATHS_MOST = 3, /* a film at which the decoder dies more often in a row is given up */
     HELD_MS = 30000, /* a source that gave pictures for so long begins with the short pause again */
     SOURCE_BYTES = 2048,
     FLUSH_AT_END_MS = 120000,
@@ -94,6 +97,7 @@ typedef struct {
     const arguments *arguments;
     porch_device *device;
     porch_camera_wishes *wishes;
+    porch_camera_decoder *decoder;
     porch_camera_wish wish; /* what holds now */
     /* what was reported last */
     const char *told_capture;
@@ -290,13 +294,8 @@ static void close_source(camera *c) {
     c->recorder = NULL;
 }
 
-static bool open_source(camera *c, char why[256]) {
-    const porch_camera_source_options options = {.what = c->arguments->source,
-                                                 .loop = c->arguments->loop,
-                                                 .stall_ms = STALL_MS,
-                                                 .cancelled = cancelled,
-                                                 .cancelled_ctx = c};
-    c->source = porch_camera_source_open(&options, why);
+static bool open_source(camera *c, bool *died, char why[256]) {
+    c->source = porch_camera_decoder_open(c->decoder, cancelled, c, died, why);
     if (!c->source) return false;
     c->motion = porch_camera_motion_new(c->source->width, c->source->height, SETTLE_MS);
     if (!c->motion) {
@@ -353,13 +352,15 @@ static int film(camera *c) {
             continue;
         }
         uint64_t began_ms = porch_camera_mono_ms();
-        porch_camera_next n = open_source(c, why) ? play(c, why) : PORCH_CAMERA_BROKEN;
+        bool died = false;
+        porch_camera_next n = open_source(c, &died, why) ? play(c, why) : PORCH_CAMERA_BROKEN;
+        died = died || n == PORCH_CAMERA_DIED;
         close_source(c);
         if (n == PORCH_CAMERA_CANCELLED || cancelled(c)) continue;
-        if (n == PORCH_CAMERA_BROKEN) give_up_trial(c, why);
+        if (n == PORCH_CAMERA_BROKEN || n == PORCH_CAMERA_DIED) give_up_trial(c, why);
         if (stop) break;
-        if (!live) {
-            if (n == PORCH_CAMERA_BROKEN) porch_camera_report_note("error", why);
+        if (!live && (!died || breaks >= DEATHS_MOST)) {
+            if (n != PORCH_CAMERA_END) porch_camera_report_note("error", why);
             return n == PORCH_CAMERA_END ? EXIT_DONE : EXIT_REFUSED;
         }
         breaks = porch_camera_mono_ms() - began_ms > HELD_MS ? 1 : breaks + 1;
@@ -404,14 +405,13 @@ static int open_camera(camera *c) {
 static bool give_up_rights(const arguments *a) {
     char why[256];
     bool landlock = false;
-    if (!porch_camera_sandbox(a->folder, a->slots, a->kind == PORCH_CAMERA_RTSP ? NULL : a->source,
-                              &landlock, why)) {
+    if (!porch_camera_sandbox(a->folder, a->slots, NULL, &landlock, why)) {
         porch_camera_report_note("error", why);
         return false;
     }
     if (!landlock)
-        porch_camera_report_note(
-            "warning", "this kernel has no Landlock: the decoder could open other files of this user");
+        porch_camera_report_note("warning", "this kernel has no Landlock: files of this user are guarded "
+                                            "by the filter of system calls alone");
     return true;
 }
 
@@ -433,6 +433,19 @@ static int run(camera *c) {
     return code;
 }
 
+/* Before the key is read and before any thread: the decoder's process knows neither. */
+static porch_camera_decoder *start_decoder(const arguments *a) {
+    char why[256] = "";
+    const porch_camera_decoder_options options = {.what = a->source,
+                                                  .loop = a->loop,
+                                                  .stall_ms = STALL_MS,
+                                                  .hang_ms = HANG_MS,
+                                                  .open = porch_camera_source_open};
+    porch_camera_decoder *d = porch_camera_decoder_start(&options, why);
+    if (!d) porch_camera_report_note("error", why);
+    return d;
+}
+
 int main(int argc, char **argv) {
     arguments a = {0};
     int code = parse(argc, argv, &a);
@@ -444,8 +457,12 @@ int main(int argc, char **argv) {
     porch_camera_report_init(a.json);
     av_log_set_level(
         AV_LOG_QUIET); /* its lines may hold a URL with its password; our own say what is needed */
-    camera c = {.arguments = &a, .wishes = porch_camera_wishes_new()};
-    if (!c.wishes) return EXIT_REFUSED;
+    camera c = {.arguments = &a, .decoder = start_decoder(&a)};
+    if (c.decoder) c.wishes = porch_camera_wishes_new();
+    if (!c.wishes) {
+        porch_camera_decoder_end(c.decoder);
+        return EXIT_REFUSED;
+    }
     to_wake = c.wishes;
     srandom((unsigned)(porch_device_now_ms() ^ (uint64_t)getpid()));
     const struct sigaction action = {.sa_handler = on_signal};
@@ -455,5 +472,6 @@ int main(int argc, char **argv) {
     code = give_up_rights(&a) ? run(&c) : EXIT_REFUSED;
     to_wake = NULL;
     porch_camera_wishes_free(c.wishes);
+    porch_camera_decoder_end(c.decoder);
     return code;
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,7 +46,7 @@ static bool fence_files(const char *folder, const char *slots, const char *sourc
     const struct landlock_ruleset_attr all = {.handled_access_fs = ALL};
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (ruleset < 0) return false;
-    bool good = allow(ruleset, folder, WRITE_TREE);
+    bool good = !folder || allow(ruleset, folder, WRITE_TREE);
     if (slots) good = good && allow(ruleset, slots, WRITE_TREE);
     if (source) good = good && allow(ruleset, source, READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
     good = good && allow(ruleset, "/dev/urandom", READ_FILE) &&
@@ -119,5 +121,81 @@ bool porch_camera_sandbox(const char *folder, const char *slots, const char *sou
     *landlock = fence_files(folder, slots, source);
     int r = fence_calls();
     if (r != 0) (void)snprintf(why, 256, "the system-call filter cannot be set: %s", strerror(-r));
+    return r == 0;
+}
+
+/* ---- the decoder's ---- */
+
+/* All that decoding needs of the kernel. Everything else is refused with EPERM. */
+static const int allowed[] = {
+    SCMP_SYS(read),          SCMP_SYS(readv),           SCMP_SYS(pread64),
+    SCMP_SYS(lseek),         SCMP_SYS(write),           SCMP_SYS(writev),
+    SCMP_SYS(recvfrom),      SCMP_SYS(recvmsg),         SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),       SCMP_SYS(shutdown),        SCMP_SYS(close),
+    SCMP_SYS(fstat),         SCMP_SYS(getsockopt),      SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname),   SCMP_SYS(getpeername),     SCMP_SYS(poll),
+    SCMP_SYS(ppoll),         SCMP_SYS(select),          SCMP_SYS(pselect6),
+    SCMP_SYS(brk),           SCMP_SYS(munmap),          SCMP_SYS(mremap),
+    SCMP_SYS(madvise),       SCMP_SYS(futex),           SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),  SCMP_SYS(sched_yield),     SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(rt_sigaction),  SCMP_SYS(rt_sigprocmask),  SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),   SCMP_SYS(restart_syscall), SCMP_SYS(getpid),
+    SCMP_SYS(gettid),        SCMP_SYS(getppid),         SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+};
+
+/* Calls of which only some shapes are. */
+static int allow_shapes(scmp_filter_ctx c, bool device) {
+    const unsigned self = (unsigned)getpid();
+    int r = 0;
+    for (int i = 0; i < 2 && r == 0; i++) /* memory, but none that can be run */
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, i == 0 ? SCMP_SYS(mmap) : SCMP_SYS(mprotect), 1,
+                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (r == 0) /* fstat, as the C library writes it */
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+                             SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
+    if (r == 0) /* abort() */
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self));
+    const int flags[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0] && r == 0; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                             SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)flags[i]));
+    if (r == 0 && device)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 'V' << 8));
+    return r;
+}
+
+static int fence_decoder(bool device) {
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    if (!c) return -ENOMEM;
+    int r = allow_shapes(c, device);
+    for (size_t i = 0; r == 0 && i < sizeof allowed / sizeof allowed[0]; i++)
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (r == 0) r = seccomp_load(c);
+    seccomp_release(c);
+    return r;
+}
+
+/* A ruleset without a rule: no file can be opened any more. */
+static bool fence_all_files(void) {
+    const struct landlock_ruleset_attr all = {.handled_access_fs = ALL};
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+    if (ruleset < 0) return false;
+    bool good = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    (void)close(ruleset);
+    return good;
+}
+
+bool porch_camera_sandbox_lock(bool device, bool *landlock, char why[256]) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        (void)snprintf(why, 256, "the kernel does not let the decoder give up rights: %s", strerror(errno));
+        return false;
+    }
+    *landlock = fence_all_files();
+    int r = fence_decoder(device);
+    if (r != 0)
+        (void)snprintf(why, 256, "the decoder's system-call filter cannot be set: %s", strerror(-r));
     return r == 0;
 }

@@ -1,20 +1,26 @@
-/* What this process gives up once its files are named: films and streams may be shaped by strangers, and
- * are decoded here, in the process that holds the device's key.
+/* What the camera's two processes give up once their files are named.
  *
- * Two fences, one call: Landlock (where the kernel has it) leaves FOLDER and the slots for reading and
- * writing, the source and the system's libraries and resolver files for reading; a system-call filter
- * refuses what a camera never does (starting programs, tracing, mounting, loading code into the kernel,
- * opening other kinds of sockets). What is left to somebody who takes the decoder over: this process's
- * memory, with its key, and its network. A decoder in a process of its own, as the hub's analyst is, would
- * be the next wall; it is not built here. */
+ * The camera itself (key, network, no decoding): Landlock (where the kernel has it) leaves FOLDER and the
+ * slots for reading and writing, and the system's libraries and resolver files for reading; a system-call
+ * filter refuses what a camera never does (starting programs, tracing, mounting, loading code into the
+ * kernel, opening other kinds of sockets).
+ *
+ * The decoder, which takes apart what strangers may have shaped: no file, no new descriptor of any kind, no
+ * other process; of the system calls only those in a list. It keeps what is open: the source, and a channel
+ * to the camera. */
 #ifndef PORCH_CAMERA_SANDBOX_H
 #define PORCH_CAMERA_SANDBOX_H
 
 #include <stdbool.h>
 
-/* For this thread and all that it starts later. `slots` and `source` may be NULL. *landlock says whether
- * the kernel has that fence. False, with a sentence, when the filter cannot be set: then do not go on. */
+/* For this thread and all that it starts later. `folder`, `slots` and `source` may be NULL. *landlock says
+ * whether the kernel has that fence. False, with a sentence, when the filter cannot be set: then do not go
+ * on. */
 bool porch_camera_sandbox(const char *folder, const char *slots, const char *source, bool *landlock,
                           char why[256]);
+
+/* The decoder's, for good: called when its source is open and unread. `device`: it goes on asking a V4L2
+ * driver. As above. */
+bool porch_camera_sandbox_lock(bool device, bool *landlock, char why[256]);
 
 #endif

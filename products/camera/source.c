@@ -18,6 +18,10 @@ bool porch_camera_source_cancelled(const porch_camera_source_options *o) {
     return o->cancelled && o->cancelled(o->cancelled_ctx);
 }
 
+bool porch_camera_source_ready(const porch_camera_source_options *o) {
+    return !o->ready || o->ready(o->ready_ctx);
+}
+
 /* Where the host begins: behind user and password. They end at the last '@' before the path. */
 static const char *host_of(const char *authority) {
     const char *end = authority + strcspn(authority, "/?#"), *host = authority;

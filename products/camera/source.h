@@ -25,7 +25,8 @@ typedef enum {
     PORCH_CAMERA_FRAME,
     PORCH_CAMERA_END,
     PORCH_CAMERA_CANCELLED,
-    PORCH_CAMERA_BROKEN
+    PORCH_CAMERA_BROKEN,
+    PORCH_CAMERA_DIED /* as BROKEN: the process that decodes is gone */
 } porch_camera_next;
 
 typedef struct porch_camera_source porch_camera_source;
@@ -42,6 +43,10 @@ typedef struct {
     uint32_t stall_ms;            /* a live source that gives no frame for so long is broken */
     bool (*cancelled)(void *ctx); /* asked often: ends every wait; may be NULL */
     void *cancelled_ctx;
+    /* Called once everything is open and before the first byte of the source is read; false ends it. NULL:
+     * for sources that are trusted. */
+    bool (*ready)(void *ctx);
+    void *ready_ctx;
 } porch_camera_source_options;
 
 typedef enum { PORCH_CAMERA_FILM, PORCH_CAMERA_V4L2, PORCH_CAMERA_RTSP } porch_camera_source_kind;
@@ -59,5 +64,8 @@ porch_camera_source *porch_camera_stream_open(const porch_camera_source_options 
                                               char why[256]);
 uint64_t porch_camera_mono_ms(void);
 bool porch_camera_source_cancelled(const porch_camera_source_options *options);
+bool porch_camera_source_ready(const porch_camera_source_options *options);
+/* Of a picture that is decoded: a stranger may have sent it. */
+enum { PORCH_CAMERA_PIXELS_MOST = 4096 * 2304 };
 
 #endif

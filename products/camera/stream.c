@@ -2,10 +2,14 @@
 #include "source.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
@@ -17,6 +21,8 @@ typedef struct {
     porch_camera_source base;
     porch_camera_source_options options;
     bool live;
+    bool ready;          /* options.ready was called */
+    int fd;              /* of a film; -1: none */
     char shown[128];     /* options.what as it may be told */
     uint64_t give_up_ms; /* monotonic: a read that is under way then has stalled; 0: none is */
     AVFormatContext *input;
@@ -39,15 +45,35 @@ typedef struct {
 
 static const AVRational milliseconds = {1, 1000};
 
-enum { PIXELS_MOST = 4096 * 2304 }; /* of a picture that is decoded: a stranger may have sent it */
+enum { IO_BYTES = 65536, FDS_LOOKED_AT = 64 };
 
 static bool stopped(const film *f) {
     return porch_camera_source_cancelled(&f->options);
 }
 
-/* FFmpeg asks this while it waits. */
+/* A TCP connection that stands; the one to the camera is the only one of this process, if it is the
+ * decoder's. */
+static bool connected(void) {
+    for (int fd = 3; fd < FDS_LOOKED_AT; fd++) {
+        int type = 0;
+        socklen_t len = sizeof type;
+        struct sockaddr_storage peer;
+        socklen_t peer_len = sizeof peer;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+            getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 && peer.ss_family != AF_UNIX)
+            return true;
+    }
+    return false;
+}
+
+/* FFmpeg asks this while it waits, and before it sends the first request over a new connection: nothing of
+ * the camera's was read then. */
 static int interrupted(void *ctx) {
-    const film *f = ctx;
+    film *f = ctx;
+    if (f->live && !f->ready && connected()) {
+        f->ready = true;
+        if (!porch_camera_source_ready(&f->options)) return 1;
+    }
     return stopped(f) || (f->give_up_ms != 0 && porch_camera_mono_ms() > f->give_up_ms);
 }
 
@@ -68,7 +94,13 @@ static void film_close(porch_camera_source *s) {
     av_frame_free(&f->decoded);
     av_packet_free(&f->packet);
     avcodec_free_context(&f->decoder);
+    AVIOContext *io = f->input && !f->live ? f->input->pb : NULL;
     avformat_close_input(&f->input);
+    if (io) {
+        av_freep(&io->buffer);
+        avio_context_free(&io);
+    }
+    if (f->fd >= 0) (void)close(f->fd);
     free(f);
 }
 
@@ -173,10 +205,45 @@ static porch_camera_next film_next(porch_camera_source *s, porch_camera_frame *r
     return stopped(f) ? PORCH_CAMERA_CANCELLED : PORCH_CAMERA_FRAME;
 }
 
-/* RTSP inside one TCP connection, and nothing else that a server may redirect to; a film from files alone.
+/* --- a film's bytes, through one descriptor --- */
+
+static int read_film(void *ctx, uint8_t *buf, int size) {
+    const film *f = ctx;
+    ssize_t n;
+    do
+        n = read(f->fd, buf, (size_t)size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return AVERROR(errno);
+    return n == 0 ? AVERROR_EOF : (int)n;
+}
+
+static int64_t seek_film(void *ctx, int64_t offset, int whence) {
+    const film *f = ctx;
+    struct stat st;
+    if (whence == AVSEEK_SIZE) return fstat(f->fd, &st) == 0 ? st.st_size : AVERROR(errno);
+    int64_t at = lseek(f->fd, offset, whence & ~AVSEEK_FORCE);
+    return at < 0 ? AVERROR(errno) : at;
+}
+
+static int open_film(film *f) {
+    f->fd = open(f->options.what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (f->fd < 0) return AVERROR(errno);
+    uint8_t *buf = av_malloc(IO_BYTES);
+    if (!buf) return AVERROR(ENOMEM);
+    f->input->pb = avio_alloc_context(buf, IO_BYTES, 0, f, read_film, NULL,
+                                      lseek(f->fd, 0, SEEK_CUR) == 0 ? seek_film : NULL);
+    if (!f->input->pb) {
+        av_free(buf);
+        return AVERROR(ENOMEM);
+    }
+    f->input->flags |= AVFMT_FLAG_CUSTOM_IO; /* ours to free, opened or not */
+    f->ready = true;
+    return porch_camera_source_ready(&f->options) ? 0 : AVERROR(EPERM);
+}
+
+/* RTSP inside one TCP connection, and nothing else that a server may redirect to; a film from its one file.
  */
 static int open_input(film *f) {
-    char path[4096];
     AVDictionary *o = NULL;
     f->input = avformat_alloc_context();
     if (!f->input) return AVERROR(ENOMEM);
@@ -187,12 +254,20 @@ static int open_input(film *f) {
         (void)av_dict_set(&o, "rtsp_transport", "tcp", 0);
         (void)av_dict_set(&o, "allowed_media_types", "video", 0);
     } else {
-        (void)av_dict_set(&o, "protocol_whitelist", "file", 0);
-        if (snprintf(path, sizeof path, "file:%s", f->options.what) >= (int)sizeof path)
-            return AVERROR(ENAMETOOLONG);
+        (void)av_dict_set(&o, "protocol_whitelist", "none", 0);
+        int r = open_film(f);
+        if (r < 0) {
+            av_dict_free(&o);
+            return r;
+        }
     }
-    int r = avformat_open_input(&f->input, f->live ? f->options.what : path,
-                                f->live ? av_find_input_format("rtsp") : NULL, &o);
+    AVIOContext *io = f->input->pb;
+    int r =
+        avformat_open_input(&f->input, f->options.what, f->live ? av_find_input_format("rtsp") : NULL, &o);
+    if (r < 0 && io) { /* it has freed the context, and leaves what was given to it */
+        av_freep(&io->buffer);
+        avio_context_free(&io);
+    }
     av_dict_free(&o);
     return r;
 }
@@ -208,7 +283,7 @@ static int open_decoder(film *f) {
     f->decoder = avcodec_alloc_context3(codec);
     if (!f->decoder) return AVERROR(ENOMEM);
     f->decoder->thread_count = 1;
-    f->decoder->max_pixels = PIXELS_MOST;
+    f->decoder->max_pixels = PORCH_CAMERA_PIXELS_MOST;
     r = avcodec_parameters_to_context(f->decoder, f->input->streams[f->stream]->codecpar);
     return r < 0 ? r : avcodec_open2(f->decoder, codec, NULL);
 }
@@ -241,6 +316,7 @@ porch_camera_source *porch_camera_stream_open(const porch_camera_source_options 
     }
     f->options = *options;
     f->live = live;
+    f->fd = -1;
     porch_camera_source_hide(options->what, f->shown, sizeof f->shown);
     int r = open_decoder(f);
     if (r >= 0) r = open_converter(f);

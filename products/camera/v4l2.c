@@ -389,7 +389,9 @@ porch_camera_source *porch_camera_v4l2_open_fd(int fd, porch_camera_control_fn c
     d->fd = fd;
     d->base.next = next_picture;
     d->base.close = close_device;
-    if (is_camera(d, why) && set_format(d, why) && open_codec(d, why) && share_buffers(d, why))
+    /* What the driver says of itself is the kernel's word; the first picture is not. */
+    if (porch_camera_source_ready(&d->options) && is_camera(d, why) && set_format(d, why) &&
+        open_codec(d, why) && share_buffers(d, why))
         return &d->base;
     close_device(&d->base);
     return NULL;

@@ -4,9 +4,11 @@ from a network, ends and comes back."""
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 import case
@@ -38,6 +40,14 @@ class CameraCase(case.HubCase):
         self.addCleanup(camera.stop)
         return camera
 
+    def has_film(self, camera):
+        """Whether a decoder lives; where its descriptors may be looked at (root), it is asked for the film itself."""
+        decoder = camera.decoder()
+        self.assertNotIn(str(self.film), open_files(camera.process.pid), "the camera itself never opens what it films")
+        if decoder is not None and os.geteuid() == 0:
+            self.assertIn(str(self.film), open_files(decoder))
+        return decoder is not None
+
     def captures(self, camera, state, start=0, seconds=60):
         """Waits for the camera's own word on what it does; the index of the line after it."""
         line = camera.out.wait_for(lambda text: '"hop":"capture"' in text and f'"state":"{state}"' in text, seconds, start)
@@ -68,14 +78,14 @@ class Wishes(CameraCase):
         self.addCleanup(stream.close)
         camera = self.camera(folder, None, "--loop")
         at = self.captures(camera, "running")
-        self.assertIn(str(self.film), open_files(camera.process.pid))
+        self.assertTrue(self.has_film(camera))
         said = self.put("hall", "privacy", on="yes")
         self.assertTrue(said["desired"]["privacy"])
         self.assertTrue(said["pending"], "nothing is so before the camera has said it")
         at = self.captures(camera, "stopped", at)
         now = self.until(stream, "hall", lambda s: not s["pending"])
         self.assertEqual((now["reported"]["privacy"], now["reported"]["capture"]), (True, "stopped"))
-        self.assertNotIn(str(self.film), open_files(camera.process.pid), "the film is closed, not only unsent")
+        self.assertFalse(self.has_film(camera), "the film is closed, not only unsent")
         reads = lambda pid: int([line for line in pathlib.Path(f"/proc/{pid}/io").read_text().splitlines() if line.startswith("rchar")][0].split()[1])
         before = reads(camera.process.pid)
 
@@ -87,7 +97,7 @@ class Wishes(CameraCase):
         try:
             again = self.camera(folder, None, "--loop")
             self.captures(again, "stopped")
-            self.assertNotIn(str(self.film), open_files(again.process.pid))
+            self.assertFalse(self.has_film(again))
             self.assertFalse(again.records("motion"))
             self.assertNotIn("connected", again.err.text().replace("disconnected", ""))
         finally:
@@ -133,6 +143,65 @@ class Wishes(CameraCase):
         self.assertEqual(self.person.ask("PUT", "/api/v1/devices/shed/privacy", {"on": "yes"}, origin=False).status, 403)
         self.assertEqual(self.hub.person().ask("PUT", "/api/v1/devices/shed/privacy", {"on": "yes"}).status, 401)
         self.assertIsNone(self.settings_of("shed")["desired"])
+
+
+class Decoder(CameraCase):
+    """The process that takes apart what strangers may have shaped."""
+
+    def status(self, pid):
+        return dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+
+    def test_it_has_a_filter_and_nothing_but_the_source_and_its_channel(self):
+        camera = self.camera(self.hub.device("walled"), None, "--loop")
+        self.captures(camera, "running")
+        decoder = camera.decoder()
+        status = self.status(decoder)
+        self.assertEqual((status["Seccomp"].strip(), status["NoNewPrivs"].strip()), ("2", "1"))
+        if os.geteuid() != 0:
+            self.skipTest("descriptors of a process that is not dumpable are root's to see")
+        kinds = sorted(re.sub(r":.*", "", name) for name in open_files(decoder))
+        self.assertEqual([kind for kind in kinds if kind != "/dev/null"], [str(self.film), "socket"])
+
+    def test_one_that_is_killed_is_told_and_started_anew_with_pauses(self):
+        camera = self.camera(self.hub.device("stricken"), None, "--loop")
+        at = self.captures(camera, "running")
+        for _ in range(2):
+            decoder = camera.decoder()
+            if os.geteuid() != 0:
+                self.skipTest("a process that is not dumpable can be killed, but not found again, by others than root")
+            os.kill(decoder, signal.SIGKILL)
+            line = camera.err.wait_for(lambda text: "the decoder died of signal 9; opened anew in" in text, 60)
+            self.assertIsNotNone(line, camera.err.text()[-1500:])
+            at = self.captures(camera, "running", at)
+            self.assertNotIn(camera.decoder(), (None, decoder))
+        self.assertIsNone(camera.process.poll())
+
+    def test_one_that_hangs_does_not_keep_the_camera_from_its_end(self):
+        camera = self.camera(self.hub.device("stuck"), None, "--loop")
+        self.captures(camera, "running")
+        decoder = camera.decoder()
+        os.kill(decoder, signal.SIGSTOP)
+        camera.process.send_signal(signal.SIGTERM)
+        camera.process.wait(60)
+        self.assertFalse(pathlib.Path(f"/proc/{decoder}").exists())
+
+    def test_a_camera_that_is_killed_leaves_no_process(self):
+        camera = self.camera(self.hub.device("orphaned"), None, "--loop")
+        self.captures(camera, "running")
+        left = [*lab.children(camera.process.pid), camera.decoder()]
+        self.assertEqual(len(left), 2)
+        camera.process.kill()
+        camera.process.wait()
+        deadline = time.monotonic() + 30
+        while any(pathlib.Path(f"/proc/{pid}").exists() for pid in left):
+            self.assertLess(time.monotonic(), deadline)
+
+    def test_a_film_that_is_none_is_told(self):
+        film = self.hub.top / "broken.mp4"
+        film.write_bytes(b"\0\0\0\x20ftypisom" + os.urandom(5000))
+        camera = self.camera(self.hub.device("puzzled"), film)
+        self.assertEqual(camera.process.wait(60), 1)
+        self.assertIn("cannot be played", camera.err.text())
 
 
 class RtspServer:

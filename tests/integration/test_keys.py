@@ -172,6 +172,11 @@ class Memory(case.HubCase):
         try:
             line = camera.out.wait_for(lambda text: '"event-acknowledged"' in text, 120)
             self.assertIsNotNone(line, "\n".join(camera.err.all))
+            decoder = camera.decoder()
+            self.assertIsNotNone(decoder)
+            if os.geteuid() == 0:  # others cannot look into a process that is not dumpable
+                self.assertTrue(any(self.parts_of(decoder)))
+                self.assertEqual(self.found(decoder, self.hub.top / "nothing", number, pem), set(), "the decoder has the key")
             return self.found(camera.process.pid, folder, number, pem)
         finally:
             camera.stop()

@@ -421,6 +421,13 @@ class Camera:
                 found.append(record)
         return found
 
+    def decoder(self):
+        """The process that decodes now, the spawner's child; None while there is none."""
+        for spawner in children(self.process.pid):
+            for decoder in children(spawner):
+                return decoder
+        return None
+
     def stop(self, seconds=30):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -430,6 +437,17 @@ class Camera:
                 self.process.kill()
                 self.process.wait()
         return self.process.returncode
+
+
+def children(pid):
+    """Of all of a process's threads; one that has ended has none."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(word) for word in task.read_text().split()]
+        except OSError:
+            continue
+    return found
 
 
 def videos():
