@@ -155,6 +155,13 @@ class MqttLimits(case.HubCase):
         self.online("bob", "e", clean=False)
         self.assertEqual(self.connack.body[0], 0)
 
+    def test_silence(self):
+        for version, reason in ((5, 0x8d), (4, None)):
+            with self.subTest(version=version):
+                self.before = self.read()
+                self.assertEqual(self.online("alice", f"z{version}", version, keep_alive=1).ended(), reason)
+                self.refused("broker.keep_alive_s", "mqtt_keep_alive_ended_total")
+
     def test_time_for_connect(self):
         client = mqtt.Client(self.hub, self.hub.device_tls(self.alice))
         self.addCleanup(client.socket.close)
@@ -197,6 +204,63 @@ class Rates(case.HubCase):
         reader = self.hub.service("prometheus", allow=["read:metrics"])
         answer = lab.request(self.hub.ports["device"], self.hub.device_tls(reader), "GET", "/metrics")
         self.assertGreater(test_metrics.parse(answer.body.decode())["porchlight_mqtt_rate_limited_total"], 0)
+
+
+class Bytes(case.HubCase):
+    """Limits of bytes where no limit of messages is near."""
+
+    settings = {"broker_bytes_s": 40000, "broker_messages_s": 0, "broker_queue_bytes": 65536, "broker_inflight": 2}
+
+    def setUp(self):
+        super().setUp()
+        if not hasattr(type(self), "alice"):
+            type(self).alice = self.hub.service("alice", allow=["publish,subscribe:lab/#"])
+            type(self).bob = self.hub.service("bob", allow=["publish,subscribe:lab/#"])
+            type(self).carol = self.hub.service("carol", allow=["publish,subscribe:lab/#"])
+            type(self).reader = self.hub.service("prometheus", allow=["read:metrics"])
+
+    read = MqttLimits.read
+
+    def online(self, who, **options):
+        client = mqtt.Client(self.hub, self.hub.device_tls(getattr(self, who)), seconds=120)
+        self.addCleanup(client.socket.close)
+        self.assertEqual(client.connect(who, **options).reason, 0)
+        return client
+
+    def test_bytes_a_second(self):
+        client = self.online("alice")
+        client.send(b"".join(mqtt.publish("lab/r", "x" * 8000, 1, i) for i in range(1, 11)))
+        self.assertEqual([client.expect(PUBACK).reason for _ in range(10)], [0] * 10)  # slower, never lost
+        self.logged("mqtt.rate_limited", "broker.bytes_s")
+        self.assertGreater(self.read()["porchlight_mqtt_rate_limited_total"], 0)
+
+    def test_bytes_that_wait_for_an_absent_session(self):
+        lasting = {"clean": False, "properties": b"\x11\0\0\0\x3c"}
+        bob, carol = self.online("bob", **lasting), self.online("carol")
+        bob.subscribe("lab/absent")
+        bob.socket.close()
+        before = self.read()["porchlight_mqtt_dropped_full_total"]
+        for i in range(12):
+            carol.publish("lab/absent", f"{i:02}" + "x" * 7998, 1, i + 1)
+        bob = self.online("bob", **lasting)
+        first = int(bob.expect(PUBLISH).publication()[1][:2])
+        self.assertGreater(first, 0)  # the oldest went
+        self.assertGreater(12 - first, 5)  # and no more of them than had to
+        self.logged("mqtt.slow", "queue_bytes")
+        self.assertGreaterEqual(self.read()["porchlight_mqtt_dropped_full_total"], before + first)
+
+    def test_bytes_that_wait_for_a_slow_subscriber(self):
+        """Two are under way and unacknowledged; what waits behind them is more than the queue's bytes."""
+        bob, carol = self.online("bob"), self.online("carol")
+        bob.subscribe("lab/slow")
+        before = self.read()["porchlight_mqtt_disconnected_slow_total"]
+        for i in range(12):
+            carol.publish("lab/slow", "x" * 8000, 1, i + 1)
+        for _ in range(2):
+            bob.expect(PUBLISH)
+        self.assertEqual(bob.ended(), 0x97)
+        self.logged("broker.queue_bytes")
+        self.assertGreater(self.read()["porchlight_mqtt_disconnected_slow_total"], before)
 
 
 class Total(case.HubCase):

@@ -122,6 +122,8 @@ static porch_err write_broker(const porch_broker_counts *b, porch_buf *out) {
          b->dropped_full},
         {"mqtt_retained_messages", GAUGE, "Retained messages.", b->retained},
         {"mqtt_rate_limited_total", COUNTER, "Pauses of publishers past their rate.", b->rate_limited},
+        {"mqtt_keep_alive_ended_total", COUNTER, "Connections ended for silence: 1.5 keep-alive times.",
+         b->silent},
         {"mqtt_protocol_errors_total", COUNTER, "Peers that broke the protocol.", b->protocol_errors},
         {"mqtt_stored_total", COUNTER, "Messages acknowledged after their commit.", b->stored},
         {"mqtt_store_refused_total", COUNTER, "Messages refused because the store was full or failed.",

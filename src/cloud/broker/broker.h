@@ -79,6 +79,7 @@ typedef struct {
     uint64_t expired;       /* sessions whose client did not come back in time */
     uint64_t wills;         /* spoken */
     uint64_t dropped_full;  /* oldest messages of absent or slow clients' full queues */
+    uint64_t silent;        /* connections ended: nothing was heard for 1.5 keep-alive times */
     uint64_t retained;      /* messages, now */
 } porch_broker_counts;
 void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret);

@@ -309,6 +309,7 @@ void porch_broker_read_counts(const porch_broker *b, porch_broker_counts *ret) {
         PORCH_BROKER_SUM(expired);
         PORCH_BROKER_SUM(wills);
         PORCH_BROKER_SUM(dropped_full);
+        PORCH_BROKER_SUM(silent);
 #undef PORCH_BROKER_SUM
         uint64_t retained = atomic_load_explicit(&b->shards[i].retained_count, memory_order_relaxed);
         if (retained > ret->retained) ret->retained = retained; /* each shard has all of them */

@@ -105,7 +105,8 @@ static void hold_rate(porch_session *s, size_t bytes) {
     if (s->rate_logged_ms != 0 && now - s->rate_logged_ms < RATE_LOG_MS) return;
     s->rate_logged_ms = now;
     porch_session_log(s, "mqtt.rate_limited", "PUBLISH", NULL, (porch_bytes){NULL, 0},
-                      "faster than broker.messages_s or broker.bytes_s; it is read more slowly");
+                      a > b ? "more messages than broker.messages_s; it is read more slowly"
+                            : "more bytes than broker.bytes_s; it is read more slowly");
 }
 
 /* ---- what is stored ---- */

@@ -434,8 +434,10 @@ void porch_session_on_timer(porch_session *s) {
         }
     } else if (!s->stalled && !s->choked && s->keep_alive_ms > 0 &&
                now - s->last_in_ms >= s->keep_alive_ms) {
-        porch_session_disconnect(s, PORCH_MQTT_RC_KEEP_ALIVE_TIMEOUT,
-                                 "nothing was heard for 1.5 keep-alive times");
+        porch_broker_count(&s->home->counts.silent, 1);
+        porch_session_disconnect(
+            s, PORCH_MQTT_RC_KEEP_ALIVE_TIMEOUT,
+            "nothing was heard for 1.5 keep-alive times (broker.keep_alive_s is the most)");
         return;
     } else if (now - s->last_in_ms >= IDLE_MS) {
         porch_conn_idle(s->conn);

@@ -188,7 +188,7 @@ typedef struct {
     _Atomic uint64_t bytes_in, bytes_out, publishes_refused, subscribes_refused, delivery_refused,
         dropped_slow;
     _Atomic uint64_t disconnected_slow, rate_limited, protocol_errors, stored, store_refused;
-    _Atomic uint64_t resumed, expired, wills, dropped_full;
+    _Atomic uint64_t resumed, expired, wills, dropped_full, silent;
 } porch_broker_shard_counts;
 
 static inline void porch_broker_count(_Atomic uint64_t *n, int64_t by) {
