@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep bench bench-mqtt bench-revoke bench-access bench-slow bench-ota testssl clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep soak bench bench-mqtt bench-revoke bench-access bench-slow bench-ota testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -15,7 +15,9 @@ help:
 	@echo "make deb            Debian packages into build/deb; make test-deb tries them in a fresh Debian 12 (root, minutes)"
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
-	@echo "make sweep          ThreadSanitizer, then kills of each process (RUNS=10) and hostile clips (CLIPS=1000)"
+	@echo "make sweep          ThreadSanitizer, then kills of each process (RUNS=10), hostile clips (CLIPS=1000), a disk that fails"
+	@echo "                    under MQTT load (FAULTS=100)"
+	@echo "make soak           5,000 connections that come and go, MINUTES=20: memory by quarters; then a short one under ASan for leaks"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
@@ -67,7 +69,15 @@ sweep:
 	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
+	@/usr/bin/python3 tests/integration/mqtt_disk.py --faults $(or $(FAULTS),100)
 	@ENROL_KILLS=$(or $(ENROLMENTS),1000) /usr/bin/python3 tests/integration/test_enrol_killed.py
+
+soak:
+	@tools/setup test
+	@tools/build release programs
+	@/usr/bin/python3 tests/integration/soak.py --minutes $(or $(MINUTES),20) --connections $(or $(CONNECTIONS),5000)
+	@tools/build asan programs
+	@PORCHLIGHT_BUILD=$(CURDIR)/build/asan /usr/bin/python3 tests/integration/soak.py --minutes 1 --connections 300 --leaks
 
 bench:
 	@tools/setup bench

@@ -197,6 +197,59 @@ class Proof(case.HubCase):
                          {"allow publish d/${device.id}/+/#", "allow subscribe,receive d/${device.id}/#"})
 
 
+class Foreign(unittest.TestCase):
+    """Policies of other systems, judged by the command itself; no hub is there."""
+
+    MOSQUITTO = (("pattern readwrite devices/%c/#\n", False), ("pattern readwrite devices/%u/state\n", True),
+                 ("user bridge\ntopic readwrite #\n", True))
+    AWS = (([{"Effect": "Allow", "Action": "iot:*", "Resource": "*"},
+             {"Effect": "Deny", "Action": "iot:Subscribe", "Resource": "arn:aws:iot:eu-west-1:1:topicfilter/secret/#"}], False),
+           ([{"Effect": "Allow", "Action": "iot:Publish",
+              "Resource": "arn:aws:iot:eu-west-1:1:topic/d/${iot:Connection.Thing.ThingName}/x"}], True))
+
+    def setUp(self):
+        self.hub = lab.Hub()  # a directory that holds no hub
+        self.addCleanup(self.hub.remove)
+
+    def judge(self, option, text):
+        path = self.hub.top / "policy"
+        path.write_text(text)
+        code, out, err = self.hub.cli("prove", "isolation", option, path, check=False)
+        self.assertIn(code, (0, 1), err)
+        answer = json.loads(out)
+        self.assertEqual(answer["proved"] if "proved" in answer else not answer["found"], code == 0, answer)
+        words = self.hub.cli("prove", "isolation", option, path, check=False, json_output=False)[1]
+        return code == 0, words
+
+    def test_access_files_of_mosquitto(self):
+        for text, clean in self.MOSQUITTO:
+            with self.subTest(text):
+                proved, words = self.judge("--mosquitto", text)
+                self.assertEqual(proved, clean, words)
+                if not clean:
+                    self.assertIn("devices/", words)
+
+    def test_policies_of_aws(self):
+        for statements, clean in self.AWS:
+            with self.subTest(statements):
+                proved, words = self.judge("--aws", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+                self.assertEqual(proved, clean, words)
+                if not clean:
+                    self.assertIn("secret/", words)
+
+    def test_what_cannot_be_read_is_refused_with_a_sentence(self):
+        for option, text in (("--aws", "{"), ("--aws", "[]"), ("--mosquitto", "shout devices/#\n")):
+            with self.subTest(option):
+                path = self.hub.top / "policy"
+                path.write_text(text)
+                code, _, err = self.hub.cli("prove", "isolation", option, path, check=False)
+                self.assertNotEqual(code, 0)
+                self.assertTrue(err.strip(), text)
+        code, _, err = self.hub.cli("prove", "isolation", "--aws", self.hub.top / "none", check=False)
+        self.assertEqual(code, 1)
+        self.assertIn("none", err)
+
+
 class Change(case.HubCase):
     """What a change takes away has ended when the command says so."""
 

@@ -9,6 +9,7 @@ typedef struct {
     const char *service;
     porch_grants_statement *statements;
     size_t count;
+    uint32_t versions; /* grants.versions */
 } service_group;
 
 static porch_err need_rooms(const porch_admin_call *call) {
@@ -38,11 +39,12 @@ static porch_err take_statements(porch_admin_call *call, const char *name, bool 
 
 static porch_err write_group(porch_db *db, void *ctx, porch_why *why) {
     const service_group *g = ctx;
-    return porch_grants_service_write(db, g->service, g->statements, g->count, why);
+    return porch_grants_service_write(db, g->service, g->statements, g->count, g->versions, why);
 }
 
 static porch_err erase_group(porch_db *db, void *ctx, porch_why *why) {
-    return porch_grants_service_erase(db, ctx, why);
+    const service_group *g = ctx;
+    return porch_grants_service_erase(db, g->service, g->versions, why);
 }
 
 static porch_err parse_client_ids(porch_admin_call *call, bool *any) {
@@ -98,7 +100,8 @@ static porch_err service_add(porch_admin_call *call) {
     PORCH_TRY(porch_admin_text(call, "name", &spec.name));
     PORCH_TRY(porch_admin_text(call, "csr", &spec.csr_pem));
     PORCH_TRY(parse_client_ids(call, &spec.any_client_id));
-    service_group g = {.statements =
+    service_group g = {.versions = call->world->settings->grants_versions,
+                       .statements =
                            calloc(call->world->settings->grants_statements, sizeof *g.statements)};
     porch_err e = g.statements == NULL ? PORCH_ERR_INTERNAL : take_statements(call, "allow", false, &g);
     if (e == PORCH_OK) e = take_statements(call, "deny", true, &g);
@@ -136,8 +139,9 @@ static porch_err service_remove(porch_admin_call *call) {
     PORCH_TRY(need_rooms(call));
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text(call, "name", &name));
-    PORCH_TRY(porch_registry_service_remove(call->world->registry, name, "operator", erase_group,
-                                            (void *)name, call->why));
+    service_group g = {.service = name, .versions = call->world->settings->grants_versions};
+    PORCH_TRY(
+        porch_registry_service_remove(call->world->registry, name, "operator", erase_group, &g, call->why));
     PORCH_TRY(porch_grants_reload(call->world->grants, call->why));
     return json_object_set_new(call->result, "name", json_string(name)) == 0 ? PORCH_OK
                                                                              : PORCH_ERR_INTERNAL;

@@ -68,7 +68,7 @@ static porch_err log_group(porch_db *db, const char *kind, const char *group, co
 
 /* The document without the group, and with `with` in its place (NULL: without), as a new version. */
 static porch_err replace(porch_db *db, const char *name, const porch_access_group *with, const char *note,
-                         porch_why *why) {
+                         uint32_t versions, porch_why *why) {
     grants_loaded l;
     uint64_t version;
     PORCH_TRY(porch_grants_load(db, &l, why));
@@ -84,8 +84,9 @@ static porch_err replace(porch_db *db, const char *name, const porch_access_grou
         porch_access_document_sort(&d);
         text = porch_grants_print(&d);
     }
-    porch_err e = text == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy")
-                               : porch_grants_text_write(db, text, "operator", note, 0, &version, why);
+    porch_err e = text == NULL
+                      ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy")
+                      : porch_grants_text_write(db, text, "operator", note, versions, &version, why);
     free(text);
     free(d.groups);
     porch_grants_loaded_free(&l);
@@ -100,7 +101,7 @@ static porch_access_statement statement_of(const porch_grants_statement *s) {
 
 porch_err porch_grants_service_write(porch_db *db, const char *service,
                                      const porch_grants_statement *statements, size_t count,
-                                     porch_why *why) {
+                                     uint32_t versions, porch_why *why) {
     char group[80];
     (void)snprintf(group, sizeof group, "service-%.64s", service);
     porch_access_member member = {PORCH_ACCESS_MEMBER_SERVICE, porch_bytes_of(service)};
@@ -113,7 +114,7 @@ porch_err porch_grants_service_write(porch_db *db, const char *service,
                             .member_count = 1,
                             .statements = all,
                             .statement_count = count};
-    porch_err e = replace(db, group, &g, "service add", why);
+    porch_err e = replace(db, group, &g, "service add", versions, why);
     free(all);
     if (e != PORCH_OK) return e;
     char *detail = statements_json(statements, count);
@@ -123,9 +124,9 @@ porch_err porch_grants_service_write(porch_db *db, const char *service,
     return e;
 }
 
-porch_err porch_grants_service_erase(porch_db *db, const char *service, porch_why *why) {
+porch_err porch_grants_service_erase(porch_db *db, const char *service, uint32_t versions, porch_why *why) {
     char group[80];
     (void)snprintf(group, sizeof group, "service-%.64s", service);
-    PORCH_TRY(replace(db, group, NULL, "service remove", why));
+    PORCH_TRY(replace(db, group, NULL, "service remove", versions, why));
     return log_group(db, "group.erase", group, "{}", why);
 }

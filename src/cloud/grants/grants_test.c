@@ -77,15 +77,16 @@ typedef struct {
     const char *service;
     porch_grants_statement statements[4];
     size_t count;
+    uint32_t versions; /* 0: all */
 } group_order;
 
 static porch_err write_group(porch_db *db, void *ctx, porch_why *why) {
     const group_order *o = ctx;
-    return porch_grants_service_write(db, o->service, o->statements, o->count, why);
+    return porch_grants_service_write(db, o->service, o->statements, o->count, o->versions, why);
 }
 
 static porch_err erase_group(porch_db *db, void *ctx, porch_why *why) {
-    return porch_grants_service_erase(db, ctx, why);
+    return porch_grants_service_erase(db, ctx, 2, why);
 }
 
 static void grant(bench *b, const char *name, const char *allow, const char *deny) {
@@ -266,6 +267,27 @@ static void history_keeps_the_newest_versions(void **state) {
     porch_grants_close(few);
 }
 
+static void adding_and_removing_services_keeps_no_more_versions_than_a_change_does(void **state) {
+    bench *b = *state;
+    static porch_grants_version rows[8];
+    apply(b, "group a\n", 0, PORCH_OK);
+    apply(b, "group b\n", 0, PORCH_OK);
+    for (int i = 0; i < 3; i++) {
+        group_order o = {.service = i == 1 ? "two" : "one", .versions = 2};
+        assert_int_equal(porch_grants_statement_parse(i == 2 ? "publish:x" : "publish:y", false,
+                                                      &o.statements[o.count++], &b->why),
+                         PORCH_OK);
+        assert_int_equal(porch_store_write(b->lab.store, write_group, &o, &b->why), PORCH_OK);
+    }
+    char one[] = "one";
+    assert_int_equal(porch_store_write(b->lab.store, erase_group, one, &b->why), PORCH_OK);
+    memset(rows, 0, sizeof rows);
+    assert_int_equal(porch_grants_history(b->grants, collect, rows, &b->why), PORCH_OK);
+    assert_string_equal(rows[0].note, "service remove");
+    assert_string_equal(rows[1].note, "service add");
+    assert_int_equal(rows[2].version, 0);
+}
+
 static porch_err erase_household(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
     PORCH_TRY(porch_db_run(
@@ -353,6 +375,7 @@ int main(void) {
         WITH_BENCH(a_text_is_put_in_force_whole_or_not_at_all),
         WITH_BENCH(two_who_change_it_at_once_do_not_undo_each_other),
         WITH_BENCH(history_keeps_the_newest_versions),
+        WITH_BENCH(adding_and_removing_services_keeps_no_more_versions_than_a_change_does),
         WITH_BENCH(a_household_that_ends_is_in_no_version),
         WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
