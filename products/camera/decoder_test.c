@@ -22,6 +22,7 @@
 #include <netinet/in.h>
 
 #include <cmocka.h>
+#include <porchlight/device.h>
 
 #include "decoder_wire.h"
 

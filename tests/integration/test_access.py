@@ -250,6 +250,58 @@ class Foreign(unittest.TestCase):
         self.assertIn("none", err)
 
 
+class Api(case.HubCase):
+    """The policy in the owner's hands."""
+
+    PATH = "/api/v1/policy"
+    MORE = "group weather\n    member every device\n    allow publish weather/${device.id}/now\n"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.owner = cls.hub.person().become_owner()
+        cls.front = cls.hub.device("front-door")
+
+    def refused(self, person, status, kind, method, path, body=None):
+        answer = person.ask(method, path, body)
+        self.assertEqual((answer.status, answer.json()["type"].rpartition(":")[2]), (status, kind))
+        return answer.json()["detail"]
+
+    def test_it_is_read_judged_and_put_in_force_with_who_and_why(self):
+        now = self.owner.must("GET", self.PATH)
+        self.assertEqual(now["text"], self.hub.cli("policy", "export", json_output=False))
+        text = now["text"] + self.MORE
+        found = self.owner.must("POST", self.PATH + "/diff", {"text": text})
+        self.assertEqual([(one["action"], one["topic"].split("/")[0]) for one in found["newly_allowed"]], [("publish", "weather")])
+        self.assertEqual((found["newly_denied"], found["version"]), ([], now["version"]))
+        self.assertEqual(self.owner.must("GET", self.PATH), now, "looking changes nothing")
+        with mqtt.Client(self.hub, self.hub.device_tls(self.front)) as client:
+            client.connect("front-door")
+            self.assertEqual(client.publish("weather/front-door/now", "x", 1, 1).reason, 0x87)
+            made = self.owner.must("PUT", self.PATH, {"text": text, "base": str(now["version"]), "note": "the weather"})
+            self.assertEqual(made["version"], now["version"] + 1)
+            self.assertEqual(client.publish("weather/front-door/now", "x", 1, 2).reason, 0)
+        newest = self.hub.cli("policy", "history")["versions"][0]
+        self.assertEqual((newest["who"], newest["note"]), (f"user:{self.owner.name}", "the weather"))
+        self.refused(self.owner, 409, "state", "PUT", self.PATH, {"text": now["text"], "base": str(now["version"])})
+        self.owner.must("PUT", self.PATH, {"text": now["text"], "base": str(made["version"])})
+
+    def test_a_wrong_text_is_refused_with_its_place(self):
+        now = self.owner.must("GET", self.PATH)
+        body = {"text": "group a\n    allow shout x\n"}
+        for method, path, more in (("POST", self.PATH + "/diff", {}), ("PUT", self.PATH, {"base": str(now["version"])})):
+            self.assertIn("line 2", self.refused(self.owner, 400, "malformed", method, path, body | more))
+        self.refused(self.owner, 400, "malformed", "PUT", self.PATH, {"text": "", "base": "none"})
+        self.assertEqual(self.owner.must("GET", self.PATH), now)
+
+    def test_it_is_the_business_of_the_first_household_s_owner(self):
+        self.hub.cli("household", "add", "next-door")
+        neighbour = self.hub.person().join("nell", "owner", "--household", "next-door")
+        for method, path, body in (("GET", self.PATH, None), ("POST", self.PATH + "/diff", {"text": ""}),
+                                   ("PUT", self.PATH, {"text": "", "base": "1"})):
+            self.refused(neighbour, 403, "household", method, path, body)
+
+
 class Change(case.HubCase):
     """What a change takes away has ended when the command says so."""
 

@@ -1,11 +1,12 @@
 #include "cloud/api/api_routes.h"
 
 #include "cloud/api/api_household.h"
+#include "cloud/api/api_policy.h"
 #include "cloud/api/device_clips.h"
 #include "cloud/api/device_updates.h"
 #include "cloud/api/est.h"
 
-enum { BODY_MOST = 16 * 1024 };
+enum { BODY_MOST = 16 * 1024, POLICY_BODY_MOST = 2 * PORCH_API_POLICY_BYTES /* as JSON */ };
 
 /* A row says who may pass and what is shown once more (api_door.h): without those two it does not compile.
  */
@@ -51,6 +52,9 @@ static const porch_api_row PEOPLE[] = {
     PEOPLES("GET", "/api/v1/household/export", OWNER, NOTHING, 0, porch_api_export_state),
     PEOPLES("GET", "/api/v1/household/export/{ticket}", OWNER, NOTHING, 0, porch_api_export_download),
     PEOPLES("POST", "/api/v1/household/erase", OWNER, FRESH, BODY_MOST, porch_api_household_erase),
+    PEOPLES("GET", "/api/v1/policy", OWNER, NOTHING, 0, porch_api_policy),
+    PEOPLES("PUT", "/api/v1/policy", OWNER, FRESH, POLICY_BODY_MOST, porch_api_policy_set),
+    PEOPLES("POST", "/api/v1/policy/diff", OWNER, NOTHING, POLICY_BODY_MOST, porch_api_policy_diff),
     PEOPLES("GET", "/api/v1/devices", PEOPLE, NOTHING, 0, porch_api_devices),
     PEOPLES("GET", "/api/v1/devices/{id}/settings", PEOPLE, NOTHING, 0, porch_api_twin_get),
     PEOPLES("PUT", "/api/v1/devices/{id}/privacy", GROWN, NOTHING, BODY_MOST, porch_api_twin_privacy),
