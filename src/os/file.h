@@ -28,8 +28,8 @@ porch_err porch_file_read_at(int dir_fd, const char *name, size_t most, uint8_t 
 porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
                                      porch_why *why);
 
-/* Overwrites and removes a secret's file, and syncs both; one that is not there is fine. On copy-on-write file
- * systems and flash the old blocks may live on. */
+/* Overwrites and removes a secret's file, and syncs both; one that is not there is fine. On copy-on-write
+ * file systems and flash the old blocks may live on. */
 porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why);
 
 /* Owner is `uid`, no permission bit outside `max_mode`, not a symbolic link. MODE, and `why` holds the

@@ -1,6 +1,7 @@
-/* A disk whose writes cannot be made lasting: preloaded into the hub's processes, answers fsync and fdatasync with
- * EIO while the first byte of the file PORCH_TEST_SYNC (mapped before any sandbox) is not zero. The bytes that
- * it is asked about may or may not be there later, as on a real one. Never part of the hub. */
+/* A disk whose writes cannot be made lasting: preloaded into the hub's processes, answers fsync and
+ * fdatasync with EIO while the first byte of the file PORCH_TEST_SYNC (mapped before any sandbox) is not
+ * zero. The bytes that it is asked about may or may not be there later, as on a real one. Never part of the
+ * hub. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

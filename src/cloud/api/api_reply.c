@@ -124,7 +124,7 @@ json_t *porch_api_user(const porch_api *api, const porch_person *person) {
     porch_registry_household home = {0};
     if (porch_registry_household_get(api->registry, person->household, &home) != PORCH_OK)
         (void)snprintf(home.timezone, sizeof home.timezone, "UTC");
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", person->name, "role", porch_role_name(person->role), "household",
-                     person->household, "household_name",
+    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", person->name, "role",
+                     porch_role_name(person->role), "household", person->household, "household_name",
                      home.name[0] != '\0' ? home.name : person->household, "timezone", home.timezone);
 }

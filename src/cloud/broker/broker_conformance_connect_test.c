@@ -6,10 +6,10 @@
 static void a_connection_begins_with_one_connect_and_has_no_other(void **state) {
     client k;
     (void)state;
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     for (size_t i = 0; i < 2; i++) {
         dial(&k, PORCH_IDENTITY_SERVICE, "m", versions[i]);
-        send(&k, RAW(0xc0, 0));
+        send(&k, PORCH_TEST_RAW(0xc0, 0));
         silent(&k);
         assert_true(k.c->told);
         leave(&k);
@@ -26,9 +26,9 @@ static void name_and_level_of_the_protocol_are_judged(void **state) {
         porch_mqtt_version v;
         uint8_t reason;
     } rows[] = {
-        {{(const uint8_t *)"\x10\x0d\0\4MQTT\6\2\0\x3c\0\0\0", 15}, V5, 0x84},
-        {{(const uint8_t *)"\x10\x0d\0\4MQTX\5\2\0\x3c\0\0\0", 15}, V5, 0x84},
-        {{(const uint8_t *)"\x10\x0d\0\4MQTT\3\2\0\x3c\0\1m", 15}, V311, 0x84},
+        {{(const uint8_t *)"\x10\x0d\0\4MQTT\6\2\0\x3c\0\0\0", 15}, PORCH_MQTT_V5, 0x84},
+        {{(const uint8_t *)"\x10\x0d\0\4MQTX\5\2\0\x3c\0\0\0", 15}, PORCH_MQTT_V5, 0x84},
+        {{(const uint8_t *)"\x10\x0d\0\4MQTT\3\2\0\x3c\0\1m", 15}, PORCH_MQTT_V311, 0x84},
     };
     client k;
     (void)state;
@@ -50,19 +50,41 @@ static void a_connect_that_breaks_the_format_opens_nothing(void **state) {
         porch_mqtt_version v;
         uint8_t reason; /* 0: closed without a word */
     } rows[] = {
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\3\0\x3c\0\0\1m", 16}, V5, 0x81},   /* reserved flag */
-        {{(const uint8_t *)"\x10\x0d\0\4MQTT\4\3\0\x3c\0\1m", 15}, V311, 0},      /* the same */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x0a\0\x3c\0\0\1m", 16}, V5, 0x81}, /* will QoS, no will */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x22\0\x3c\0\0\1m", 16}, V5, 0x81}, /* will retain, no will */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x1e\0\x3c\0\0\1m", 16}, V5, 0x81}, /* will QoS 3 */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\6\0\x3c\0\0\1m", 16}, V5, 0x81},   /* will flag, no will */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x82\0\x3c\0\0\1m", 16}, V5, 0x81}, /* user name missing */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x42\0\x3c\0\0\1m", 16}, V5, 0x81}, /* password missing */
-        {{(const uint8_t *)"\x10\x10\0\4MQTT\5\2\0\x3c\0\0\1m\0\0", 18}, V5, 0x81}, /* user name, no flag */
-        {{(const uint8_t *)"\x10\x0f\0\4MQTT\4\x42\0\x3c\0\1m\0\0", 17}, V311, 0},  /* password alone */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\2\0\x3c\0\0\1\xff", 16}, V5, 0x81},  /* not UTF-8 */
-        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\2\0\x3c\0\0\1\0", 16}, V5, 0x81},    /* U+0000 */
-        {{(const uint8_t *)"\x10\x0c\0\4MQTT\5\2\0\x3c\0\0", 14}, V5, 0x81}, /* no client identifier */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\3\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81},                                                                         /* reserved flag */
+        {{(const uint8_t *)"\x10\x0d\0\4MQTT\4\3\0\x3c\0\1m", 15}, PORCH_MQTT_V311, 0}, /* the same */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x0a\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* will QoS, no will */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x22\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* will retain, no will */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x1e\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* will QoS 3 */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\6\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* will flag, no will */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x82\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* user name missing */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\x42\0\x3c\0\0\1m", 16},
+         PORCH_MQTT_V5,
+         0x81}, /* password missing */
+        {{(const uint8_t *)"\x10\x10\0\4MQTT\5\2\0\x3c\0\0\1m\0\0", 18},
+         PORCH_MQTT_V5,
+         0x81}, /* user name, no flag */
+        {{(const uint8_t *)"\x10\x0f\0\4MQTT\4\x42\0\x3c\0\1m\0\0", 17},
+         PORCH_MQTT_V311,
+         0}, /* password alone */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\2\0\x3c\0\0\1\xff", 16},
+         PORCH_MQTT_V5,
+         0x81},                                                                             /* not UTF-8 */
+        {{(const uint8_t *)"\x10\x0e\0\4MQTT\5\2\0\x3c\0\0\1\0", 16}, PORCH_MQTT_V5, 0x81}, /* U+0000 */
+        {{(const uint8_t *)"\x10\x0c\0\4MQTT\5\2\0\x3c\0\0", 14},
+         PORCH_MQTT_V5,
+         0x81}, /* no client identifier */
     };
     client k;
     (void)state;
@@ -77,7 +99,7 @@ static void a_connect_that_breaks_the_format_opens_nothing(void **state) {
 }
 
 static void a_clean_start_begins_anew_and_another_goes_on(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, p;
     hello h;
     (void)state;
@@ -112,31 +134,31 @@ static void a_session_waits_as_long_as_agreed(void **state) {
     hello h;
     (void)state;
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m",
-                           with(fresh(&h, V5, "m"), PORCH_MQTT_PROP_SESSION_EXPIRY, 10)),
+                           with(fresh(&h, PORCH_MQTT_V5, "m"), PORCH_MQTT_PROP_SESSION_EXPIRY, 10)),
                      0);
     bed_pass(30000); /* as long as it is connected it stays */
     leave(&k);
     bed_pass(9000);
-    fresh(&h, V5, "m");
+    fresh(&h, PORCH_MQTT_V5, "m");
     h.in.clean_start = false;
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_SESSION_EXPIRY, 10)),
                      0);
     assert_true(k.present);
     leave(&k);
     bed_pass(10500);
-    fresh(&h, V5, "m");
+    fresh(&h, PORCH_MQTT_V5, "m");
     h.in.clean_start = false;
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_SESSION_EXPIRY, 10)),
                      0);
     assert_false(k.present);
     /* DISCONNECT may shorten it to nothing, and not begin it where there was none. */
-    send(&k, RAW(0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0));
+    send(&k, PORCH_TEST_RAW(0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0));
     leave(&k);
-    fresh(&h, V5, "m");
+    fresh(&h, PORCH_MQTT_V5, "m");
     h.in.clean_start = false;
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), 0);
     assert_false(k.present);
-    send(&k, RAW(0xe0, 7, 0, 5, 0x11, 0, 0, 0, 5));
+    send(&k, PORCH_TEST_RAW(0xe0, 7, 0, 5, 0x11, 0, 0, 0, 5));
     ended(&k, PORCH_MQTT_RC_PROTOCOL_ERROR);
 }
 
@@ -145,12 +167,13 @@ static void a_will_is_spoken_after_every_end_but_a_normal_one(void **state) {
         porch_mqtt_version v;
         int reason; /* of DISCONNECT; -1: the connection breaks */
         bool spoken;
-    } rows[] = {{V5, 0x00, false}, {V5, 0x04, true}, {V5, 0x80, true}, {V5, 0x81, true},
-                {V5, 0x95, true},  {V5, -1, true},   {V311, 0, false}, {V311, -1, true}};
+    } rows[] = {{PORCH_MQTT_V5, 0x00, false}, {PORCH_MQTT_V5, 0x04, true}, {PORCH_MQTT_V5, 0x80, true},
+                {PORCH_MQTT_V5, 0x81, true},  {PORCH_MQTT_V5, 0x95, true}, {PORCH_MQTT_V5, -1, true},
+                {PORCH_MQTT_V311, 0, false},  {PORCH_MQTT_V311, -1, true}};
     client k, w;
     hello h;
     (void)state;
-    online(&w, V5, "m/w");
+    online(&w, PORCH_MQTT_V5, "m/w");
     assert_int_equal(subscribe(&w, (sub){.filter = "t/will", .qos = 2}), 2);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         will(fresh(&h, rows[i].v, "m/k"), "t/will", "gone", 2, false);
@@ -164,7 +187,7 @@ static void a_will_is_spoken_after_every_end_but_a_normal_one(void **state) {
         silent(&w); /* once */
     }
     /* A second end has no second word. */
-    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "m/k")), 0);
+    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "m/k")), 0);
     leave(&k);
     silent(&w);
     goodbye(&w, 0);
@@ -174,17 +197,17 @@ static void a_will_waits_for_its_delay_or_the_sessions_end(void **state) {
     client k, w;
     hello h;
     (void)state;
-    online(&w, V5, "m/w");
+    online(&w, PORCH_MQTT_V5, "m/w");
     assert_int_equal(subscribe(&w, (sub){.filter = "t/will", .qos = 1}), 1);
     for (int back = 0; back < 2; back++) {
-        will(lasting(fresh(&h, V5, "m/k")), "t/will", "late", 1, false);
+        will(lasting(fresh(&h, PORCH_MQTT_V5, "m/k")), "t/will", "late", 1, false);
         ok(porch_mqtt_property_put_number(&h.will_props, PORCH_MQTT_PROP_WILL_DELAY, 20));
         assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), 0);
         leave(&k);
         bed_pass(19000);
         silent(&w);
         if (back) {
-            online_lasting(&k, V5, "m/k"); /* in time: nothing is said, now or later */
+            online_lasting(&k, PORCH_MQTT_V5, "m/k"); /* in time: nothing is said, now or later */
             bed_pass(40000);
             silent(&w);
             goodbye(&k, 0);
@@ -196,14 +219,14 @@ static void a_will_waits_for_its_delay_or_the_sessions_end(void **state) {
     }
     /* The session ends before the delay is over, by its time or by a clean start. */
     for (int clean = 0; clean < 2; clean++) {
-        fresh(&h, V5, "m/k");
+        fresh(&h, PORCH_MQTT_V5, "m/k");
         with(&h, PORCH_MQTT_PROP_SESSION_EXPIRY, 5);
         ok(porch_mqtt_property_put_number(&h.will_props, PORCH_MQTT_PROP_WILL_DELAY, 1000));
         assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", will(&h, "t/will", "over", 1, false)), 0);
         leave(&k);
         silent(&w);
         if (clean) {
-            online(&k, V5, "m/k");
+            online(&k, PORCH_MQTT_V5, "m/k");
             goodbye(&k, 0);
         } else {
             bed_pass(6000);
@@ -219,7 +242,7 @@ static void a_will_keeps_its_retain_flag_and_its_properties(void **state) {
     porch_mqtt_property one;
     (void)state;
     for (int retain = 0; retain < 2; retain++) {
-        will(fresh(&h, V5, "m/k"), retain ? "t/kept" : "t/said", "x", 1, retain != 0);
+        will(fresh(&h, PORCH_MQTT_V5, "m/k"), retain ? "t/kept" : "t/said", "x", 1, retain != 0);
         ok(porch_mqtt_property_put_pair(&h.will_props, PORCH_MQTT_PROP_USER_PROPERTY, PORCH_LIT("b"),
                                         PORCH_LIT("1")));
         ok(porch_mqtt_property_put_pair(&h.will_props, PORCH_MQTT_PROP_USER_PROPERTY, PORCH_LIT("a"),
@@ -228,7 +251,7 @@ static void a_will_keeps_its_retain_flag_and_its_properties(void **state) {
         leave(&k);
     }
     bed_work();
-    online(&w, V5, "m/w");
+    online(&w, PORCH_MQTT_V5, "m/w");
     assert_int_equal(subscribe(&w, (sub){.filter = "t/#", .qos = 1}), 1);
     porch_mqtt_publish p = hears(&w, "t/kept", "x", 1);
     assert_true(p.retain);
@@ -241,7 +264,7 @@ static void a_will_keeps_its_retain_flag_and_its_properties(void **state) {
 }
 
 static void silence_past_the_keep_alive_ends_the_connection(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k;
     hello h;
     (void)state;
@@ -250,7 +273,7 @@ static void silence_past_the_keep_alive_ends_the_connection(void **state) {
         h.in.keep_alive_s = 10;
         assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), 0);
         bed_pass(14500);
-        send(&k, RAW(0xc0, 0)); /* which counts */
+        send(&k, PORCH_TEST_RAW(0xc0, 0)); /* which counts */
         (void)expect(&k, PORCH_MQTT_PINGRESP);
         bed_pass(14500);
         silent(&k);
@@ -259,7 +282,7 @@ static void silence_past_the_keep_alive_ends_the_connection(void **state) {
         ended(&k, PORCH_MQTT_RC_KEEP_ALIVE_TIMEOUT);
     }
     /* The hub's own time holds where it is told. */
-    fresh(&h, V5, "m");
+    fresh(&h, PORCH_MQTT_V5, "m");
     h.in.keep_alive_s = 0;
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), 0);
     assert_int_equal(porch_mqtt_property_number(&k.properties, PORCH_MQTT_PROP_SERVER_KEEP_ALIVE, 0),
@@ -286,36 +309,37 @@ static void nothing_larger_than_the_clients_maximum_is_sent(void **state) {
     (void)state;
     /* Refusals leave their sentence out, and stay silent where even the code is too much. */
     for (uint32_t most = 1; most <= 200; most++) {
-        dial(&k, PORCH_IDENTITY_SERVICE, "m", V5);
-        send_hello(&k, with(fresh(&h, V5, "not-mine"), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most));
+        dial(&k, PORCH_IDENTITY_SERVICE, "m", PORCH_MQTT_V5);
+        send_hello(&k,
+                   with(fresh(&h, PORCH_MQTT_V5, "not-mine"), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most));
         size_t bytes = largest_packet(&k);
         assert_true(bytes <= most);
         assert_int_equal(bytes > 0, most >= 5);
         assert_true(k.c->told);
         leave(&k);
         /* A welcome is whole or it is a refusal. */
-        dial(&k, PORCH_IDENTITY_SERVICE, "m", V5);
-        send_hello(&k, with(fresh(&h, V5, ""), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most));
+        dial(&k, PORCH_IDENTITY_SERVICE, "m", PORCH_MQTT_V5);
+        send_hello(&k, with(fresh(&h, PORCH_MQTT_V5, ""), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most));
         assert_true(largest_packet(&k) <= most);
         if (most >= 5) {
             uint8_t reason = connack(&k);
             assert_true(reason == 0 || reason == PORCH_MQTT_RC_PACKET_TOO_LARGE);
             if (reason == 0) { /* and so is a farewell */
-                send(&k, RAW(0x60, 0));
+                send(&k, PORCH_TEST_RAW(0x60, 0));
                 assert_true(largest_packet(&k) <= most);
             }
         }
         assert_true(k.c->told);
         leave(&k);
-        dial(&k, PORCH_IDENTITY_DEVICE, "cam", V5);
-        with(fresh(&h, V5, "cam"), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most);
+        dial(&k, PORCH_IDENTITY_DEVICE, "cam", PORCH_MQTT_V5);
+        with(fresh(&h, PORCH_MQTT_V5, "cam"), PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, most);
         send_hello(&k, with(&h, PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, 1));
         assert_true(largest_packet(&k) <= most);
         leave(&k);
     }
     /* A message is passed over, the next one comes; whether it waited or not. */
-    online(&p, V5, "m/p");
-    lasting(fresh(&h, V5, "m"));
+    online(&p, PORCH_MQTT_V5, "m/p");
+    lasting(fresh(&h, PORCH_MQTT_V5, "m"));
     assert_int_equal(
         greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, 40)), 0);
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
@@ -325,18 +349,18 @@ static void nothing_larger_than_the_clients_maximum_is_sent(void **state) {
     leave(&k);
     say(&p, "t/a", "much more than forty bytes of payload, said to an absent one", 2);
     say(&p, "t/a", "brief", 2);
-    lasting(fresh(&h, V5, "m"));
+    lasting(fresh(&h, PORCH_MQTT_V5, "m"));
     assert_int_equal(
         greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, 40)), 0);
     takes(&k, "t/a", "brief", 2);
     silent(&k);
     leave(&k);
     /* What was under way before the client became small is done with, too. */
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     say(&p, "t/a", "much more than forty bytes of payload, under way", 2);
     (void)hears(&k, "t/a", "much more than forty bytes of payload, under way", 2);
     leave(&k);
-    lasting(fresh(&h, V5, "m"));
+    lasting(fresh(&h, PORCH_MQTT_V5, "m"));
     assert_int_equal(
         greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_MAXIMUM_PACKET_SIZE, 40)), 0);
     silent(&k);
@@ -347,14 +371,14 @@ static void nothing_larger_than_the_clients_maximum_is_sent(void **state) {
     porch_mqtt_subscription one = {.text = PORCH_LIT("t/x"), .qos = 1};
     porch_mqtt_subscribe in = {.packet_id = 5, .count = 60};
     for (int i = 0; i < 60; i++)
-        ok(porch_mqtt_subscription_put(&l, V5, &one));
+        ok(porch_mqtt_subscription_put(&l, PORCH_MQTT_V5, &one));
     in.filters = porch_buf_bytes(&l);
-    ok(porch_mqtt_subscribe_write(&text, V5, &in));
+    ok(porch_mqtt_subscribe_write(&text, PORCH_MQTT_V5, &in));
     send(&k, porch_buf_bytes(&text));
     free(text.at);
     ended(&k, PORCH_MQTT_RC_PACKET_TOO_LARGE);
     goodbye(&p, 0);
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
 }
 
@@ -363,10 +387,10 @@ static void topic_aliases_stay_within_what_was_agreed(void **state) {
     hello h;
     uint32_t most = bed.settings.broker_topic_aliases;
     (void)state;
-    assert_int_equal(greet(&p, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "m/p")), 0);
+    assert_int_equal(greet(&p, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "m/p")), 0);
     assert_int_equal(porch_mqtt_property_number(&p.properties, PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 0),
                      most);
-    online(&k, V5, "m/k"); /* it takes none */
+    online(&k, PORCH_MQTT_V5, "m/k"); /* it takes none */
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 0}), 0);
     for (uint32_t alias = 1; alias <= most; alias++) { /* each one is taken, set and then used */
         uint8_t raw[4];
@@ -380,20 +404,21 @@ static void topic_aliases_stay_within_what_was_agreed(void **state) {
     }
     leave(&p);
     /* A new connection knows none of them. */
-    online(&p, V5, "m/p");
-    publish(&p, (pub){.topic = "", .payload = "x", .props = RAW(0x23, 0, 1)});
+    online(&p, PORCH_MQTT_V5, "m/p");
+    publish(&p, (pub){.topic = "", .payload = "x", .props = PORCH_TEST_RAW(0x23, 0, 1)});
     ended(&p, PORCH_MQTT_RC_PROTOCOL_ERROR);
-    online(&p, V5, "m/p");
-    send(&p, RAW(0x30, 9, 0, 2, 't', '/', 3, 0x23, (uint8_t)((most + 1) >> 8), (uint8_t)(most + 1), 'x'));
+    online(&p, PORCH_MQTT_V5, "m/p");
+    send(&p, PORCH_TEST_RAW(0x30, 9, 0, 2, 't', '/', 3, 0x23, (uint8_t)((most + 1) >> 8),
+                            (uint8_t)(most + 1), 'x'));
     ended(&p, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID);
-    online(&p, V5, "m/p");
-    send(&p, RAW(0x30, 9, 0, 2, 't', '/', 3, 0x23, 0, 0, 'x'));
+    online(&p, PORCH_MQTT_V5, "m/p");
+    send(&p, PORCH_TEST_RAW(0x30, 9, 0, 2, 't', '/', 3, 0x23, 0, 0, 'x'));
     ended(&p, PORCH_MQTT_RC_TOPIC_ALIAS_INVALID);
     goodbye(&k, 0);
     /* The other way: never above the client's maximum, and every one means what it was set to. */
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m",
-                           with(fresh(&h, V5, "m/k"), PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 3)),
+                           with(fresh(&h, PORCH_MQTT_V5, "m/k"), PORCH_MQTT_PROP_TOPIC_ALIAS_MAXIMUM, 3)),
                      0);
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 0}), 0);
     char known[4][16] = {"", "", "", ""};
@@ -423,7 +448,7 @@ static void response_information_comes_when_it_is_asked_for(void **state) {
     hello h;
     (void)state;
     for (uint32_t wanted = 0; wanted < 2; wanted++) {
-        with(fresh(&h, V5, "cam"), PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, wanted);
+        with(fresh(&h, PORCH_MQTT_V5, "cam"), PORCH_MQTT_PROP_REQUEST_RESPONSE_INFO, wanted);
         assert_int_equal(greet(&k, PORCH_IDENTITY_DEVICE, "cam", &h), 0);
         assert_int_equal(porch_mqtt_property_has(&k.properties, PORCH_MQTT_PROP_RESPONSE_INFO), wanted);
         goodbye(&k, 0);
@@ -435,14 +460,14 @@ static void reason_strings_come_only_where_they_are_welcome(void **state) {
     hello h;
     (void)state;
     for (uint32_t wanted = 0; wanted < 2; wanted++) {
-        with(fresh(&h, V5, "m"), PORCH_MQTT_PROP_REQUEST_PROBLEM_INFO, wanted);
+        with(fresh(&h, PORCH_MQTT_V5, "m"), PORCH_MQTT_PROP_REQUEST_PROBLEM_INFO, wanted);
         assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), 0);
         publish(&k, (pub){.topic = "elsewhere", .payload = "x", .qos = 1, .id = 1});
         porch_mqtt_packet p = expect(&k, PORCH_MQTT_PUBACK);
         assert_int_equal(p.ack.reason, PORCH_MQTT_RC_NOT_AUTHORIZED);
         assert_int_equal(porch_mqtt_property_has(&p.ack.properties, PORCH_MQTT_PROP_REASON_STRING), wanted);
         assert_int_equal(subscribe(&k, (sub){.filter = "elsewhere"}), PORCH_MQTT_RC_NOT_AUTHORIZED);
-        send(&k, RAW(0x60, 0));
+        send(&k, PORCH_TEST_RAW(0x60, 0));
         p = expect(&k, PORCH_MQTT_DISCONNECT);
         assert_int_equal(porch_mqtt_property_has(&p.disconnect.properties, PORCH_MQTT_PROP_REASON_STRING),
                          wanted);
@@ -460,17 +485,17 @@ static void a_client_identifier_is_ones_own_or_is_given(void **state) {
         uint8_t reason;
         const char *given; /* how the assigned one begins; NULL: none is */
     } rows[] = {
-        {PORCH_IDENTITY_DEVICE, "cam", "cam", V5, true, 0, NULL},
-        {PORCH_IDENTITY_DEVICE, "cam", "", V5, true, 0, "cam"},
-        {PORCH_IDENTITY_DEVICE, "cam", "bell", V5, true, 0x85, NULL},
-        {PORCH_IDENTITY_DEVICE, "cam", "bell", V311, true, 0x85, NULL},
-        {PORCH_IDENTITY_DEVICE, "cam", "", V311, true, 0, NULL},
-        {PORCH_IDENTITY_DEVICE, "cam", "", V311, false, 0x85, NULL},
-        {PORCH_IDENTITY_SERVICE, "m", "m/0123456789abcdefghijk", V311, true, 0, NULL},
-        {PORCH_IDENTITY_SERVICE, "m", "m/ABCDEFGHIJKLMNOPQRSTU", V5, true, 0, NULL},
-        {PORCH_IDENTITY_SERVICE, "m", "m/VWXYZlmnopqrstuvwxyz", V5, true, 0, NULL},
-        {PORCH_IDENTITY_SERVICE, "m", "mm", V5, true, 0x85, NULL},
-        {PORCH_IDENTITY_SERVICE, "m", "", V5, true, 0, "m/"},
+        {PORCH_IDENTITY_DEVICE, "cam", "cam", PORCH_MQTT_V5, true, 0, NULL},
+        {PORCH_IDENTITY_DEVICE, "cam", "", PORCH_MQTT_V5, true, 0, "cam"},
+        {PORCH_IDENTITY_DEVICE, "cam", "bell", PORCH_MQTT_V5, true, 0x85, NULL},
+        {PORCH_IDENTITY_DEVICE, "cam", "bell", PORCH_MQTT_V311, true, 0x85, NULL},
+        {PORCH_IDENTITY_DEVICE, "cam", "", PORCH_MQTT_V311, true, 0, NULL},
+        {PORCH_IDENTITY_DEVICE, "cam", "", PORCH_MQTT_V311, false, 0x85, NULL},
+        {PORCH_IDENTITY_SERVICE, "m", "m/0123456789abcdefghijk", PORCH_MQTT_V311, true, 0, NULL},
+        {PORCH_IDENTITY_SERVICE, "m", "m/ABCDEFGHIJKLMNOPQRSTU", PORCH_MQTT_V5, true, 0, NULL},
+        {PORCH_IDENTITY_SERVICE, "m", "m/VWXYZlmnopqrstuvwxyz", PORCH_MQTT_V5, true, 0, NULL},
+        {PORCH_IDENTITY_SERVICE, "m", "mm", PORCH_MQTT_V5, true, 0x85, NULL},
+        {PORCH_IDENTITY_SERVICE, "m", "", PORCH_MQTT_V5, true, 0, "m/"},
     };
     client k;
     hello h;
@@ -479,8 +504,8 @@ static void a_client_identifier_is_ones_own_or_is_given(void **state) {
         fresh(&h, rows[i].v, rows[i].id);
         h.in.clean_start = rows[i].clean;
         dial(&k, rows[i].kind, rows[i].name, rows[i].v);
-        if (rows[i].v == V311 && !rows[i].clean)
-            send(&k, RAW(0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 0));
+        if (rows[i].v == PORCH_MQTT_V311 && !rows[i].clean)
+            send(&k, PORCH_TEST_RAW(0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 0, 0, 60, 0, 0));
         else
             send_hello(&k, &h);
         assert_int_equal(connack(&k), rows[i].reason);
@@ -493,37 +518,37 @@ static void a_client_identifier_is_ones_own_or_is_given(void **state) {
     }
     /* Two without a name get two. */
     client a, b;
-    assert_int_equal(greet(&a, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "")), 0);
-    assert_int_equal(greet(&b, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "")), 0);
+    assert_int_equal(greet(&a, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "")), 0);
+    assert_int_equal(greet(&b, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "")), 0);
     assert_false(a.c->told);
     leave(&a);
     leave(&b);
 }
 
 static void a_session_has_one_connection(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client a, b;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         online_lasting(&a, versions[i], "m");
         assert_int_equal(subscribe(&a, (sub){.filter = "t/a", .qos = 1}), 1);
-        online_lasting(&b, V5, "m");
+        online_lasting(&b, PORCH_MQTT_V5, "m");
         assert_true(b.present);
         ended(&a, PORCH_MQTT_RC_SESSION_TAKEN_OVER);
         say(&b, "t/a", "mine", 1);
         takes(&b, "t/a", "mine", 1);
         leave(&b);
-        online(&b, V5, "m");
+        online(&b, PORCH_MQTT_V5, "m");
         goodbye(&b, 0);
     }
 }
 
 static void nothing_behind_a_refused_connect_is_looked_at(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, w;
     hello h;
     (void)state;
-    online(&w, V5, "m");
+    online(&w, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&w, (sub){.filter = "d/cam/#", .qos = 0}), 0x87);
     assert_int_equal(subscribe(&w, (sub){.filter = "t/#", .qos = 0}), 0);
     for (size_t i = 0; i < 2; i++) {
@@ -548,15 +573,15 @@ static void connack_comes_first_and_once(void **state) {
     client k, p;
     hello h;
     (void)state;
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 1}), 1);
     leave(&k);
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     say(&p, "t/a", "waits", 1);
-    dial(&k, PORCH_IDENTITY_SERVICE, "m", V5);
+    dial(&k, PORCH_IDENTITY_SERVICE, "m", PORCH_MQTT_V5);
     bed.holds_back = bed.has_store;
-    send_hello(&k, lasting(fresh(&h, V5, "m")));
-    bed_send(k.c, RAW(0xc0, 0)); /* it may go on talking at once */
+    send_hello(&k, lasting(fresh(&h, PORCH_MQTT_V5, "m")));
+    bed_send(k.c, PORCH_TEST_RAW(0xc0, 0)); /* it may go on talking at once */
     publish(&p, (pub){.topic = "t/b", .payload = "live", .qos = 0});
     if (bed.has_store) silent(&k);
     bed.holds_back = false;
@@ -574,8 +599,8 @@ static void connack_comes_first_and_once(void **state) {
     leave(&k);
     /* A hub that goes down, or another connection, ends one that has no CONNACK yet without DISCONNECT. */
     bed.holds_back = bed.has_store;
-    dial(&k, PORCH_IDENTITY_SERVICE, "m", V5);
-    send_hello(&k, lasting(fresh(&h, V5, "m")));
+    dial(&k, PORCH_IDENTITY_SERVICE, "m", PORCH_MQTT_V5);
+    send_hello(&k, lasting(fresh(&h, PORCH_MQTT_V5, "m")));
     if (bed.has_store) {
         porch_broker_hooks()->drain(k.c);
         silent(&k);
@@ -583,29 +608,29 @@ static void connack_comes_first_and_once(void **state) {
     }
     leave(&k);
     bed.holds_back = false;
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOTH(a_connection_begins_with_one_connect_and_has_no_other),
-        BOTH(name_and_level_of_the_protocol_are_judged),
-        BOTH(a_connect_that_breaks_the_format_opens_nothing),
-        BOTH(a_clean_start_begins_anew_and_another_goes_on),
-        BOTH(a_session_waits_as_long_as_agreed),
-        BOTH(a_will_is_spoken_after_every_end_but_a_normal_one),
-        BOTH(a_will_waits_for_its_delay_or_the_sessions_end),
-        BOTH(a_will_keeps_its_retain_flag_and_its_properties),
-        BOTH(silence_past_the_keep_alive_ends_the_connection),
-        BOTH(nothing_larger_than_the_clients_maximum_is_sent),
-        BOTH(topic_aliases_stay_within_what_was_agreed),
-        BOTH(response_information_comes_when_it_is_asked_for),
-        BOTH(reason_strings_come_only_where_they_are_welcome),
-        BOTH(a_client_identifier_is_ones_own_or_is_given),
-        BOTH(a_session_has_one_connection),
-        BOTH(nothing_behind_a_refused_connect_is_looked_at),
-        BOTH(connack_comes_first_and_once),
+        PORCH_TEST_BOTH(a_connection_begins_with_one_connect_and_has_no_other),
+        PORCH_TEST_BOTH(name_and_level_of_the_protocol_are_judged),
+        PORCH_TEST_BOTH(a_connect_that_breaks_the_format_opens_nothing),
+        PORCH_TEST_BOTH(a_clean_start_begins_anew_and_another_goes_on),
+        PORCH_TEST_BOTH(a_session_waits_as_long_as_agreed),
+        PORCH_TEST_BOTH(a_will_is_spoken_after_every_end_but_a_normal_one),
+        PORCH_TEST_BOTH(a_will_waits_for_its_delay_or_the_sessions_end),
+        PORCH_TEST_BOTH(a_will_keeps_its_retain_flag_and_its_properties),
+        PORCH_TEST_BOTH(silence_past_the_keep_alive_ends_the_connection),
+        PORCH_TEST_BOTH(nothing_larger_than_the_clients_maximum_is_sent),
+        PORCH_TEST_BOTH(topic_aliases_stay_within_what_was_agreed),
+        PORCH_TEST_BOTH(response_information_comes_when_it_is_asked_for),
+        PORCH_TEST_BOTH(reason_strings_come_only_where_they_are_welcome),
+        PORCH_TEST_BOTH(a_client_identifier_is_ones_own_or_is_given),
+        PORCH_TEST_BOTH(a_session_has_one_connection),
+        PORCH_TEST_BOTH(nothing_behind_a_refused_connect_is_looked_at),
+        PORCH_TEST_BOTH(connack_comes_first_and_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,9 +6,9 @@
 static void dup_says_sent_again_and_nothing_else(void **state) {
     client k, p;
     (void)state;
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
-    online(&p, V311, "m/p");
+    online(&p, PORCH_MQTT_V311, "m/p");
     publish(&p, (pub){.topic = "t/a", .payload = "one", .qos = 1, .id = 4, .dup = true});
     (void)acked(&p, PORCH_MQTT_PUBACK, 4);
     publish(&p, (pub){.topic = "t/a", .payload = "two", .qos = 2, .id = 5, .dup = true});
@@ -34,7 +34,7 @@ static void dup_says_sent_again_and_nothing_else(void **state) {
     bed_pass(30000);
     silent(&k);
     leave(&k);
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     m = hears(&k, "t/a", "one", 1);
     assert_true(m.dup);
     assert_int_equal(m.packet_id, one);
@@ -44,13 +44,13 @@ static void dup_says_sent_again_and_nothing_else(void **state) {
     silent(&k);
     goodbye(&p, 0);
     leave(&k);
-    online(&k, V5, "m");
-    send(&k, RAW(0x38, 6, 0, 3, 't', '/', 'a', 0)); /* DUP with QoS 0 */
+    online(&k, PORCH_MQTT_V5, "m");
+    send(&k, PORCH_TEST_RAW(0x38, 6, 0, 3, 't', '/', 'a', 0)); /* DUP with QoS 0 */
     ended(&k, PORCH_MQTT_RC_MALFORMED_PACKET);
 }
 
 static void retained_messages_are_kept_replaced_and_cleared(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, p;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -92,13 +92,13 @@ static void retained_messages_come_however_small_the_queue(void **state) {
     char topic[16];
     bool had[COUNT] = {false};
     (void)state;
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     for (int i = 0; i < COUNT; i++) {
         (void)snprintf(topic, sizeof topic, "t/%d", i);
         publish(&p, (pub){.topic = topic, .payload = topic, .retain = true});
     }
     leave(&p);
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/+", .qos = 1}), 1);
     k.c->deaf = true;
     bed_work();
@@ -116,22 +116,22 @@ static void retained_messages_come_however_small_the_queue(void **state) {
         uint64_t asked = bed.agains;
         bed_pass(10000);
         assert_true(bed.agains - asked < 100);
-        online_lasting(&k, V5, "m");
+        online_lasting(&k, PORCH_MQTT_V5, "m");
         assert_true(k.present);
     }
     for (int i = 0; i < COUNT; i++)
         if (!had[i]) fail_msg("t/%d never came", i);
     leave(&k);
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
 }
 
 static void retain_handling_says_when_they_come(void **state) {
     client k, p;
     (void)state;
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     publish(&p, (pub){.topic = "t/r", .payload = "kept", .retain = true});
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     static const struct {
         uint8_t handling;
         bool comes;
@@ -151,8 +151,8 @@ static void retain_handling_says_when_they_come(void **state) {
 static void retain_as_published_keeps_the_flag(void **state) {
     client k, p;
     (void)state;
-    online(&p, V5, "m/p");
-    online(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online(&k, PORCH_MQTT_V5, "m/k");
     for (int keeps = 0; keeps < 2; keeps++) {
         assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .handling = 2, .as_published = keeps != 0}),
                          0);
@@ -177,8 +177,8 @@ static void properties_travel_unaltered_and_in_their_order(void **state) {
     ok(porch_mqtt_property_put_pair(&b, PORCH_MQTT_PROP_USER_PROPERTY, PORCH_LIT("a"), PORCH_LIT("2")));
     ok(porch_mqtt_property_put_text(&b, PORCH_MQTT_PROP_CONTENT_TYPE, PORCH_LIT("text/plain\xef\xbb\xbf")));
     ok(porch_mqtt_property_put_pair(&b, PORCH_MQTT_PROP_USER_PROPERTY, PORCH_LIT("z"), PORCH_LIT("1")));
-    online(&p, V5, "m/p");
-    online(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
     for (uint8_t qos = 0; qos < 2; qos++) {
         publish(&p, (pub){.topic = "t/a",
@@ -196,14 +196,14 @@ static void properties_travel_unaltered_and_in_their_order(void **state) {
 static void a_message_expires_where_it_waits(void **state) {
     client k, p;
     (void)state;
-    porch_bytes ten = RAW(2, 0, 0, 0, 10);
-    online_lasting(&k, V5, "m");
+    porch_bytes ten = PORCH_TEST_RAW(2, 0, 0, 0, 10);
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
     leave(&k);
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     publish(&p, (pub){.topic = "t/a", .payload = "soon", .qos = 1, .id = 1, .props = ten});
     bed_pass(4000);
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     porch_mqtt_publish m = hears(&k, "t/a", "soon", 1); /* on its way it may grow old */
     uint32_t left = porch_mqtt_property_number(&m.properties, PORCH_MQTT_PROP_MESSAGE_EXPIRY, 0);
     assert_in_range(left, 5, 6);
@@ -212,7 +212,7 @@ static void a_message_expires_where_it_waits(void **state) {
     leave(&k);
     publish(&p, (pub){.topic = "t/a", .payload = "late", .qos = 1, .id = 3, .props = ten});
     bed_pass(11000);
-    online_lasting(&k, V5, "m");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     (void)hears(&k, "t/a", "soon", 1);
     assert_int_equal(hears(&k, "t/a", "two", 2).packet_id, two); /* sent before: its steps are finished */
     ack(&k, PORCH_MQTT_PUBREC, two, 0);
@@ -220,15 +220,15 @@ static void a_message_expires_where_it_waits(void **state) {
     silent(&k);
     leave(&p);
     leave(&k);
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
 }
 
 static void overlapping_subscriptions_give_one_copy_with_all_identifiers(void **state) {
     client k, p;
     (void)state;
-    online(&p, V5, "m/p");
-    online(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 0, .identifier = 7}), 0);
     assert_int_equal(subscribe(&k, (sub){.filter = "t/+", .qos = 2, .identifier = 70000}), 2);
     assert_int_equal(subscribe(&k, (sub){.filter = "t/a", .qos = 1}), 1);
@@ -250,8 +250,8 @@ static void overlapping_subscriptions_give_one_copy_with_all_identifiers(void **
 static void a_client_sends_no_subscription_identifier(void **state) {
     client k;
     (void)state;
-    online(&k, V5, "m");
-    send(&k, RAW(0x30, 7, 0, 2, 't', '/', 2, 0x0b, 1));
+    online(&k, PORCH_MQTT_V5, "m");
+    send(&k, PORCH_TEST_RAW(0x30, 7, 0, 2, 't', '/', 2, 0x0b, 1));
     ended(&k, PORCH_MQTT_RC_PROTOCOL_ERROR);
 }
 
@@ -259,9 +259,9 @@ static void receive_maximum_holds_towards_the_client(void **state) {
     client k, p;
     hello h;
     (void)state;
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     for (uint8_t qos = 1; qos < 3; qos++) {
-        lasting(fresh(&h, V5, "m"));
+        lasting(fresh(&h, PORCH_MQTT_V5, "m"));
         assert_int_equal(
             greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 3)), 0);
         assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = qos}), qos);
@@ -271,8 +271,8 @@ static void receive_maximum_holds_towards_the_client(void **state) {
         (void)hears(&k, "t/a", "x", qos);
         (void)hears(&k, "t/a", "x", qos);
         silent(&k);
-        say(&p, "t/a", "free", 0); /* QoS 0 is not counted, though it keeps its place */
-        send(&k, RAW(0xc0, 0));    /* and nothing else waits */
+        say(&p, "t/a", "free", 0);         /* QoS 0 is not counted, though it keeps its place */
+        send(&k, PORCH_TEST_RAW(0xc0, 0)); /* and nothing else waits */
         (void)expect(&k, PORCH_MQTT_PINGRESP);
         unsubscribe(&k, "t/none");
         (void)expect(&k, PORCH_MQTT_UNSUBACK);
@@ -292,7 +292,7 @@ static void receive_maximum_holds_towards_the_client(void **state) {
             silent(&k);
         }
         leave(&k);
-        online(&k, V5, "m");
+        online(&k, PORCH_MQTT_V5, "m");
         goodbye(&k, 0);
     }
     goodbye(&p, 0);
@@ -302,8 +302,8 @@ static void a_smaller_receive_maximum_holds_for_what_is_sent_again(void **state)
     client k, p;
     hello h;
     (void)state;
-    online(&p, V5, "m/p");
-    online_lasting(&k, V5, "m");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online_lasting(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
     char text[8];
     for (int i = 0; i < 6; i++) {
@@ -313,7 +313,7 @@ static void a_smaller_receive_maximum_holds_for_what_is_sent_again(void **state)
     }
     leave(&k);
     say(&p, "t/a", "last", 1);
-    lasting(fresh(&h, V5, "m"));
+    lasting(fresh(&h, PORCH_MQTT_V5, "m"));
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", with(&h, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 2)),
                      0);
     uint16_t ids[2];
@@ -333,7 +333,7 @@ static void a_smaller_receive_maximum_holds_for_what_is_sent_again(void **state)
     takes(&k, "t/a", "last", 1);
     silent(&k);
     leave(&k);
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
     goodbye(&p, 0);
 }
@@ -342,7 +342,7 @@ static void more_publications_than_receive_maximum_end_the_session(void **state)
     client k;
     hello h;
     (void)state;
-    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "m")), 0);
+    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "m")), 0);
     uint32_t most = porch_mqtt_property_number(&k.properties, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 65535);
     assert_int_equal(most, bed.settings.broker_receive_maximum);
     for (uint32_t i = 1; i <= most; i++) {
@@ -359,11 +359,11 @@ static void more_publications_than_receive_maximum_end_the_session(void **state)
 /* ---- acknowledgements ---- */
 
 static void qos_1_is_answered_by_its_identifier(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, p;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        online(&k, V5, "m/k");
+        online(&k, PORCH_MQTT_V5, "m/k");
         assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 1}), 1);
         online(&p, versions[i], "m/p");
         for (int round = 0; round < 2; round++) { /* after PUBACK it is a new message, DUP or not */
@@ -378,11 +378,11 @@ static void qos_1_is_answered_by_its_identifier(void **state) {
 }
 
 static void qos_2_is_taken_once(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, p;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        online(&k, V5, "m/k");
+        online(&k, PORCH_MQTT_V5, "m/k");
         assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 1}), 1);
         online_lasting(&p, versions[i], "m/p");
         pub twice = {.topic = "t/a", .payload = "once", .qos = 2, .id = 12};
@@ -400,17 +400,17 @@ static void qos_2_is_taken_once(void **state) {
         ack(&p, PORCH_MQTT_PUBREL, 12, 0);
         assert_int_equal(acked(&p, PORCH_MQTT_PUBCOMP, 12), 0);
         ack(&p, PORCH_MQTT_PUBREL, 12, 0); /* said again it is answered again */
-        assert_int_equal(acked(&p, PORCH_MQTT_PUBCOMP, 12), versions[i] == V5 ? 0x92 : 0);
+        assert_int_equal(acked(&p, PORCH_MQTT_PUBCOMP, 12), versions[i] == PORCH_MQTT_V5 ? 0x92 : 0);
         publish(&p, twice); /* the identifier is free again: a new message */
         assert_int_equal(acked(&p, PORCH_MQTT_PUBREC, 12), 0);
         takes(&k, "t/a", "once", 1);
         leave(&p);
         goodbye(&k, 0);
-        online(&p, V5, "m/p");
+        online(&p, PORCH_MQTT_V5, "m/p");
         goodbye(&p, 0);
     }
     /* A refused one is forgotten: the next with its identifier is new (5.0). */
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     publish(&p, (pub){.topic = "elsewhere", .payload = "x", .qos = 2, .id = 12});
     assert_int_equal(acked(&p, PORCH_MQTT_PUBREC, 12), PORCH_MQTT_RC_NOT_AUTHORIZED);
     publish(&p, (pub){.topic = "t/a", .payload = "x", .qos = 2, .id = 12});
@@ -422,9 +422,9 @@ static void qos_2_is_taken_once(void **state) {
 static void what_is_said_twice_before_the_commit_is_answered_twice(void **state) {
     client k, p;
     (void)state;
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 1}), 1);
-    online_lasting(&p, V5, "m/p");
+    online_lasting(&p, PORCH_MQTT_V5, "m/p");
     bed.holds_back = bed.has_store;
     pub twice = {.topic = "t/a", .payload = "once", .qos = 2, .id = 12};
     publish(&p, twice);
@@ -447,17 +447,17 @@ static void what_is_said_twice_before_the_commit_is_answered_twice(void **state)
     assert_int_equal(acked(&p, PORCH_MQTT_PUBACK, 14), 0);
     leave(&p);
     goodbye(&k, 0);
-    online(&p, V5, "m/p");
+    online(&p, PORCH_MQTT_V5, "m/p");
     goodbye(&p, 0);
 }
 
 static void qos_2_is_handed_over_step_by_step(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k, p;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         porch_mqtt_version v = versions[i];
-        online(&p, V5, "m/p");
+        online(&p, PORCH_MQTT_V5, "m/p");
         online_lasting(&k, v, "m/k");
         assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
         say(&p, "t/a", "x", 2);
@@ -478,15 +478,15 @@ static void qos_2_is_handed_over_step_by_step(void **state) {
         online_lasting(&k, v, "m/k");
         silent(&k);
         ack(&k, PORCH_MQTT_PUBREC, 4711, 0); /* for nothing */
-        assert_int_equal(acked(&k, PORCH_MQTT_PUBREL, 4711), v == V5 ? 0x92 : 0);
+        assert_int_equal(acked(&k, PORCH_MQTT_PUBREL, 4711), v == PORCH_MQTT_V5 ? 0x92 : 0);
         leave(&k);
         goodbye(&p, 0);
-        online(&k, V5, "m/k");
+        online(&k, PORCH_MQTT_V5, "m/k");
         goodbye(&k, 0);
     }
     /* Refused by the client, it is done with (5.0). */
-    online(&p, V5, "m/p");
-    online_lasting(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online_lasting(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
     say(&p, "t/a", "one", 1);
     say(&p, "t/a", "two", 2);
@@ -494,10 +494,10 @@ static void qos_2_is_handed_over_step_by_step(void **state) {
     ack(&k, PORCH_MQTT_PUBREC, hears(&k, "t/a", "two", 2).packet_id, 0x83);
     silent(&k);
     leave(&k);
-    online_lasting(&k, V5, "m/k");
+    online_lasting(&k, PORCH_MQTT_V5, "m/k");
     silent(&k);
     leave(&k);
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     goodbye(&k, 0);
     goodbye(&p, 0);
 }
@@ -508,16 +508,16 @@ static void a_refused_publish_has_its_versions_answer(void **state) {
     for (uint8_t qos = 1; qos < 3; qos++) {
         porch_mqtt_type type = qos == 1 ? PORCH_MQTT_PUBACK : PORCH_MQTT_PUBREC;
         pub p = {.topic = "elsewhere", .payload = "x", .qos = qos, .id = 9};
-        online(&k, V5, "m");
+        online(&k, PORCH_MQTT_V5, "m");
         publish(&k, p);
         assert_int_equal(acked(&k, type, 9), PORCH_MQTT_RC_NOT_AUTHORIZED);
         p.topic = "t/a";
         p.payload = "\xff";
-        p.props = RAW(1, 1);
+        p.props = PORCH_TEST_RAW(1, 1);
         publish(&k, p);
         assert_int_equal(acked(&k, type, 9), PORCH_MQTT_RC_PAYLOAD_FORMAT_INVALID);
         goodbye(&k, 0);
-        online(&k, V311, "m");
+        online(&k, PORCH_MQTT_V311, "m");
         publish(&k, (pub){.topic = "elsewhere", .payload = "x", .qos = qos, .id = 9});
         (void)acked(&k, type, 9);
         if (qos == 2) {
@@ -530,23 +530,23 @@ static void a_refused_publish_has_its_versions_answer(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOTH(dup_says_sent_again_and_nothing_else),
-        BOTH(retained_messages_are_kept_replaced_and_cleared),
+        PORCH_TEST_BOTH(dup_says_sent_again_and_nothing_else),
+        PORCH_TEST_BOTH(retained_messages_are_kept_replaced_and_cleared),
         cmocka_unit_test_setup_teardown(retained_messages_come_however_small_the_queue, begin_small, end),
-        BOTH(retain_handling_says_when_they_come),
-        BOTH(retain_as_published_keeps_the_flag),
-        BOTH(properties_travel_unaltered_and_in_their_order),
-        BOTH(a_message_expires_where_it_waits),
-        BOTH(overlapping_subscriptions_give_one_copy_with_all_identifiers),
-        BOTH(a_client_sends_no_subscription_identifier),
-        BOTH(receive_maximum_holds_towards_the_client),
-        BOTH(a_smaller_receive_maximum_holds_for_what_is_sent_again),
-        BOTH(more_publications_than_receive_maximum_end_the_session),
-        BOTH(qos_1_is_answered_by_its_identifier),
-        BOTH(qos_2_is_taken_once),
-        BOTH(what_is_said_twice_before_the_commit_is_answered_twice),
-        BOTH(qos_2_is_handed_over_step_by_step),
-        BOTH(a_refused_publish_has_its_versions_answer),
+        PORCH_TEST_BOTH(retain_handling_says_when_they_come),
+        PORCH_TEST_BOTH(retain_as_published_keeps_the_flag),
+        PORCH_TEST_BOTH(properties_travel_unaltered_and_in_their_order),
+        PORCH_TEST_BOTH(a_message_expires_where_it_waits),
+        PORCH_TEST_BOTH(overlapping_subscriptions_give_one_copy_with_all_identifiers),
+        PORCH_TEST_BOTH(a_client_sends_no_subscription_identifier),
+        PORCH_TEST_BOTH(receive_maximum_holds_towards_the_client),
+        PORCH_TEST_BOTH(a_smaller_receive_maximum_holds_for_what_is_sent_again),
+        PORCH_TEST_BOTH(more_publications_than_receive_maximum_end_the_session),
+        PORCH_TEST_BOTH(qos_1_is_answered_by_its_identifier),
+        PORCH_TEST_BOTH(qos_2_is_taken_once),
+        PORCH_TEST_BOTH(what_is_said_twice_before_the_commit_is_answered_twice),
+        PORCH_TEST_BOTH(qos_2_is_handed_over_step_by_step),
+        PORCH_TEST_BOTH(a_refused_publish_has_its_versions_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,11 @@
-/* What the standards ask of a server about SUBSCRIBE, UNSUBSCRIBE, and how a server works; see conformancebed.h. */
+/* What the standards ask of a server about SUBSCRIBE, UNSUBSCRIBE, and how a server works; see
+ * conformancebed.h. */
 #include "cloud/broker/conformancebed.h"
 
 /* ---- SUBSCRIBE, UNSUBSCRIBE ---- */
 
 static void each_filter_has_its_code_in_its_place(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k;
     (void)state;
     for (size_t v = 0; v < 2; v++) {
@@ -28,7 +29,7 @@ static void each_filter_has_its_code_in_its_place(void **state) {
         assert_int_equal(got.reasons.len, 5);
         for (size_t i = 0; i < 5; i++)
             assert_int_equal(got.reasons.at[i],
-                             rows[i].v5 >= 0x80 && versions[v] == V311 ? 0x80 : rows[i].v5);
+                             rows[i].v5 >= 0x80 && versions[v] == PORCH_MQTT_V311 ? 0x80 : rows[i].v5);
         l.len = b.len = 0;
         porch_mqtt_unsubscribe out = {.packet_id = 65534, .count = 3};
         ok(porch_mqtt_unsubscription_put(&l, PORCH_LIT("t/c")));
@@ -39,7 +40,7 @@ static void each_filter_has_its_code_in_its_place(void **state) {
         send(&k, porch_buf_bytes(&b));
         got = expect(&k, PORCH_MQTT_UNSUBACK).suback;
         assert_int_equal(got.packet_id, 65534);
-        if (versions[v] == V5) {
+        if (versions[v] == PORCH_MQTT_V5) {
             assert_int_equal(got.reasons.len, 3);
             assert_memory_equal(got.reasons.at, "\0\x11\0", 3);
         }
@@ -50,8 +51,8 @@ static void each_filter_has_its_code_in_its_place(void **state) {
 static void the_same_filter_again_replaces_and_loses_nothing(void **state) {
     client k, p;
     (void)state;
-    online(&p, V5, "m/p");
-    online(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online(&k, PORCH_MQTT_V5, "m/k");
     publish(&p, (pub){.topic = "t/a", .payload = "kept", .retain = true});
     assert_int_equal(subscribe(&k, (sub){.filter = "t/a", .qos = 0, .identifier = 1}), 0);
     (void)hears(&k, "t/a", "kept", 0);
@@ -68,8 +69,8 @@ static void the_same_filter_again_replaces_and_loses_nothing(void **state) {
 static void unsubscribing_stops_what_is_new_and_finishes_what_began(void **state) {
     client k, p;
     (void)state;
-    online(&p, V5, "m/p");
-    online(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/+", .qos = 2}), 2);
     say(&p, "t/a", "x", 2);
     uint16_t id = hears(&k, "t/a", "x", 2).packet_id;
@@ -90,8 +91,8 @@ static void unsubscribing_stops_what_is_new_and_finishes_what_began(void **state
 static void no_local_keeps_ones_own_words_away(void **state) {
     client a, b;
     (void)state;
-    online(&a, V5, "m/a");
-    online(&b, V5, "m/b");
+    online(&a, PORCH_MQTT_V5, "m/a");
+    online(&b, PORCH_MQTT_V5, "m/b");
     assert_int_equal(subscribe(&a, (sub){.filter = "t/#", .qos = 1, .no_local = true}), 1);
     for (uint8_t qos = 0; qos < 3; qos++) {
         say(&a, "t/x", "own", qos);
@@ -106,12 +107,12 @@ static void no_local_keeps_ones_own_words_away(void **state) {
 /* ---- operation ---- */
 
 static void a_ping_is_answered(void **state) {
-    static const porch_mqtt_version versions[] = {V5, V311};
+    static const porch_mqtt_version versions[] = {PORCH_MQTT_V5, PORCH_MQTT_V311};
     client k;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         online(&k, versions[i], "m");
-        send(&k, RAW(0xc0, 0, 0xc0, 0));
+        send(&k, PORCH_TEST_RAW(0xc0, 0, 0xc0, 0));
         (void)expect(&k, PORCH_MQTT_PINGRESP);
         (void)expect(&k, PORCH_MQTT_PINGRESP);
         silent(&k);
@@ -123,8 +124,8 @@ static void messages_keep_their_order(void **state) {
     client k, p;
     char text[8];
     (void)state;
-    online(&p, V5, "m/p");
-    online_lasting(&k, V5, "m/k");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online_lasting(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 2}), 2);
     for (uint8_t qos = 0; qos < 3; qos++) {
         for (int i = 0; i < 20; i++) {
@@ -138,7 +139,7 @@ static void messages_keep_their_order(void **state) {
         }
         if (qos == 0) continue;
         leave(&k);
-        online_lasting(&k, V5, "m/k"); /* and the same order again */
+        online_lasting(&k, PORCH_MQTT_V5, "m/k"); /* and the same order again */
         for (int i = 0; i < 20; i++) {
             (void)snprintf(text, sizeof text, "%d", i);
             assert_int_equal(hears(&k, "t/a", text, qos).packet_id, ids[i]);
@@ -151,7 +152,7 @@ static void messages_keep_their_order(void **state) {
             ack(&k, PORCH_MQTT_PUBCOMP, ids[i], 0);
     }
     leave(&k);
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     goodbye(&k, 0);
     goodbye(&p, 0);
 }
@@ -161,7 +162,7 @@ static void topics_are_compared_as_they_are(void **state) {
     client k;
     (void)state;
     bed_grants = everything;
-    online(&k, V5, "m");
+    online(&k, PORCH_MQTT_V5, "m");
     assert_int_equal(subscribe(&k, (sub){.filter = "Caf\xc3\xa9/+", .qos = 0}), 0);
     assert_int_equal(subscribe(&k, (sub){.filter = "\xef\xbb\xbf"
                                                    "a",
@@ -195,9 +196,9 @@ static void topics_are_compared_as_they_are(void **state) {
 static void shared_work_is_each_members_own_part(void **state) {
     client a, b, p;
     (void)state;
-    online(&p, V5, "m/p");
-    online_lasting(&a, V5, "m/a");
-    online(&b, V5, "m/b");
+    online(&p, PORCH_MQTT_V5, "m/p");
+    online_lasting(&a, PORCH_MQTT_V5, "m/a");
+    online(&b, PORCH_MQTT_V5, "m/b");
     assert_int_equal(subscribe(&a, (sub){.filter = "$share/g/s/#", .qos = 2}), 2);
     assert_int_equal(subscribe(&b, (sub){.filter = "$share/g/s/#", .qos = 0}), 0);
     int heard_a = 0, heard_b = 0;
@@ -219,11 +220,11 @@ static void shared_work_is_each_members_own_part(void **state) {
      */
     leave(&a);
     silent(&b);
-    online_lasting(&a, V5, "m/a");
+    online_lasting(&a, PORCH_MQTT_V5, "m/a");
     for (int i = 1; i < heard_a; i++)
         assert_int_equal(hears(&a, "s/x", "work", 2).packet_id, ids[i]);
     leave(&a);
-    online(&a, V5, "m/a");
+    online(&a, PORCH_MQTT_V5, "m/a");
     silent(&b);
     goodbye(&a, 0);
     goodbye(&b, 0);
@@ -238,7 +239,7 @@ static void a_shared_filter_has_its_form(void **state) {
         uint8_t text[64];
         porch_buf b = PORCH_BUF_OF(text);
         size_t n = strlen(broken[i]);
-        online(&k, V5, "m");
+        online(&k, PORCH_MQTT_V5, "m");
         ok(porch_mqtt_frame_write_header(&b, PORCH_MQTT_SUBSCRIBE, 2, 3 + 2 + n + 1));
         ok(porch_write_u16(&b, 1));
         ok(porch_write_u8(&b, 0));
@@ -247,8 +248,8 @@ static void a_shared_filter_has_its_form(void **state) {
         send(&k, porch_buf_bytes(&b));
         ended(&k, PORCH_MQTT_RC_TOPIC_FILTER_INVALID);
     }
-    online(&k, V5, "m"); /* no local on it is a protocol error */
-    send(&k, RAW(0x82, 16, 0, 1, 0, 0, 10, '$', 's', 'h', 'a', 'r', 'e', '/', 'g', '/', 's', 4));
+    online(&k, PORCH_MQTT_V5, "m"); /* no local on it is a protocol error */
+    send(&k, PORCH_TEST_RAW(0x82, 16, 0, 1, 0, 0, 10, '$', 's', 'h', 'a', 'r', 'e', '/', 'g', '/', 's', 4));
     ended(&k, PORCH_MQTT_RC_PROTOCOL_ERROR);
 }
 
@@ -256,25 +257,25 @@ static void other_proof_than_the_certificate_is_not_asked_for(void **state) {
     client k;
     hello h;
     (void)state;
-    fresh(&h, V5, "m");
+    fresh(&h, PORCH_MQTT_V5, "m");
     ok(porch_mqtt_property_put_text(&h.props, PORCH_MQTT_PROP_AUTH_METHOD, PORCH_LIT("SCRAM-SHA-256")));
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", &h), PORCH_MQTT_RC_BAD_AUTH_METHOD);
     assert_true(k.c->told);
     leave(&k);
-    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, V5, "m")), 0);
+    assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "m")), 0);
     assert_false(porch_mqtt_property_has(&k.properties, PORCH_MQTT_PROP_AUTH_METHOD));
-    send(&k, RAW(0xf0, 7, 0x19, 5, 0x15, 0, 2, 'G', 'S')); /* AUTH out of nothing */
+    send(&k, PORCH_TEST_RAW(0xf0, 7, 0x19, 5, 0x15, 0, 2, 'G', 'S')); /* AUTH out of nothing */
     ended(&k, PORCH_MQTT_RC_PROTOCOL_ERROR);
 }
 
 static void behind_a_goodbye_nothing_is_taken_or_sent(void **state) {
     client k, w;
     (void)state;
-    online(&w, V5, "m/w");
+    online(&w, PORCH_MQTT_V5, "m/w");
     assert_int_equal(subscribe(&w, (sub){.filter = "t/#", .qos = 0}), 0);
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 0}), 0);
-    send(&k, RAW(0xe0, 0, 0x30, 6, 0, 3, 't', '/', 'a', 0));
+    send(&k, PORCH_TEST_RAW(0xe0, 0, 0x30, 6, 0, 3, 't', '/', 'a', 0));
     say(&w, "t/b", "x", 0);
     (void)hears(&w, "t/b", "x", 0);
     silent(&w);
@@ -282,9 +283,9 @@ static void behind_a_goodbye_nothing_is_taken_or_sent(void **state) {
     assert_true(k.c->told);
     leave(&k);
     /* The same the other way: the hub's DISCONNECT is its last word. */
-    online(&k, V5, "m/k");
+    online(&k, PORCH_MQTT_V5, "m/k");
     assert_int_equal(subscribe(&k, (sub){.filter = "t/#", .qos = 0}), 0);
-    bed_send(k.c, RAW(0x60, 0, 0xc0, 0));
+    bed_send(k.c, PORCH_TEST_RAW(0x60, 0, 0xc0, 0));
     say(&w, "t/b", "x", 0);
     porch_mqtt_packet p;
     uint8_t last = 0;
@@ -298,17 +299,17 @@ static void behind_a_goodbye_nothing_is_taken_or_sent(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BOTH(each_filter_has_its_code_in_its_place),
-        BOTH(the_same_filter_again_replaces_and_loses_nothing),
-        BOTH(unsubscribing_stops_what_is_new_and_finishes_what_began),
-        BOTH(no_local_keeps_ones_own_words_away),
-        BOTH(a_ping_is_answered),
-        BOTH(messages_keep_their_order),
-        BOTH(topics_are_compared_as_they_are),
-        BOTH(shared_work_is_each_members_own_part),
-        BOTH(a_shared_filter_has_its_form),
-        BOTH(other_proof_than_the_certificate_is_not_asked_for),
-        BOTH(behind_a_goodbye_nothing_is_taken_or_sent),
+        PORCH_TEST_BOTH(each_filter_has_its_code_in_its_place),
+        PORCH_TEST_BOTH(the_same_filter_again_replaces_and_loses_nothing),
+        PORCH_TEST_BOTH(unsubscribing_stops_what_is_new_and_finishes_what_began),
+        PORCH_TEST_BOTH(no_local_keeps_ones_own_words_away),
+        PORCH_TEST_BOTH(a_ping_is_answered),
+        PORCH_TEST_BOTH(messages_keep_their_order),
+        PORCH_TEST_BOTH(topics_are_compared_as_they_are),
+        PORCH_TEST_BOTH(shared_work_is_each_members_own_part),
+        PORCH_TEST_BOTH(a_shared_filter_has_its_form),
+        PORCH_TEST_BOTH(other_proof_than_the_certificate_is_not_asked_for),
+        PORCH_TEST_BOTH(behind_a_goodbye_nothing_is_taken_or_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

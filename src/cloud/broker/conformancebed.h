@@ -1,16 +1,13 @@
-/* For the tests of what MQTT 5.0 and 3.1.1 ask of a server, told in conversations, a file for each part of the
- * standard: a client of few words, and the bed that each test lies in. Each test is named by what it shows, and
- * docs/mqtt-conformance.md says which statements of the standards that is. The broker is the real one, its surroundings
- * are brokerbed.h's; each test runs without and with a store. */
+/* For the tests of what MQTT 5.0 and 3.1.1 ask of a server, told in conversations, a file for each part of
+ * the standard: a client of few words, and the bed that each test lies in. Each test is named by what it
+ * shows, and docs/mqtt-conformance.md says which statements of the standards that is. The broker is the
+ * real one, its surroundings are brokerbed.h's; each test runs without and with a store. */
 #ifndef PORCH_CLOUD_BROKER_CONFORMANCEBED_H
 #define PORCH_CLOUD_BROKER_CONFORMANCEBED_H
 
 #include "cloud/broker/brokerbed.h"
 
 #include <cmocka.h>
-
-#define V5   PORCH_MQTT_V5
-#define V311 PORCH_MQTT_V311
 
 /* ---- a client of few words ---- */
 
@@ -51,7 +48,7 @@ static inline hello *with(hello *h, porch_mqtt_property_id id, uint32_t number) 
 
 static inline hello *lasting(hello *h) {
     h->in.clean_start = false;
-    return h->in.version == V5 ? with(h, PORCH_MQTT_PROP_SESSION_EXPIRY, 3600) : h;
+    return h->in.version == PORCH_MQTT_V5 ? with(h, PORCH_MQTT_PROP_SESSION_EXPIRY, 3600) : h;
 }
 
 static inline hello *will(hello *h, const char *topic, const char *payload, uint8_t qos, bool retain) {
@@ -100,7 +97,7 @@ static inline void leave(client *k) {
 
 /* The hub has ended it, with this reason where the version has one; nothing follows. */
 static inline void ended(client *k, uint8_t reason) {
-    if (k->v == V5) assert_int_equal(expect(k, PORCH_MQTT_DISCONNECT).disconnect.reason, reason);
+    if (k->v == PORCH_MQTT_V5) assert_int_equal(expect(k, PORCH_MQTT_DISCONNECT).disconnect.reason, reason);
     silent(k);
     assert_true(k->c->told);
     leave(k);
@@ -261,7 +258,8 @@ static inline void takes(client *k, const char *topic, const char *payload, uint
     ack(k, PORCH_MQTT_PUBCOMP, id, 0);
 }
 
-#define RAW(...) ((porch_bytes){(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})})
+#define PORCH_TEST_RAW(...) \
+    ((porch_bytes){(const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})})
 
 /* ---- the bed ---- */
 
@@ -303,7 +301,7 @@ static inline int end(void **state) {
     return 0;
 }
 
-#define BOTH(name)                                           \
+#define PORCH_TEST_BOTH(name)                                \
     {#name, name, begin_without, end, NULL}, {               \
 #name " (with a store)", name, begin_with, end, NULL \
     }
