@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "access/automaton.h"
+#include "access/quarantine.h"
 #include "access/statement.h"
 #include "crypto/identity.h"
 
@@ -127,6 +128,14 @@ static bool find(const porch_cli_policy *p, bool service, const char *name, porc
     return false;
 }
 
+bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who) {
+    if (who->service) return false;
+    const json_t *all = json_object_get(p->answer, "quarantined");
+    for (size_t i = 0; i < json_array_size(all); i++)
+        if (porch_bytes_eq(text_at(all, i), who->name)) return true;
+    return false;
+}
+
 porch_err porch_cli_principal(const porch_cli_policy *p, const char *text, porch_access_principal *ret,
                               bool *known, porch_why *why) {
     bool is_device = strncmp(text, "device:", 7) == 0, is_service = strncmp(text, "service:", 8) == 0;
@@ -247,6 +256,13 @@ porch_err porch_cli_judge(const porch_cli_policy *p, const porch_access_principa
         v.group = &p->document.groups[v.statement.tag];
     }
     bench_free(&b);
+    if (e == PORCH_OK && v.allowed && porch_cli_quarantined(p, who)) {
+        if (action == PORCH_ACCESS_SUBSCRIBE && strncmp(topic, "$share/", 7) == 0 &&
+            strchr(topic + 7, '/') != NULL)
+            topic = strchr(topic + 7, '/') + 1;
+        v.allowed = porch_access_quarantine_lets(who->name, action, porch_bytes_of(topic));
+        v.quarantine = !v.allowed;
+    }
     if (e == PORCH_OK) *ret = v;
     return e;
 }

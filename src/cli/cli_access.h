@@ -32,9 +32,13 @@ size_t porch_cli_principal_count(const porch_cli_policy *p);
 /* The i-th principal that the hub has: devices first. */
 porch_access_principal porch_cli_principal_at(const porch_cli_policy *p, size_t i);
 
+/* Is it a device that the hub has, under quarantine? */
+bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who);
+
 /* What decides about one principal. */
 typedef struct {
     bool allowed;
+    bool quarantine;                  /* a statement allows it, the quarantine does not */
     const porch_access_group *group;  /* NULL: no statement decides */
     porch_access_statement statement; /* with its variables */
 } porch_cli_verdict;

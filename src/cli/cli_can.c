@@ -14,6 +14,7 @@ static porch_err one_action(const char *text, unsigned *ret, porch_why *why) {
 static json_t *verdict_json(const porch_access_principal *who, const porch_cli_verdict *v) {
     json_t *row = json_pack("{s:s, s:s%, s:b}", "kind", who->service ? "service" : "device", "name",
                             who->name.at, who->name.len, "allowed", (int)v->allowed);
+    if (v->quarantine) (void)json_object_set_new(row, "quarantine", json_true());
     if (v->group != NULL) {
         (void)json_object_set_new(row, "group",
                                   json_stringn((const char *)v->group->name.at, v->group->name.len));
@@ -29,7 +30,9 @@ static void show_verdict(const porch_cli *c, const porch_access_principal *who,
     printf("%s: %s %.*s %s %s %s\n", v->allowed ? "yes" : "no", who->service ? "service" : "device",
            PORCH_FMT(who->name), v->allowed ? "may" : "must not", c->arguments[1],
            porch_cli_safe(c->arguments[2]).text);
-    if (v->group != NULL)
+    if (v->quarantine)
+        printf("  the device is under quarantine: diagnostics and the signed update only\n");
+    else if (v->group != NULL)
         printf("  decided by group %.*s: %s\n", PORCH_FMT(v->group->name),
                porch_cli_safe(porch_cli_statement(&v->statement).text).text);
     else

@@ -83,6 +83,23 @@ class Text(case.HubCase):
         self.assertEqual(self.ask("can", "device:not-there", "publish", "d/not-there/x/y")[0], 0)
         self.assertEqual(self.ask("can", "front-door", "publish", "$porchlight/x")[0], 1)
 
+    def test_both_know_of_a_quarantine(self):
+        self.hub.device("suspect")
+        words = ("suspect", "publish", "d/suspect/event/motion")
+        self.assertTrue(self.hub.cli("can", *words)["allowed"])
+        self.hub.cli("device", "quarantine", "suspect")
+        try:
+            code, out, _ = self.hub.cli("can", *words, check=False)
+            self.assertEqual((code, json.loads(out)["quarantine"]), (1, True))
+            self.assertIn("under quarantine", self.hub.cli("can", *words, check=False, json_output=False)[1])
+            self.assertTrue(self.hub.cli("can", "suspect", "publish", "d/suspect/log/x")["allowed"])
+            self.assertTrue(self.hub.cli("can", "suspect", "subscribe", "d/suspect/update/#")["allowed"])
+            self.assertEqual(self.hub.cli("can", "suspect", "subscribe", "d/suspect/#", check=False)[0], 1)
+            self.assertEqual(self.hub.cli("who-can", "publish", words[2])["who"], [])
+        finally:
+            self.hub.cli("device", "readmit", "suspect")
+        self.assertTrue(self.hub.cli("can", *words)["allowed"])
+
     def test_who_can_names_everybody(self):
         who = self.hub.cli("who-can", "receive", "d/lamp/event/motion")["who"]
         self.assertEqual([(one["kind"], one["name"], one["group"]) for one in who],
