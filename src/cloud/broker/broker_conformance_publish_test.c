@@ -338,6 +338,16 @@ static void a_smaller_receive_maximum_holds_for_what_is_sent_again(void **state)
     goodbye(&p, 0);
 }
 
+static void fill_the_window(client *k, uint32_t most) {
+    for (uint32_t i = 1; i <= most; i++) {
+        publish(k, (pub){.topic = "t/a", .payload = "x", .qos = 2, .id = (uint16_t)i});
+        (void)acked(k, PORCH_MQTT_PUBREC, (uint16_t)i);
+    }
+    publish(k, (pub){.topic = "t/a", .payload = "x", .qos = 2, .id = 3, .dup = true}); /* known */
+    (void)acked(k, PORCH_MQTT_PUBREC, 3);
+    publish(k, (pub){.topic = "t/a", .payload = "x"}); /* not counted */
+}
+
 static void more_publications_than_receive_maximum_end_the_session(void **state) {
     client k;
     hello h;
@@ -345,15 +355,23 @@ static void more_publications_than_receive_maximum_end_the_session(void **state)
     assert_int_equal(greet(&k, PORCH_IDENTITY_SERVICE, "m", fresh(&h, PORCH_MQTT_V5, "m")), 0);
     uint32_t most = porch_mqtt_property_number(&k.properties, PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 65535);
     assert_int_equal(most, bed.settings.broker_receive_maximum);
-    for (uint32_t i = 1; i <= most; i++) {
-        publish(&k, (pub){.topic = "t/a", .payload = "x", .qos = 2, .id = (uint16_t)i});
-        (void)acked(&k, PORCH_MQTT_PUBREC, (uint16_t)i);
-    }
-    publish(&k, (pub){.topic = "t/a", .payload = "x", .qos = 2, .id = 3, .dup = true}); /* known */
-    (void)acked(&k, PORCH_MQTT_PUBREC, 3);
-    publish(&k, (pub){.topic = "t/a", .payload = "x"}); /* not counted */
+    fill_the_window(&k, most);
     publish(&k, (pub){.topic = "t/a", .payload = "x", .qos = 1, .id = (uint16_t)(most + 1)});
     ended(&k, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED);
+}
+
+/* It was told no limit; but every PUBREL that could make room would stand behind a packet that is not read.
+ */
+static void an_older_client_that_releases_nothing_is_not_left_waiting(void **state) {
+    for (uint8_t qos = 1; qos <= 2; qos++) {
+        client k;
+        (void)state;
+        online(&k, PORCH_MQTT_V311, "m");
+        uint32_t most = bed.settings.broker_receive_maximum;
+        fill_the_window(&k, most);
+        publish(&k, (pub){.topic = "t/a", .payload = "x", .qos = qos, .id = (uint16_t)(most + 1)});
+        ended(&k, PORCH_MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED);
+    }
 }
 
 /* ---- acknowledgements ---- */
@@ -542,6 +560,7 @@ int main(void) {
         PORCH_TEST_BOTH(receive_maximum_holds_towards_the_client),
         PORCH_TEST_BOTH(a_smaller_receive_maximum_holds_for_what_is_sent_again),
         PORCH_TEST_BOTH(more_publications_than_receive_maximum_end_the_session),
+        PORCH_TEST_BOTH(an_older_client_that_releases_nothing_is_not_left_waiting),
         PORCH_TEST_BOTH(qos_1_is_answered_by_its_identifier),
         PORCH_TEST_BOTH(qos_2_is_taken_once),
         PORCH_TEST_BOTH(what_is_said_twice_before_the_commit_is_answered_twice),
