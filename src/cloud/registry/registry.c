@@ -24,6 +24,15 @@ static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why 
     return porch_db_execute(q, why);
 }
 
+/* The first use of a certificate that replaced none. What was issued since then waits for its own. */
+static porch_err save_use(porch_db *db, const registry_principal *p, uint64_t now_ms, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "update certificate set used_ms = ?2, replaced_ms = null where fingerprint = ?1", why);
+    porch_db_bind_blob(q, 1, (porch_bytes){p->in_use, sizeof p->in_use});
+    porch_db_bind_i64(q, 2, (int64_t)now_ms);
+    return porch_db_execute(q, why);
+}
+
 /* The certificate in use, and that the others of the device are dead by it. */
 typedef struct {
     const char *name;
@@ -34,11 +43,16 @@ typedef struct {
 static porch_err write_use(porch_db *db, void *ctx, porch_why *why) {
     const first_use_row *u = ctx;
     const porch_bytes print = {u->fingerprint, 32};
-    porch_db_query *q = porch_db_prepare(
-        db, "update certificate set used_ms = ?2, replaced_ms = null where fingerprint = ?1", why);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "update certificate set used_ms = ?2 where fingerprint = ?1 and "
+                                         "revoked_ms is null and replaced_ms is null",
+                                         why);
     porch_db_bind_blob(q, 1, print);
     porch_db_bind_i64(q, 2, (int64_t)u->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
+    if (porch_db_changes(db) == 0) /* between our look and now */
+        return porch_fail(why, PORCH_ERR_REVOKED, "this certificate of device %s was replaced or revoked",
+                          u->name);
     q = porch_db_prepare(db,
                          "update certificate set replaced_ms = ?3 where kind = 'device' and name = ?1 and "
                          "fingerprint <> ?2 and revoked_ms is null and replaced_ms is null",
@@ -62,8 +76,7 @@ static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *wh
     for (size_t i = 0; i < r->devices.count && e == PORCH_OK; i++) {
         registry_principal *p = r->devices.at[i];
         if (atomic_exchange(&p->use_dirty, false)) {
-            first_use_row u = {p->name, p->in_use, now_ms};
-            e = write_use(db, &u, why);
+            e = save_use(db, p, now_ms, why);
             if (e != PORCH_OK) atomic_store(&p->use_dirty, true);
         }
         if (e != PORCH_OK || !atomic_load(&p->seen_dirty)) continue;
@@ -169,6 +182,28 @@ static bool replaces_others(const porch_registry *r, const registry_certificate 
     return false;
 }
 
+/* Was one that is younger than our look taken up since? If not, whoever dropped this one in the meantime
+ * took it for unused, and the disk, which has its use, knows better. Under the lock. */
+static bool is_overtaken(const porch_registry *r, const registry_principal *p, uint64_t births) {
+    const registry_certificate *now = porch_registry_table_find(&r->certificates, p->in_use);
+    return now != NULL && now->born >= births;
+}
+
+/* The memory's side of it: those born before are dead. Under the lock, alone. */
+static void take_up(porch_registry *r, registry_principal *p, registry_certificate *own,
+                    uint64_t born_before, uint64_t now_ms) {
+    own->used_ms = now_ms;
+    for (size_t i = 0; i < r->certificates.count; i++) {
+        registry_certificate *c = r->certificates.at[i];
+        if (c != own && c->born < born_before && c->kind == own->kind && c->revoked_ms == 0 &&
+            c->replaced_ms == 0 && strcmp(c->name, p->name) == 0)
+            c->replaced_ms = now_ms;
+    }
+    p->certificate_ends_ms = own->not_after_ms;
+    memcpy(p->fingerprint, own->fingerprint, sizeof p->fingerprint);
+    memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
+}
+
 /* From now on the device's others are dead. Where there are others, that is on disk before anybody is let
  * in, so that no crash brings them back; the shard waits for one commit, once in the life of a certificate.
  * Where there are none, the database hears of it with the next tick; should the hub end before that, the
@@ -178,29 +213,25 @@ static porch_err first_use(porch_registry *r, const char *name, const uint8_t fi
     pthread_rwlock_rdlock(&r->lock);
     const registry_certificate *found = porch_registry_table_find(&r->certificates, fingerprint);
     bool durable = found != NULL && replaces_others(r, found);
+    const uint64_t births = r->births;
     pthread_rwlock_unlock(&r->lock);
     first_use_row u = {name, fingerprint, now_ms};
-    if (durable && porch_store_write(r->store, write_use, &u, why) != PORCH_OK)
+    porch_err e = durable ? porch_store_write(r->store, write_use, &u, why) : PORCH_OK;
+    if (e == PORCH_ERR_REVOKED) return e;
+    if (e != PORCH_OK)
         return porch_fail(why, PORCH_ERR_BUSY,
                           "the hub cannot note that this certificate replaces the one before; try again");
     pthread_rwlock_wrlock(&r->lock);
     registry_principal *p = porch_registry_table_find(&r->devices, name);
     registry_certificate *own = porch_registry_table_find(&r->certificates, fingerprint);
-    if (p != NULL && own != NULL && is_first_use(own) && own->revoked_ms == 0 && own->replaced_ms == 0) {
-        own->used_ms = now_ms;
-        for (size_t i = 0; i < r->certificates.count; i++) {
-            registry_certificate *c = r->certificates.at[i];
-            if (c != own && c->kind == own->kind && c->revoked_ms == 0 && c->replaced_ms == 0 &&
-                strcmp(c->name, name) == 0)
-                c->replaced_ms = now_ms;
-        }
-        p->certificate_ends_ms = own->not_after_ms;
-        memcpy(p->fingerprint, own->fingerprint, sizeof p->fingerprint);
-        memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
-        if (!durable) atomic_store(&p->use_dirty, true);
+    if (durable && p != NULL && own != NULL && !is_overtaken(r, p, births)) own->replaced_ms = 0;
+    e = judge(p, own, PORCH_PRINCIPAL_DEVICE, name, now_ms, why);
+    if (e == PORCH_OK && is_first_use(own)) {
+        take_up(r, p, own, durable ? births : 0, now_ms);
+        atomic_store(&p->use_dirty, !durable);
     }
     pthread_rwlock_unlock(&r->lock);
-    return PORCH_OK;
+    return e;
 }
 
 porch_err porch_registry_may_renew(porch_registry *r, const char *device, const uint8_t fingerprint[32],

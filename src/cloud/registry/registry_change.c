@@ -155,8 +155,9 @@ static porch_err log_enrolment(porch_db *db, const registry_enrolment *n, porch_
 
 static porch_err drop_pending(porch_db *db, const registry_enrolment *n, porch_why *why) {
     for (size_t i = 0; i < n->pending_count; i++) {
-        porch_db_query *q =
-            porch_db_prepare(db, "update certificate set replaced_ms = ?2 where fingerprint = ?1", why);
+        /* One whose first use came between our look and now is not pending any more. */
+        porch_db_query *q = porch_db_prepare(
+            db, "update certificate set replaced_ms = ?2 where fingerprint = ?1 and used_ms is null", why);
         porch_db_bind_blob(q, 1, (porch_bytes){n->pending[i], 32});
         porch_db_bind_i64(q, 2, (int64_t)n->now_ms);
         PORCH_TRY(porch_db_execute(q, why));
@@ -223,6 +224,7 @@ static porch_err remember_enrolment(const registry_enrolment *n, porch_why *why)
         if (e == PORCH_OK) fresh = NULL;
     }
     if (e == PORCH_OK) {
+        c->born = r->births++;
         e = porch_registry_table_add(&r->certificates, c);
         if (e == PORCH_OK) c = NULL;
     }

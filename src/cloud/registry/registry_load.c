@@ -69,6 +69,7 @@ static porch_err load_certificate(porch_registry *r, porch_db_query *q, porch_wh
     c->revoked_ms = (uint64_t)porch_db_i64(q, 5);
     c->used_ms = (uint64_t)porch_db_i64(q, 6);
     c->replaced_ms = (uint64_t)porch_db_i64(q, 7);
+    c->born = r->births++;
     registry_principal *p = porch_registry_table_find(porch_registry_principals(r, c->kind), c->name);
     if (p != NULL && c->replaced_ms == 0 && c->not_after_ms >= p->certificate_ends_ms) {
         p->certificate_ends_ms = c->not_after_ms;

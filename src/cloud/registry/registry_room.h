@@ -16,6 +16,7 @@ struct porch_registry {
     pthread_mutex_t change; /* one change at a time; held across the signer and the store */
     pthread_rwlock_t lock;  /* the tables; held for moments only, and never while waiting for anything */
     registry_table devices, services, certificates, households;
+    uint64_t births; /* certificates that came into memory so far */
     struct {
         porch_registry_change_fn fn;
         void *ctx;

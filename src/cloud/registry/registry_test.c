@@ -207,6 +207,96 @@ static void the_old_certificate_dies_at_the_first_use_of_the_new_one(void **stat
     assert_int_equal(trust_rows(b, "device.renew"), 2);
 }
 
+/* What another thread would have said to the database in between. */
+typedef struct {
+    const char *sql;
+    const uint8_t *print;
+    int64_t seen_ms;
+} said;
+
+static porch_err say_it(porch_db *db, void *ctx, porch_why *why) {
+    const said *s = ctx;
+    porch_db_query *q = porch_db_prepare(db, s->sql, why);
+    porch_db_bind_blob(q, 1, (porch_bytes){s->print, 32});
+    return porch_db_execute(q, why);
+}
+
+static void say_in_between(bench *b, const char *sql, const uint8_t print[32]) {
+    said s = {sql, print, 0};
+    assert_int_equal(porch_store_write(b->lab.store, say_it, &s, &b->why), PORCH_OK);
+}
+
+static porch_err read_seen(porch_db *db, void *ctx, porch_why *why) {
+    said *s = ctx;
+    porch_db_query *q =
+        porch_db_prepare(db, "select coalesce(last_seen_ms, 0) from device where id = 'cam-1'", why);
+    PORCH_TRY(porch_db_step(q, why));
+    s->seen_ms = porch_db_i64(q, 0);
+    return PORCH_OK;
+}
+
+static void wait_for_a_tick(bench *b) {
+    said s = {0};
+    porch_registry_seen(b->registry, "cam-1", true, 77);
+    while (s.seen_ms != 77)
+        assert_int_equal(porch_store_read(b->lab.store, read_seen, &s, &b->why), PORCH_OK);
+}
+
+static void a_certificate_issued_right_after_the_first_use_of_the_old_one_survives_the_tick(void **state) {
+    bench *b = *state;
+    uint8_t old[32], fresh[32];
+    b->lab.settings.store_tick_ms = 300;
+    reopen(b);
+    add(b, "cam-1", false, old);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK); /* noted with the next tick */
+    add(b, "cam-1", true, fresh);
+    wait_for_a_tick(b);
+    assert_int_equal(trust_rows(b, "device.replace"), 0);
+    reopen(b);
+    assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
+    assert_int_equal(trust_rows(b, "device.replace"), 1);
+}
+
+static void a_certificate_that_was_dropped_before_its_first_use_is_noted_does_not_come_alive(void **state) {
+    static const char *const between[] = {
+        "update certificate set replaced_ms = 1 where fingerprint = ?1",
+        "update certificate set revoked_ms = 1 where fingerprint = ?1",
+    };
+    static const char *const names[] = {"cam-1", "cam-2"};
+    bench *b = *state;
+    b->lab.settings.store_tick_ms = 3600000;
+    reopen(b);
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t old[32], dropped[32];
+        add(b, names[i], false, old);
+        assert_int_equal(admit(b, names[i], old), PORCH_OK);
+        add(b, names[i], true, dropped);
+        say_in_between(b, between[i], dropped);
+        assert_int_equal(admit(b, names[i], dropped), PORCH_ERR_REVOKED);
+        assert_int_equal(admit(b, names[i], old), PORCH_OK);
+        reopen(b);
+        assert_int_equal(admit(b, names[i], dropped), PORCH_ERR_REVOKED);
+        assert_int_equal(admit(b, names[i], old), PORCH_OK);
+    }
+    assert_int_equal(trust_rows(b, "device.replace"), 0);
+}
+
+static void a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way(void **state) {
+    bench *b = *state;
+    uint8_t old[32], used[32], fresh[32];
+    b->lab.settings.store_tick_ms = 3600000;
+    reopen(b);
+    add(b, "cam-1", false, old);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
+    add(b, "cam-1", true, used);
+    say_in_between(b, "update certificate set used_ms = 1 where fingerprint = ?1", used);
+    add(b, "cam-1", true, fresh);
+    reopen(b);
+    assert_int_equal(admit(b, "cam-1", used), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
+}
+
 static void what_is_revoked_stays_out_in_all_its_certificates(void **state) {
     bench *b = *state;
     uint8_t old[32], fresh[32];
@@ -523,6 +613,9 @@ int main(void) {
         WITH_BENCH(a_certificate_outside_its_time_is_told_so),
         WITH_BENCH(an_id_is_given_once_and_the_signer_is_not_asked_twice),
         WITH_BENCH(the_old_certificate_dies_at_the_first_use_of_the_new_one),
+        WITH_BENCH(a_certificate_issued_right_after_the_first_use_of_the_old_one_survives_the_tick),
+        WITH_BENCH(a_certificate_that_was_dropped_before_its_first_use_is_noted_does_not_come_alive),
+        WITH_BENCH(a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way),
         WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
         WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
