@@ -9,12 +9,13 @@ enum { OFF_MS = 300000 };
 static const uint8_t SPKI_HEAD[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
 
 uint64_t porch_clock_now(const porch_device_clock *c, uint64_t system_ms, uint64_t steady_ms) {
+    uint64_t now_ms = system_ms;
     if (c->is_signed) {
         uint64_t at_ms = c->signed_ms + (steady_ms - c->since_ms);
         uint64_t off_ms = at_ms > system_ms ? at_ms - system_ms : system_ms - at_ms;
-        return off_ms > OFF_MS ? at_ms : system_ms;
+        if (off_ms > OFF_MS) now_ms = at_ms;
     }
-    return system_ms > c->floor_ms ? system_ms : c->floor_ms;
+    return now_ms > c->floor_ms ? now_ms : c->floor_ms;
 }
 
 bool porch_clock_wants(const porch_device_clock *c, uint64_t steady_ms) {

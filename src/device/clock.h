@@ -4,8 +4,8 @@
  *   signed time  what the hub said in this run, carried on by a clock that nobody sets
  *   system       the operating system's real time
  *
- * now = the signed time where there is one and the system's is more than five minutes off; else the
- * system's, but never below the floor. Nothing here asks a clock or a disk: times come in. */
+ * now = the signed time where there is one and the system's is more than five minutes off, else the
+ * system's; but never below the floor. Nothing here asks a clock or a disk: times come in. */
 #ifndef PORCH_DEVICE_CLOCK_H
 #define PORCH_DEVICE_CLOCK_H
 

@@ -101,6 +101,8 @@ now_is_never_below_the_floor_and_follows_the_signed_time_where_the_clock_is_wron
     assert_int_equal(porch_clock_now(&c, NOW_MS * 2, 350), NOW_MS + 1250);
     /* one that is about right is believed */
     assert_int_equal(porch_clock_now(&c, NOW_MS + 60000, 350), NOW_MS + 60000);
+    /* but not to before what the hub has told */
+    assert_int_equal(porch_clock_now(&c, NOW_MS - 60000, 350), NOW_MS + 1000);
 }
 
 static void the_hub_is_asked_once_a_run_and_daily(void **state) {

@@ -76,6 +76,10 @@ static void rest(porch_device *d) {
     porch_link_close(&d->errand.link);
     d->errand.under_way = false;
     d->errand.urgent = d->errand.lost = false;
+}
+
+/* The wish for a new certificate was granted, or failed and was told. */
+static void wish_is_over(porch_device *d) {
     (void)pthread_mutex_lock(&d->lock);
     d->renew_asked = false;
     (void)pthread_mutex_unlock(&d->lock);
@@ -84,6 +88,7 @@ static void rest(porch_device *d) {
 static void failed(porch_device *d, uint64_t now_ms, const char *text, int code, uint64_t wait_ms) {
     errand_side *x = &d->errand;
     rest(d);
+    wish_is_over(d);
     uint64_t pause = porch_backoff_next(&x->backoff, porch_device_random32());
     /* A refusal is no matter of moments. */
     if (code >= 400 && code < 500 && pause < ERRAND_FIRST_MS) pause += ERRAND_FIRST_MS;
@@ -194,13 +199,14 @@ static void got_certificate(porch_device *d, uint64_t now_ms) {
         return;
     }
     rest(d);
+    wish_is_over(d);
     porch_backoff_reset(&x->backoff);
 }
 
 /* Believed when our hub's signer says it, to our question, and when the hub's own chain was valid then: who
  * has a hub's stolen key, whose certificate has ended, can pass the question on, but not pass for the hub.
- */
-static porch_err take_time(porch_device *d, porch_bytes answer, porch_why *why) {
+ * `moved`: the clock was wrong. */
+static porch_err take_time(porch_device *d, porch_bytes answer, bool *moved, porch_why *why) {
     porch_signed_time t;
     PORCH_TRY(porch_clock_judge(&d->clock, answer, d->conf.time_key.at, d->conf.hub_id, d->errand.nonce, &t,
                                 why));
@@ -209,7 +215,8 @@ static porch_err take_time(porch_device *d, porch_bytes answer, porch_why *why) 
     PORCH_TRY(porch_device_clock_set(d, t.at_ms, why));
     uint64_t after_ms = porch_device_clock_ms(d);
     uint64_t off_ms = after_ms > before_ms ? after_ms - before_ms : before_ms - after_ms;
-    if (off_ms < OFF_MS) return PORCH_OK;
+    *moved = off_ms >= OFF_MS;
+    if (!*moved) return PORCH_OK;
     char text[TEXT_BYTES], at[PORCH_CLOCK_TEXT_BYTES];
     porch_clock_rfc3339(after_ms, at);
     (void)snprintf(text, sizeof text, "the clock was wrong; by the hub it is %s", at);
@@ -220,14 +227,16 @@ static porch_err take_time(porch_device *d, porch_bytes answer, porch_why *why) 
 }
 
 /* On with the renewal, or back: the connection has served. */
-static void after_time(porch_device *d, uint64_t now_ms) {
+static void after_time(porch_device *d, bool moved, uint64_t now_ms) {
     errand_side *x = &d->errand;
     porch_why why = {""};
     bool lost = x->lost;
     if (!renewal_is_due(d) && !is_asked(d)) {
         rest(d);
         porch_backoff_reset(&x->backoff);
-        if (lost) d->mqtt.next_ms = now_ms; /* it failed for the clock's sake */
+        /* It failed for the clock's sake. With a clock that was right it would fail again: its pause holds.
+         */
+        if (lost && moved) d->mqtt.next_ms = now_ms;
         return;
     }
     porch_err e = x->exchange.closes ? porch_fail(&why, PORCH_ERR_CLOSED, "the hub closed the connection")
@@ -238,8 +247,14 @@ static void after_time(porch_device *d, uint64_t now_ms) {
 static void got_time(porch_device *d, uint64_t now_ms) {
     errand_side *x = &d->errand;
     porch_why why = {""};
+    /* An answer that ends with its connection: the chain by which it would be judged went with it. */
+    if (x->link.state != PORCH_LINK_UP) {
+        failed(d, now_ms, "the hub closed the connection with its answer", 0, 0);
+        return;
+    }
+    bool moved = false;
     porch_err e = x->exchange.status == 200
-                      ? take_time(d, porch_exchange_body(&x->exchange), &why)
+                      ? take_time(d, porch_exchange_body(&x->exchange), &moved, &why)
                       : porch_fail(&why, PORCH_ERR_UNSUPPORTED,
                                    "the hub does not tell the time (HTTP status %u)", x->exchange.status);
     /* Its certificate must then be good by our own clock, as on any other connection. */
@@ -254,7 +269,7 @@ static void got_time(porch_device *d, uint64_t now_ms) {
         failed(d, now_ms, porch_why_text(&why, e), 0, x->exchange.wait_ms);
         return;
     }
-    after_time(d, now_ms);
+    after_time(d, moved, now_ms);
 }
 
 static void answered(porch_device *d, uint64_t now_ms) {
