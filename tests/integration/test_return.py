@@ -65,8 +65,10 @@ class Return(ClockIsSet):
         values = self.signed_time(self.folder)
         self.assertEqual(values["nonce"], NONCE)
         self.assertLess(abs(int(values["time"]) / 1000 - (time.time() + YEAR)), 120)
-        self.assertEqual(self.ask("GET", "/.well-known/porchlight/time").status, 400)
-        self.assertEqual(self.ask("GET", "/.well-known/porchlight/time?nonce=00").status, 400)
+        self.assertEqual(self.ask("GET", "/.well-known/porchlight/time", self.folder).status, 400)
+        self.assertEqual(self.ask("GET", "/.well-known/porchlight/time?nonce=00", self.folder).status, 400)
+        # strangers could use up signer.times_per_minute
+        self.assertEqual(self.ask("GET", f"/.well-known/porchlight/time?nonce={NONCE}").status, 403)
         self.assertEqual(revoked.post("simplereenroll", revoked.csr(), *revoked.own())[:2], (403, "revoked"))
         status, slug, answer = back.post("simplereenroll", back.csr(), *back.own())
         self.assertEqual((status, slug), (200, ""))

@@ -239,14 +239,20 @@ static void on_reenroll(porch_http_exchange *x) {
 
 /* ---- the time ----------------------------------------------------------------------------------- */
 
-/* For everybody who asks, renew-only devices above all: it is no secret, and the nonce makes each answer
- * its asker's own. */
+/* For whoever has a certificate of ours or of a factory's, renew-only devices above all: it is no secret,
+ * and the nonce makes each answer its asker's own. Nobody else can verify it, and strangers must not use up
+ * signer.times_per_minute. */
 static void on_time(porch_http_exchange *x) {
     porch_api *api = porch_http_route_ctx(x);
     char text[80];
     uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES];
     porch_buf raw = PORCH_BUF_OF(nonce), answer = PORCH_BUF_OF(block);
     porch_why why = {""};
+    if (!porch_http_peer(x)->tls.has_certificate) {
+        porch_fail(&why, PORCH_ERR_DENIED, "the time is told to devices that show a certificate");
+        refuse(x, PORCH_ERR_DENIED, &why);
+        return;
+    }
     porch_err e = porch_http_query(x, "nonce", text, sizeof text);
     if (e == PORCH_OK) e = porch_hex_read(&raw, porch_bytes_of(text));
     if (e != PORCH_OK || raw.len != sizeof nonce)
