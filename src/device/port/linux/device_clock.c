@@ -11,7 +11,7 @@
 #include "os/file.h"
 
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
-static porch_device_clock shared; /* under shared_lock */
+static porch_device_clock shared; /* under shared_lock, as each device's clock where threads meet */
 
 /* Goes on while the machine sleeps. */
 static uint64_t steady_ms(void) {
@@ -29,12 +29,24 @@ uint64_t porch_device_now_ms(void) {
 
 uint64_t porch_device_clock_ms(void *ctx) {
     const porch_device *d = ctx;
-    return porch_clock_now(&d->clock, porch_clock_ms(), steady_ms());
+    (void)pthread_mutex_lock(&shared_lock);
+    uint64_t now_ms = porch_clock_now(&d->clock, porch_clock_ms(), steady_ms());
+    (void)pthread_mutex_unlock(&shared_lock);
+    return now_ms;
 }
 
 uint64_t porch_device_floor_ms(void *ctx) {
     const porch_device *d = ctx;
-    return d->clock.floor_ms;
+    (void)pthread_mutex_lock(&shared_lock);
+    uint64_t floor_ms = d->clock.floor_ms;
+    (void)pthread_mutex_unlock(&shared_lock);
+    return floor_ms;
+}
+
+void porch_device_clock_raise(porch_device *d, uint64_t at_least_ms) {
+    (void)pthread_mutex_lock(&shared_lock);
+    porch_clock_raise(&d->clock, at_least_ms);
+    (void)pthread_mutex_unlock(&shared_lock);
 }
 
 bool porch_device_clock_wants(const porch_device *d) {
@@ -64,8 +76,8 @@ porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why
     uint8_t block[PORCH_CLOCK_TEXT_MOST];
     porch_buf text = PORCH_BUF_OF(block);
     uint64_t steady = steady_ms();
-    porch_clock_set(&d->clock, at_ms, steady);
     (void)pthread_mutex_lock(&shared_lock);
+    porch_clock_set(&d->clock, at_ms, steady);
     porch_clock_set(&shared, at_ms, steady);
     (void)pthread_mutex_unlock(&shared_lock);
     PORCH_TRY(path_of(d, path));

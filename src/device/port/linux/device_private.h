@@ -229,10 +229,12 @@ void porch_device_trust_accepted(porch_device *d);
 /* The hub will not have the certificate: tries the other one, if there are two, and asks for a new one. */
 void porch_device_trust_refused(porch_device *d, uint64_t now_ms);
 
-/* device_clock.c. SDK thread, and before it runs. */
+/* device_clock.c. SDK thread, and before it runs; the time itself on any thread. */
 void porch_device_clock_open(porch_device *d);
 /* A time that was judged: used from now on, and never fallen below, on disk too. */
 porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why);
+/* As porch_clock_raise. */
+void porch_device_clock_raise(porch_device *d, uint64_t at_least_ms);
 /* What time it is, and the least that it can be; `ctx` is the device. */
 uint64_t porch_device_clock_ms(void *ctx);
 uint64_t porch_device_floor_ms(void *ctx);

@@ -97,7 +97,7 @@ static porch_err use(porch_device *d, bool next, porch_why *why) {
     t->not_before_ms = info.not_before_ms;
     t->not_after_ms = info.not_after_ms;
     t->uses_next = next;
-    porch_clock_raise(&d->clock, info.not_before_ms); /* the hub gave it to us, so that time has passed */
+    porch_device_clock_raise(d, info.not_before_ms); /* the hub gave it to us, so that time has passed */
     porch_device_errand_plan(d);
     return PORCH_OK;
 }

@@ -315,8 +315,10 @@ static porch_err trust_root(struct device_update *u, porch_tuf *t, porch_why *wh
 
 static porch_err look_up(struct device_update *u, const uint8_t running[32], release *r, porch_why *why) {
     static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
-    porch_tuf t = {
-        .port = &port, .self = u, .crypto = porch_verify_library(), .now_s = porch_clock_ms() / 1000};
+    porch_tuf t = {.port = &port,
+                   .self = u,
+                   .crypto = porch_verify_library(),
+                   .now_s = porch_device_clock_ms(u->device) / 1000};
     porch_tuf_folder folder;
     char path[PATH_BYTES], name[NAME_BYTES];
     porch_bytes product = porch_bytes_of(u->desired.product.text), version = u->desired.version;
@@ -340,8 +342,8 @@ static porch_err look_up(struct device_update *u, const uint8_t running[32], rel
 
 /* ---- one update ---- */
 
-static int minute_of_day(void) {
-    return (int)(porch_clock_ms() / 60000 % PORCH_POLICY_DAY_MIN);
+static int minute_of_day(const struct device_update *u) {
+    return (int)(porch_device_clock_ms(u->device) / 60000 % PORCH_POLICY_DAY_MIN);
 }
 
 static porch_policy_verdict judge(struct device_update *u, const release *r, porch_why *why) {
@@ -351,7 +353,7 @@ static porch_policy_verdict judge(struct device_update *u, const release *r, por
         .powered_s = u->powered_s,
         .widened = r->widened,
         .battery = u->options.battery != NULL ? u->options.battery(u->options.ctx) : -1,
-        .minute = minute_of_day(),
+        .minute = minute_of_day(u),
         .schema = u->options.data_schema,
         .counter = r->image.counter,
         .floor = u->floor,
