@@ -96,9 +96,10 @@ typedef struct {
 } porch_registry_enrolment;
 
 /* PORCH_ERR_AUTH: an unknown, spent or unfit proof; PORCH_ERR_EXPIRED: the token's or the certificate's
- * time is over; PORCH_ERR_REVOKED; PORCH_ERR_DENIED: the product asks for more than was shown; else as
- * porch_registry_device_add. A token that was spent by the same key works again until its end or until the
- * certificate was used: the answer may have been lost. `id` is the device's. */
+ * time is over; PORCH_ERR_REVOKED; PORCH_ERR_DENIED: the product asks for more than was shown; BUSY: it
+ * renewed itself est.certificates_per_day times within a day; else as porch_registry_device_add. A token
+ * that was spent by the same key works again until its end or until the certificate was used: the answer
+ * may have been lost. `id` is the device's. */
 porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
                                const porch_registry_enrolment *in, char id[PORCH_REGISTRY_NAME_BYTES],
                                porch_registry_issued *ret, porch_why *why);

@@ -15,6 +15,8 @@
 #include "crypto/sha256.h"
 #include "os/clock.h"
 
+#define DAY_MS UINT64_C(86400000)
+
 enum { TOKEN_RANDOM_BYTES = 20 };
 
 /* ---- claim tokens ------------------------------------------------------------------------------- */
@@ -469,6 +471,26 @@ static porch_err prove(porch_registry *r, const porch_registry_enrolment *in, re
     return porch_fail(why, PORCH_ERR_AUTH, "show a claim token or a certificate of your factory");
 }
 
+/* Each certificate stays in the database and in the trust log: a device that asks without end would fill
+ * both, and use up what the signer issues in a minute. */
+static porch_err keeps_pace(porch_registry *r, const registry_enrolment *n, porch_why *why) {
+    const uint64_t now_ms = porch_clock_ms();
+    uint32_t count = 0;
+    if (!n->renew) return PORCH_OK;
+    pthread_rwlock_rdlock(&r->lock);
+    for (size_t i = 0; i < r->certificates.count; i++) {
+        const registry_certificate *c = r->certificates.at[i];
+        if (c->kind == n->kind && c->not_before_ms + DAY_MS > now_ms && strcmp(c->name, n->name) == 0)
+            count++;
+    }
+    pthread_rwlock_unlock(&r->lock);
+    if (count < r->settings.est_certificates_per_day) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_BUSY,
+                      "device %s was given %u certificates within a day, as many as "
+                      "est.certificates_per_day allows; it renews itself later",
+                      n->name, (unsigned)count);
+}
+
 porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
                                const porch_registry_enrolment *in, char id[PORCH_REGISTRY_NAME_BYTES],
                                porch_registry_issued *ret, porch_why *why) {
@@ -488,6 +510,7 @@ porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
         e = porch_registry_place_device(r, &n, why);
     }
     if (e == PORCH_OK) e = meets(r, n.product, in, why);
+    if (e == PORCH_OK) e = keeps_pace(r, &n, why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, in->csr, ret, why);
     if (e == PORCH_OK) porch_registry_copy_text(id, PORCH_REGISTRY_NAME_BYTES, porch_bytes_of(n.name));
     pthread_mutex_unlock(&r->change);

@@ -297,6 +297,38 @@ static void a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way(vo
     assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
 }
 
+static porch_err renew_itself(bench *b, const char *device, uint8_t fingerprint[32]) {
+    char csr[2048], id[PORCH_REGISTRY_NAME_BYTES] = "";
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    const porch_registry_enrolment in = {
+        .device = device, .fingerprint = fingerprint, .csr = porch_bytes_of(csr)};
+    porch_err e = porch_registry_enrol(b->registry, THE_SIGNER, &in, id, &issued, &b->why);
+    if (e != PORCH_OK) return e;
+    memcpy(fingerprint, issued.fingerprint, 32);
+    porch_registry_issued_free(&issued);
+    return PORCH_OK;
+}
+
+static void a_device_that_renews_without_end_is_slowed_down_alone(void **state) {
+    bench *b = *state;
+    uint8_t wild[32], calm[32];
+    b->lab.settings.est_certificates_per_day = 3;
+    reopen(b);
+    add(b, "wild", false, wild);
+    add(b, "calm", false, calm);
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(renew_itself(b, "wild", wild), PORCH_OK);
+    assert_int_equal(renew_itself(b, "wild", wild), PORCH_ERR_BUSY);
+    assert_non_null(strstr(b->why.text, "est.certificates_per_day"));
+    assert_int_equal(admit(b, "wild", wild), PORCH_OK); /* it goes on with what it has */
+    assert_int_equal(renew_itself(b, "calm", calm), PORCH_OK);
+    assert_int_equal(the_signer.issued, 5);
+    add(b, "wild", true, wild); /* the operator may */
+    reopen(b);
+    assert_int_equal(renew_itself(b, "wild", wild), PORCH_ERR_BUSY);
+}
+
 static void what_is_revoked_stays_out_in_all_its_certificates(void **state) {
     bench *b = *state;
     uint8_t old[32], fresh[32];
@@ -616,6 +648,7 @@ int main(void) {
         WITH_BENCH(a_certificate_issued_right_after_the_first_use_of_the_old_one_survives_the_tick),
         WITH_BENCH(a_certificate_that_was_dropped_before_its_first_use_is_noted_does_not_come_alive),
         WITH_BENCH(a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way),
+        WITH_BENCH(a_device_that_renews_without_end_is_slowed_down_alone),
         WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
         WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),

@@ -114,6 +114,7 @@
     X(est, claim_token_s,      est_claim_token_s,    U32,  3600,        60, 2592000, "how long a claim token works") \
     X(est, claim_tokens,       est_claim_tokens,     U32,  1000,        1, 1000000, "most claim tokens that wait for their device") \
     X(est, factory_cas,        est_factory_cas,      U32,  16,          0, 24, "most imported authorities of factories") \
+    X(est, certificates_per_day, est_certificates_per_day, U32, 100,    2, 100000, "certificates within a day by which a device renews itself; then it waits") \
     X(est, renew_only_days,    est_renew_only_days,  U32,  730,         0, 36500, "days after its end in which a certificate still renews itself, and nothing else; 0: not at all") \
     X(trust, head_s,           trust_head_s,         U32,  60,          1, 86400, "time between two heads of the trust log that the signer signs; what was appended since the last is vouched for by the chain alone") \
     X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
