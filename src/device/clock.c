@@ -18,6 +18,10 @@ uint64_t porch_clock_now(const porch_device_clock *c, uint64_t system_ms, uint64
     return now_ms > c->floor_ms ? now_ms : c->floor_ms;
 }
 
+bool porch_clock_is_known(const porch_device_clock *c, uint64_t system_ms) {
+    return c->is_signed || system_ms >= c->floor_ms || c->floor_ms - system_ms <= OFF_MS;
+}
+
 bool porch_clock_wants(const porch_device_clock *c, uint64_t steady_ms) {
     return !c->is_signed || steady_ms - c->since_ms >= PORCH_CLOCK_FRESH_MS;
 }

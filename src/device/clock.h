@@ -23,6 +23,9 @@ typedef struct {
 } porch_device_clock;
 
 uint64_t porch_clock_now(const porch_device_clock *c, uint64_t system_ms, uint64_t steady_ms);
+/* Is that more than the least that it can be? A system's clock that lies before the floor is wrong, and
+ * then years may have passed since. */
+bool porch_clock_is_known(const porch_device_clock *c, uint64_t system_ms);
 /* Should the hub be asked? Once a run, and then daily. */
 bool porch_clock_wants(const porch_device_clock *c, uint64_t steady_ms);
 

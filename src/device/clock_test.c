@@ -94,9 +94,14 @@ now_is_never_below_the_floor_and_follows_the_signed_time_where_the_clock_is_wron
     porch_device_clock c = {.floor_ms = NOW_MS};
     assert_int_equal(porch_clock_now(&c, 0, 50), NOW_MS);
     assert_int_equal(porch_clock_now(&c, NOW_MS + 7, 50), NOW_MS + 7);
+    assert_false(porch_clock_is_known(&c, 0));
+    assert_false(porch_clock_is_known(&c, NOW_MS - 300001));
+    assert_true(porch_clock_is_known(&c, NOW_MS - 300000));
+    assert_true(porch_clock_is_known(&c, NOW_MS * 2));
     porch_clock_set(&c, NOW_MS + 1000, 100);
     assert_int_equal(c.floor_ms, NOW_MS + 1000);
     assert_int_equal(porch_clock_now(&c, 0, 350), NOW_MS + 1250);
+    assert_true(porch_clock_is_known(&c, 0));
     /* a clock that runs years ahead is as wrong */
     assert_int_equal(porch_clock_now(&c, NOW_MS * 2, 350), NOW_MS + 1250);
     /* one that is about right is believed */

@@ -35,6 +35,14 @@ uint64_t porch_device_clock_ms(void *ctx) {
     return now_ms;
 }
 
+uint64_t porch_device_proven_ms(void *ctx) {
+    const porch_device *d = ctx;
+    (void)pthread_mutex_lock(&shared_lock);
+    bool known = !d->conf.time_key.there || porch_clock_is_known(&d->clock, porch_clock_ms());
+    (void)pthread_mutex_unlock(&shared_lock);
+    return known ? porch_device_clock_ms(ctx) : 0;
+}
+
 uint64_t porch_device_floor_ms(void *ctx) {
     const porch_device *d = ctx;
     (void)pthread_mutex_lock(&shared_lock);

@@ -259,8 +259,9 @@ static void got_time(porch_device *d, uint64_t now_ms) {
                                    "the hub does not tell the time (HTTP status %u)", x->exchange.status);
     /* Its certificate must then be good by our own clock, as on any other connection. */
     porch_why unfit = {""};
-    if (e != PORCH_OK && (e == PORCH_ERR_IO || e == PORCH_ERR_FULL ||
-                          porch_tls_chain_at(x->link.conn, porch_device_clock_ms(d), &unfit) != PORCH_OK)) {
+    if (e != PORCH_OK &&
+        (e == PORCH_ERR_IO || e == PORCH_ERR_FULL ||
+         porch_tls_chain_at(x->link.conn, porch_device_proven_ms(d), &unfit) != PORCH_OK)) {
         failed(d, now_ms, porch_why_text(&why, e), x->exchange.status == 200 ? 0 : x->exchange.status,
                x->exchange.wait_ms);
         return;

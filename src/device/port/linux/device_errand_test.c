@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +83,8 @@ static int free_credentials(void **state) {
 
 /* ---- doors ---- */
 
+static _Atomic uint64_t told_ahead_ms; /* the time that is told, by the machine's */
+
 typedef struct {
     porch_tls_server *tls;
     const char *answer; /* NULL: the signed time */
@@ -108,7 +111,7 @@ static porch_bytes tell_time(porch_bytes request, porch_buf *out) {
     static const char name[] = "nonce=";
     uint8_t text_block[PORCH_SIGNED_TIME_BYTES], raw[PORCH_SIGNATURE_MAX_BYTES];
     porch_buf text = PORCH_BUF_OF(text_block), signature = PORCH_BUF_OF(raw);
-    porch_signed_time t = {.hub = "hub-1", .at_ms = porch_clock_ms()};
+    porch_signed_time t = {.hub = "hub-1", .at_ms = porch_clock_ms() + atomic_load(&told_ahead_ms)};
     porch_buf nonce = PORCH_BUF_OF(t.nonce);
     const uint8_t *at = memmem(request.at, request.len, name, sizeof name - 1);
     must(at != NULL);
@@ -192,6 +195,14 @@ static void put(const char *name, porch_bytes bytes) {
     assert_int_equal(porch_file_write_atomic(path, bytes, 0600, NULL), PORCH_OK);
 }
 
+static void put_state(const char *name, const char *text) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/state", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "state/%s", name);
+    put(path, porch_bytes_of(text));
+}
+
 static void make_folder(uint16_t mqtt, uint16_t device) {
     char conf[512];
     uint8_t pem[PORCH_KEY_PEM_BYTES], text[64];
@@ -231,6 +242,7 @@ typedef struct {
     uint64_t paused_ms;  /* promised in all, before the last attempt */
     uint64_t promise_ms; /* after it */
     uint64_t began_ms;
+    int code;   /* the hub's last reason */
     bool early; /* an attempt came before the pauses were over */
 } ears;
 
@@ -245,6 +257,7 @@ static void on_status(void *ctx, const porch_device_status *s) {
     if (s->news == PORCH_DEVICE_DISCONNECTED) {
         heard.paused_ms += heard.promise_ms;
         heard.promise_ms = s->next_ms;
+        if (s->code != 0) heard.code = s->code;
         heard.early = heard.early || porch_clock_mono_ms() < heard.began_ms + heard.paused_ms;
     }
     (void)pthread_cond_broadcast(&heard.changed);
@@ -267,9 +280,48 @@ static void wait_for(porch_device_news news, unsigned times) {
     (void)pthread_mutex_unlock(&heard.lock);
 }
 
+static void wait_for_code(int code) {
+    (void)pthread_mutex_lock(&heard.lock);
+    while (heard.code != code)
+        (void)pthread_cond_wait(&heard.changed, &heard.lock);
+    (void)pthread_mutex_unlock(&heard.lock);
+}
+
 /* ---- tests ---- */
 
 static const char REFUSAL[] = {0x20, 3, 0, (char)0x87, 0}; /* CONNACK: not authorized */
+static const char NO_TIME[] = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+
+/* The system's clock is before the floor, so a hub whose certificate has ended since might stand there. */
+static void where_the_floor_is_all_that_is_known_no_hub_is_talked_to_before_it_told_the_time(void **state) {
+    (void)state;
+    char floor[32];
+    door mqtt, device;
+    door_open(&mqtt, &hub, REFUSAL, sizeof REFUSAL);
+    door_open(&device, &hub, NO_TIME, sizeof NO_TIME - 1);
+    make_folder(mqtt.port, device.port);
+    (void)snprintf(floor, sizeof floor, "%llu\n", (unsigned long long)(porch_clock_ms() + 10 * DAY_MS));
+    put_state("time", floor);
+    porch_device *d = open_device();
+    wait_for(PORCH_DEVICE_RENEWAL_DELAYED, 1);
+    wait_for(PORCH_DEVICE_DISCONNECTED, 2);
+    assert_int_equal(heard.code, 0);
+    porch_device_close(d);
+    door_close(&device);
+    remove_folder();
+    atomic_store(&told_ahead_ms, 11 * DAY_MS);
+    door_open(&device, &hub, NULL, 0);
+    make_folder(mqtt.port, device.port);
+    put_state("time", floor);
+    d = open_device();
+    wait_for(PORCH_DEVICE_CLOCK_SET, 1);
+    wait_for_code(0x87);
+    porch_device_close(d);
+    door_close(&device);
+    door_close(&mqtt);
+    remove_folder();
+    atomic_store(&told_ahead_ms, 0);
+}
 
 static void an_answer_that_ends_with_its_connection_is_not_judged(void **state) {
     (void)state;
@@ -362,6 +414,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_that_ends_with_its_connection_is_not_judged),
         cmocka_unit_test(an_errand_that_dials_while_the_certificates_change_uses_the_new_ones),
+        cmocka_unit_test(where_the_floor_is_all_that_is_known_no_hub_is_talked_to_before_it_told_the_time),
         cmocka_unit_test(a_right_clock_does_not_shorten_the_pauses_of_a_hub_that_cannot_prove_itself),
     };
     return cmocka_run_group_tests(tests, make_credentials, free_credentials);

@@ -237,6 +237,9 @@ porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why
 void porch_device_clock_raise(porch_device *d, uint64_t at_least_ms);
 /* What time it is, and the least that it can be; `ctx` is the device. */
 uint64_t porch_device_clock_ms(void *ctx);
+/* By what the hub's certificate is judged wherever its time was not asked for: 0, at which none is good,
+ * while the floor is all that is known and the time can be asked for. What ended since would pass by it. */
+uint64_t porch_device_proven_ms(void *ctx);
 uint64_t porch_device_floor_ms(void *ctx);
 bool porch_device_clock_wants(const porch_device *d);
 

@@ -72,7 +72,7 @@ static porch_err use(porch_device *d, bool next, porch_why *why) {
                                       .name = d->conf.host,
                                       .min_version = PORCH_TLS_1_3,
                                       .resume = true,
-                                      .clock_ms = porch_device_clock_ms,
+                                      .clock_ms = porch_device_proven_ms,
                                       .clock_ctx = d};
     if (e == PORCH_OK) e = porch_tls_client_new(&config, &tls, why);
     /* The errand's first word is for the time, where we can know the hub's: until then only the floor is
