@@ -16,7 +16,7 @@ help:
 	@echo "make lint           include arrows, style, clang-format, clang-tidy, cppcheck, gcc -fanalyzer"
 	@echo "make fuzz           every fuzz target, SECONDS_EACH=60"
 	@echo "make sweep          ThreadSanitizer, then kills of each process (RUNS=10), hostile clips (CLIPS=1000), a disk that fails"
-	@echo "                    under MQTT load (FAULTS=100)"
+	@echo "                    under MQTT load (FAULTS=100), a rollout to a million devices"
 	@echo "make soak           5,000 connections that come and go, MINUTES=20: memory by quarters; then a short one under ASan for leaks"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
@@ -63,9 +63,10 @@ fuzz:
 
 sweep:
 	@tools/setup test
-	@tools/build release programs access_prove_test
+	@tools/build release programs access_prove_test cloud_rollout_rollout_test
 	@tools/test tsan
 	@PORCH_SWEEP_CASES=$(or $(POLICIES),1000000) build/release/tests/access_prove_test
+	@PORCH_SWEEP=1 build/release/tests/cloud_rollout_rollout_test
 	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)

@@ -47,10 +47,14 @@ class OtaHub(case.HubCase):
         self.ota("keys", "--out", keys, passphrase=False)
         self.ota("init", repo or self.repo, "--product", "camera", "--online-keys", keys)
 
-    def release(self, version, repo=None, size=300_000):
+    def files(self):
+        top = self.repo / "repository"
+        return {str(path.relative_to(top)): path.stat().st_size for path in top.rglob("*") if path.is_file()}
+
+    def release(self, version, repo=None, size=300_000, more=()):
         image = self.top / f"image-{version}"
         image.write_bytes(os.urandom(size))
-        self.ota("release", repo or self.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a")
+        self.ota("release", repo or self.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a", *more)
         return image.read_bytes()
 
     def publish(self, repo=None, **how):
@@ -107,7 +111,7 @@ class OtaHub(case.HubCase):
             self.assertEqual((status, "no-store" in head), (200, True))
         timestamp = json.loads(text)["signed"]
         snapshot = json.loads(self.get(f"metadata/{timestamp['meta']['snapshot.json']['version']}.snapshot.json")[2])["signed"]
-        self.assertEqual(sorted(snapshot["meta"]), ["camera.json", "targets.json"])
+        self.assertEqual(sorted(snapshot["meta"]), ["camera.json", "rollout.json", "targets.json"])
         camera = json.loads(self.get(f"metadata/{snapshot['meta']['camera.json']['version']}.camera.json")[2])["signed"]
         sha256 = camera["targets"]["camera/1/image"]["hashes"]["sha256"]
         path = f"targets/camera/1/{sha256}.image"
@@ -137,11 +141,14 @@ class OtaHub(case.HubCase):
         self.hub.cli("device", "readmit", "porch-cam")
 
         # Only what is new travels, and versions of snapshot and timestamp rise.
-        self.release("2")
+        before = self.files()
+        self.release("2", more=["--stage", "1%:24h", "--stage", "100%"])
+        self.ota("widen", self.repo, "--product", "camera", "--version", "2", "--share", "100%")
+        new = self.files()
         said = self.publish()
         self.assertIn("1 new release", said)
         sent = int(re.search(r"(\d+) bytes sent", said).group(1))
-        self.assertTrue(300_000 < sent < 310_000, said)  # the new image and a little metadata, not twice that
+        self.assertEqual(sent, sum(size for name, size in new.items() if name not in before and "snapshot" not in name), said)
         after = json.loads(self.get("metadata/timestamp.json")[2])["signed"]
         self.assertGreater(after["version"], timestamp["version"])
         self.assertIn("0 new release", self.publish())

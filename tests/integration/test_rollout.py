@@ -147,7 +147,7 @@ class Rollout(case.HubCase):
         self.rollout(good=4, away=0, devices=4)
         audit = self.hub.cli("ota", "audit")
         self.assertEqual([(row["version"], row["devices"], row["fixed"]) for row in audit["fixed"]], [("2", 4, 4)])
-        self.assertEqual({row["role"] for row in audit["roles"]}, {"root", "targets", "camera"})
+        self.assertEqual({row["role"] for row in audit["roles"]}, {"root", "targets", "camera", "rollout"})
         self.assertTrue(all(row["signers"] for row in audit["releases"]))
 
     def test_2_failures_end_it_by_themselves_with_the_reason_in_words(self):

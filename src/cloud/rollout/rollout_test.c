@@ -1,5 +1,5 @@
 /* Rollouts over a real store: devices are rows, their reports come as they would from the broker. With
- * PORCH_SWEEP=1 the fleet of the last test is a million devices. */
+ * PORCH_SWEEP=1 (or a number) the fleet of the last test is a million devices (or so many). */
 #include "cloud/rollout/rollout_room.h"
 
 #include <setjmp.h>
@@ -43,6 +43,8 @@ static int setup(void **state) {
     store_lab_make(&f->lab);
     f->lab.settings.store_tick_ms = 3600000; /* the test ticks */
     f->lab.settings.ota_history = 3;
+    if (getenv("PORCH_SWEEP") != NULL)
+        f->lab.settings.store_cache_kib = 262144; /* as a hub of this size has it */
     if (store_lab_open(&f->lab) != PORCH_OK) return -1;
     const porch_rollouts_config config = {f->lab.store, &f->lab.settings, online, f};
     if (porch_rollouts_open(&config, &f->rollouts, NULL) != PORCH_OK) return -1;
@@ -478,7 +480,9 @@ static double mebibytes_of_database(const fleet *f) {
 static void a_large_fleet_is_rolled_out_to_its_end(void **state) {
     fleet *f = *state;
     const char *sweep = getenv("PORCH_SWEEP");
-    const unsigned devices = sweep != NULL ? 1000000 : 3000;
+    const unsigned devices = sweep == NULL                  ? 3000
+                             : strtoul(sweep, NULL, 10) > 1 ? (unsigned)strtoul(sweep, NULL, 10)
+                                                            : 1000000;
     arrive(f, 0);
     for (unsigned at = 0; at < devices; at += 10000)
         assert_int_equal(
