@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -153,16 +154,19 @@ class UpdateAgent(case.HubCase):
         device_ca.write_bytes((self.folder / "ca.pem").read_bytes())
         self.server = Server(self.repo.folder / "repository", self.certificate(), device_ca)
         self.addCleanup(self.server.close)
-        with (self.folder / "ca.pem").open("a") as ca:
-            ca.write((self.top / "forge/ca.pem").read_text())
-        conf = (self.folder / "device.conf").read_text()
-        (self.folder / "device.conf").write_text(re.sub(r"hub.device_port = \d+", f"hub.device_port = {self.server.port}", conf))
+        broker = self.broker(device_ca)
+        self.voice, self.ear = (pathlib.Path(shutil.copytree(folder, self.top / folder.name)) for folder in (self.hub_voice, self.hub_ear))
+        for folder in (self.folder, self.voice, self.ear):
+            with (folder / "ca.pem").open("a") as ca:
+                ca.write((self.top / "forge/ca.pem").read_text())
+            conf = re.sub(r"hub.device_port = \d+", f"hub.device_port = {self.server.port}", (folder / "device.conf").read_text())
+            (folder / "device.conf").write_text(re.sub(r"hub.mqtt_port = \d+", f"hub.mqtt_port = {broker}", conf))
         shutil.copy(self.repo.folder / "repository/metadata/1.root.json", self.folder / "update-root.json")
         self.slots = self.top / "slots"
         self.slots.mkdir()
         subprocess.run([lab.program("porchlight-launch"), self.slots, "init", "--image", self.program("1"), "--counter", "1"], check=True)
         self.release("1")
-        listener = subprocess.Popen([lab.program("porchlight-device"), self.hub_ear, "subscribe", f"d/{self.id}/update/status", "--json"],
+        listener = subprocess.Popen([lab.program("porchlight-device"), self.ear, "subscribe", f"d/{self.id}/update/status", "--json"],
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(listener.wait)
         self.addCleanup(listener.kill)
@@ -170,6 +174,19 @@ class UpdateAgent(case.HubCase):
         lab.Lines(listener.stderr)
         self.box = Box(self.slots)
         self.addCleanup(self.box.stop)
+
+    def broker(self, device_ca):
+        """Another broker: the hub itself would take a rollout back that it has not begun."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        forge = self.top / "forge"
+        (self.top / "mosquitto.conf").write_text(f"user root\nallow_anonymous true\nlistener {port} 127.0.0.1\ncafile {device_ca}\ncertfile {forge}/server.pem\n"
+                                                 f"keyfile {forge}/server.key\nrequire_certificate true\ntls_version tlsv1.3\n")
+        process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", self.top / "mosquitto.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return port
 
     def certificate(self):
         """An authority and a server's certificate under it, for localhost."""
@@ -196,7 +213,7 @@ class UpdateAgent(case.HubCase):
     def turn(self, version, sha256, attempt=1, product="camera"):
         """The hub's word: it is your turn."""
         word = json.dumps({"v": 1, "rollout": "r1", "product": product, "version": version, "sha256": sha256, "attempt": attempt}, separators=(",", ":"))
-        subprocess.run([lab.program("porchlight-device"), self.hub_voice, "publish", f"d/{self.id}/update/desired", word], check=True, timeout=60,
+        subprocess.run([lab.program("porchlight-device"), self.voice, "publish", f"d/{self.id}/update/desired", word], check=True, timeout=60,
                        capture_output=True)
 
     def connected(self):
