@@ -591,7 +591,8 @@ static void what_was_announced_is_never_announced_older_or_left_out(void **state
 
 static void nothing_but_a_list_of_roles_becomes_a_snapshot(void **state) {
     place *p = *state;
-    static const char *const names[] = {"a\",\"x.json", "camera", ".json", "../a.json", "z.json"};
+    static const char *const names[] = {"a\",\"x.json", "camera",    ".json",          "../a.json",
+                                        "z.json",       "root.json", "timestamp.json", "snapshot.json"};
     uint8_t block[1024];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         porch_buf data = PORCH_BUF_OF(block);
@@ -606,6 +607,26 @@ static void nothing_but_a_list_of_roles_becomes_a_snapshot(void **state) {
     porch_signer_request r = {.number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = PORCH_LIT("{}")};
     assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
     assert_int_equal(journal_lines(p, "update "), 0);
+}
+
+/* A hub that was taken over cannot use up the numbers: the team's next release is announced after it. */
+static void versions_do_not_leap_to_the_end_of_what_clients_read(void **state) {
+    place *p = *state;
+    const uint64_t far = PORCH_SIGNER_UPDATE_NUMBER_MOST - 1;
+    uint8_t block[1024];
+    porch_signer_updated u;
+    for (int which = 0; which < 3; which++) {
+        porch_buf data = PORCH_BUF_OF(block);
+        porch_signer_update in = {
+            .least_snapshot = which == 0 ? far : 0, .least_timestamp = which == 1 ? far : 0, .count = 1};
+        in.rows[0] = (porch_signer_update_row){PORCH_LIT("camera.json"), which == 2 ? far : 1, 100, {1}};
+        assert_int_equal(porch_signer_update_write(&data, &in), PORCH_OK);
+        porch_signer_request r = {
+            .number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = porch_buf_bytes(&data)};
+        assert_int_equal(ask(p, &r).error, PORCH_ERR_LIMIT);
+    }
+    assert_int_equal(announce(p, 1800000000, 1, &u).error, PORCH_OK); /* seconds since 1970 are fine */
+    assert_true(u.snapshot_version == 5 && u.timestamp_version == 10);
 }
 
 static void the_two_update_keys_are_the_same_after_every_start_and_not_each_other(void **state) {
@@ -656,6 +677,7 @@ int main(void) {
         WITH_SIGNER(a_snapshot_says_what_was_listed_and_its_versions_only_rise),
         WITH_SIGNER(what_was_announced_is_never_announced_older_or_left_out),
         WITH_SIGNER(nothing_but_a_list_of_roles_becomes_a_snapshot),
+        WITH_SIGNER(versions_do_not_leap_to_the_end_of_what_clients_read),
         WITH_SIGNER(the_two_update_keys_are_the_same_after_every_start_and_not_each_other),
         WITH_SIGNER(nonsense_is_answered_with_its_own_number),
     };

@@ -4,7 +4,10 @@
 
 /* What may stand in a file name between quotes without an escape, in canonical JSON and everywhere else. */
 static bool good_name(porch_bytes name) {
+    static const char *const taken[] = {"root.json", "timestamp.json", "snapshot.json", "mirrors.json"};
     const size_t end = sizeof ".json" - 1;
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (porch_bytes_eq_text(name, taken[i])) return false; /* never a role that targets names */
     if (name.len <= end || name.len > PORCH_SIGNER_UPDATE_NAME ||
         memcmp(name.at + name.len - end, ".json", end) != 0)
         return false;
