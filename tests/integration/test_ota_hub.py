@@ -102,6 +102,10 @@ class OtaHub(case.HubCase):
 
     # One hub keeps one repository, so what needs a fresh one is one walk.
     def test_a_release_comes_to_the_hub_and_devices_fetch_it_and_nothing_false_gets_in(self):
+        # A folder that was not made for this hub is refused before the signer remembers any of its roles.
+        foreign = self.top / "foreign"
+        self.ota("init", foreign, "--product", "doorbell")
+        self.assertIn("does not name this hub's", self.publish(foreign, code=1))
         self.make()
         image = self.release("1")
         self.assertEqual(self.get("metadata/timestamp.json")[0], 404)
@@ -184,9 +188,7 @@ class OtaHub(case.HubCase):
         self.assertNotIn("camera/5", json.dumps(json.loads(self.get("metadata/timestamp.json")[2])))
         self.assertNotEqual(before, self.get("metadata/timestamp.json")[2])
 
-        # What was put half and then changed is found by its hash; the repeat of the whole mends it.
-        for stale in (self.hub.dir / "updates/incoming").glob("targets!camera!5!*"):
-            stale.unlink()
+        # Wrong bytes were found by their hash and are not kept: the repeat sends the right ones.
         self.assertIn("1 new release", self.publish())
 
         # After a restart the hub goes on where it was, and renews by itself before the timestamp ends.
@@ -195,7 +197,16 @@ class OtaHub(case.HubCase):
         self.hub.start()
         self.assertEqual(json.loads(self.get("metadata/timestamp.json")[2])["signed"]["version"], last)
         self.release("6")
+        # What only stands beside a name is no signature: nobody is said to have signed who has not.
+        role = max((self.repo / "repository/metadata").glob("*.camera.json"), key=lambda p: int(p.name.split(".")[0]))
+        document = json.loads(role.read_text())
+        real = document["signatures"][0]["keyid"]
+        document["signatures"].append({"keyid": "ab" * 32, "sig": "cd" * 64})
+        role.write_text(json.dumps(document))
         self.publish()
+        signed = json.dumps(self.hub.cli("ota", "audit")) + json.dumps(self.hub.cli("trust-log", "list"))
+        self.assertIn(real, signed)
+        self.assertNotIn("ab" * 32, signed)
         self.assertGreater(json.loads(self.get("metadata/timestamp.json")[2])["signed"]["version"], last)
         self.assertEqual(self.tuf("--metadata-url", self.door() + "/metadata", "refresh"), (0, ""))
 

@@ -340,6 +340,15 @@ static porch_err move_all(const porch_updates *u, const porch_updates_set *s, ui
     return PORCH_OK;
 }
 
+/* Before the signer is asked: it never forgets what it has announced, so a folder that was not made for
+ * this hub must not come so far. */
+static porch_err check_keys(const porch_updates *u, const porch_updates_doc *root, porch_why *why) {
+    char snapshot[PORCH_SIGNER_UPDATE_KEY_TEXT], timestamp[PORCH_SIGNER_UPDATE_KEY_TEXT];
+    PORCH_TRY(porch_signer_update_keys_get(u->config.signer, snapshot, timestamp, why));
+    PORCH_TRY(porch_updates_check_key(root, "snapshot", snapshot, why));
+    return porch_updates_check_key(root, "timestamp", timestamp, why);
+}
+
 static porch_err commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
                         porch_updates_set *s, porch_buf *block, porch_updates_outcome *ret,
                         porch_why *why) {
@@ -347,6 +356,7 @@ static porch_err commit(porch_updates *u, const char *who, const porch_updates_p
     porch_updates_state state = {.root = plan->root};
     uint64_t before = u->state.snapshot;
     PORCH_TRY(porch_updates_verify(u, plan, porch_clock_ms(), s, why));
+    PORCH_TRY(check_keys(u, &s->root, why));
     uint64_t least_s = plan->snapshot > u->state.snapshot ? plan->snapshot : u->state.snapshot;
     uint64_t least_t = plan->timestamp > u->state.timestamp ? plan->timestamp : u->state.timestamp;
     PORCH_TRY(announce(u, s->docs, s->count, least_s, least_t, block, &signed_, why));
@@ -411,7 +421,8 @@ porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, p
     const porch_settings *s = u->config.settings;
     porch_err e = PORCH_OK;
     *renewed = false;
-    pthread_mutex_lock(&u->publish);
+    /* Who publishes makes it fresh anyway, and may take minutes. */
+    if (pthread_mutex_trylock(&u->publish) != 0) return PORCH_OK;
     if (u->state.timestamp > 0 && (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
                                    due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
         porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};

@@ -66,6 +66,11 @@ void porch_updates_set_free(porch_updates_set *s);
 /* Roots from what the hub trusts up to plan->root, targets, delegated roles, images; against now_ms. */
 porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
                                porch_updates_set *ret, porch_why *why);
+/* Does the root let this hub's key sign for the role, alone? */
+porch_err porch_updates_check_key(const porch_updates_doc *root, const char *role, const char *public_hex,
+                                  porch_why *why);
+/* Ids of the role's keys whose signatures fit, by space. The set's texts are there. */
+void porch_updates_signers(const porch_updates_set *s, const porch_updates_doc *d, char *out, size_t cap);
 /* Is this text signed by the role's keys in the root? */
 porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
                                      porch_why *why);

@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "cloud/trust/trust.h"
+#include "ota/client/tuf_name.h"
 #include "wire/id.h"
 #include "wire/update_news.h"
 
 typedef struct {
     porch_db *db;
+    const porch_updates_set *set;
     const char *who;
     uint64_t now_ms;
     unsigned releases, withdrawn;
@@ -27,20 +29,22 @@ static int64_t number_of(const json_t *object, const char *name) {
     return json_integer_value(json_object_get(object, name));
 }
 
-/* Ids of the keys that signed, by space. */
-static void signers_of(const json_t *document, char *out, size_t cap) {
+/* Seconds that somebody signed, as milliseconds; none where they are no time. */
+static int64_t ms_of(int64_t seconds) {
+    return seconds > 0 && seconds <= INT64_MAX / 1000 ? seconds * 1000 : 0;
+}
+
+/* May the role speak of the path, as who delegates to it says? */
+static bool covers(const char *role, const json_t *trust, const char *path) {
     json_t *each;
-    size_t i, len = 0;
-    out[0] = '\0';
-    json_array_foreach(json_object_get(document, "signatures"), i, each) {
-        const char *sig = text_of(each, "sig");
-        int n = sig[0] != '\0'
-                    ? snprintf(out + len, cap - len, "%s%.64s", len > 0 ? " " : "", text_of(each, "keyid"))
-                    : 0;
-        if (n < 0 || (size_t)n >= cap - len) break;
-        len += (size_t)n;
+    size_t i;
+    if (strcmp(role, "targets") == 0) return true;
+    json_array_foreach(json_object_get(trust, "paths"), i, each) {
+        const char *pattern = json_string_value(each);
+        if (pattern != NULL && porch_tuf_pattern_matches(porch_bytes_of(pattern), porch_bytes_of(path)))
+            return true;
     }
-    out[len] = '\0';
+    return false;
 }
 
 static porch_err append_trust(const job *j, const char *kind, const char *product, const char *version,
@@ -57,8 +61,8 @@ static porch_err append_trust(const job *j, const char *kind, const char *produc
 
 /* ---- releases ---- */
 
-static porch_err add_release(job *j, const char *role, const char *path, const json_t *target,
-                             const char *signers, porch_why *why) {
+static porch_err add_release(job *j, const char *role, const json_t *trust, const char *path,
+                             const json_t *target, const char *signers, porch_why *why) {
     const json_t *custom = json_object_get(target, "custom");
     const char *product = text_of(custom, "product"), *version = text_of(custom, "version"),
                *sha256 = text_of(json_object_get(target, "hashes"), "sha256");
@@ -67,18 +71,22 @@ static porch_err add_release(job *j, const char *role, const char *path, const j
     char *hardware = json_dumps(json_object_get(custom, "hardware"), JSON_COMPACT);
     (void)snprintf(expected, sizeof expected, "%.64s/%.64s/image", product, version);
     if (porch_id_parse(porch_bytes_of(product), &id) != PORCH_OK ||
-        !porch_update_version_ok(porch_bytes_of(version)) || strcmp(expected, path) != 0) {
+        !porch_update_version_ok(porch_bytes_of(version)) || strcmp(expected, path) != 0 ||
+        !covers(role, trust, path)) {
         free(hardware);
-        return PORCH_OK; /* a target of another kind: served, but no release */
+        return PORCH_OK; /* of another kind, or not the role's: served, but no release */
     }
-    porch_db_query *q =
-        porch_db_prepare(j->db,
-                         "insert into update_release (product, version, path, sha256, bytes, serial, "
-                         "counter, severity, hardware, notes, "
-                         "supported_until, released_ms, published_ms, role, signers) values (?1, ?2, ?3, "
-                         "?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                         "?11, ?12, ?13, ?14, ?15) on conflict (product, version) do nothing",
-                         why);
+    porch_db_query *q = porch_db_prepare(
+        j->db,
+        "insert into update_release (product, version, path, sha256, bytes, serial, "
+        "counter, severity, hardware, notes, "
+        "supported_until, released_ms, published_ms, role, signers) values (?1, ?2, ?3, "
+        "?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+        "?11, ?12, ?13, ?14, ?15) on conflict (product, version) do update set path = ?3, sha256 = ?4, "
+        "bytes = ?5, serial = ?6, counter = ?7, severity = ?8, hardware = ?9, notes = ?10, "
+        "supported_until = ?11, released_ms = ?12, published_ms = ?13, withdrawn_ms = 0, "
+        "role = ?14, signers = ?15 where sha256 <> ?4 or withdrawn_ms <> 0",
+        why);
     porch_db_bind_str(q, 1, product);
     porch_db_bind_str(q, 2, version);
     porch_db_bind_str(q, 3, path);
@@ -90,7 +98,7 @@ static porch_err add_release(job *j, const char *role, const char *path, const j
     porch_db_bind_str(q, 9, hardware != NULL ? hardware : "[]");
     porch_db_bind_str(q, 10, text_of(custom, "notes"));
     porch_db_bind_str(q, 11, text_of(custom, "supported_until"));
-    porch_db_bind_i64(q, 12, number_of(custom, "released_s") * 1000);
+    porch_db_bind_i64(q, 12, ms_of(number_of(custom, "released_s")));
     porch_db_bind_i64(q, 13, (int64_t)j->now_ms);
     porch_db_bind_str(q, 14, role);
     porch_db_bind_str(q, 15, signers);
@@ -106,9 +114,11 @@ static porch_err add_release(job *j, const char *role, const char *path, const j
                         why);
 }
 
-/* Releases of the role that it names no more. */
-static porch_err withdraw_missing(job *j, const char *role, const json_t *targets, porch_why *why) {
-    enum { AT_ONCE = 64 };
+enum { AT_ONCE = 64 };
+
+/* Releases of the role that it names no more, AT_ONCE at most. */
+static porch_err withdraw_some(job *j, const char *role, const json_t *targets, size_t *ret,
+                               porch_why *why) {
     struct {
         char product[65], version[65];
     } gone[AT_ONCE];
@@ -139,6 +149,14 @@ static porch_err withdraw_missing(job *j, const char *role, const json_t *target
         PORCH_TRY(append_trust(j, "update.withdraw", gone[i].product, gone[i].version, json_object(), why));
         j->withdrawn++;
     }
+    *ret = count;
+    return PORCH_OK;
+}
+
+static porch_err withdraw_missing(job *j, const char *role, const json_t *targets, porch_why *why) {
+    size_t count = AT_ONCE;
+    while (count == AT_ONCE)
+        PORCH_TRY(withdraw_some(j, role, targets, &count, why));
     return PORCH_OK;
 }
 
@@ -179,12 +197,12 @@ static porch_err take_role(job *j, const porch_updates_doc *d, json_t *document,
     char signers[1200], *keys = json_dumps(json_object_get(trust, "keyids"), JSON_COMPACT);
     const char *path;
     json_t *target, *targets = json_object_get(json_object_get(document, "signed"), "targets");
-    signers_of(document, signers, sizeof signers);
+    porch_updates_signers(j->set, d, signers, sizeof signers);
     porch_err e = put_role(j, d, number_of(trust, "threshold"), keys != NULL ? keys : "[]", signers, why);
     free(keys);
     if (!json_is_object(targets)) return e;
     json_object_foreach(targets, path, target) if (e == PORCH_OK) e =
-        add_release(j, d->role, path, target, signers, why);
+        add_release(j, d->role, trust, path, target, signers, why);
     return e == PORCH_OK ? withdraw_missing(j, d->role, targets, why) : e;
 }
 
@@ -209,7 +227,7 @@ static porch_err tell_root(const job *j, const porch_updates_doc *root, porch_wh
 porch_err porch_updates_rows(porch_db *db, const porch_updates *u, const porch_updates_set *set,
                              const char *who, uint64_t now_ms, unsigned *releases, unsigned *withdrawn,
                              porch_why *why) {
-    job j = {.db = db, .who = who, .now_ms = now_ms};
+    job j = {.db = db, .set = set, .who = who, .now_ms = now_ms};
     json_t *documents[PORCH_UPDATES_ROLES_MOST] = {NULL}, *root = json_of(&set->root);
     (void)u;
     porch_err e = tell_root(&j, &set->root, why);

@@ -143,6 +143,22 @@ static void what_nobody_signed_is_not_published(void **state) {
     assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &why), PORCH_ERR_LIMIT);
 }
 
+/* Its file would lie where devices look for a root. */
+static void no_delegated_role_is_called_like_a_top_level_one(void **state) {
+    place *p = *state;
+    static const char *const taken[] = {"root", "snapshot", "timestamp", "mirrors"};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        porch_updates_plan plan = {.root = 1, .count = 2, .roles = {{"targets", 1}}};
+        porch_updates_outcome outcome;
+        porch_why why = {""};
+        (void)snprintf(plan.roles[1].name, sizeof plan.roles[1].name, "%s", taken[i]);
+        plan.roles[1].version = 2;
+        assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &why),
+                         PORCH_ERR_MALFORMED);
+        assert_non_null(strstr(why.text, taken[i]));
+    }
+}
+
 static void a_hub_without_a_repository_has_nothing_to_renew(void **state) {
     place *p = *state;
     bool renewed = true;
@@ -157,6 +173,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_put_goes_on_where_it_was_and_nowhere_else, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_too_long_or_too_much_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_signed_is_not_published, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_delegated_role_is_called_like_a_top_level_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_hub_without_a_repository_has_nothing_to_renew, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

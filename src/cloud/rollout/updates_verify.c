@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "os/file.h"
+#include "ota/client/tuf_name.h"
 
 enum { MEMBERS = 64 * 1024, BLOCK = 256 * 1024, ROOT_STEPS = 1024 };
 
@@ -256,14 +257,16 @@ static porch_err check_image(const porch_updates *u, const char *path, const por
     if (n < 0 || (size_t)n >= PORCH_UPDATES_NAME)
         return porch_fail(why, PORCH_ERR_LIMIT, "%.100s: the name is too long", path);
     PORCH_TRY(porch_updates_find(u, name, file, &published, &bytes, why));
-    if (bytes != target->length)
-        return porch_fail(why, PORCH_ERR_HASH, "%.100s has %llu bytes and not %llu", name,
-                          (unsigned long long)bytes, (unsigned long long)target->length);
-    if (published) return PORCH_OK; /* it was hashed when it came */
-    PORCH_TRY(hash_file(file, hash, why));
-    return memcmp(hash, target->hashes.sha256, 32) == 0
-               ? PORCH_OK
-               : porch_fail(why, PORCH_ERR_HASH, "%.120s: the bytes are not those that were signed", name);
+    if (published && bytes == target->length) return PORCH_OK; /* it was hashed when it came */
+    if (bytes == target->length) {
+        PORCH_TRY(hash_file(file, hash, why));
+        if (memcmp(hash, target->hashes.sha256, 32) == 0) return PORCH_OK;
+    }
+    if (!published) (void)unlink(file); /* or the next publish would go on behind wrong bytes */
+    return porch_fail(why, PORCH_ERR_HASH,
+                      "%.120s: the bytes are not those that were signed; put the image right in the folder "
+                      "and publish again",
+                      name);
 }
 
 static porch_err walk_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
@@ -283,11 +286,70 @@ static porch_err walk_images(const porch_updates *u, const porch_updates_doc *d,
 
 porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
                                porch_updates_set *ret, porch_why *why) {
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(plan->roles[i].name, "targets") != 0 &&
+            !porch_tuf_role_name_ok(porch_bytes_of(plan->roles[i].name), PORCH_UPDATES_ROLE_TEXT - 1))
+            return porch_fail(why, PORCH_ERR_MALFORMED,
+                              "no delegated role may be called %s: give it another name",
+                              plan->roles[i].name);
     PORCH_TRY(walk_roots(u, plan->root, now_ms, &ret->root, why));
     PORCH_TRY(walk_roles(u, plan, now_ms, ret, why));
     for (size_t i = 0; i < ret->count; i++)
         PORCH_TRY(walk_images(u, &ret->docs[i], why));
     return PORCH_OK;
+}
+
+static porch_err not_named(const char *role, porch_why *why) {
+    return porch_fail(
+        why, PORCH_ERR_SIGNATURE,
+        "the root does not name this hub's %s key: write it with `porchlight ota keys --out FILE` and "
+        "take it up with `porchlight ota online-keys FOLDER --keys FILE`",
+        role);
+}
+
+porch_err porch_updates_check_key(const porch_updates_doc *root, const char *role, const char *public_hex,
+                                  porch_why *why) {
+    porch_tuf_trust trust;
+    porch_bytes unused, each, id;
+    uint8_t hash[32];
+    char text[200], hex[65];
+    porch_buf into = {(uint8_t *)hex, 0, 64};
+    int n = snprintf(text, sizeof text,
+                     "{\"keytype\":\"ed25519\",\"keyval\":{\"public\":\"%.64s\"},\"scheme\":\"ed25519\"}",
+                     public_hex);
+    if (n <= 0 || (size_t)n >= sizeof text) return PORCH_ERR_INTERNAL;
+    porch_sha256((porch_bytes){(const uint8_t *)text, (size_t)n}, hash);
+    PORCH_TRY(porch_hex_write(&into, (porch_bytes){hash, sizeof hash}));
+    PORCH_TRY(porch_tuf_root_read(root->content, role, &trust, why));
+    porch_tuf_json_walk w = porch_tuf_json_open(trust.keyids);
+    while (trust.threshold == 1 && porch_tuf_json_next(&w, &unused, &each))
+        if (porch_tuf_json_string(each, &id) && porch_bytes_eq(id, porch_buf_bytes(&into))) return PORCH_OK;
+    return not_named(role, why);
+}
+
+/* Each key of the role is asked alone: what only stands beside a name is no signature. */
+void porch_updates_signers(const porch_updates_set *s, const porch_updates_doc *d, char *out, size_t cap) {
+    bool top = d == &s->root || strcmp(d->role, "targets") == 0;
+    porch_tuf_trust trust;
+    porch_bytes unused, each, id;
+    size_t len = 0;
+    out[0] = '\0';
+    if (top ? porch_tuf_root_read(s->root.content, d->role, &trust, NULL) != PORCH_OK
+            : !delegated(s, d->role, &trust))
+        return;
+    porch_tuf_json_walk w = porch_tuf_json_open(trust.keyids);
+    while (porch_tuf_json_next(&w, &unused, &each)) {
+        char one[80];
+        if (!porch_tuf_json_string(each, &id) || id.len > 64) continue;
+        int n = snprintf(one, sizeof one, "[\"%.*s\"]", PORCH_FMT(id));
+        const porch_tuf_trust alone = {trust.keys, {(const uint8_t *)one, (size_t)n}, 1};
+        if (porch_tuf_signatures_check(porch_verify_library(), document_of(d), &alone, NULL) != PORCH_OK)
+            continue;
+        n = snprintf(out + len, cap - len, "%s%.*s", len > 0 ? " " : "", PORCH_FMT(id));
+        if (n < 0 || (size_t)n >= cap - len) break;
+        len += (size_t)n;
+    }
+    out[len] = '\0';
 }
 
 porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
@@ -296,11 +358,5 @@ porch_err porch_updates_check_online(const porch_updates_doc *root, const char *
     porch_err e = take(text, role, &d, why);
     if (e == PORCH_OK) e = check(root, role, &d, NULL);
     porch_updates_doc_free(&d);
-    if (e == PORCH_ERR_SIGNATURE)
-        return porch_fail(
-            why, e,
-            "the root does not name this hub's %s key: write it with `porchlight ota keys --out FILE` and "
-            "take it up with `porchlight ota online-keys FOLDER --keys FILE`",
-            role);
-    return e;
+    return e == PORCH_ERR_SIGNATURE ? not_named(role, why) : e;
 }
