@@ -75,6 +75,9 @@ static porch_err act(porch_admin_call *call, porch_rollout_act what) {
     PORCH_TRY(porch_admin_text(call, "id", &j.id));
     PORCH_TRY(porch_admin_text_optional(call, "reason", &j.reason));
     if (j.reason == NULL) j.reason = "";
+    if (strlen(j.reason) > PORCH_UPDATE_REASON_MOST)
+        return porch_fail(call->why, PORCH_ERR_LIMIT, "a reason has at most %u bytes; say it shorter",
+                          (unsigned)PORCH_UPDATE_REASON_MOST);
     PORCH_TRY(porch_store_write(call->world->store, do_act, &j, call->why));
     return json_object_set_new(call->result, "id", json_string(j.id)) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }

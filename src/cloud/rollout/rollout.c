@@ -177,12 +177,15 @@ static void on_commit(void *ctx) {
     r->news_count = 0;
 }
 
-/* ---- allowance: a bucket that holds one second's worth, at least one device ---- */
+/* ---- allowance: a bucket that holds what the rate gives in ota.burst_ms, at least one device ---- */
+
+#define RATE_MOST UINT64_C(100000000) /* what `start` takes; times an hour in ms it fits */
 
 static uint64_t rate_now(const porch_rollout_row *row, uint64_t now_ms) {
     uint64_t minutes = now_ms > row->stage_ms ? (now_ms - row->stage_ms) / 60000 : 0;
     if (row->ramp == 0 || minutes > 30) return row->rate;
     uint64_t ramped = (uint64_t)row->ramp << minutes;
+    if (ramped > RATE_MOST) ramped = RATE_MOST;
     return row->rate == 0 || ramped < row->rate ? ramped : row->rate;
 }
 
@@ -346,6 +349,8 @@ static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout
     bool runs_it = porch_bytes_eq_text(s->running, row->version);
     if (runs_it && s->state == PORCH_UPDATE_GOOD) {
         if (t.state == TURN_GOOD) return PORCH_OK;
+        if (t.state == TURN_FAILED)
+            PORCH_TRY(count(db, row->number, 0, 0, -1, why)); /* it made it after all */
         return porch_rollout_turn_end(db, row, device, TURN_GOOD, "", t.attempt > 0, at_ms, why);
     }
     if (t.state == TURN_GOOD || t.state == TURN_FAILED) return PORCH_OK;

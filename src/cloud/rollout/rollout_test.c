@@ -432,6 +432,63 @@ static void what_mends_something_high_overtakes_and_nothing_else_does(void **sta
     assert_non_null(strstr(f->desired, "\"rollout\":\"r3\""));
 }
 
+static void what_the_team_withdraws_or_signs_anew_is_offered_no_more(void **state) {
+    fleet *f = *state;
+    arrive(f, 2);
+    const porch_rollout_spec two = plain("2", "100"), three = plain("3", "100");
+    (void)start(f, &two);
+    sql(f, "update update_release set withdrawn_ms = 5 where version = '2'");
+    size_t before = f->told;
+    tick(f, 1000);
+    porch_rollout_view v = look(f);
+    assert_string_equal(v.state, "aborted");
+    assert_non_null(strstr(v.why, "withdrawn"));
+    assert_int_equal(f->told - before, 2); /* told to rest */
+    (void)start(f, &three);
+    sql(f, "update update_release set sha256 = '00"
+           "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a' "
+           "where version = '3'");
+    tick(f, 1000);
+    assert_string_equal(look(f).state, "aborted");
+}
+
+static void who_failed_and_made_it_after_all_counts_as_good(void **state) {
+    fleet *f = *state;
+    arrive(f, 2);
+    porch_rollout_spec spec = plain("2", "100");
+    spec.errors = 60;
+    (void)start(f, &spec);
+    report(f, "cam-0000000", "r1", 1, "1", PORCH_UPDATE_ROLLED_BACK, "no");
+    assert_int_equal(look(f).failed, 1);
+    report(f, "cam-0000000", "", 0, "2", PORCH_UPDATE_GOOD, "");
+    porch_rollout_view v = look(f);
+    assert_true(v.failed == 0 && v.good == 1 && v.asked == 2);
+}
+
+static void sixty_four_products_whose_rollouts_are_done_hold_up_nobody(void **state) {
+    fleet *f = *state;
+    arrive(f, 1);
+    for (unsigned i = 0; i < PORCH_ROLLOUT_ACTIVE_MOST; i++) {
+        char text[400];
+        (void)snprintf(text, sizeof text,
+                       "insert into update_rollout (product, version, sha256, state, stages, rate, errors, "
+                       "deadline_s, attempts, dwell_s, started_ms, stage_ms) values ('old%u', '1', '" HEX
+                       "', 'done', '100', 0, 5, 600, 1, 0, 1, 1)",
+                       i);
+        sql(f, text);
+        (void)snprintf(
+            text, sizeof text,
+            "insert into update_release (product, version, path, sha256, bytes, serial, counter, "
+            "severity, hardware, notes, supported_until, released_ms, published_ms, role, signers) "
+            "values ('old%u', '1', 'p', '" HEX "', 9, 1, 1, '', '[]', '', '', 1, 1, 'r', 'k')",
+            i);
+        sql(f, text);
+    }
+    const porch_rollout_spec spec = plain("2", "100");
+    (void)start(f, &spec);
+    assert_int_equal(f->told, 1);
+}
+
 static bool count_story(const porch_rollout_story *s, void *ctx) {
     unsigned *count = ctx;
     if (*count == 0) assert_string_equal(s->reason, "its check said no");
@@ -524,6 +581,9 @@ int main(void) {
         OVER_STORE(the_rate_holds_and_the_ramp_doubles),
         OVER_STORE(a_pause_holds_everything_and_approval_lets_the_next_stage_go),
         OVER_STORE(what_mends_something_high_overtakes_and_nothing_else_does),
+        OVER_STORE(what_the_team_withdraws_or_signs_anew_is_offered_no_more),
+        OVER_STORE(who_failed_and_made_it_after_all_counts_as_good),
+        OVER_STORE(sixty_four_products_whose_rollouts_are_done_hold_up_nobody),
         OVER_STORE(a_device_has_a_story_of_bounded_length),
         OVER_STORE(a_large_fleet_is_rolled_out_to_its_end),
     };

@@ -212,11 +212,30 @@ static porch_err judge_harm(porch_rollouts *r, porch_db *db, const porch_rollout
     return porch_rollout_end(r, db, row, "aborted", "hub", reason, now_ms, why);
 }
 
+/* A release that the team has withdrawn, or signed anew with other bytes, is offered to nobody more. */
+static porch_err judge_release(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                               uint64_t now_ms, bool *over, porch_why *why) {
+    bool there = false;
+    PORCH_TRY(exists(db,
+                     "select 1 from update_rollout o join update_release r on r.product = o.product and "
+                     "r.version = o.version and r.sha256 = o.sha256 where o.number = ?1 and ?2 >= 0 and "
+                     "r.withdrawn_ms = 0",
+                     row, &there, why));
+    *over = !there;
+    if (there) return PORCH_OK;
+    porch_log(PORCH_LOG_WARN, "rollout.withdrawn", "rollout", row->id, "product", row->product.text,
+              "version", row->version, NULL);
+    return porch_rollout_end(r, db, row, "aborted", "hub", "the release was withdrawn or replaced", now_ms,
+                             why);
+}
+
 static porch_err tend(porch_rollouts *r, porch_db *db, int64_t number, name *names, uint64_t now_ms,
                       porch_why *why) {
     porch_rollout_row row;
     bool over = false;
     PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
+    PORCH_TRY(judge_release(r, db, &row, now_ms, &over, why));
+    if (over) return PORCH_OK;
     PORCH_TRY(judge_silence(r, db, &row, names, now_ms, why));
     PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
     PORCH_TRY(judge_harm(r, db, &row, now_ms, &over, why));
@@ -235,7 +254,7 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
                          "select number from update_rollout where state in ('running', 'done') "
                          "and not exists (select 1 from update_rollout n where n.product = "
                          "update_rollout.product and n.number > update_rollout.number and n.state "
-                         "in ('running', 'paused', 'done')) order by number",
+                         "in ('running', 'paused', 'done')) order by state = 'done', number desc",
                          why);
     porch_err e = PORCH_OK;
     while (count < PORCH_ROLLOUT_ACTIVE_MOST && (e = porch_db_step(q, why)) == PORCH_OK)
