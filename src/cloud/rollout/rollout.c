@@ -248,7 +248,16 @@ static porch_err set_turn(porch_db *db, int64_t number, const char *device, int 
 porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
                             const char *device, uint64_t attempt, bool again, uint64_t now_ms,
                             porch_why *why) {
-    PORCH_TRY(set_turn(db, row->number, device, TURN_ASKED, attempt, "", now_ms, why));
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "update update_turn set state = 1, attempt = ?3, reason = '', at_ms = ?4, "
+                         "asked_ms = ?4 where rollout = ?1 and device = ?2",
+                         why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_str(q, 2, device);
+    porch_db_bind_i64(q, 3, (int64_t)attempt);
+    porch_db_bind_i64(q, 4, (int64_t)now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
     if (!again) PORCH_TRY(count(db, row->number, 1, 0, 0, why));
     porch_rollout_say(r, row, device, attempt);
     return PORCH_OK;

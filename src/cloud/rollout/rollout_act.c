@@ -184,8 +184,8 @@ static porch_err wrong_state(const porch_rollout_row *row, const char *word, por
 static porch_err resume(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, uint64_t now_ms,
                         porch_why *why) {
     /* Devices that were asked before the pause get their time anew. */
-    porch_db_query *q =
-        porch_db_prepare(db, "update update_turn set at_ms = ?2 where rollout = ?1 and state = 1", why);
+    porch_db_query *q = porch_db_prepare(
+        db, "update update_turn set at_ms = ?2, asked_ms = ?2 where rollout = ?1 and state = 1", why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, (int64_t)now_ms);
     PORCH_TRY(porch_db_execute(q, why));

@@ -489,6 +489,49 @@ static void sixty_four_products_whose_rollouts_are_done_hold_up_nobody(void **st
     assert_int_equal(f->told, 1);
 }
 
+static void a_device_that_never_comes_to_an_end_holds_up_nobody(void **state) {
+    fleet *f = *state;
+    arrive(f, 100);
+    const porch_rollout_spec spec = plain("2", "50,100");
+    (void)start(f, &spec);
+    char device[65], text[200];
+    memcpy(device, f->device, sizeof device);
+    (void)all_good(f);
+    (void)snprintf(text, sizeof text, "update update_turn set state = 1 where device = '%s'", device);
+    sql(f, text);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(look(f).stage, 0);
+        tick(f, 150000);
+        report(f, device, "r1", 1, "1", PORCH_UPDATE_DOWNLOADING, "");
+    }
+    tick(f, 1000);
+    assert_int_equal(look(f).stage, 1);
+    assert_int_equal(look(f).failed, 0); /* and nobody is blamed for it */
+}
+
+static void a_stage_of_which_nobody_is_there_waits(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1), "
+           "('rest', 'Rest', 'UTC', 1)");
+    sql(f, "update device set household = 'lab' where id = 'cam-0000001'");
+    sql(f, "update device set household = 'rest' where id = 'cam-0000002'");
+    f->away = "cam-0000001";
+    const porch_rollout_spec spec = plain("2", "household=home,household=lab,100");
+    (void)start(f, &spec);
+    report(f, "cam-0000000", "r1", 1, "2", PORCH_UPDATE_GOOD, "");
+    for (int i = 0; i < 3; i++)
+        tick(f, 1000);
+    assert_int_equal(look(f).stage, 1); /* what the first stage proved is not the second one's proof */
+    f->away = NULL;
+    report(f, "cam-0000001", "", 0, "1", PORCH_UPDATE_GOOD, "");
+    report(f, "cam-0000001", "r1", 1, "2", PORCH_UPDATE_GOOD, "");
+    tick(f, 1000);
+    tick(f, 1000);
+    assert_int_equal(look(f).stage, 2);
+    assert_string_equal(f->device, "cam-0000002");
+}
+
 static bool count_story(const porch_rollout_story *s, void *ctx) {
     unsigned *count = ctx;
     if (*count == 0) assert_string_equal(s->reason, "its check said no");
@@ -584,6 +627,8 @@ int main(void) {
         OVER_STORE(what_the_team_withdraws_or_signs_anew_is_offered_no_more),
         OVER_STORE(who_failed_and_made_it_after_all_counts_as_good),
         OVER_STORE(sixty_four_products_whose_rollouts_are_done_hold_up_nobody),
+        OVER_STORE(a_device_that_never_comes_to_an_end_holds_up_nobody),
+        OVER_STORE(a_stage_of_which_nobody_is_there_waits),
         OVER_STORE(a_device_has_a_story_of_bounded_length),
         OVER_STORE(a_large_fleet_is_rolled_out_to_its_end),
     };

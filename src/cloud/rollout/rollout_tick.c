@@ -149,35 +149,38 @@ static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_roll
 
 /* ---- stages ---- */
 
-static porch_err exists(porch_db *db, const char *sql, const porch_rollout_row *row, bool *ret,
+static porch_err exists(porch_db *db, const char *sql, int64_t rollout, uint64_t value, bool *ret,
                         porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, sql, why);
-    porch_db_bind_i64(q, 1, row->number);
-    porch_db_bind_i64(q, 2, row->stage);
+    porch_db_bind_i64(q, 1, rollout);
+    porch_db_bind_i64(q, 2, (int64_t)value);
     porch_err e = porch_db_step(q, why);
     porch_db_finish(q);
     *ret = e == PORCH_OK;
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
-/* Everybody of this stage who is there has an end, somebody a good one, and the time is up. */
+/* Everybody who is there has an end, one of this stage at least, and one at least a good one; the time is
+ * up. Who has been at it for longer than the deadline, always with a sign of life, holds up nobody. */
 static porch_err stage_through(porch_db *db, const porch_rollout_row *row, uint64_t now_ms, bool *ret,
                                porch_why *why) {
-    bool waits, asked, any, good;
+    bool waits, asked, ended, any;
+    uint64_t deadline_ms = row->deadline_s * UINT64_C(1000);
     *ret = false;
     if (!row->whole || now_ms < row->stage_ms + row->dwell_s * UINT64_C(1000)) return PORCH_OK;
     PORCH_TRY(exists(db,
                      "select 1 from update_turn where rollout = ?1 and state = 0 and stage <= ?2 limit 1",
-                     row, &waits, why));
-    PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and ?2 >= 0 and state = 1 limit 1",
-                     row, &asked, why));
+                     row->number, row->stage, &waits, why));
+    PORCH_TRY(exists(db,
+                     "select 1 from update_turn where rollout = ?1 and state = 1 and asked_ms > ?2 limit 1",
+                     row->number, now_ms > deadline_ms ? now_ms - deadline_ms : 0, &asked, why));
     if (waits || asked) return PORCH_OK;
-    good = row->good > 0;
-    any = good;
-    if (!good)
-        PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and stage <= ?2 limit 1", row,
-                         &any, why));
-    *ret = good || !any; /* nobody but absent ones: nothing is known yet */
+    PORCH_TRY(exists(
+        db, "select 1 from update_turn where rollout = ?1 and stage = ?2 and state in (2, 3) limit 1",
+        row->number, row->stage, &ended, why));
+    PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and stage = ?2 limit 1", row->number,
+                     row->stage, &any, why));
+    *ret = ended ? row->good > 0 : !any; /* nobody but absent ones: nothing is known yet */
     return PORCH_OK;
 }
 
@@ -220,7 +223,7 @@ static porch_err judge_release(porch_rollouts *r, porch_db *db, const porch_roll
                      "select 1 from update_rollout o join update_release r on r.product = o.product and "
                      "r.version = o.version and r.sha256 = o.sha256 where o.number = ?1 and ?2 >= 0 and "
                      "r.withdrawn_ms = 0",
-                     row, &there, why));
+                     row->number, 0, &there, why));
     *over = !there;
     if (there) return PORCH_OK;
     porch_log(PORCH_LOG_WARN, "rollout.withdrawn", "rollout", row->id, "product", row->product.text,
