@@ -36,7 +36,8 @@ static porch_err add_accounts(porch_db *db, void *ctx, porch_why *why) {
         db,
         "insert into account (id, name, name_key, role, household, password, totp_id, totp, "
         "created_ms, awaiting_reset) values ('robin', 'robin', 'robin', 'owner', 'home', '', 't1', "
-        "x'00', 0, 0), ('sam', 'sam', 'sam', 'owner', 'home', '', 't2', x'00', 0, 0), ('other', "
+        "x'00', 0, 0), ('guest', 'guest', 'guest', 'guest', 'home', '', 't5', x'00', 0, 0), ('sam', 'sam', "
+        "'sam', 'owner', 'home', '', 't2', x'00', 0, 0), ('other', "
         "'other', 'other', 'owner', 'next-door', '', 't3', x'00', 0, 0), ('locked', 'locked', "
         "'locked', 'owner', 'home', '', 't4', x'00', 0, 1)",
         why);
@@ -144,6 +145,21 @@ static void only_the_households_own_and_unlocked_people_are_pushed_to(void **sta
     subscribe(w, "other");
     subscribe(w, "locked");
     assert_int_equal(seen(w, "door", NOON_MS), 2);
+}
+
+/* 2026-01-01, 14:00 in Berlin. */
+static porch_err let_the_guest_go_at_two(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_db_run(db, "update account set expires_ms = 1767272400000 where id = 'guest'", why);
+}
+
+static void a_guest_whose_time_is_over_hears_nothing(void **state) {
+    world *w = *state;
+    subscribe(w, "guest");
+    assert_int_equal(seen(w, "door", NOON_MS), 1);
+    assert_int_equal(porch_store_write(w->store, let_the_guest_go_at_two, NULL, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "door", NOON_MS + HOUR_MS), 1);
+    assert_int_equal(seen(w, "door", NOON_MS + 2 * HOUR_MS), 0);
 }
 
 static void a_camera_cools_down_for_itself_alone(void **state) {
@@ -380,6 +396,7 @@ static void times_of_the_day_have_one_form(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         IN_WORLD(only_the_households_own_and_unlocked_people_are_pushed_to),
+        IN_WORLD(a_guest_whose_time_is_over_hears_nothing),
         IN_WORLD(a_camera_cools_down_for_itself_alone),
         IN_WORLD(a_snooze_is_one_persons_about_one_camera_until_it_ends),
         IN_WORLD(quiet_hours_follow_the_households_clock_also_over_midnight),
