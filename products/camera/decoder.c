@@ -21,6 +21,7 @@ struct porch_camera_decoder {
     porch_camera_decoder_options options;
     bool live;
     int control;
+    uint32_t orders; /* given so far */
     pid_t spawner, pid;
 };
 
@@ -72,17 +73,28 @@ pid_t porch_camera_decoder_pid(const porch_camera_decoder *d) {
     return d->pid;
 }
 
+/* The answer to the newest order; one to an order that was given up before is passed over. */
+static bool hear_spawner(const porch_camera_decoder *d, porch_decoder_status *ret) {
+    struct pollfd p = {.fd = d->control, .events = POLLIN};
+    uint64_t until_ms = porch_camera_mono_ms() + ORDER_MS;
+    do {
+        while (poll(&p, 1, LOOK_MS) <= 0)
+            if (porch_camera_mono_ms() > until_ms) return false;
+        if (recv(d->control, ret, sizeof *ret, 0) != (ssize_t)sizeof *ret) return false;
+    } while (ret->number != d->orders);
+    return true;
+}
+
 /* One order and its answer. False: the spawner is gone. */
 static bool order(porch_camera_decoder *d, porch_decoder_order what, const int fds[2],
                   porch_decoder_status *ret) {
-    char byte = (char)what;
+    porch_decoder_letter letter = {++d->orders, what};
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(2 * sizeof(int))];
     } data;
-    struct iovec iov = {&byte, 1};
+    struct iovec iov = {&letter, sizeof letter};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct pollfd p = {.fd = d->control, .events = POLLIN};
     if (fds) {
         memset(&data, 0, sizeof data);
         m.msg_control = &data;
@@ -93,11 +105,7 @@ static bool order(porch_camera_decoder *d, porch_decoder_order what, const int f
         c->cmsg_len = CMSG_LEN(2 * sizeof(int));
         memcpy(CMSG_DATA(c), fds, 2 * sizeof(int));
     }
-    if (sendmsg(d->control, &m, MSG_NOSIGNAL) != 1) return false;
-    uint64_t until_ms = porch_camera_mono_ms() + ORDER_MS;
-    while (poll(&p, 1, LOOK_MS) <= 0)
-        if (porch_camera_mono_ms() > until_ms) return false;
-    return recv(d->control, ret, sizeof *ret, 0) == (ssize_t)sizeof *ret;
+    return sendmsg(d->control, &m, MSG_NOSIGNAL) == (ssize_t)sizeof letter && hear_spawner(d, ret);
 }
 
 /* Ends the decoder; the sentence says how it had ended when it had. */

@@ -147,14 +147,13 @@ static void be_quiet(void) {
     limit(RLIMIT_CORE, 0);
 }
 
-/* The order, and the two descriptors of OPEN; 0 when the camera has gone. */
-static int take_order(int control, int fds[2]) {
-    char order = 0;
+/* The order, and the two descriptors of OPEN. False: the camera has gone. */
+static bool take_order(int control, porch_decoder_letter *ret, int fds[2]) {
     union {
         struct cmsghdr head;
         char room[CMSG_SPACE(2 * sizeof(int))];
     } control_data;
-    struct iovec iov = {&order, 1};
+    struct iovec iov = {ret, sizeof *ret};
     struct msghdr m = {.msg_iov = &iov,
                        .msg_iovlen = 1,
                        .msg_control = &control_data,
@@ -164,11 +163,11 @@ static int take_order(int control, int fds[2]) {
     do
         n = recvmsg(control, &m, MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
-    if (n != 1) return 0;
+    if (n != (ssize_t)sizeof *ret) return false;
     const struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(2 * sizeof(int)))
         memcpy(fds, CMSG_DATA(c), 2 * sizeof(int));
-    return order;
+    return true;
 }
 
 static int end_child(pid_t *child) {
@@ -194,12 +193,13 @@ static pid_t fork_decoder(int control, int fds[2], const porch_camera_decoder_op
 
 void porch_decoder_spawn(int control, const porch_camera_decoder_options *o) {
     pid_t child = 0;
-    int fds[2], order;
+    porch_decoder_letter letter;
+    int fds[2];
     be_quiet();
     close_rest(control);
-    while ((order = take_order(control, fds)) != 0) {
-        porch_decoder_status status = {.status = end_child(&child)};
-        if (order == PORCH_DECODER_OPEN && fds[0] >= 0) {
+    while (take_order(control, &letter, fds)) {
+        porch_decoder_status status = {.number = letter.number, .status = end_child(&child)};
+        if (letter.order == PORCH_DECODER_OPEN && fds[0] >= 0) {
             child = fork_decoder(control, fds, o);
             if (child < 0) child = 0;
             status.pid = child;

@@ -16,8 +16,13 @@ enum {
  * porch_decoder_status. */
 typedef enum { PORCH_DECODER_OPEN = 'o', PORCH_DECODER_END = 'e' } porch_decoder_order;
 typedef struct {
-    int32_t pid;    /* OPEN: of the new decoder, 0: it could not be forked */
-    int32_t status; /* END: as waitpid gave it; 0 when there was none */
+    uint32_t number; /* of the order: an answer that comes too late is not taken for another's */
+    uint32_t order;
+} porch_decoder_letter;
+typedef struct {
+    uint32_t number; /* of the order that it answers */
+    int32_t pid;     /* OPEN: of the new decoder, 0: it could not be forked */
+    int32_t status;  /* END: as waitpid gave it; 0 when there was none */
 } porch_decoder_status;
 
 /* decoder ─► camera: SOURCE or REFUSED once, then one for each byte that asks for a frame. */
