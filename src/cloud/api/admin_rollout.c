@@ -130,8 +130,8 @@ typedef struct {
 } history_job;
 
 static bool add_story(const porch_rollout_story *s, void *ctx) {
-    char id[PORCH_ROLLOUT_ID_TEXT];
-    (void)snprintf(id, sizeof id, s->rollout > 0 ? "r%llu" : "", (unsigned long long)s->rollout);
+    char id[PORCH_ROLLOUT_ID_TEXT] = "";
+    if (s->rollout > 0) (void)snprintf(id, sizeof id, "r%llu", (unsigned long long)s->rollout);
     return json_array_append_new(ctx,
                                  json_pack("{s:I,s:s,s:I,s:s,s:s,s:s,s:s}", "at_ms", n(s->at_ms), "rollout",
                                            id, "attempt", n(s->attempt), "running", s->running, "target",
