@@ -170,6 +170,7 @@ porch_err porch_supervisor_open(porch_supervisor *s, const porch_supervisor_conf
     warn_of_users(s);
     porch_user hub = s->users.of[PORCH_CHILD_HUB];
     PORCH_TRY(porch_tree_check(config->dir, hub.uid, s->users.of[PORCH_CHILD_SIGNER].uid, why));
+    PORCH_TRY(porch_tree_complete(config->dir, hub, why));
     PORCH_TRY(find_programs(s, why));
     PORCH_TRY(open_signals(s, why));
     PORCH_TRY(porch_loop_new(&s->loop, why));

@@ -10,6 +10,9 @@
 #include "cloud/settings/folders.h"
 #include "os/file.h"
 
+/* Hubs of the first versions have none, and backups leave it out. */
+#define UPDATES "updates"
+
 static porch_err io_error(porch_why *why, const char *path, const char *call) {
     return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", path, call,
                       strerror(errno));
@@ -116,11 +119,26 @@ porch_err porch_tree_check(const char *dir, uid_t owner, uid_t signer, porch_why
         else
             PORCH_TRY(folder_path(dir, folder->name, path, why));
         porch_err e = check_folder(path, folder, folder->signers ? signer : owner, why);
-        /* OFFLINE may have been carried away as a whole. */
-        if (e == PORCH_ERR_NOT_FOUND && strcmp(folder->name, "OFFLINE") == 0) continue;
+        /* OFFLINE may have been carried away as a whole; porch_tree_complete makes the other. */
+        if (e == PORCH_ERR_NOT_FOUND &&
+            (strcmp(folder->name, "OFFLINE") == 0 || strcmp(folder->name, UPDATES) == 0))
+            continue;
         if (e != PORCH_OK) return e;
     }
     return PORCH_OK;
+}
+
+porch_err porch_tree_complete(const char *dir, porch_user hub, porch_why *why) {
+    char path[PORCH_TREE_PATH_BYTES];
+    PORCH_TRY(folder_path(dir, UPDATES, path, why));
+    if (mkdir(path, PORCH_HUB_FOLDER_MODE) != 0)
+        return errno == EEXIST ? PORCH_OK : io_error(why, path, "mkdir");
+    int fd = open(path, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    porch_err e = PORCH_OK;
+    if (fd < 0 || (geteuid() == 0 && fchown(fd, hub.uid, hub.gid) != 0)) e = io_error(why, path, "chown");
+    if (fd >= 0) (void)close(fd);
+    if (e != PORCH_OK) (void)rmdir(path);
+    return e == PORCH_OK ? porch_dir_sync(dir, why) : e;
 }
 
 /* The folder and what lies in it, but for the entry `except`. */
@@ -138,6 +156,7 @@ static porch_err give_folder(const char *path, porch_user to, const char *except
 }
 
 porch_err porch_tree_give(const char *dir, porch_user hub, porch_user signer, porch_why *why) {
+    PORCH_TRY(porch_tree_complete(dir, hub, why));
     for (size_t i = 1; i < PORCH_HUB_FOLDERS; i++) {
         const porch_hub_folder *folder = &porch_hub_folders[i];
         char path[PORCH_TREE_PATH_BYTES];

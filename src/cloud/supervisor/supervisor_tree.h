@@ -17,6 +17,9 @@ porch_err porch_tree_make(const char *dir, porch_why *why);
  * to `owner`. PORCH_ERR_MODE with the command that mends it; PORCH_ERR_NOT_FOUND when DIR is no hub's
  * directory. */
 porch_err porch_tree_check(const char *dir, uid_t owner, uid_t signer, porch_why *why);
+/* Makes the folder that a hub of an earlier version, or one restored from a backup, does not have yet; it
+ * belongs to the hub's user. For a DIR that was checked. */
+porch_err porch_tree_complete(const char *dir, porch_user hub, porch_why *why);
 /* Gives signer/ to the signer's user and everything else in DIR to the hub's. */
 porch_err porch_tree_give(const char *dir, porch_user hub, porch_user signer, porch_why *why);
 /* True while the root CA's key still lies in DIR/OFFLINE. */
