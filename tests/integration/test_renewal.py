@@ -54,7 +54,7 @@ class Running:
         return code
 
 
-class Renewal(case.HubCase):
+class Renewing(case.HubCase):
     settings = {"store_tick_ms": 3600000}  # what must be durable is so without housekeeping
 
     @classmethod
@@ -79,30 +79,6 @@ class Renewal(case.HubCase):
         shutil.copy(folder / "cert.pem", folder / "old.pem")
         return fingerprint(folder / "cert.pem")
 
-    def test_at_two_thirds_of_its_life_the_certificate_is_renewed_while_the_device_runs(self):
-        folder = self.hub.device("by-itself")
-        before = self.keep_old(folder)
-        clock = shims.Clock(self.hub.top, "by-itself")
-        device = Running(folder, clock.environment())
-        self.addCleanup(device.stop)
-        device.status("connected")
-        self.assertFalse(device.saw("renewed"))
-        try:
-            for c in (self.clock, clock):
-                c.set(68 * DAY)  # of 90; two thirds and all of the jitter are behind
-            told = device.status("renewed")
-            self.assertRegex(told["text"], r"holds until \d{4}-\d\d-\d\dT")
-            device.status("certificate-in-use")
-            after = fingerprint(folder / "cert.pem")
-            self.assertNotEqual(after, before)
-            self.assertEqual(public_key(folder / "cert.pem"), public_key(folder / "old.pem"))
-            self.assertFalse((folder / "cert.next.pem").exists())
-            self.assertEqual(self.connack(folder, "by-itself", "old.pem"), 0x87)
-            self.assertEqual(self.hub.cli("device", "show", "by-itself")["certificate_sha256"], after)
-        finally:
-            self.clock.set(0)
-        device.stop()
-
     def renewed_by_hand(self, folder, name, environment=None):
         before = self.keep_old(folder)
         done = device_program(folder, "renew", "--json", environment=environment)
@@ -119,6 +95,40 @@ class Renewal(case.HubCase):
             options["tpm"] = tpm[1]
         return self.hub.device(name, **options)
 
+
+class ByItself(Renewing):
+    """A hub of its own: one whose clock went on for weeks has a newer certificate, from the future once it goes back."""
+
+    def forget_the_time_key(self, folder):
+        """The hub's signed time outdoes the system's clock for a day, and it is that clock which is turned here."""
+        conf = folder / "device.conf"
+        kept = [line for line in conf.read_text().splitlines() if not line.startswith("hub.time_key")]
+        conf.write_text("\n".join(kept) + "\n")
+
+    def test_at_two_thirds_of_its_life_the_certificate_is_renewed_while_the_device_runs(self):
+        folder = self.hub.device("by-itself")
+        self.forget_the_time_key(folder)
+        before = self.keep_old(folder)
+        clock = shims.Clock(self.hub.top, "by-itself")
+        device = Running(folder, clock.environment())
+        self.addCleanup(device.stop)
+        device.status("connected")
+        self.assertFalse(device.saw("renewed"))
+        for c in (self.clock, clock):
+            c.set(68 * DAY)  # of 90; two thirds and all of the jitter are behind
+        told = device.status("renewed")
+        self.assertRegex(told["text"], r"holds until \d{4}-\d\d-\d\dT")
+        device.status("certificate-in-use")
+        after = fingerprint(folder / "cert.pem")
+        self.assertNotEqual(after, before)
+        self.assertEqual(public_key(folder / "cert.pem"), public_key(folder / "old.pem"))
+        self.assertFalse((folder / "cert.next.pem").exists())
+        self.assertEqual(self.connack(folder, "by-itself", "old.pem"), 0x87)
+        self.assertEqual(self.hub.cli("device", "show", "by-itself")["certificate_sha256"], after)
+        device.stop()
+
+
+class Renewal(Renewing):
     def test_by_hand_with_the_key_in_a_file(self):
         folder = self.hub.device("in-file")
         self.renewed_by_hand(folder, "in-file")
