@@ -37,7 +37,7 @@ def journeys(runs, video):
         try:
             hub.init()
             hub.start()
-            results.append(demo.journey(hub, video))
+            results.append(demo.journey(hub, video, None))
             print(f"run {run + 1}: {results[-1]['motion_to_notification_ms']} ms", file=sys.stderr)
         finally:
             hub.remove()
