@@ -118,6 +118,33 @@ def check(peers):
             raise AssertionError(peer.wrong)
 
 
+def acknowledged(publishers):
+    return sum(len(p.acknowledged) for p in publishers)
+
+
+def until(holds, peers, what, seconds=120):
+    """Waits; AssertionError with the sentence `what` when it takes too long, or with a peer's own."""
+    end = time.monotonic() + seconds
+    while not holds():
+        check(peers)
+        if time.monotonic() > end:
+            raise AssertionError(what)
+        time.sleep(0.002)
+
+
+def check_arrived(everything, twos, subscriber, workers, peers):
+    """AssertionError unless all that was acknowledged, QoS 2 in `twos`, arrives in the end."""
+    def missing():
+        return {"QoS 1": everything - twos - subscriber.ones, "QoS 2": twos - set(subscriber.twos),
+                "shared": everything - set().union(*(w.ones for w in workers))}
+
+    end = time.monotonic() + 120
+    until(lambda: not any(missing().values()) or time.monotonic() > end, peers, "it takes too long", 180)
+    for kind, items in missing().items():
+        if items:
+            raise AssertionError(f"{len(items)} acknowledged messages lost ({kind}), first {sorted(items)[:5]}")
+
+
 def crashes(count, seed, tell=lambda line: None):
     """Runs it; returns figures, or raises AssertionError that names what was lost or given twice."""
     dice = random.Random(seed)
@@ -138,13 +165,8 @@ def crashes(count, seed, tell=lambda line: None):
         for peer in publishers:
             peer.start()
         for n in range(count):
-            target = sum(len(p.acknowledged) for p in publishers) + dice.randrange(1, 300)
-            end = time.monotonic() + 60
-            while sum(len(p.acknowledged) for p in publishers) < target:
-                check(peers)
-                if time.monotonic() > end:
-                    raise AssertionError("nothing is acknowledged any more")
-                time.sleep(0.001)
+            target = acknowledged(publishers) + dice.randrange(1, 300)
+            until(lambda target=target: acknowledged(publishers) >= target, peers, "nothing is acknowledged any more", 60)
             start = len(hub.out.all)
             os.kill(hub.children()["hub"], signal.SIGKILL)
             hub.wait_ready(start=start)
@@ -157,17 +179,7 @@ def crashes(count, seed, tell=lambda line: None):
         twos = {item for item in everything if int(item.split(":")[1]) % 2 == 1}
         for peer in (subscriber, *workers):
             peer.steady = True
-        end = time.monotonic() + 120
-        while True:
-            check(peers)
-            missing = {"QoS 1": everything - twos - subscriber.ones, "QoS 2": twos - set(subscriber.twos),
-                       "shared": everything - set().union(*(w.ones for w in workers))}
-            if not any(missing.values()) or time.monotonic() > end:
-                break
-            time.sleep(0.01)
-        for kind, items in missing.items():
-            if items:
-                raise AssertionError(f"{len(items)} acknowledged messages lost ({kind}), first {sorted(items)[:5]}")
+        check_arrived(everything, twos, subscriber, workers, peers)
         twice = len(subscriber.twos) - len(set(subscriber.twos))
         if twice:
             raise AssertionError(f"{twice} QoS 2 messages came twice")

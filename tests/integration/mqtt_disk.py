@@ -18,7 +18,7 @@ import tempfile
 import time
 
 import mqtt_crash
-from mqtt_crash import ack, check, lab, mqtt
+from mqtt_crash import ack, acknowledged, check_arrived, lab, mqtt, until
 
 KINDS = ("full", "fsync")
 # What a client may be told while the disk fails: a full one is a quota, one that cannot make lasting "unspecified" (the log says).
@@ -130,19 +130,6 @@ class FailingSync:
         subprocess.run(["rm", "-rf", str(self.top)], check=False)
 
 
-def acknowledged(publishers):
-    return sum(len(p.acknowledged) for p in publishers)
-
-
-def until(holds, peers, what, seconds=120):
-    end = time.monotonic() + seconds
-    while not holds():
-        check(peers)
-        if time.monotonic() > end:
-            raise AssertionError(what)
-        time.sleep(0.002)
-
-
 def one_fault(hub, disk, publishers, peers, dice, kill):
     target = acknowledged(publishers) + dice.randrange(1, 300)
     until(lambda: acknowledged(publishers) >= target, peers, "nothing is acknowledged any more")
@@ -156,11 +143,6 @@ def one_fault(hub, disk, publishers, peers, dice, kill):
         hub.wait_ready(start=start)
     target = acknowledged(publishers) + 20
     until(lambda: acknowledged(publishers) >= target, peers, "the disk is well again and the hub does not go on")
-
-
-def missing_of(everything, twos, subscriber, workers):
-    return {"QoS 1": everything - twos - subscriber.ones, "QoS 2": twos - set(subscriber.twos),
-            "shared": everything - set().union(*(w.ones for w in workers))}
 
 
 def check_retained(hub, folder, publisher):
@@ -206,14 +188,7 @@ def faults(kind, count, seed, tell=lambda line: None):
         twos = {item for item in everything if int(item.split(":")[1]) % 2 == 1}
         for peer in (subscriber, *workers):
             peer.steady = True
-        try:
-            until(lambda: not any(missing_of(everything, twos, subscriber, workers).values()), peers, "")
-        except AssertionError as wrong:
-            if str(wrong):
-                raise
-        for what, items in missing_of(everything, twos, subscriber, workers).items():
-            if items:
-                raise AssertionError(f"{len(items)} acknowledged messages lost ({what}), first {sorted(items)[:5]}")
+        check_arrived(everything, twos, subscriber, workers, peers)
         twice = len(subscriber.twos) - len(set(subscriber.twos))
         if twice:
             raise AssertionError(f"{twice} QoS 2 messages came twice")
