@@ -16,16 +16,31 @@ import unittest
 import case  # noqa: F401 (finds lab)
 import lab
 
+IMAGE = 40_000  # the maker of deltas is slow under the sanitizers
+
 
 class OtaAuthor(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        """One repository as `init` leaves it: each test gets a copy, since locking keys takes its time on purpose."""
+        cls.fresh = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-ota-"))
+        cls.addClassCleanup(shutil.rmtree, cls.fresh)
+        secret = cls.fresh / "passphrase"
+        secret.write_text("correct horse battery\n")
+        secret.chmod(0o600)
+        done = subprocess.run([lab.program("porchlight"), "ota", "init", cls.fresh / "repo", "--product", "camera", "--product", "door",
+                               "--passphrase-file", secret], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise AssertionError(done.stderr)
+
     def setUp(self):
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-ota-"))
         self.addCleanup(shutil.rmtree, self.top)
         self.repo, self.secret = self.top / "repo", self.top / "passphrase"
         self.write_passphrase("correct horse battery")
         self.image = self.top / "camera.bin"
-        self.image.write_bytes(os.urandom(300_000))
-        self.ota("init", "--product", "camera", "--product", "door")
+        self.image.write_bytes(os.urandom(IMAGE))
+        shutil.copytree(self.fresh / "repo", self.repo)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Quiet", (http.server.SimpleHTTPRequestHandler,), {
             "log_message": lambda *_: None, "__init__": lambda h, *a: http.server.SimpleHTTPRequestHandler.__init__(h, *a, directory=str(self.repo / "repository"))}))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -100,7 +115,7 @@ class OtaAuthor(unittest.TestCase):
     def test_what_will_be_signed_is_shown_and_a_dry_run_signs_nothing(self):
         before = self.status()
         said = self.ota("release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "a", "--dry-run")
-        self.assertRegex(said, r"camera/1.0/image\n  length 300000\n  sha256 [0-9a-f]{64}\n")
+        self.assertRegex(said, r"camera/1.0/image\n  length 40000\n  sha256 [0-9a-f]{64}\n")
         self.assertIn("Nothing was signed", said)
         self.assertEqual(self.status(), before)
 
@@ -150,7 +165,7 @@ class OtaAuthor(unittest.TestCase):
         self.ota("revoke", "--product", "camera", "--version", "2.0")
         code, said = self.update(f"camera/2.0/delta-from-{shas['1.3']}", device=self.new_device())
         self.assertEqual(code, 1)
-        self.image.write_bytes(os.urandom(300_000))
+        self.image.write_bytes(os.urandom(IMAGE))
         said = self.ota("release", "--product", "camera", "--version", "3.0", "--image", self.image, "--hardware", "rev-a", "--delta-from", "2.1")
         self.assertIn("too little saved, left out", said)
         self.refused("no release 9", "release", "--product", "camera", "--version", "3.1", "--image", self.image, "--hardware", "a", "--delta-from", "9")
@@ -232,7 +247,7 @@ class OtaAuthor(unittest.TestCase):
         self.release("1.0")
         said = self.ota("status", passphrase=False)
         self.assertRegex(said, r"root +version 1 +good until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ, 1 signature")
-        self.assertIn("release camera/1.0/image, 300000 bytes", said)
+        self.assertIn("release camera/1.0/image, 40000 bytes", said)
         self.assertEqual(len(re.findall(r"^    [0-9a-f]{64}$", said, re.M)), 7)  # root, targets, rollout, two products, snapshot, timestamp
 
 

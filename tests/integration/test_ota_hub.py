@@ -51,10 +51,12 @@ class OtaHub(case.HubCase):
         top = self.repo / "repository"
         return {str(path.relative_to(top)): path.stat().st_size for path in top.rglob("*") if path.is_file()}
 
-    def release(self, version, repo=None, size=300_000, more=()):
+    def release(self, version, repo=None, old=None, more=()):
+        """Random bytes, or those of `old` but for a few: then with a delta."""
         image = self.top / f"image-{version}"
-        image.write_bytes(os.urandom(size))
-        self.ota("release", repo or self.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a", *more)
+        image.write_bytes(os.urandom(100_000) if old is None else old[:-4] + os.urandom(4))
+        self.ota("release", repo or self.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a",
+                 *(["--no-delta"] if old is None else []), *more)
         return image.read_bytes()
 
     def publish(self, repo=None, **how):
@@ -123,10 +125,10 @@ class OtaHub(case.HubCase):
             self.assertEqual(self.get(path, version)[::2], (200, image))
             status, head, part = self.get(path, version, "-r", "1000-1999")
             self.assertEqual((status, part), (206, image[1000:2000]))
-            self.assertIn("content-range: bytes 1000-1999/300000", head)
-            self.assertEqual(self.get(path, version, "-r", "300000-")[0], 416)
+            self.assertIn("content-range: bytes 1000-1999/100000", head)
+            self.assertEqual(self.get(path, version, "-r", "100000-")[0], 416)
             status, head, _ = self.get(path, version, "-I")
-            self.assertEqual((status, "content-length: 300000" in head), (200, True))
+            self.assertEqual((status, "content-length: 100000" in head), (200, True))
         self.assertEqual(self.get("metadata/timestamp.json", who=self.hub.top / "service")[0], 403)
         self.assertEqual(self.get("metadata/..%2f..%2fhub.db")[0], 400)
 
@@ -146,9 +148,10 @@ class OtaHub(case.HubCase):
 
         # Only what is new travels, and versions of snapshot and timestamp rise.
         before = self.files()
-        self.release("2", more=["--stage", "1%:24h", "--stage", "100%"])
+        self.release("2", old=image, more=["--stage", "1%:24h", "--stage", "100%"])
         self.ota("widen", self.repo, "--product", "camera", "--version", "2", "--share", "100%")
         new = self.files()
+        self.assertEqual(len([name for name in new if "delta-from" in name]), 1)
         said = self.publish()
         self.assertIn("1 new release", said)
         sent = int(re.search(r"(\d+) bytes sent", said).group(1))

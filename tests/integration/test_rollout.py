@@ -91,7 +91,8 @@ class Rollout(case.HubCase):
         for version, more in (("1", []), ("2", ["--severity", "high"]), ("3", []), ("4", [])):
             image = cls.top / f"image-{version}"
             image.write_bytes(os.urandom(50_000))
-            cls.ota("release", cls.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a", *more)
+            cls.ota("release", cls.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a", "--no-delta",
+                    *more)
         cls.hub.cli("ota", "publish", cls.repo)
 
     @classmethod
