@@ -229,52 +229,74 @@ static porch_err count(porch_db *db, int64_t number, int asked, int good, int fa
     return porch_db_execute(q, why);
 }
 
-static porch_err set_turn(porch_db *db, int64_t number, const char *device, int state, uint64_t attempt,
-                          const char *reason, uint64_t now_ms, porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "update update_turn set state = ?3, attempt = ?4, reason = ?5, at_ms = ?6 "
-                         "where rollout = ?1 and device = ?2",
-                         why);
+porch_err porch_rollout_stage_count(porch_db *db, int64_t number, uint32_t stage, int64_t turns, int ended,
+                                    int away, porch_why *why) {
+    if (turns == 0 && ended == 0 && away == 0) return PORCH_OK;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "insert into update_stage (rollout, stage, turns, ended, away) values (?1, ?2, ?3, ?4, ?5) on "
+        "conflict (rollout, stage) do update set turns = turns + ?3, ended = ended + ?4, away = away + ?5",
+        why);
     porch_db_bind_i64(q, 1, number);
+    porch_db_bind_i64(q, 2, stage);
+    porch_db_bind_i64(q, 3, turns);
+    porch_db_bind_i64(q, 4, ended);
+    porch_db_bind_i64(q, 5, away);
+    return porch_db_execute(q, why);
+}
+
+static bool is_end(int state) {
+    return state == TURN_GOOD || state == TURN_FAILED;
+}
+
+static porch_err put_turn(porch_db *db, const porch_rollout_row *row, const char *device,
+                          const porch_rollout_turn *t, int state, uint64_t attempt, const char *reason,
+                          bool asked, uint64_t now_ms, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "update update_turn set state = ?3, attempt = ?4, reason = ?5, at_ms = ?6, asked_ms = iif(?7, ?6, "
+        "asked_ms) where rollout = ?1 and device = ?2",
+        why);
+    porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_str(q, 2, device);
     porch_db_bind_i64(q, 3, state);
     porch_db_bind_i64(q, 4, (int64_t)attempt);
     porch_db_bind_str(q, 5, reason);
     porch_db_bind_i64(q, 6, (int64_t)now_ms);
-    return porch_db_execute(q, why);
+    porch_db_bind_i64(q, 7, asked);
+    PORCH_TRY(porch_db_execute(q, why));
+    return porch_rollout_stage_count(db, row->number, t->stage, 0, is_end(state) - is_end(t->state),
+                                     (state == TURN_AWAY) - (t->state == TURN_AWAY), why);
+}
+
+porch_err porch_rollout_turn_set(porch_db *db, const porch_rollout_row *row, const char *device,
+                                 const porch_rollout_turn *t, int state, const char *reason,
+                                 uint64_t now_ms, porch_why *why) {
+    return put_turn(db, row, device, t, state, t->attempt, reason, false, now_ms, why);
 }
 
 porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
-                            const char *device, uint64_t attempt, bool again, uint64_t now_ms,
+                            const char *device, const porch_rollout_turn *t, uint64_t now_ms,
                             porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "update update_turn set state = 1, attempt = ?3, reason = '', at_ms = ?4, "
-                         "asked_ms = ?4 where rollout = ?1 and device = ?2",
-                         why);
-    porch_db_bind_i64(q, 1, row->number);
-    porch_db_bind_str(q, 2, device);
-    porch_db_bind_i64(q, 3, (int64_t)attempt);
-    porch_db_bind_i64(q, 4, (int64_t)now_ms);
-    PORCH_TRY(porch_db_execute(q, why));
-    if (!again) PORCH_TRY(count(db, row->number, 1, 0, 0, why));
-    porch_rollout_say(r, row, device, attempt);
+    PORCH_TRY(put_turn(db, row, device, t, TURN_ASKED, t->attempt + 1, "", true, now_ms, why));
+    if (t->attempt == 0) PORCH_TRY(count(db, row->number, 1, 0, 0, why));
+    porch_rollout_say(r, row, device, t->attempt + 1);
     return PORCH_OK;
 }
 
-porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device, int state,
-                                 const char *reason, bool was_asked, uint64_t now_ms, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(
-        db, "update update_turn set state = ?3, reason = ?4, at_ms = ?5 where rollout = ?1 and device = ?2",
-        why);
-    porch_db_bind_i64(q, 1, row->number);
-    porch_db_bind_str(q, 2, device);
-    porch_db_bind_i64(q, 3, state);
-    porch_db_bind_str(q, 4, reason);
-    porch_db_bind_i64(q, 5, (int64_t)now_ms);
-    PORCH_TRY(porch_db_execute(q, why));
-    return count(db, row->number, was_asked ? 0 : 1, state == TURN_GOOD, state == TURN_FAILED, why);
+porch_err porch_rollout_ask_again(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                                  const char *device, const porch_rollout_turn *t, uint64_t now_ms,
+                                  porch_why *why) {
+    if (porch_rollout_may_ask(r, row, now_ms)) return porch_rollout_ask(r, db, row, device, t, now_ms, why);
+    return porch_rollout_turn_set(db, row, device, t, TURN_WAITS, "", now_ms, why);
+}
+
+porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device,
+                                 const porch_rollout_turn *t, int state, const char *reason,
+                                 uint64_t now_ms, porch_why *why) {
+    PORCH_TRY(porch_rollout_turn_set(db, row, device, t, state, reason, now_ms, why));
+    return count(db, row->number, t->attempt == 0, state == TURN_GOOD,
+                 (state == TURN_FAILED) - (t->state == TURN_FAILED), why);
 }
 
 /* Nothing for the device: its row on people's pages has changed. */
@@ -287,20 +309,14 @@ static void tell_pages(porch_rollouts *r, const char *device) {
 
 /* ---- a device reports ---- */
 
-typedef struct {
-    bool there;
-    int state;
-    uint32_t stage;
-    uint64_t attempt;
-} turn;
-
-static porch_err turn_get(porch_db *db, int64_t number, const char *device, turn *ret, porch_why *why) {
+static porch_err turn_get(porch_db *db, int64_t number, const char *device, porch_rollout_turn *ret,
+                          porch_why *why) {
     porch_db_query *q = porch_db_prepare(
         db, "select state, stage, attempt from update_turn where rollout = ?1 and device = ?2", why);
     porch_db_bind_i64(q, 1, number);
     porch_db_bind_str(q, 2, device);
     porch_err e = porch_db_step(q, why);
-    *ret = (turn){.there = e == PORCH_OK};
+    *ret = (porch_rollout_turn){.there = e == PORCH_OK};
     if (e == PORCH_OK) {
         ret->state = (int)porch_db_i64(q, 0);
         ret->stage = (uint32_t)porch_db_i64(q, 1);
@@ -312,9 +328,9 @@ static porch_err turn_get(porch_db *db, int64_t number, const char *device, turn
 
 /* One that came after the turns were dealt out. */
 static porch_err late_joiner(porch_db *db, const porch_rollout_row *row, const char *device,
-                             const char *household, turn *ret, porch_why *why) {
+                             const char *household, porch_rollout_turn *ret, porch_why *why) {
     uint32_t cohort = porch_rollout_cohort(device, row->sha256);
-    *ret = (turn){.there = true, .stage = porch_rollout_stage_of(row, cohort, household)};
+    *ret = (porch_rollout_turn){.there = true, .stage = porch_rollout_stage_of(row, cohort, household)};
     porch_db_query *q = porch_db_prepare(
         db, "insert into update_turn (rollout, device, stage, cohort) values (?1, ?2, ?3, ?4)", why);
     porch_db_bind_i64(q, 1, row->number);
@@ -322,6 +338,7 @@ static porch_err late_joiner(porch_db *db, const porch_rollout_row *row, const c
     porch_db_bind_i64(q, 3, ret->stage);
     porch_db_bind_i64(q, 4, cohort);
     PORCH_TRY(porch_db_execute(q, why));
+    PORCH_TRY(porch_rollout_stage_count(db, row->number, ret->stage, 1, 0, 0, why));
     q = porch_db_prepare(db, "update update_rollout set devices = devices + 1 where number = ?1", why);
     porch_db_bind_i64(q, 1, row->number);
     return porch_db_execute(q, why);
@@ -333,36 +350,34 @@ static bool attempt_ends(const porch_update_status *s) {
 
 /* What the report means for the attempt that was asked for. */
 static porch_err attempt_heard(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
-                               const char *device, const turn *t, const porch_update_status *s,
-                               uint64_t at_ms, porch_why *why) {
+                               const char *device, const porch_rollout_turn *t,
+                               const porch_update_status *s, uint64_t at_ms, porch_why *why) {
     char reason[PORCH_UPDATE_REASON_MOST + 1];
     if (!attempt_ends(s)) /* a sign of life */
-        return set_turn(db, row->number, device, TURN_ASKED, t->attempt, "", at_ms, why);
+        return porch_rollout_turn_set(db, row, device, t, TURN_ASKED, "", at_ms, why);
     (void)snprintf(reason, sizeof reason, "%.*s", PORCH_FMT(s->reason));
     if (reason[0] == '\0') (void)snprintf(reason, sizeof reason, "%s", porch_update_state_word(s->state));
     if (s->state == PORCH_UPDATE_GOOD) /* good, but another version runs: it was not this release */
         (void)snprintf(reason, sizeof reason, "it says good and runs %.*s", PORCH_FMT(s->running));
     bool again =
         s->state == PORCH_UPDATE_FAILED && t->attempt < row->attempts && (row->running || row->done);
-    if (again) return porch_rollout_ask(r, db, row, device, t->attempt + 1, true, at_ms, why);
-    return porch_rollout_turn_end(db, row, device, TURN_FAILED, reason, true, at_ms, why);
+    if (again) return porch_rollout_ask_again(r, db, row, device, t, at_ms, why);
+    return porch_rollout_turn_end(db, row, device, t, TURN_FAILED, reason, at_ms, why);
 }
 
 static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
                             const char *device, const char *household, const porch_update_status *s,
                             uint64_t at_ms, porch_why *why) {
-    turn t;
+    porch_rollout_turn t;
     bool ours = s->has_rollout && porch_bytes_eq_text(porch_id_bytes(&s->rollout), row->id);
     PORCH_TRY(turn_get(db, row->number, device, &t, why));
     if (!t.there) PORCH_TRY(late_joiner(db, row, device, household, &t, why));
     bool runs_it = porch_bytes_eq_text(s->running, row->version);
     if (runs_it && s->state == PORCH_UPDATE_GOOD) {
         if (t.state == TURN_GOOD) return PORCH_OK;
-        if (t.state == TURN_FAILED)
-            PORCH_TRY(count(db, row->number, 0, 0, -1, why)); /* it made it after all */
-        return porch_rollout_turn_end(db, row, device, TURN_GOOD, "", t.attempt > 0, at_ms, why);
+        return porch_rollout_turn_end(db, row, device, &t, TURN_GOOD, "", at_ms, why);
     }
-    if (t.state == TURN_GOOD || t.state == TURN_FAILED) return PORCH_OK;
+    if (is_end(t.state)) return PORCH_OK;
     if (t.state == TURN_ASKED) {
         if (ours && (s->attempt == 0 || s->attempt == t.attempt))
             return attempt_heard(r, db, row, device, &t, s, at_ms, why);
@@ -371,29 +386,50 @@ static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout
     }
     bool its_turn = (row->running || row->done) && t.stage <= row->stage;
     if (its_turn && porch_rollout_may_ask(r, row, at_ms))
-        return porch_rollout_ask(r, db, row, device, t.attempt + 1, t.attempt > 0, at_ms, why);
+        return porch_rollout_ask(r, db, row, device, &t, at_ms, why);
     /* It is there again: the tick finds it when the allowance lets it. */
-    return t.state == TURN_AWAY ? set_turn(db, row->number, device, TURN_WAITS, t.attempt, "", at_ms, why)
+    return t.state == TURN_AWAY ? porch_rollout_turn_set(db, row, device, &t, TURN_WAITS, "", at_ms, why)
                                 : PORCH_OK;
 }
 
-/* The newest word of the device; *changed when its story goes on. */
-static porch_err put_device(porch_db *db, const char *device, const porch_update_status *s, uint64_t at_ms,
-                            bool *changed, porch_why *why) {
+/* What the hub knows of the device before the report. */
+typedef struct {
+    char product[PORCH_ID_MOST + 1], household[PORCH_ID_MOST + 1];
+    bool changed;   /* its story goes on */
+    uint64_t story; /* the number of the newest entry, the new one included */
+} device_row;
+
+static porch_err get_device(porch_db *db, const char *device, const porch_update_status *s, device_row *ret,
+                            porch_why *why) {
     porch_db_query *q =
-        porch_db_prepare(db, "select running, target, state from update_device where device = ?1", why);
+        porch_db_prepare(db,
+                         "select d.product, d.household, u.running, u.target, u.state, coalesce(u.story, "
+                         "0), u.device is null from device d left join update_device u on u.device = d.id "
+                         "where d.id = ?1 and d.revoked_ms is null",
+                         why);
     porch_db_bind_str(q, 1, device);
     porch_err e = porch_db_step(q, why);
-    *changed = e != PORCH_OK || !porch_bytes_eq(porch_db_text(q, 0), s->running) ||
-               !porch_bytes_eq(porch_db_text(q, 1), s->target) ||
-               !porch_bytes_eq_text(porch_db_text(q, 2), porch_update_state_word(s->state));
+    if (e == PORCH_OK) {
+        (void)porch_bytes_to_text(porch_db_text(q, 0), ret->product, sizeof ret->product);
+        (void)porch_bytes_to_text(porch_db_text(q, 1), ret->household, sizeof ret->household);
+        ret->changed = porch_db_i64(q, 6) != 0 || !porch_bytes_eq(porch_db_text(q, 2), s->running) ||
+                       !porch_bytes_eq(porch_db_text(q, 3), s->target) ||
+                       !porch_bytes_eq_text(porch_db_text(q, 4), porch_update_state_word(s->state));
+        ret->story = (uint64_t)porch_db_i64(q, 5) + ret->changed;
+    }
     porch_db_finish(q);
-    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
-    q = porch_db_prepare(
+    return e;
+}
+
+/* The newest word of the device. */
+static porch_err put_device(porch_db *db, const char *device, const device_row *row,
+                            const porch_update_status *s, uint64_t at_ms, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
         db,
-        "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms) "
-        "values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) on conflict (device) do update set running = ?2, "
-        "target = ?3, state = ?4, reason = ?5, floor = ?6, bytes = ?7, way = ?8, at_ms = ?9",
+        "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms, "
+        "story) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict (device) do update set "
+        "running = ?2, target = ?3, state = ?4, reason = ?5, floor = ?6, bytes = ?7, way = ?8, at_ms = ?9, "
+        "story = ?10",
         why);
     porch_db_bind_str(q, 1, device);
     porch_db_bind_text(q, 2, s->running);
@@ -404,65 +440,55 @@ static porch_err put_device(porch_db *db, const char *device, const porch_update
     porch_db_bind_i64(q, 7, (int64_t)s->bytes);
     porch_db_bind_str(q, 8, porch_update_way_word(s->way));
     porch_db_bind_i64(q, 9, (int64_t)at_ms);
+    porch_db_bind_i64(q, 10, (int64_t)row->story);
     return porch_db_execute(q, why);
 }
 
-static porch_err put_story(porch_rollouts *r, porch_db *db, const char *device,
+static porch_err put_story(porch_rollouts *r, porch_db *db, const char *device, uint64_t entry,
                            const porch_update_status *s, uint64_t at_ms, porch_why *why) {
-    uint64_t number = 0;
+    uint64_t number = 0, most = r->config.settings->ota_history;
     if (s->has_rollout)
         (void)porch_decimal_read(porch_bytes_of(s->rollout.text + 1), PORCH_UPDATE_NUMBER_MOST, &number);
     porch_db_query *q = porch_db_prepare(db,
-                                         "insert into update_history (device, at_ms, rollout, attempt, "
-                                         "running, target, state, reason) values (?1, ?2, "
-                                         "?3, ?4, ?5, ?6, ?7, ?8)",
+                                         "insert into update_history (device, seq, at_ms, rollout, "
+                                         "attempt, running, target, state, reason) values (?1, ?2, ?3, "
+                                         "?4, ?5, ?6, ?7, ?8, ?9)",
                                          why);
     porch_db_bind_str(q, 1, device);
-    porch_db_bind_i64(q, 2, (int64_t)at_ms);
-    porch_db_bind_i64(q, 3, (int64_t)number);
-    porch_db_bind_i64(q, 4, (int64_t)s->attempt);
-    porch_db_bind_text(q, 5, s->running);
-    porch_db_bind_text(q, 6, s->target.at != NULL ? s->target : PORCH_LIT(""));
-    porch_db_bind_str(q, 7, porch_update_state_word(s->state));
-    porch_db_bind_text(q, 8, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
+    porch_db_bind_i64(q, 2, (int64_t)entry);
+    porch_db_bind_i64(q, 3, (int64_t)at_ms);
+    porch_db_bind_i64(q, 4, (int64_t)number);
+    porch_db_bind_i64(q, 5, (int64_t)s->attempt);
+    porch_db_bind_text(q, 6, s->running);
+    porch_db_bind_text(q, 7, s->target.at != NULL ? s->target : PORCH_LIT(""));
+    porch_db_bind_str(q, 8, porch_update_state_word(s->state));
+    porch_db_bind_text(q, 9, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
     PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(
-        db,
-        "delete from update_history where device = ?1 and seq <= (select seq from update_history where "
-        "device = ?1 order by seq desc limit 1 offset ?2)",
-        why);
+    if (entry <= most) return PORCH_OK;
+    q = porch_db_prepare(db, "delete from update_history where device = ?1 and seq <= ?2", why);
     porch_db_bind_str(q, 1, device);
-    porch_db_bind_i64(q, 2, (int64_t)r->config.settings->ota_history);
+    porch_db_bind_i64(q, 2, (int64_t)(entry - most));
     return porch_db_execute(q, why);
 }
 
 porch_err porch_rollout_heard(porch_rollouts *r, porch_db *db, const char *device,
                               const porch_update_status *s, uint64_t at_ms, porch_why *why) {
-    char product[PORCH_ID_MOST + 1] = "", household[PORCH_ID_MOST + 1] = "";
+    device_row d = {.product = ""};
     porch_rollout_row row;
-    bool changed = false;
-    porch_db_query *q = porch_db_prepare(
-        db, "select product, household from device where id = ?1 and revoked_ms is null", why);
-    porch_db_bind_str(q, 1, device);
-    porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK) {
-        (void)porch_bytes_to_text(porch_db_text(q, 0), product, sizeof product);
-        (void)porch_bytes_to_text(porch_db_text(q, 1), household, sizeof household);
-    }
-    porch_db_finish(q);
+    porch_err e = get_device(db, device, s, &d, why);
     if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK; /* it was removed a moment ago */
     PORCH_TRY(e);
-    PORCH_TRY(put_device(db, device, s, at_ms, &changed, why));
-    if (changed) {
-        PORCH_TRY(put_story(r, db, device, s, at_ms, why));
+    PORCH_TRY(put_device(db, device, &d, s, at_ms, why));
+    if (d.changed) {
+        PORCH_TRY(put_story(r, db, device, d.story, s, at_ms, why));
         tell_pages(r, device);
     }
-    e = porch_rollout_of_product(db, product, &row, why);
+    e = porch_rollout_of_product(db, d.product, &row, why);
     bool other =
         s->has_rollout && (e != PORCH_OK || !porch_bytes_eq_text(porch_id_bytes(&s->rollout), row.id));
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
     size_t before = r->news_count; /* words for pages stand before it */
-    if (e == PORCH_OK) PORCH_TRY(turn_heard(r, db, &row, device, household, s, at_ms, why));
+    if (e == PORCH_OK) PORCH_TRY(turn_heard(r, db, &row, device, d.household, s, at_ms, why));
     /* It works on a rollout that is over, or paused, and nothing else was said: let it rest. */
     bool stops = other || (e == PORCH_OK && row.paused && s->has_rollout);
     if (stops && !attempt_ends(s) && r->news_count == before) porch_rollout_say(r, NULL, device, 0);

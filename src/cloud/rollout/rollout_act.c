@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "cloud/trust/trust.h"
 
-enum { RECALL_MOST = 2000 };
+enum { RECALL_AT_ONCE = 2000 };
+enum { RECALL_NONE = 0, RECALL_REST = 1, RECALL_WISH = 2 };
 
 static porch_err tell_trust(porch_db *db, const char *kind, const char *who, const char *id,
                             const char *product, const char *version, const char *reason, porch_why *why) {
@@ -27,24 +28,77 @@ static porch_err tell_trust(porch_db *db, const char *kind, const char *who, con
     return porch_trust_append(db, kind, who, subject, detail, why);
 }
 
-/* Those that were asked and have no end yet hear that there is nothing to do (again NULL), or their wish
- * again. */
-static porch_err recall(porch_rollouts *r, porch_db *db, int64_t number, const porch_rollout_row *again,
-                        porch_why *why) {
+/* ---- those that were asked and have no end yet hear that there is nothing to do, or their wish again ----
+ */
+
+typedef struct {
+    int what;
+    int64_t at_ms; /* told: all before (at_ms, device) */
+    char device[PORCH_ID_MOST + 1];
+} recall;
+
+static porch_err put_recall(porch_db *db, int64_t number, const recall *c, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
-        db,
-        "select device, attempt from update_turn where rollout = ?1 and state = 1 order by at_ms limit ?2",
+        db, "update update_rollout set recall = ?2, recall_ms = ?3, recall_device = ?4 where number = ?1",
         why);
     porch_db_bind_i64(q, 1, number);
-    porch_db_bind_i64(q, 2, RECALL_MOST);
+    porch_db_bind_i64(q, 2, c->what);
+    porch_db_bind_i64(q, 3, c->at_ms);
+    porch_db_bind_str(q, 4, c->device);
+    return porch_db_execute(q, why);
+}
+
+/* A report moves a device to the end of the order: it is told again, which does no harm. One that a newer
+ * rollout has asked meanwhile hears nothing of this one. */
+static porch_err recall_some(porch_rollouts *r, porch_db *db, int64_t number, recall *c, porch_why *why) {
+    porch_rollout_row row;
+    size_t told = 0;
+    PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select device, attempt, at_ms from update_turn t where rollout = ?1 and state = 1 and (at_ms, "
+        "device) > (?2, ?3) and not exists (select 1 from update_turn n where n.device = t.device and "
+        "n.rollout > ?1 and n.state = 1) order by at_ms, device",
+        why);
+    porch_db_bind_i64(q, 1, number);
+    porch_db_bind_i64(q, 2, c->at_ms);
+    porch_db_bind_str(q, 3, c->device);
     porch_err e = PORCH_OK;
-    while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        char device[PORCH_ID_MOST + 1];
-        if (porch_bytes_to_text(porch_db_text(q, 0), device, sizeof device))
-            porch_rollout_say(r, again, device, (uint64_t)porch_db_i64(q, 1));
+    while (told < RECALL_AT_ONCE && r->news_count < PORCH_ROLLOUT_TELL_MOST &&
+           (e = porch_db_step(q, why)) == PORCH_OK) {
+        (void)porch_bytes_to_text(porch_db_text(q, 0), c->device, sizeof c->device);
+        c->at_ms = porch_db_i64(q, 2);
+        porch_rollout_say(r, c->what == RECALL_WISH ? &row : NULL, c->device, (uint64_t)porch_db_i64(q, 1));
+        told++;
     }
     porch_db_finish(q);
+    if (e == PORCH_ERR_NOT_FOUND) *c = (recall){.at_ms = -1};
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err recall_begin(porch_rollouts *r, porch_db *db, int64_t number, int what, porch_why *why) {
+    recall c = {.what = what, .at_ms = -1};
+    PORCH_TRY(recall_some(r, db, number, &c, why));
+    return put_recall(db, number, &c, why);
+}
+
+porch_err porch_rollout_recall(porch_rollouts *r, porch_db *db, porch_why *why) {
+    recall c = {.what = RECALL_NONE};
+    porch_db_query *q = porch_db_prepare(
+        db, "select number, recall, recall_ms, recall_device from update_rollout where recall > 0 limit 1",
+        why);
+    porch_err e = porch_db_step(q, why);
+    int64_t number = e == PORCH_OK ? porch_db_i64(q, 0) : 0;
+    if (e == PORCH_OK) {
+        c.what = (int)porch_db_i64(q, 1);
+        c.at_ms = porch_db_i64(q, 2);
+        (void)porch_bytes_to_text(porch_db_text(q, 3), c.device, sizeof c.device);
+    }
+    porch_db_finish(q);
+    if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
+    PORCH_TRY(e);
+    PORCH_TRY(recall_some(r, db, number, &c, why));
+    return put_recall(db, number, &c, why);
 }
 
 static porch_err set_state(porch_db *db, int64_t number, const char *state, const char *reason,
@@ -64,7 +118,7 @@ porch_err porch_rollout_end(porch_rollouts *r, porch_db *db, const porch_rollout
                             porch_why *why) {
     bool aborted = strcmp(state, "aborted") == 0;
     PORCH_TRY(set_state(db, row->number, state, reason, now_ms, why));
-    if (aborted) PORCH_TRY(recall(r, db, row->number, NULL, why));
+    if (aborted) PORCH_TRY(recall_begin(r, db, row->number, RECALL_REST, why));
     return tell_trust(db, aborted ? "rollout.abort" : "rollout.done", who, row->id, row->product.text,
                       row->version, reason, why);
 }
@@ -189,7 +243,7 @@ static porch_err resume(porch_rollouts *r, porch_db *db, const porch_rollout_row
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, (int64_t)now_ms);
     PORCH_TRY(porch_db_execute(q, why));
-    PORCH_TRY(recall(r, db, row->number, row, why));
+    PORCH_TRY(recall_begin(r, db, row->number, RECALL_WISH, why));
     return set_state(db, row->number, "running", "", 0, why);
 }
 
@@ -218,7 +272,7 @@ porch_err porch_rollout_do(porch_rollouts *r, porch_db *db, const char *id, porc
         return porch_rollout_end(r, db, &row, "aborted", who, reason, now_ms, why);
     if (act == PORCH_ROLLOUT_PAUSE) {
         PORCH_TRY(set_state(db, row.number, "paused", reason, 0, why));
-        PORCH_TRY(recall(r, db, row.number, NULL, why));
+        PORCH_TRY(recall_begin(r, db, row.number, RECALL_REST, why));
     }
     if (act == PORCH_ROLLOUT_RESUME) PORCH_TRY(resume(r, db, &row, now_ms, why));
     if (act == PORCH_ROLLOUT_APPROVE) PORCH_TRY(approve(db, &row, now_ms, why));
@@ -232,23 +286,16 @@ static void text(porch_db_query *q, int column, char *out, size_t cap) {
     (void)porch_bytes_to_text(porch_db_text(q, column), out, cap);
 }
 
-static porch_err count_away(porch_db *db, porch_rollout_view *v, int64_t number, porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db, "select count(*) from update_turn where rollout = ?1 and state = 4", why);
-    porch_db_bind_i64(q, 1, number);
-    porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK) v->away = (uint64_t)porch_db_i64(q, 0);
-    porch_db_finish(q);
-    return e;
-}
-
 porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *, void *), void *ctx,
                              porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db,
-                                         "select number, product, version, state, why, stages, stage, "
-                                         "awaiting, started_ms, ended_ms, devices, asked, "
-                                         "good, failed from update_rollout order by number desc limit 1000",
-                                         why);
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select number, product, version, state, why, stages, stage, "
+                         "awaiting, started_ms, ended_ms, devices, asked, "
+                         "good, failed, (select coalesce(sum(away), 0) from update_stage where "
+                         "rollout = number) from update_rollout order by number desc limit "
+                         "1000",
+                         why);
     porch_err e = PORCH_OK;
     bool more = true;
     while (more && (e = porch_db_step(q, why)) == PORCH_OK) {
@@ -270,8 +317,7 @@ porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *
         v.asked = (uint64_t)porch_db_i64(q, 11);
         v.good = (uint64_t)porch_db_i64(q, 12);
         v.failed = (uint64_t)porch_db_i64(q, 13);
-        e = count_away(db, &v, porch_db_i64(q, 0), why);
-        if (e != PORCH_OK) break;
+        v.away = (uint64_t)porch_db_i64(q, 14);
         more = fn(&v, ctx);
     }
     porch_db_finish(q);

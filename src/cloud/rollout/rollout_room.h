@@ -24,6 +24,14 @@ typedef struct {
     uint64_t devices, asked, good, failed;
 } porch_rollout_row;
 
+/* A device's turn in one rollout. */
+typedef struct {
+    bool there;
+    int state;
+    uint32_t stage;
+    uint64_t attempt;
+} porch_rollout_turn;
+
 typedef struct {
     char device[PORCH_ID_MOST + 1];
     size_t len;
@@ -56,13 +64,27 @@ uint32_t porch_rollout_stage_of(const porch_rollout_row *row, uint32_t cohort, c
 bool porch_rollout_may_ask(porch_rollouts *r, const porch_rollout_row *row, uint64_t now_ms);
 /* Marks the turn as asked, one attempt more, and puts the word for the device aside until the commit. */
 porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
-                            const char *device, uint64_t attempt, bool again, uint64_t now_ms,
+                            const char *device, const porch_rollout_turn *t, uint64_t now_ms,
                             porch_why *why);
+/* The turn is of another state, and its stage counts it there. */
+porch_err porch_rollout_turn_set(porch_db *db, const porch_rollout_row *row, const char *device,
+                                 const porch_rollout_turn *t, int state, const char *reason,
+                                 uint64_t now_ms, porch_why *why);
+/* One attempt more as soon as the allowance lets it. */
+porch_err porch_rollout_ask_again(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
+                                  const char *device, const porch_rollout_turn *t, uint64_t now_ms,
+                                  porch_why *why);
+/* What a stage counts: turns that were dealt out to it, ended, away. */
+porch_err porch_rollout_stage_count(porch_db *db, int64_t number, uint32_t stage, int64_t turns, int ended,
+                                    int away, porch_why *why);
 /* Puts a word aside: the wish, or "nothing to do" with row NULL. */
 void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
                        uint64_t attempt);
-porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device, int state,
-                                 const char *reason, bool was_asked, uint64_t now_ms, porch_why *why);
+porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device,
+                                 const porch_rollout_turn *t, int state, const char *reason,
+                                 uint64_t now_ms, porch_why *why);
+/* Some more of those that are to hear of an abort, a pause or its end. */
+porch_err porch_rollout_recall(porch_rollouts *r, porch_db *db, porch_why *why);
 porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *rollouts, porch_why *why);
 porch_err porch_rollout_end(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
                             const char *state, const char *who, const char *reason, uint64_t now_ms,

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <semaphore.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -21,6 +23,8 @@ typedef struct {
     uint64_t now_ms;
     const char *away; /* a device that is not connected */
     size_t told;
+    porch_store_lane *lane;
+    sem_t answered;
     char device[65], desired[PORCH_ROLLOUT_TELL_BYTES + 1]; /* told last */
 } fleet;
 
@@ -37,6 +41,10 @@ static void on_tell(const char *device, porch_bytes desired, void *ctx) {
     (void)porch_bytes_to_text(desired, f->desired, sizeof f->desired);
 }
 
+static void on_answers(void *ctx) {
+    (void)sem_post(&((fleet *)ctx)->answered);
+}
+
 static int setup(void **state) {
     fleet *f = calloc(1, sizeof *f);
     if (f == NULL) return -1;
@@ -49,6 +57,9 @@ static int setup(void **state) {
     const porch_rollouts_config config = {f->lab.store, &f->lab.settings, online, f};
     if (porch_rollouts_open(&config, &f->rollouts, NULL) != PORCH_OK) return -1;
     porch_rollouts_on_tell(f->rollouts, on_tell, f);
+    (void)sem_init(&f->answered, 0, 0);
+    f->lane = porch_store_lane_open(f->lab.store, on_answers, f);
+    if (f->lane == NULL) return -1;
     f->now_ms = 1800000000000;
     *state = f;
     return 0;
@@ -180,31 +191,63 @@ static porch_rollout_view look(fleet *f) {
     return v;
 }
 
-/* All that were asked report that they are good. */
-static porch_err do_all_good(porch_db *db, void *ctx, porch_why *why) {
-    job *j = ctx;
-    enum { MOST = 20000 };
-    static char names[MOST][65];
-    size_t count = 0;
-    porch_db_query *q =
-        porch_db_prepare(db, "select device from update_turn where state = 1 limit 20000", why);
-    while (count < MOST && porch_db_step(q, why) == PORCH_OK)
-        (void)porch_bytes_to_text(porch_db_text(q, 0), names[count++], 65);
+/* All that were asked report that they are good, as the broker hands it to the store: the message, durable,
+ * and what rollouts make of it. */
+enum { AT_ONCE = 20000 };
+typedef struct {
+    unsigned count;
+    char (*names)[65];
+} asked_list;
+
+static porch_err read_asked(porch_db *db, void *ctx, porch_why *why) {
+    asked_list *a = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db, "select device from update_turn where state = 1 order by at_ms limit 20000", why);
+    while (a->count < AT_ONCE && porch_db_step(q, why) == PORCH_OK)
+        (void)porch_bytes_to_text(porch_db_text(q, 0), a->names[a->count++], 65);
     porch_db_finish(q);
-    porch_update_status s = {.has_rollout = true,
-                             .running = PORCH_LIT("2"),
-                             .target = PORCH_LIT("2"),
-                             .state = PORCH_UPDATE_GOOD};
-    PORCH_TRY(porch_id_parse(PORCH_LIT("r1"), &s.rollout));
-    for (size_t i = 0; i < count; i++)
-        PORCH_TRY(porch_rollout_heard(j->f->rollouts, db, names[i], &s, j->f->now_ms, why));
-    j->count = (unsigned)count;
     return PORCH_OK;
 }
+
+static void await(fleet *f, uint64_t ticket) {
+    porch_store_answer answer = {.upto = 0};
+    while (answer.upto < ticket) {
+        if (!porch_store_lane_poll(f->lane, &answer))
+            (void)sem_wait(&f->answered);
+        else
+            assert_int_equal(answer.result, PORCH_OK);
+    }
+}
+
+static void append_good(fleet *f, const char *device) {
+    static const char said[] =
+        "{\"v\":1,\"running\":\"2\",\"target\":\"2\",\"state\":\"good\",\"rollout\":\"r1\","
+        "\"attempt\":1,\"floor\":1,\"bytes\":2301453,\"way\":\"delta\"}";
+    char topic[100];
+    uint64_t ticket = 0, last = porch_store_lane_last(f->lane);
+    (void)snprintf(topic, sizeof topic, "d/%s/update/status", device);
+    const porch_store_message m = {.at_ms = f->now_ms,
+                                   .device = porch_bytes_of(device),
+                                   .topic = porch_bytes_of(topic),
+                                   .payload = porch_bytes_of(said),
+                                   .qos = 1};
+    porch_err e = porch_store_lane_append(f->lane, &m, &ticket);
+    if (e == PORCH_ERR_BUSY) {
+        await(f, last);
+        e = porch_store_lane_append(f->lane, &m, &ticket);
+    }
+    assert_int_equal(e, PORCH_OK);
+}
+
 static unsigned all_good(fleet *f) {
-    job j;
-    if (carry(f, do_all_good, (job){.sql = NULL}, &j) != PORCH_OK) fail_msg("%s", f->lab.why.text);
-    return j.count;
+    asked_list a = {.names = calloc(AT_ONCE, 65)};
+    assert_non_null(a.names);
+    assert_int_equal(porch_store_read(f->lab.store, read_asked, &a, &f->lab.why), PORCH_OK);
+    for (unsigned i = 0; i < a.count; i++)
+        append_good(f, a.names[i]);
+    if (a.count > 0) await(f, porch_store_lane_last(f->lane));
+    free(a.names);
+    return a.count;
 }
 
 /* ---- tests ---- */
@@ -385,6 +428,77 @@ static void the_rate_holds_and_the_ramp_doubles(void **state) {
     for (unsigned i = 0; i < 60; i++)
         tick(f, 1000);
     assert_in_range(f->told - before, 17, 23);
+}
+
+static void who_tries_again_waits_for_the_rate_as_everybody(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    porch_rollout_spec spec = plain("2", "100");
+    spec.errors = 100;
+    spec.rate = 6; /* one in ten seconds */
+    (void)start(f, &spec);
+    assert_int_equal(f->told, 1);
+    char first[65];
+    memcpy(first, f->device, sizeof first);
+    report(f, first, "r1", 1, "1", PORCH_UPDATE_FAILED, "the line was cut");
+    assert_int_equal(f->told, 1); /* not at once */
+    tick(f, 10000);
+    assert_int_equal(f->told, 2);
+    assert_string_equal(f->device, first); /* its place in the order is what it was */
+    assert_non_null(strstr(f->desired, "\"attempt\":2}"));
+    porch_rollout_view v = look(f);
+    assert_true(v.asked == 1 && v.failed == 0);
+    /* Three that were silent are asked again one by one. */
+    tick(f, 10000);
+    tick(f, 10000);
+    assert_int_equal(look(f).asked, 3);
+    size_t before = f->told;
+    tick(f, 601000);
+    assert_in_range(f->told - before, 0, 1);
+}
+
+static void everybody_hears_of_an_abort_however_many_they_are(void **state) {
+    fleet *f = *state;
+    arrive(f, 5000);
+    const porch_rollout_spec two = plain("2", "100"), three = plain("3", "100");
+    (void)start(f, &two);
+    tick(f, 1000);
+    tick(f, 1000);
+    assert_int_equal(look(f).asked, 5000);
+    size_t before = f->told;
+    assert_int_equal(carry(f, do_act, (job){.id = "r1", .act = PORCH_ROLLOUT_ABORT, .reason = "bad"}, NULL),
+                     PORCH_OK);
+    assert_in_range(f->told - before, 1, 4999);
+    tick(f, 1000);
+    tick(f, 1000);
+    assert_int_equal(f->told - before, 5000);
+    tick(f, 1000);
+    assert_int_equal(f->told - before, 5000);
+    /* Whom the next rollout has asked is not sent to rest for the one before. */
+    (void)start(f, &three);
+    tick(f, 1000);
+    tick(f, 1000);
+    before = f->told;
+    sql(f, "update update_rollout set recall = 1 where number = 1");
+    tick(f, 1000);
+    assert_int_equal(f->told, before);
+}
+
+static void a_stage_does_not_wait_for_devices_that_were_removed(void **state) {
+    fleet *f = *state;
+    arrive(f, 2);
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1)");
+    sql(f, "update device set household = 'lab' where id = 'cam-0000001'");
+    f->away = "cam-0000001";
+    const porch_rollout_spec spec = plain("2", "household=lab,100");
+    (void)start(f, &spec);
+    tick(f, 1000);
+    porch_rollout_view v = look(f);
+    assert_true(v.stage == 0 && v.away == 1);
+    sql(f, "delete from device where id = 'cam-0000001'");
+    tick(f, 1000);
+    v = look(f);
+    assert_true(v.stage == 1 && v.away == 0);
 }
 
 static void a_pause_holds_everything_and_approval_lets_the_next_stage_go(void **state) {
@@ -577,6 +691,17 @@ static double mebibytes_of_database(const fleet *f) {
     return sum;
 }
 
+/* Bytes of what rollouts keep, messages apart. */
+static porch_err read_rows_bytes(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db, "select coalesce(sum(pgsize), 0) from dbstat where aggregate = true and name like 'update_%'",
+        why);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) *(int64_t *)ctx = porch_db_i64(q, 0);
+    porch_db_finish(q);
+    return e;
+}
+
 static void a_large_fleet_is_rolled_out_to_its_end(void **state) {
     fleet *f = *state;
     const char *sweep = getenv("PORCH_SWEEP");
@@ -588,12 +713,13 @@ static void a_large_fleet_is_rolled_out_to_its_end(void **state) {
         assert_int_equal(
             carry(f, do_add, (job){.from = at, .count = devices - at < 10000 ? devices - at : 10000}, NULL),
             PORCH_OK);
-    double before_db = mebibytes_of_database(f), before_memory = mebibytes_resident();
+    double before_memory = mebibytes_resident();
     const porch_rollout_spec spec = plain("2", "1,10,100");
     (void)start(f, &spec);
     uint64_t began = porch_clock_mono_ms(), hearing_ms = 0, reports = 0;
     for (unsigned rounds = 0; strcmp(look(f).state, "running") == 0 && rounds < 20000; rounds++) {
-        tick(f, 1000);
+        for (unsigned i = 0; i < 8; i++)
+            tick(f, 1000);
         uint64_t from = porch_clock_mono_ms();
         reports += all_good(f);
         hearing_ms += porch_clock_mono_ms() - from;
@@ -601,14 +727,16 @@ static void a_large_fleet_is_rolled_out_to_its_end(void **state) {
     porch_rollout_view v = look(f);
     assert_string_equal(v.state, "done");
     assert_true(v.good == devices && v.asked == devices && v.devices == devices);
-    if (sweep != NULL)
-        (void)printf("rollout to %u devices: %.1f s, %.0f reports/s (durable, batches of up to 2,000), "
-                     "database %.1f -> "
-                     "%.1f MiB (%.0f bytes a device), memory at most %.1f -> %.1f MiB\n",
-                     devices, (double)(porch_clock_mono_ms() - began) / 1000,
-                     (double)reports * 1000 / (double)(hearing_ms + 1), before_db, mebibytes_of_database(f),
-                     (mebibytes_of_database(f) - before_db) * 1048576 / devices, before_memory,
-                     mebibytes_resident());
+    if (sweep == NULL) return;
+    double seconds = (double)(porch_clock_mono_ms() - began) / 1000;
+    int64_t bytes = 0;
+    assert_int_equal(porch_store_read(f->lab.store, read_rows_bytes, &bytes, &f->lab.why), PORCH_OK);
+    (void)printf(
+        "rollout to %u devices: %.1f s, %.0f reports/s (each a stored message, durable), rows of rollouts "
+        "%.1f MiB (%.0f bytes a device), database with the messages %.1f MiB, memory at most %.1f -> %.1f "
+        "MiB\n",
+        devices, seconds, (double)reports * 1000 / (double)(hearing_ms + 1), (double)bytes / 1048576,
+        (double)bytes / devices, mebibytes_of_database(f), before_memory, mebibytes_resident());
 }
 
 int main(void) {
@@ -622,6 +750,9 @@ int main(void) {
         OVER_STORE(a_failed_download_is_tried_again_and_a_rolled_back_image_is_not),
         OVER_STORE(who_is_away_is_asked_when_it_comes_and_who_comes_late_too),
         OVER_STORE(the_rate_holds_and_the_ramp_doubles),
+        OVER_STORE(who_tries_again_waits_for_the_rate_as_everybody),
+        OVER_STORE(everybody_hears_of_an_abort_however_many_they_are),
+        OVER_STORE(a_stage_does_not_wait_for_devices_that_were_removed),
         OVER_STORE(a_pause_holds_everything_and_approval_lets_the_next_stage_go),
         OVER_STORE(what_mends_something_high_overtakes_and_nothing_else_does),
         OVER_STORE(what_the_team_withdraws_or_signs_anew_is_offered_no_more),

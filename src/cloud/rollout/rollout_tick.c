@@ -13,7 +13,7 @@ enum { DEAL_AT_ONCE = 20000, ASK_AT_ONCE = 2000, LATE_AT_ONCE = 2000, NAMES = 20
 
 typedef struct {
     char device[PORCH_ID_MOST + 1];
-    uint64_t attempt;
+    porch_rollout_turn turn;
 } name;
 
 static porch_err run_number(porch_db *db, const char *sql, int64_t number, uint64_t value, porch_why *why) {
@@ -26,11 +26,12 @@ static porch_err run_number(porch_db *db, const char *sql, int64_t number, uint6
 /* ---- dealing out ---- */
 
 static porch_err deal_one(porch_db *db, const porch_rollout_row *row, porch_bytes device,
-                          porch_bytes household, porch_why *why) {
+                          porch_bytes household, uint32_t added[], porch_why *why) {
     char id[PORCH_ID_MOST + 1], home[PORCH_ID_MOST + 1];
     if (!porch_bytes_to_text(device, id, sizeof id) || !porch_bytes_to_text(household, home, sizeof home))
         return PORCH_ERR_INTERNAL;
-    uint32_t cohort = porch_rollout_cohort(id, row->sha256);
+    uint32_t cohort = porch_rollout_cohort(id, row->sha256),
+             stage = porch_rollout_stage_of(row, cohort, home);
     porch_db_query *q =
         porch_db_prepare(db,
                          "insert into update_turn (rollout, device, stage, cohort) values (?1, ?2, ?3, "
@@ -38,13 +39,16 @@ static porch_err deal_one(porch_db *db, const porch_rollout_row *row, porch_byte
                          why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_str(q, 2, id);
-    porch_db_bind_i64(q, 3, porch_rollout_stage_of(row, cohort, home));
+    porch_db_bind_i64(q, 3, stage);
     porch_db_bind_i64(q, 4, cohort);
-    return porch_db_execute(q, why);
+    PORCH_TRY(porch_db_execute(q, why));
+    added[stage] += porch_db_changes(db) > 0;
+    return PORCH_OK;
 }
 
 static porch_err deal(porch_db *db, porch_rollout_row *row, porch_why *why) {
     char last[PORCH_ID_MOST + 1];
+    uint32_t stages[PORCH_ROLLOUT_STAGES_MOST + 1] = {0};
     uint64_t seen = 0, added = 0;
     memcpy(last, row->filled, sizeof last);
     porch_db_query *q = porch_db_prepare(db,
@@ -56,13 +60,16 @@ static porch_err deal(porch_db *db, porch_rollout_row *row, porch_why *why) {
     porch_db_bind_i64(q, 3, DEAL_AT_ONCE);
     porch_err e = PORCH_OK;
     while (e == PORCH_OK && (e = porch_db_step(q, why)) == PORCH_OK) {
-        e = deal_one(db, row, porch_db_text(q, 0), porch_db_text(q, 1), why);
-        added += porch_db_changes(db) > 0;
+        e = deal_one(db, row, porch_db_text(q, 0), porch_db_text(q, 1), stages, why);
         seen++;
         (void)porch_bytes_to_text(porch_db_text(q, 0), last, sizeof last);
     }
     porch_db_finish(q);
     if (e != PORCH_ERR_NOT_FOUND) return e;
+    for (uint32_t i = 0; i <= row->stage_count; i++) {
+        PORCH_TRY(porch_rollout_stage_count(db, row->number, i, stages[i], 0, 0, why));
+        added += stages[i];
+    }
     row->whole = seen < DEAL_AT_ONCE;
     row->devices += added;
     q = porch_db_prepare(
@@ -82,7 +89,8 @@ static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *cou
     *count = 0;
     while (*count < most && (e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), out[*count].device, sizeof out[*count].device);
-        out[(*count)++].attempt = (uint64_t)porch_db_i64(q, 1);
+        out[(*count)++].turn = (porch_rollout_turn){
+            true, (int)porch_db_i64(q, 1), (uint32_t)porch_db_i64(q, 2), (uint64_t)porch_db_i64(q, 3)};
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
@@ -91,11 +99,11 @@ static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *cou
 static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, name *names,
                      uint64_t now_ms, porch_why *why) {
     size_t count = 0;
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "select device, attempt from update_turn where rollout = ?1 and state = 0 and "
-                         "stage <= ?2 order by stage, cohort limit ?3",
-                         why);
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select device, state, stage, attempt from update_turn where rollout = ?1 and state = 0 and "
+        "stage <= ?2 order by stage, cohort limit ?3",
+        why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, row->stage);
     porch_db_bind_i64(q, 3, ASK_AT_ONCE);
@@ -103,17 +111,12 @@ static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *r
     for (size_t i = 0; i < count && r->news_count < PORCH_ROLLOUT_TELL_MOST; i++) {
         if (!r->config.online(r->config.online_ctx, names[i].device)) {
             /* Its turn has come; it is asked when it reports. */
-            q = porch_db_prepare(
-                db, "update update_turn set state = 4, at_ms = ?3 where rollout = ?1 and device = ?2", why);
-            porch_db_bind_i64(q, 1, row->number);
-            porch_db_bind_str(q, 2, names[i].device);
-            porch_db_bind_i64(q, 3, (int64_t)now_ms);
-            PORCH_TRY(porch_db_execute(q, why));
+            PORCH_TRY(porch_rollout_turn_set(db, row, names[i].device, &names[i].turn, TURN_AWAY, "",
+                                             now_ms, why));
             continue;
         }
         if (!porch_rollout_may_ask(r, row, now_ms)) break;
-        PORCH_TRY(porch_rollout_ask(r, db, row, names[i].device, names[i].attempt + 1, names[i].attempt > 0,
-                                    now_ms, why));
+        PORCH_TRY(porch_rollout_ask(r, db, row, names[i].device, &names[i].turn, now_ms, why));
     }
     return PORCH_OK;
 }
@@ -126,23 +129,22 @@ static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_roll
     uint64_t deadline_ms = row->deadline_s * UINT64_C(1000);
     size_t count = 0;
     if (now_ms < deadline_ms) return PORCH_OK;
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "select device, attempt from update_turn where rollout = ?1 and state = 1 and "
-                         "at_ms < ?2 order by at_ms limit ?3",
-                         why);
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select device, state, stage, attempt from update_turn where rollout = ?1 and state = 1 and "
+        "at_ms < ?2 order by at_ms limit ?3",
+        why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, (int64_t)(now_ms - deadline_ms));
     porch_db_bind_i64(q, 3, LATE_AT_ONCE);
     PORCH_TRY(names_of(q, names, NAMES, &count, why));
     (void)snprintf(reason, sizeof reason, "it was asked and said nothing for %u s", row->deadline_s);
     for (size_t i = 0; i < count; i++) {
-        if (names[i].attempt < row->attempts)
-            PORCH_TRY(
-                porch_rollout_ask(r, db, row, names[i].device, names[i].attempt + 1, true, now_ms, why));
-        else
-            PORCH_TRY(
-                porch_rollout_turn_end(db, row, names[i].device, TURN_FAILED, reason, true, now_ms, why));
+        const porch_rollout_turn *t = &names[i].turn;
+        PORCH_TRY(
+            t->attempt < row->attempts
+                ? porch_rollout_ask_again(r, db, row, names[i].device, t, now_ms, why)
+                : porch_rollout_turn_end(db, row, names[i].device, t, TURN_FAILED, reason, now_ms, why));
     }
     return PORCH_OK;
 }
@@ -175,11 +177,10 @@ static porch_err stage_through(porch_db *db, const porch_rollout_row *row, uint6
                      "select 1 from update_turn where rollout = ?1 and state = 1 and asked_ms > ?2 limit 1",
                      row->number, now_ms > deadline_ms ? now_ms - deadline_ms : 0, &asked, why));
     if (waits || asked) return PORCH_OK;
-    PORCH_TRY(exists(
-        db, "select 1 from update_turn where rollout = ?1 and stage = ?2 and state in (2, 3) limit 1",
-        row->number, row->stage, &ended, why));
-    PORCH_TRY(exists(db, "select 1 from update_turn where rollout = ?1 and stage = ?2 limit 1", row->number,
-                     row->stage, &any, why));
+    PORCH_TRY(exists(db, "select 1 from update_stage where rollout = ?1 and stage = ?2 and ended > 0",
+                     row->number, row->stage, &ended, why));
+    PORCH_TRY(exists(db, "select 1 from update_stage where rollout = ?1 and stage = ?2 and turns > 0",
+                     row->number, row->stage, &any, why));
     *ret = ended ? row->good > 0 : !any; /* nobody but absent ones: nothing is known yet */
     return PORCH_OK;
 }
@@ -266,5 +267,5 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
     for (size_t i = 0; i < count; i++)
         PORCH_TRY(tend(ctx, db, numbers[i], names, now_ms, why));
-    return PORCH_OK;
+    return porch_rollout_recall(ctx, db, why);
 }
