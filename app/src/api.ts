@@ -178,6 +178,8 @@ export const api = {
     ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/privacy`, { on: on ? "yes" : "no" }),
   zones: (device: string, zones: Zone[]) =>
     ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/zones`, { ignore: zones.map((zone) => zone.join(",")).join(";") }),
+  release: (device: string, confirm: string) =>
+    ask<{ device: string; scrubbed: boolean }>("POST", `/api/v1/devices/${encodeURIComponent(device)}/release`, { confirm }),
   household: () => ask<Household>("GET", "/api/v1/household"),
   previewKeep: (wish: { days: string; bytes: string }) => ask<KeptSum>("POST", "/api/v1/household/keep/preview", wish),
   setKeep: (wish: { days: string; bytes: string }) => ask<{ days: number; bytes: number }>("PUT", "/api/v1/household/keep", wish),

@@ -1,6 +1,7 @@
 #include "cli/cli_room.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/key_uri.h"
 
@@ -162,7 +163,7 @@ static int change(porch_cli *c, const char *command, const char *done) {
     return PORCH_CLI_DONE;
 }
 
-static int revoke(porch_cli *c) {
+static int revoke_device(porch_cli *c) {
     return change(c, "device.revoke",
                   "is revoked: its sessions end and its certificate is refused from now on");
 }
@@ -181,6 +182,33 @@ static int remove_device(porch_cli *c) {
                   "is removed: its certificate stays refused; its events and clips stay");
 }
 
+static void show_released(const json_t *answer) {
+    printf("%s is released: its data is gone, its credentials are dead, and it can be claimed anew. "
+           "Backups that were "
+           "made before still hold its data.\n",
+           porch_cli_safe(porch_cli_member(answer, "id")).text);
+}
+
+/* Its id once more, from standard input, which may be a pipe. */
+static int release(porch_cli *c) {
+    char line[128];
+    if (isatty(STDIN_FILENO) == 1)
+        fprintf(stderr,
+                "This deletes the clips, events and notifications of %s for ever and ends its way in. Type "
+                "its id to "
+                "go on: ",
+                porch_cli_safe(c->argument).text);
+    bool meant = fgets(line, sizeof line, stdin) != NULL;
+    if (meant) line[strcspn(line, "\r\n")] = '\0';
+    if (!meant || strcmp(line, c->argument) != 0) {
+        fprintf(stderr, "porchlight: nothing was released: the id was not typed as it is\n");
+        return 1;
+    }
+    return porch_cli_ask_and_show(c, "device.release",
+                                  json_pack("{s:s, s:s}", "id", c->argument, "confirm", c->argument),
+                                  show_released);
+}
+
 const porch_cli_command porch_cli_device_commands[] = {
     {"device add", "ID", false, add_options,
      "enrol a device: cert.pem, ca.pem, key.pem and device.conf into a folder\n"
@@ -191,10 +219,15 @@ const porch_cli_command porch_cli_device_commands[] = {
     {"device list", NULL, false, NULL,
      "every device with its state, when it was seen and when its certificate ends", list},
     {"device show", "ID", false, NULL, "all that is known of one device", show},
-    {"device revoke", "ID", false, NULL, "refuse its certificate from now on and end its sessions", revoke},
+    {"device revoke", "ID", false, NULL, "refuse its certificate from now on and end its sessions",
+     revoke_device},
     {"device quarantine", "ID", false, NULL,
      "keep its link for diagnostics and the signed update only; nothing else comes through", quarantine},
     {"device readmit", "ID", false, NULL, "end its quarantine", readmit},
+    {"device release", "ID", false, NULL,
+     "give it away: delete its data, end its credentials, let it be claimed anew; asks for its id once "
+     "more",
+     release},
     {"device remove", "ID", false, NULL, "revoke it and forget it; the id may be used again with a new key",
      remove_device},
     {0},

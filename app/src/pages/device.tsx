@@ -1,7 +1,7 @@
 // One camera: privacy, and the zones in which motion does not count. What is shown as so is what the camera reported;
 // what was only asked for is pending.
 import { useEffect, useState } from "preact/hooks";
-import { api, type Settings, type User, type Zone } from "../api";
+import { api, type Problem, type Settings, type User, type Zone } from "../api";
 import { live } from "../live";
 import { Alert } from "../parts/notice";
 import { Zones } from "../parts/zones";
@@ -28,6 +28,46 @@ function Privacy({ settings, change }: { settings: Settings; change: (on: boolea
         {pending ? `Pending: the camera has not confirmed that privacy is ${wished ? "on" : "off"}. ` : ""}{captureWords(settings)}
       </p>
       <p class="hint">The camera closes its source: nothing is recorded, seen or sent. It stays private through restarts, also without the hub.</p>
+    </section>
+  );
+}
+
+function Release({ id }: { id: string }) {
+  const [open, setOpen] = useState(false);
+  const [typed, setTyped] = useState("");
+  const [busy, setBusy] = useState(false);
+  const [gone, setGone] = useState(false);
+  const [wrong, setWrong] = useState<string | null>(null);
+  const release = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong(null);
+    try {
+      await api.release(id, typed);
+      setGone(true);
+    } catch (failed) {
+      setWrong((failed as Problem).message);
+      setBusy(false);
+    }
+  };
+  return (
+    <section class="card" aria-labelledby="release">
+      <h2 id="release">Give this device away</h2>
+      <p>Its clips, events and notifications are deleted for ever, and it can no longer connect. Its next owner claims it like a new one.</p>
+      {gone && <p role="status">{id} is released. <a href="/devices">All devices</a></p>}
+      {!gone && !open && <button type="button" class="button quiet wide" onClick={() => setOpen(true)}>Release…</button>}
+      {!gone && open && (
+        <form onSubmit={release}>
+          <div class="field">
+            <label for="release-name">Type “{id}” to go on</label>
+            <input id="release-name" autocomplete="off" autocapitalize="none" spellcheck={false} required value={typed}
+              onInput={(input) => setTyped(input.currentTarget.value)} />
+          </div>
+          <Alert text={wrong} />
+          <button type="submit" class="button danger wide" disabled={busy || typed !== id}>{busy ? "Releasing…" : "Release it for ever"}</button>
+          <button type="button" class="button quiet wide" disabled={busy} onClick={() => setOpen(false)}>Keep it</button>
+        </form>
+      )}
     </section>
   );
 }
@@ -67,6 +107,7 @@ export function DevicePage({ id, user }: { id: string; user: User }) {
               : "Pending: the camera has not applied these zones yet."}
         </p>
       </section>
+      {user.role === "owner" && <Release id={id} />}
     </>
   );
 }

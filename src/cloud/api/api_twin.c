@@ -79,8 +79,7 @@ static void answer(porch_http_exchange *x, const char *device, const char *house
 
 /* ---- whose ---- */
 
-/* The device of the path, if it is the person's household's; false: it has answered. */
-static bool own_device(porch_http_exchange *x, const porch_user_session *s, porch_registry_device *ret) {
+bool porch_api_own_device(porch_http_exchange *x, const porch_user_session *s, porch_registry_device *ret) {
     porch_id id;
     porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
     if (e == PORCH_OK) e = porch_registry_device_get(porch_api_of(x)->registry, id.text, ret);
@@ -98,7 +97,7 @@ static bool own_device(porch_http_exchange *x, const porch_user_session *s, porc
 void porch_api_twin_get(porch_http_exchange *x) {
     porch_user_session s;
     porch_registry_device d;
-    if (porch_api_session(x, &s) && own_device(x, &s, &d)) answer(x, d.id, s.person.household);
+    if (porch_api_session(x, &s) && porch_api_own_device(x, &s, &d)) answer(x, d.id, s.person.household);
 }
 
 /* ---- changes ---- */
@@ -160,7 +159,9 @@ void porch_api_twin_privacy(porch_http_exchange *x) {
     const porch_json_field fields[] = {{"on", 3, true, &on}};
     order o = {.change = PORCH_TWIN_CHANGE_PRIVACY};
     json_t *root = NULL;
-    if (!porch_api_session(x, &s) || !own_device(x, &s, &d) || !porch_api_body(x, fields, 1, &root)) return;
+    if (!porch_api_session(x, &s) || !porch_api_own_device(x, &s, &d) ||
+        !porch_api_body(x, fields, 1, &root))
+        return;
     o.to.privacy = porch_bytes_eq_text(on, "yes");
     bool good = o.to.privacy || porch_bytes_eq_text(on, "no");
     json_decref(root);
@@ -178,7 +179,9 @@ void porch_api_twin_zones(porch_http_exchange *x) {
     const porch_json_field fields[] = {{"ignore", ZONES_TEXT_MOST, true, &ignore}};
     order o = {.change = PORCH_TWIN_CHANGE_ZONES};
     json_t *root = NULL;
-    if (!porch_api_session(x, &s) || !own_device(x, &s, &d) || !porch_api_body(x, fields, 1, &root)) return;
+    if (!porch_api_session(x, &s) || !porch_api_own_device(x, &s, &d) ||
+        !porch_api_body(x, fields, 1, &root))
+        return;
     porch_err e = porch_twin_zones_read(ignore, &o.to, &why);
     json_decref(root);
     if (e == PORCH_OK)

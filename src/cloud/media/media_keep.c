@@ -456,6 +456,10 @@ porch_err porch_media_erase(porch_media *m, const char *household, void (*progre
     return e;
 }
 
+void porch_media_account(porch_media *m, const char *household, int64_t bytes) {
+    porch_media_uploads_account(m, household, bytes);
+}
+
 /* ---- the thread ---- */
 
 /* False: the hub stops. *ordered: somebody has just changed a limit, and saw what it takes. */

@@ -45,6 +45,12 @@ porch_err porch_media_keep_set(porch_media *m, const char *household, const porc
 porch_err porch_media_erase(porch_media *m, const char *household, void (*progress)(double done, void *ctx),
                             void *ctx, porch_why *why);
 
+/* A device is to leave its household: what it is uploading now is nowhere after this. It must have lost its
+ * way in before. */
+porch_err porch_media_uploads_erase_device(porch_media *m, const char *device, porch_why *why);
+/* So many bytes of finished clips are this household's now, or no more (below zero). */
+void porch_media_account(porch_media *m, const char *household, int64_t bytes);
+
 /* Set before porch_media_start: called for each event that leaves, in the write that takes it. */
 void porch_media_on_forget(porch_media *m,
                            porch_err (*fn)(porch_db *db, const char *event, void *ctx, porch_why *why),

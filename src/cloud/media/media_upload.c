@@ -534,13 +534,14 @@ void porch_media_upload_close(porch_media_upload *u) {
 
 /* ---- a household's end ---- */
 
-/* Takes the first unfinished clip of the household out of the list; *active, held by a reference, is who
- * appends to it. False: there is none. */
-static bool take_part(media_uploads *all, const char *name, char id[PORCH_MEDIA_UID],
-                      porch_media_upload **active) {
+/* Takes the first unfinished clip of the household, or of the device, out of the list; *active, held by a
+ * reference, is who appends to it. False: there is none. */
+static bool take_part(media_uploads *all, const char *household, const char *device,
+                      char id[PORCH_MEDIA_UID], porch_media_upload **active) {
     porch_media_uploads_lock(all);
     media_part *p = all->parts;
-    while (p != NULL && strcmp(p->owner.household, name) != 0)
+    while (p != NULL && (household != NULL ? strcmp(p->owner.household, household)
+                                           : strcmp(p->owner.device, device)) != 0)
         p = p->next;
     if (p != NULL) {
         memcpy(id, p->id, sizeof p->id);
@@ -558,10 +559,10 @@ static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
-porch_err porch_media_uploads_erase(porch_media *m, const char *name, porch_why *why) {
+static porch_err erase(porch_media *m, const char *household, const char *device, porch_why *why) {
     char id[PORCH_MEDIA_UID] = "";
     porch_media_upload *active = NULL;
-    while (take_part(m->uploads, name, id, &active)) {
+    while (take_part(m->uploads, household, device, id, &active)) {
         if (active != NULL) {
             /* Its bytes are not made durable: they are to be nowhere. */
             (void)pthread_mutex_lock(&active->lock);
@@ -576,4 +577,12 @@ porch_err porch_media_uploads_erase(porch_media *m, const char *name, porch_why 
         porch_media_clip_delete_files(m, id);
     }
     return PORCH_OK;
+}
+
+porch_err porch_media_uploads_erase(porch_media *m, const char *household, porch_why *why) {
+    return erase(m, household, NULL, why);
+}
+
+porch_err porch_media_uploads_erase_device(porch_media *m, const char *device, porch_why *why) {
+    return erase(m, NULL, device, why);
 }
