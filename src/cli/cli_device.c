@@ -225,8 +225,8 @@ const porch_cli_command porch_cli_device_commands[] = {
      "keep its link for diagnostics and the signed update only; nothing else comes through", quarantine},
     {"device readmit", "ID", false, NULL, "end its quarantine", readmit},
     {"device release", "ID", false, NULL,
-     "give it away: delete its data, end its credentials, let it be claimed anew; asks for its id once "
-     "more",
+     "give it away: delete its data, end its credentials, let it be claimed anew\n"
+     "Asks for its id once more, on standard input.",
      release},
     {"device remove", "ID", false, NULL, "revoke it and forget it; the id may be used again with a new key",
      remove_device},

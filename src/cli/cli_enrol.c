@@ -41,17 +41,24 @@ static void show_factory(const json_t *answer) {
            porch_cli_safe(porch_cli_member(answer, "name")).text);
 }
 
-static int factory_add(porch_cli *c) {
+/* The text of --file; NULL: it has complained, and *code is what to end with. */
+static json_t *pem_of(porch_cli *c, int *code) {
     porch_why why = {""};
     uint8_t *pem = NULL;
     size_t len = 0;
     porch_err e = porch_file_read(porch_cli_text(c, "--file"), PEM_MOST, &pem, &len, &why);
-    if (e != PORCH_OK) return porch_cli_fail(e, &why);
-    json_t *text = json_stringn((const char *)pem, len);
+    json_t *text = e == PORCH_OK ? json_stringn((const char *)pem, len) : NULL;
     free(pem);
-    if (text == NULL)
-        return porch_cli_fail(
-            porch_fail(&why, PORCH_ERR_MALFORMED, "%s is no PEM text", porch_cli_text(c, "--file")), &why);
+    if (e == PORCH_OK && text == NULL)
+        e = porch_fail(&why, PORCH_ERR_MALFORMED, "%s is no PEM text", porch_cli_text(c, "--file"));
+    if (e != PORCH_OK) *code = porch_cli_fail(e, &why);
+    return text;
+}
+
+static int factory_add(porch_cli *c) {
+    int code = 0;
+    json_t *text = pem_of(c, &code);
+    if (text == NULL) return code;
     json_t *args = json_pack("{s:s, s:o, s:s, s:s*}", "name", c->argument, "pem", text, "product",
                              porch_cli_text(c, "--product"), "household", porch_cli_text(c, "--household"));
     return porch_cli_ask_and_show(c, "factory-ca.add", args, show_factory);
@@ -82,14 +89,59 @@ static int factory_list(porch_cli *c) {
     return porch_cli_ask_and_show(c, "factory-ca.list", NULL, show_factories);
 }
 
+/* ---- makers of TPMs ---- */
+
+static const porch_cli_option tpm_options[] = {
+    {"--file", "FILE", true, false,
+     "PEM: the authority that signs its TPMs' endorsement certificates, then its issuers"},
+    {0},
+};
+
+static void show_tpm_ca(const json_t *answer) {
+    printf("Devices may prove from now on that their key lives in a TPM of %s.\n",
+           porch_cli_safe(porch_cli_member(answer, "name")).text);
+}
+
+static int tpm_add(porch_cli *c) {
+    int code = 0;
+    json_t *text = pem_of(c, &code);
+    if (text == NULL) return code;
+    return porch_cli_ask_and_show(c, "tpm-ca.add",
+                                  json_pack("{s:s, s:o}", "name", c->argument, "pem", text), show_tpm_ca);
+}
+
+static void show_tpm_removed(const json_t *answer) {
+    printf("%s vouches for no TPM any more; devices that are enrolled stay so.\n",
+           porch_cli_safe(porch_cli_member(answer, "name")).text);
+}
+
+static int tpm_remove(porch_cli *c) {
+    return porch_cli_ask_and_show(c, "tpm-ca.remove", json_pack("{s:s}", "name", c->argument),
+                                  show_tpm_removed);
+}
+
+static void show_tpm_cas(const json_t *answer) {
+    const json_t *m;
+    size_t i;
+    printf("%-20s %-20s %s\n", "NAME", "ADDED", "SUBJECT");
+    for (i = 0; (m = json_array_get(json_object_get(answer, "makers"), i)) != NULL; i++)
+        printf("%-20s %-20s %s\n", porch_cli_safe(porch_cli_member(m, "name")).text,
+               porch_cli_time(porch_cli_number(m, "added_ms")).text,
+               porch_cli_safe(porch_cli_member(m, "subject")).text);
+}
+
+static int tpm_list(porch_cli *c) {
+    return porch_cli_ask_and_show(c, "tpm-ca.list", NULL, show_tpm_cas);
+}
+
 /* ---- products ---- */
 
 static const porch_cli_option product_options[] = {
     {"--channel-binding", "required|optional", false, false,
      "whether its devices bind their requests to the connection (RFC 9266)"},
     {"--hardware-keys", "required|optional", false, false,
-     "whether its devices must prove that their key lives in a TPM. The hub takes no such proof "
-     "yet: required refuses every enrolment of the product"},
+     "whether its devices must prove that their key lives in a TPM of a maker that was imported (tpm-ca "
+     "add)"},
     {0},
 };
 
@@ -122,6 +174,9 @@ const porch_cli_command porch_cli_enrol_commands[] = {
      "let devices enrol that a factory's authority vouches for", factory_add},
     {"factory-ca list", NULL, false, NULL, "every such authority", factory_list},
     {"factory-ca remove", "NAME", false, NULL, "believe it no more; enrolled devices stay", factory_remove},
+    {"tpm-ca add", "NAME", false, tpm_options, "believe a maker of TPMs", tpm_add},
+    {"tpm-ca list", NULL, false, NULL, "every such maker", tpm_list},
+    {"tpm-ca remove", "NAME", false, NULL, "believe it no more; enrolled devices stay", tpm_remove},
     {"product set", "NAME", false, product_options, "what a product asks of its devices' enrolments",
      product_set},
     {"product show", "NAME", false, NULL, "what it asks for", product_show},

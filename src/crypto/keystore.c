@@ -50,6 +50,17 @@ porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_ke
     return key->ops->attest(key->self, challenge, ret, why);
 }
 
+porch_err porch_key_identify(const porch_key *key, porch_key_identity *ret, porch_why *why) {
+    if (key->ops->identity == NULL) return no_such(key, "cannot prove where they live", why);
+    return key->ops->identity(key->self, ret, why);
+}
+
+porch_err porch_key_activate(const porch_key *key, porch_bytes credential, porch_bytes seed,
+                             porch_buf *secret, porch_why *why) {
+    if (key->ops->activate == NULL) return no_such(key, "cannot prove where they live", why);
+    return key->ops->activate(key->self, credential, seed, secret, why);
+}
+
 porch_err porch_key_seal(const porch_key *key, porch_bytes secret, porch_buf *sealed, porch_why *why) {
     if (key->ops->seal == NULL) return no_such(key, "seal nothing", why);
     if (secret.len == 0 || secret.len > PORCH_KEY_SECRET_BYTES)

@@ -49,6 +49,15 @@ typedef struct {
     porch_public_key attester;
 } porch_key_evidence;
 
+/* Who a store is, to those who know its maker: the certificate of the TPM's endorsement key, and the public
+ * area (TPMT_PUBLIC) of the key that signs its evidence. crypto/attester.h has the other side. */
+typedef struct {
+    uint8_t certificate[4096]; /* DER */
+    size_t certificate_len;
+    uint8_t attester[256];
+    size_t attester_len;
+} porch_key_identity;
+
 /* What a store does for one key. `self` is the store's own. A function that a store cannot offer is NULL
  * and the caller gets UNSUPPORTED. */
 typedef struct {
@@ -59,6 +68,9 @@ typedef struct {
     porch_err (*sign_digest)(void *self, porch_bytes digest, porch_buf *signature, porch_why *why);
     porch_err (*public_key)(void *self, porch_public_key *ret, porch_why *why);
     porch_err (*attest)(void *self, porch_bytes challenge, porch_key_evidence *ret, porch_why *why);
+    porch_err (*identity)(void *self, porch_key_identity *ret, porch_why *why);
+    porch_err (*activate)(void *self, porch_bytes credential, porch_bytes seed, porch_buf *secret,
+                          porch_why *why);
     /* A secret of at most PORCH_KEY_SECRET_BYTES that only this store opens again. */
     porch_err (*seal)(void *self, porch_bytes secret, porch_buf *sealed, porch_why *why);
     porch_err (*unseal)(void *self, porch_bytes sealed, porch_buf *secret, porch_why *why);
@@ -86,6 +98,11 @@ porch_err porch_key_sign_digest(const porch_key *key, porch_bytes digest, porch_
                                 porch_why *why);
 porch_err porch_key_attest(const porch_key *key, porch_bytes challenge, porch_key_evidence *ret,
                            porch_why *why);
+porch_err porch_key_identify(const porch_key *key, porch_key_identity *ret, porch_why *why);
+/* Opens what was encrypted to this store's endorsement key and attester (porch_tpm_credential); appended.
+ */
+porch_err porch_key_activate(const porch_key *key, porch_bytes credential, porch_bytes seed,
+                             porch_buf *secret, porch_why *why);
 /* Does the evidence say, to this challenge, that this public key lives in the TPM of `attester`? SIGNATURE
  * when it does not. */
 porch_err porch_key_check_evidence(const porch_public_key *attester, const porch_public_key *key,

@@ -15,6 +15,9 @@ static void fail(porch_exchange *x, const char *what) {
 static porch_err write_request(porch_buf *b, const porch_exchange_request *r) {
     PORCH_TRY(porch_http1_request_write(b, r->method, porch_bytes_of(r->path), porch_bytes_of(r->host)));
     if (r->accept != NULL) PORCH_TRY(porch_http1_header_write_text(b, "Accept", r->accept));
+    for (size_t i = 0; i < PORCH_EXCHANGE_MORE; i++)
+        if (r->more[i].name != NULL)
+            PORCH_TRY(porch_http1_header_write_text(b, r->more[i].name, r->more[i].value));
     if (r->type != NULL) {
         PORCH_TRY(porch_http1_header_write_text(b, "Content-Type", r->type));
         PORCH_TRY(porch_http1_header_write_number(b, "Content-Length", r->body.len));
@@ -29,6 +32,7 @@ porch_err porch_exchange_begin(porch_exchange *x, const porch_exchange_request *
                            .in = {in.at, 0, in.cap},
                            .out = {out.at, 0, out.cap},
                            .give_up_ms = give_up_ms,
+                           .wanted = request->wanted,
                            .what = ""};
     PORCH_TRY(write_request(&made.out, request));
     *x = made;
@@ -61,6 +65,8 @@ static void begin_body(porch_exchange *x, const porch_http1_response *r) {
     uint64_t seconds = 0;
     x->wait_ms =
         h != NULL && porch_decimal_read(h->value, WAIT_MOST_S, &seconds) == PORCH_OK ? seconds * 1000 : 0;
+    h = x->wanted != NULL ? porch_http1_header_find(&r->headers, x->wanted) : NULL;
+    if (h == NULL || !porch_bytes_to_text(h->value, x->header, sizeof x->header)) x->header[0] = '\0';
     x->status = r->status;
     x->closes = !r->keep_alive || r->body == PORCH_HTTP1_BODY_CLOSE;
     x->kind = r->body;

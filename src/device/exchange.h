@@ -20,11 +20,17 @@ typedef enum {
     PORCH_EXCHANGE_FAILED
 } porch_exchange_phase;
 
+enum { PORCH_EXCHANGE_MORE = 2, PORCH_EXCHANGE_HEADER_BYTES = 64 };
+
 typedef struct {
     const char *method, *path, *host;
     const char *type;   /* of the body; NULL: there is none */
     const char *accept; /* NULL: anything */
     porch_bytes body;
+    struct {
+        const char *name, *value;
+    } more[PORCH_EXCHANGE_MORE]; /* headers; those without a name are left out */
+    const char *wanted;          /* a header of the answer that is kept; NULL: none */
 } porch_exchange_request;
 
 typedef struct {
@@ -38,7 +44,9 @@ typedef struct {
     uint16_t status;  /* DONE */
     uint64_t wait_ms; /* Retry-After of the answer; 0 */
     bool closes;
-    const char *what; /* FAILED: a sentence in static memory */
+    const char *wanted;
+    char header[PORCH_EXCHANGE_HEADER_BYTES]; /* the wanted one; "" when it is not there or does not fit */
+    const char *what;                         /* FAILED: a sentence in static memory */
     uint64_t give_up_ms;
 } porch_exchange;
 

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
     uint8_t in[512], out[256];
     porch_exchange x;
-    const porch_exchange_request request = {"GET", "/x", "hub", NULL, NULL, {0}};
+    const porch_exchange_request request = {.method = "GET", .path = "/x", .host = "hub"};
     if (len == 0 || porch_exchange_begin(&x, &request, PORCH_BUF_OF(in), PORCH_BUF_OF(out), 10) != PORCH_OK)
         return 0;
     size_t step = 1 + at[0] % 64;

@@ -28,6 +28,10 @@ static const char help[] =
     "       porchlight-device FOLDER publish TOPIC PAYLOAD [--qos 0|1] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER subscribe FILTER [--count N] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER renew [--timeout SECONDS] [--json]\n"
+    "       porchlight-device FOLDER enrol HOST --ca FILE --key URI [--tpm TCTI] [--port N] [--mqtt-port "
+    "N]\n"
+    "       porchlight-device FOLDER secret set|get|remove NAME\n"
+    "       porchlight-device FOLDER secret list\n"
     "       porchlight-device FOLDER make-key URI [--tpm TCTI]\n"
     "\n"
     "FOLDER is what `porchlight device add` or `porchlight service add` made: cert.pem, ca.pem, key.pem, "
@@ -49,6 +53,17 @@ static const char help[] =
     "  renew               asks the hub for a new certificate now, and ends when it is in use; run does so "
     "by "
     "itself\n"
+    "  enrol               fetches the device's first certificate from the hub HOST with the claim token "
+    "on the "
+    "first line of\n"
+    "                      standard input, for the key at URI, which is made when it is not there; a TPM's "
+    "key "
+    "is proved\n"
+    "                      to be one; --ca FILE is the hub's device root, --port its port (8444)\n"
+    "  secret              keeps small secrets (Wi-Fi, tokens) encrypted under a key that the key's store "
+    "seals; set "
+    "reads the\n"
+    "                      secret from standard input to its end, get writes it to standard output\n"
     "  make-key            makes the device's private key at URI (tpm2:0x81000010, pkcs11:object=NAME;...) "
     "and "
     "writes its\n"
@@ -63,16 +78,16 @@ static const char help[] =
     "\n"
     "exit: 0 done; 1 refused or failed, with the reason on standard error; 2 usage\n";
 
-typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE, DO_MAKE_KEY, DO_RENEW } verb;
+typedef enum { DO_RUN, DO_PUBLISH, DO_SUBSCRIBE, DO_MAKE_KEY, DO_RENEW, DO_ENROL, DO_SECRET } verb;
 
 typedef struct {
     const char *folder;
     verb verb;
     const char *topic; /* or filter, or key */
-    const char *tpm;
+    const char *tpm, *ca, *key;
     const char *slots, *version, *hardware, *unhealthy;
     const char *payload;
-    unsigned long qos, count, timeout_s;
+    unsigned long qos, count, timeout_s, port, mqtt_port;
     bool has_timeout;
     bool json;
 } arguments;
@@ -125,6 +140,8 @@ static const char **text_of(arguments *a, const char *word) {
         const char *name;
         const char **value;
     } texts[] = {{"--tpm", &a->tpm},
+                 {"--ca", &a->ca},
+                 {"--key", &a->key},
                  {"--slots", &a->slots},
                  {"--version", &a->version},
                  {"--hardware", &a->hardware},
@@ -139,16 +156,16 @@ static int parse_verb(arguments *a, const char *const *words, size_t count) {
         const char *word;
         verb verb;
         size_t words;
-    } verbs[] = {{"run", DO_RUN, 2},
-                 {"publish", DO_PUBLISH, 4},
-                 {"subscribe", DO_SUBSCRIBE, 3},
-                 {"make-key", DO_MAKE_KEY, 3},
-                 {"renew", DO_RENEW, 2}};
+    } verbs[] = {{"run", DO_RUN, 2},           {"publish", DO_PUBLISH, 4}, {"subscribe", DO_SUBSCRIBE, 3},
+                 {"make-key", DO_MAKE_KEY, 3}, {"renew", DO_RENEW, 2},     {"enrol", DO_ENROL, 3},
+                 {"secret", DO_SECRET, 4}};
     if (count < 2)
         return usage(count == 0 ? "FOLDER and a command are missing" : "the command is missing", "");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(words[1], verbs[i].word) != 0) continue;
-        if (count != verbs[i].words) return usage("wrong number of words for ", verbs[i].word);
+        bool list = verbs[i].verb == DO_SECRET && count > 2 && strcmp(words[2], "list") == 0;
+        if (count != verbs[i].words - (list ? 1 : 0))
+            return usage("wrong number of words for ", verbs[i].word);
         a->folder = words[0];
         a->verb = verbs[i].verb;
         a->topic = count > 2 ? words[2] : NULL;
@@ -166,16 +183,19 @@ static int parse(int argc, char **argv, arguments *a) {
         unsigned long *value;
     } numbers[] = {{"--qos", 1, &a->qos},
                    {"--count", 1000000000, &a->count},
-                   {"--timeout", TIMEOUT_MOST, &a->timeout_s}};
+                   {"--timeout", TIMEOUT_MOST, &a->timeout_s},
+                   {"--port", 65535, &a->port},
+                   {"--mqtt-port", 65535, &a->mqtt_port}};
+    enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
     const char *words[5];
     size_t count = 0;
     bool only_words = false;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         size_t n = 0;
-        while (!only_words && n < 3 && strcmp(word, numbers[n].name) != 0)
+        while (!only_words && n < NUMBERS && strcmp(word, numbers[n].name) != 0)
             n++;
-        if (!only_words && n < 3) {
+        if (!only_words && n < NUMBERS) {
             if (++i >= argc || !number_of(argv[i], numbers[n].most, numbers[n].value))
                 return usage("a number is missing or too large after ", word);
             if (n == 2) a->has_timeout = true;
@@ -479,6 +499,60 @@ static int make_key(const arguments *a) {
     return written ? EXIT_DONE : EXIT_REFUSED;
 }
 
+/* The token never stands on the command line, where others can read it. */
+static int enrol(const arguments *a) {
+    char token[256];
+    porch_device_why why;
+    if (a->ca == NULL || a->key == NULL) return usage("enrol needs --ca FILE and --key URI", "");
+    if (fgets(token, sizeof token, stdin) == NULL)
+        return complain("the claim token is missing on standard input"), EXIT_REFUSED;
+    token[strcspn(token, "\r\n")] = '\0';
+    const porch_device_enrolment in = {.folder = a->folder,
+                                       .host = a->topic,
+                                       .device_port = (uint16_t)a->port,
+                                       .mqtt_port = (uint16_t)a->mqtt_port,
+                                       .ca_file = a->ca,
+                                       .token = token,
+                                       .key_uri = a->key,
+                                       .tpm = a->tpm};
+    bool done = porch_device_enrol(&in, &why) == PORCH_DEVICE_OK;
+    if (!done) complain(why.text);
+    if (done) (void)printf("%s\n", a->folder);
+    return done ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static bool print_name(void *ctx, const char *name) {
+    (void)ctx;
+    return puts(name) >= 0;
+}
+
+static int secret(const arguments *a) {
+    static uint8_t block[PORCH_DEVICE_SECRET_MOST + 1];
+    porch_device_why why;
+    size_t len = 0;
+    bool to_set = strcmp(a->topic, "set") == 0, to_get = strcmp(a->topic, "get") == 0,
+         to_list = strcmp(a->topic, "list") == 0, to_remove = strcmp(a->topic, "remove") == 0;
+    if (!to_set && !to_get && !to_list && !to_remove)
+        return usage("secret set, get, list or remove; not ", a->topic);
+    porch_secrets *s = porch_secrets_open(a->folder, &why);
+    porch_device_result r = s != NULL ? PORCH_DEVICE_OK : PORCH_DEVICE_FAULT;
+    if (s != NULL && to_set) {
+        len = fread(block, 1, sizeof block, stdin);
+        r = porch_secret_set(s, a->payload, block, len, &why);
+    } else if (s != NULL && to_get) {
+        r = porch_secret_get(s, a->payload, block, sizeof block, &len, &why);
+        if (r == PORCH_DEVICE_OK) (void)fwrite(block, 1, len, stdout);
+    } else if (s != NULL && to_list) {
+        r = porch_secret_list(s, print_name, NULL, &why);
+    } else if (s != NULL) {
+        r = porch_secret_remove(s, a->payload, &why);
+    }
+    porch_secrets_close(s);
+    explicit_bzero(block, sizeof block);
+    if (r != PORCH_DEVICE_OK) complain(why.text);
+    return r == PORCH_DEVICE_OK ? EXIT_DONE : EXIT_REFUSED;
+}
+
 static void init_news(bool json) {
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);
@@ -497,6 +571,8 @@ int main(int argc, char **argv) {
     }
     if (code != EXIT_DONE) return code;
     if (a.verb == DO_MAKE_KEY) return make_key(&a);
+    if (a.verb == DO_ENROL) return enrol(&a);
+    if (a.verb == DO_SECRET) return secret(&a);
     const struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);

@@ -2,6 +2,7 @@
 it and nothing else, for est.renew_only_days; it gets through by itself. A revoked one does not."""
 
 import base64
+import hashlib
 import re
 import subprocess
 import time
@@ -63,7 +64,11 @@ class Return(ClockIsSet):
         for method, path in (("HEAD", "/api/v1/device/clips/00"), ("POST", "/api/v1/device/clips"), ("PATCH", "/api/v1/device/clips/00")):
             self.assertEqual(self.ask(method, path, self.folder).status, 403, path)
         values = self.signed_time(self.folder)
-        self.assertEqual(values["nonce"], NONCE)
+        self.assertEqual((values["nonce"], values["timestamp"]), (NONCE, "-"))
+        metadata = self.hub.file("updates", "metadata")
+        metadata.mkdir(parents=True, exist_ok=True)
+        (metadata / "timestamp.json").write_bytes(b"{}")  # whatever the newest one says
+        self.assertEqual(self.signed_time(self.folder)["timestamp"], hashlib.sha256(b"{}").hexdigest())
         self.assertLess(abs(int(values["time"]) / 1000 - (time.time() + YEAR)), 120)
         self.assertEqual(self.ask("GET", "/.well-known/porchlight/time", self.folder).status, 400)
         self.assertEqual(self.ask("GET", "/.well-known/porchlight/time?nonce=00", self.folder).status, 400)

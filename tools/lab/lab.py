@@ -125,6 +125,38 @@ class Tpm:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class TpmMaker:
+    """A maker of TPMs: swtpm_setup leaves an endorsement certificate of this maker's authority in each."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir()
+        (self.folder / "localca.conf").write_text("".join(
+            f"{key} = {self.folder / value}\n" for key, value in
+            (("statedir", ""), ("signingkey", "signkey.pem"), ("issuercert", "issuercert.pem"), ("certserial", "certserial"))))
+        (self.folder / "localca.options").write_text("")
+        (self.folder / "setup.conf").write_text(f"create_certs_tool = /usr/bin/swtpm_localca\ncreate_certs_tool_config = {self.folder / 'localca.conf'}\n"
+                                                f"create_certs_tool_options = {self.folder / 'localca.options'}\n")
+
+    @property
+    def authorities(self):
+        """What a hub imports: the issuer, then its root."""
+        path = self.folder / "authorities.pem"
+        path.write_text((self.folder / "issuercert.pem").read_text() + (self.folder / "swtpm-localca-rootca-cert.pem").read_text())
+        return path
+
+    def tpm(self):
+        """A new chip of this maker, running."""
+        made = Tpm()
+        words = ["swtpm_setup", "--tpm2", "--tpmstate", str(made.folder), "--create-ek-cert", "--config", str(self.folder / "setup.conf")]
+        if os.geteuid() == 0:
+            words += ["--runas", "root"]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=120)
+        if done.returncode != 0:
+            raise LabError(f"swtpm_setup: {done.stdout} {done.stderr}")
+        return made.start()
+
+
 class Hub:
     """One hub in a directory of its own. start() returns when it serves; stop() sends SIGTERM and waits."""
 

@@ -78,6 +78,48 @@ static porch_err factory_list(porch_admin_call *call) {
     return json_object_set_new(call->result, "factories", list) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
+static porch_err tpm_ca_add(porch_admin_call *call) {
+    static const char *const names[] = {"name", "pem", NULL};
+    const char *name = NULL, *pem = NULL;
+    PORCH_TRY(need_registry(call));
+    PORCH_TRY(porch_admin_only(call, names));
+    PORCH_TRY(porch_admin_text(call, "name", &name));
+    PORCH_TRY(porch_admin_text(call, "pem", &pem));
+    PORCH_TRY(porch_registry_tpm_ca_add(call->world->registry, name, pem, "operator", call->why));
+    return answer(call, json_pack("{s:s}", "name", name));
+}
+
+static porch_err tpm_ca_remove(porch_admin_call *call) {
+    static const char *const names[] = {"name", NULL};
+    const char *name = NULL;
+    PORCH_TRY(need_registry(call));
+    PORCH_TRY(porch_admin_only(call, names));
+    PORCH_TRY(porch_admin_text(call, "name", &name));
+    PORCH_TRY(porch_registry_tpm_ca_remove(call->world->registry, name, "operator", call->why));
+    return answer(call, json_pack("{s:s}", "name", name));
+}
+
+static bool list_tpm_ca(const porch_registry_tpm_ca *ca, void *ctx) {
+    porch_x509_info info;
+    bool read = porch_x509_read(porch_bytes_of(ca->pem), &info, NULL) == PORCH_OK;
+    return json_array_append_new(ctx, json_pack("{s:s, s:s, s:I}", "name", ca->name, "subject",
+                                                read ? info.subject : "", "added_ms",
+                                                (json_int_t)ca->added_ms)) == 0;
+}
+
+static porch_err tpm_ca_list(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    PORCH_TRY(need_registry(call));
+    PORCH_TRY(porch_admin_only(call, names));
+    json_t *list = json_array();
+    porch_err e = porch_registry_tpm_cas(call->world->registry, list_tpm_ca, list, call->why);
+    if (e != PORCH_OK) {
+        json_decref(list);
+        return e;
+    }
+    return json_object_set_new(call->result, "makers", list) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
+}
+
 static porch_err set_flag(porch_admin_call *call, const char *name, bool *flag) {
     const char *text = NULL;
     PORCH_TRY(porch_admin_text_optional(call, name, &text));
@@ -121,11 +163,9 @@ static porch_err product_set(porch_admin_call *call) {
 }
 
 const porch_admin_command porch_admin_enrol_commands[] = {
-    {"device.claim-token", claim_token},
-    {"factory-ca.add", factory_add},
-    {"factory-ca.list", factory_list},
-    {"factory-ca.remove", factory_remove},
-    {"product.set", product_set},
-    {"product.show", product_show},
-    {NULL, NULL},
+    {"device.claim-token", claim_token}, {"factory-ca.add", factory_add},
+    {"factory-ca.list", factory_list},   {"factory-ca.remove", factory_remove},
+    {"tpm-ca.add", tpm_ca_add},          {"tpm-ca.list", tpm_ca_list},
+    {"tpm-ca.remove", tpm_ca_remove},    {"product.set", product_set},
+    {"product.show", product_show},      {NULL, NULL},
 };

@@ -27,6 +27,7 @@ enum { PORCH_API_ROUTES_MOST = 96 };
 
 struct porch_live;
 struct porch_exports;
+struct porch_attestations;
 struct porch_app;
 struct porch_grants;
 struct porch_broker;
@@ -41,6 +42,7 @@ typedef struct porch_api {
     porch_notify *notify;
     struct porch_live *live;
     struct porch_exports *exports;
+    struct porch_attestations *attestations;
     porch_signer_client *signer;
     const char *dir; /* the hub's directory */
     struct porch_app *app;
@@ -67,6 +69,8 @@ void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why)
 /* 429 or 503 with Retry-After, else as above. */
 void porch_api_refuse_for(porch_http_exchange *x, porch_err e, uint32_t retry_after_s,
                           const porch_why *why);
+/* The device of the path, if it is the person's household's; false: it has answered. */
+bool porch_api_own_device(porch_http_exchange *x, const porch_user_session *s, porch_registry_device *ret);
 /* 403 for what belongs to another household, with a log line. */
 void porch_api_refuse_household(porch_http_exchange *x, const porch_user_session *s, const char *what,
                                 const char *id);
@@ -117,6 +121,10 @@ void porch_api_event_picture(porch_http_exchange *x);
 void porch_api_events_stream(porch_http_exchange *x);
 void porch_api_event_feedback(porch_http_exchange *x);
 void porch_api_clip_bytes(porch_http_exchange *x);
+void porch_api_device_release(porch_http_exchange *x);
+void porch_api_device_quarantine(porch_http_exchange *x);
+void porch_api_device_readmit(porch_http_exchange *x);
+void porch_api_claim_token(porch_http_exchange *x);
 void porch_api_event_delete(porch_http_exchange *x);
 void porch_api_clip_delete(porch_http_exchange *x);
 void porch_api_devices(porch_http_exchange *x);

@@ -13,13 +13,22 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cloud/api/attestation.h"
 #include "crypto/random.h"
+#include "crypto/sha256.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
 #include "wire/est.h"
 #include "wire/signed_time.h"
 
-enum { PATH_BYTES = 4096, PEM_MOST = 65536, DER_MOST = 16384, BODY_BYTES = 2 * DER_MOST };
+enum {
+    PATH_BYTES = 4096,
+    PEM_MOST = 65536,
+    DER_MOST = 16384,
+    BODY_BYTES = 2 * DER_MOST,
+    AUTHORITIES_MOST = 1 << 20
+};
 
 #define PKCS7_TYPE "application/pkcs7-mime; smime-type=certs-only"
 
@@ -170,6 +179,24 @@ static void tell_time_key(porch_http_exchange *x, porch_api *api) {
     (void)porch_http_reply_header(x, PORCH_SIGNED_TIME_KEY_HEADER, text);
 }
 
+/* Evidence that comes with a request is judged; whether it must come is the product's to say. */
+static porch_err check_evidence(porch_http_exchange *x, porch_bytes csr, bool *proved, porch_why *why) {
+    const porch_api *api = porch_http_route_ctx(x);
+    const char *text = porch_http_header(x, PORCH_EVIDENCE_HEADER);
+    uint8_t block[PORCH_ATTESTATION_BYTES];
+    porch_buf raw = PORCH_BUF_OF(block);
+    porch_public_key key;
+    *proved = false;
+    if (text == NULL) return PORCH_OK;
+    PORCH_TRY(porch_csr_read(csr, &key, why));
+    if (porch_base64_read(&raw, porch_bytes_of(text), false) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_MALFORMED, PORCH_EVIDENCE_HEADER " is no base64");
+    porch_err e = porch_attestations_check(api->attestations, porch_buf_bytes(&raw), &key,
+                                           porch_clock_mono_ms(), why);
+    *proved = e == PORCH_OK;
+    return e == PORCH_ERR_SIGNATURE ? PORCH_ERR_DENIED : e;
+}
+
 static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const char *by) {
     porch_api *api = porch_http_route_ctx(x);
     uint8_t der_block[PORCH_EST_BODY_BYTES];
@@ -180,13 +207,14 @@ static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const
     porch_err e = read_request(x, &der, &why);
     in->csr = porch_buf_bytes(&der);
     if (e == PORCH_OK) e = check_binding(x, in->csr, &in->bound, &why);
+    if (e == PORCH_OK) e = check_evidence(x, in->csr, &in->hardware_proved, &why);
     if (e == PORCH_OK) e = porch_registry_enrol(api->registry, api->signer, in, id, &issued, &why);
     if (e != PORCH_OK) {
         refuse(x, e, &why);
         return;
     }
     porch_log(PORCH_LOG_INFO, "est.issued", "device", id, "by", by, "serial", issued.serial, "address",
-              porch_http_peer(x)->address, NULL);
+              porch_http_peer(x)->address, "hardware", in->hardware_proved ? "proved" : "-", NULL);
     tell_time_key(x, api);
     e = reply_chain(x, porch_bytes_of(issued.cert_pem), &why);
     if (e != PORCH_OK) refuse(x, e, &why);
@@ -237,7 +265,71 @@ static void on_reenroll(porch_http_exchange *x) {
     complete(x, &in, peer->admitted ? "renewal" : "renewal after its end");
 }
 
+/* ---- where a key lives ---------------------------------------------------------------------------- */
+
+typedef struct {
+    porch_buf pem;
+    bool whole;
+} authorities;
+
+static bool append_authority(const porch_registry_tpm_ca *ca, void *ctx) {
+    authorities *all = ctx;
+    if (porch_write_text(&all->pem, ca->pem) != PORCH_OK || porch_write_text(&all->pem, "\n") != PORCH_OK)
+        all->whole = false;
+    return all->whole;
+}
+
+static porch_err challenge(porch_http_exchange *x, porch_buf *out, porch_why *why) {
+    const porch_api *api = porch_http_route_ctx(x);
+    uint8_t question_block[PORCH_ATTESTATION_BYTES], answer_block[PORCH_ATTESTATION_BYTES];
+    porch_buf question = PORCH_BUF_OF(question_block), answer = PORCH_BUF_OF(answer_block);
+    const char *type = porch_http_header(x, "Content-Type");
+    if (type == NULL || strcmp(type, PORCH_ATTESTATION_QUESTION) != 0 ||
+        porch_base64_read(&question, porch_http_body(x), false) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_MALFORMED,
+                          "the body is a question of type " PORCH_ATTESTATION_QUESTION " in base64");
+    authorities all = {{malloc(AUTHORITIES_MOST), 0, AUTHORITIES_MOST}, true};
+    porch_err e = all.pem.at == NULL ? PORCH_ERR_NO_SPACE : PORCH_OK;
+    if (e == PORCH_OK) e = porch_registry_tpm_cas(api->registry, append_authority, &all, why);
+    if (e == PORCH_OK && !all.whole)
+        e = porch_fail(why, PORCH_ERR_NO_SPACE, "the makers of TPMs that were imported are too many");
+    if (e == PORCH_OK)
+        e = porch_attestations_ask(api->attestations, porch_buf_bytes(&question), porch_buf_bytes(&all.pem),
+                                   porch_clock_ms(), porch_clock_mono_ms(), &answer, why);
+    free(all.pem.at);
+    return e == PORCH_OK ? porch_base64_write(out, porch_buf_bytes(&answer), false) : e;
+}
+
+static void on_attestation(porch_http_exchange *x) {
+    uint8_t block[2 * PORCH_ATTESTATION_BYTES];
+    porch_buf answer = PORCH_BUF_OF(block);
+    porch_why why = {""};
+    porch_err e = challenge(x, &answer, &why);
+    if (e != PORCH_OK) {
+        porch_log(PORCH_LOG_WARN, "est.attestation-refused", "address", porch_http_peer(x)->address,
+                  "reason", porch_why_text(&why, e), NULL);
+        refuse(x, e == PORCH_ERR_AUTH ? PORCH_ERR_DENIED : e, &why);
+        return;
+    }
+    (void)porch_http_reply_header(x, "Cache-Control", "no-store");
+    (void)porch_http_reply(x, 200, PORCH_ATTESTATION_QUESTION, porch_buf_bytes(&answer));
+}
+
 /* ---- the time ----------------------------------------------------------------------------------- */
+
+/* What the newest timestamp.json of the update repository hashes to, so that a device that hears the time
+ * also hears that there is something newer than what it was shown. False: there is no repository. */
+static bool timestamp_hash(const porch_api *api, uint8_t hash[32]) {
+    char path[PATH_BYTES];
+    uint8_t *text = NULL;
+    size_t len = 0;
+    if (porch_path_join(api->dir, "updates/metadata/timestamp.json", path, sizeof path) != PORCH_OK ||
+        porch_file_read(path, PEM_MOST, &text, &len, NULL) != PORCH_OK)
+        return false;
+    porch_sha256((porch_bytes){text, len}, hash);
+    free(text);
+    return true;
+}
 
 /* For whoever has a certificate of ours or of a factory's, renew-only devices above all: it is no secret,
  * and the nonce makes each answer its asker's own. Nobody else can verify it, and strangers must not use up
@@ -245,7 +337,7 @@ static void on_reenroll(porch_http_exchange *x) {
 static void on_time(porch_http_exchange *x) {
     porch_api *api = porch_http_route_ctx(x);
     char text[80];
-    uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES];
+    uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES], hash[32];
     porch_buf raw = PORCH_BUF_OF(nonce), answer = PORCH_BUF_OF(block);
     porch_why why = {""};
     if (!porch_http_peer(x)->tls.has_certificate) {
@@ -257,7 +349,8 @@ static void on_time(porch_http_exchange *x) {
     if (e == PORCH_OK) e = porch_hex_read(&raw, porch_bytes_of(text));
     if (e != PORCH_OK || raw.len != sizeof nonce)
         e = porch_fail(&why, PORCH_ERR_MALFORMED, "ask with ?nonce= and 64 lower-case hex digits");
-    if (e == PORCH_OK) e = porch_signer_time(api->signer, nonce, NULL, &answer, &why);
+    bool has_hash = e == PORCH_OK && timestamp_hash(api, hash);
+    if (e == PORCH_OK) e = porch_signer_time(api->signer, nonce, has_hash ? hash : NULL, &answer, &why);
     if (e != PORCH_OK) {
         refuse(x, e, &why);
         return;
@@ -277,6 +370,8 @@ size_t porch_est_routes(porch_api *api, porch_http_route *out, size_t most) {
          api, NULL, NULL},
         {"POST", "/.well-known/est/simplereenroll", PORCH_ON_DEVICE, open, PORCH_EST_BODY_BYTES,
          on_reenroll, api, NULL, NULL},
+        {"POST", PORCH_ATTESTATION_PATH, PORCH_ON_DEVICE, open, 2 * PORCH_ATTESTATION_BYTES, on_attestation,
+         api, NULL, NULL},
         {"GET", PORCH_SIGNED_TIME_PATH, PORCH_ON_DEVICE, open | PORCH_HTTP_QUARANTINED, 0, on_time, api,
          NULL, NULL},
     };

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "wire/attestation.h"
 #include "wire/signed_time.h"
 
 static void
@@ -16,12 +17,13 @@ enrolment_is_offered_at_the_devices_door_alone_to_those_who_have_no_good_certifi
     (void)state;
     porch_http_route rows[16];
     size_t count = porch_est_routes(NULL, rows, 16);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 6);
     for (size_t i = 0; i < count; i++) {
         assert_int_equal(rows[i].listeners, PORCH_ON_DEVICE);
         assert_true((rows[i].flags & PORCH_HTTP_ANY_VERDICT) != 0);
         bool time = strcmp(rows[i].pattern, PORCH_SIGNED_TIME_PATH) == 0;
-        if (!time) assert_memory_equal(rows[i].pattern, "/.well-known/est/", 17);
+        bool proof = strcmp(rows[i].pattern, PORCH_ATTESTATION_PATH) == 0;
+        if (!time && !proof) assert_memory_equal(rows[i].pattern, "/.well-known/est/", 17);
         if (time) assert_string_equal(rows[i].method, "GET");
     }
 }

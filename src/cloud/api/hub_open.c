@@ -1,4 +1,5 @@
 /* Opening the hub's rooms in the order in which they need each other, and closing them backwards. */
+#include "cloud/api/attestation.h"
 #include "cloud/api/hub_room.h"
 
 #include <fcntl.h>
@@ -176,6 +177,10 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
     h->api.live = h->live;
     PORCH_TRY(porch_exports_new(&h->api, &h->exports, why));
     h->api.exports = h->exports;
+    h->attestations = porch_attestations_new(h->settings.est_attestations,
+                                             (uint64_t)h->settings.est_attestation_s * 1000);
+    if (h->attestations == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for attestations");
+    h->api.attestations = h->attestations;
     return PORCH_OK;
 }
 
@@ -303,6 +308,7 @@ void porch_hub_close(porch_hub *h) {
     if (h->broker != NULL) porch_broker_free(h->broker);
     porch_live_free(h->live);
     porch_exports_free(h->exports);
+    porch_attestations_free(h->attestations);
     porch_accounts_close(h->accounts);
     if (h->grants != NULL) porch_grants_close(h->grants);
     if (h->registry != NULL) porch_registry_close(h->registry);

@@ -56,6 +56,7 @@ typedef struct {
     porch_app *app;
     porch_live *live;
     porch_exports *exports;
+    struct porch_attestations *attestations;
     porch_api api;
     porch_http_route routes[PORCH_API_ROUTES_MOST];
     porch_listener *listener;

@@ -77,6 +77,7 @@ typedef struct {
     const char *household; /* NULL: "home" */
     const char *csr_pem;   /* proves possession; the hub never sees the key */
     bool renew;            /* a new certificate for a device that exists; product and household are kept */
+    bool hardware_proved;  /* the request's key was shown to live in a TPM */
     const char *who;       /* for the trust log: "operator" */
 } porch_registry_device_spec;
 
@@ -136,6 +137,20 @@ typedef struct {
 porch_err porch_registry_factories(porch_registry *r, bool (*fn)(const porch_registry_factory *, void *),
                                    void *ctx, porch_why *why);
 
+/* Makers of TPMs. `pem`: their authorities, each of which may be where a chain ends. */
+porch_err porch_registry_tpm_ca_add(porch_registry *r, const char *name, const char *pem, const char *who,
+                                    porch_why *why);
+porch_err porch_registry_tpm_ca_remove(porch_registry *r, const char *name, const char *who,
+                                       porch_why *why);
+typedef struct {
+    char name[PORCH_REGISTRY_NAME_BYTES];
+    uint64_t added_ms;
+    const char *pem;
+} porch_registry_tpm_ca;
+/* Visits in order of name while fn answers true. Reads the database. */
+porch_err porch_registry_tpm_cas(porch_registry *r, bool (*fn)(const porch_registry_tpm_ca *, void *),
+                                 void *ctx, porch_why *why);
+
 /* What a product asks of enrolments. */
 typedef struct {
     bool channel_binding, hardware_keys;
@@ -157,6 +172,10 @@ porch_err porch_registry_device_revoke(porch_registry *r, const char *id, const 
 porch_err porch_registry_device_quarantine(porch_registry *r, const char *id, const char *who,
                                            porch_why *why);
 porch_err porch_registry_device_readmit(porch_registry *r, const char *id, const char *who, porch_why *why);
+/* Into another household, with what `also` writes in the same transaction. Sessions keep the entry that
+ * they were admitted as: revoke it first. */
+porch_err porch_registry_device_move(porch_registry *r, const char *id, const char *to, porch_store_fn also,
+                                     void *also_ctx, porch_why *why);
 porch_err porch_registry_device_remove(porch_registry *r, const char *id, const char *who, porch_why *why);
 
 typedef struct {

@@ -110,8 +110,8 @@ static porch_err insert_principal(porch_db *db, const registry_enrolment *n, por
 static porch_err insert_certificate(porch_db *db, const registry_enrolment *n, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db,
                                          "insert into certificate (fingerprint, kind, name, serial, "
-                                         "key_hash, not_before_ms, not_after_ms, issued_ms)"
-                                         " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                                         "key_hash, not_before_ms, not_after_ms, issued_ms, hardware)"
+                                         " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                                          why);
     porch_db_bind_blob(q, 1, (porch_bytes){n->info.fingerprint, 32});
     porch_db_bind_str(q, 2, porch_principal_kind_name(n->kind));
@@ -121,6 +121,7 @@ static porch_err insert_certificate(porch_db *db, const registry_enrolment *n, p
     porch_db_bind_i64(q, 6, (int64_t)n->info.not_before_ms);
     porch_db_bind_i64(q, 7, (int64_t)n->info.not_after_ms);
     porch_db_bind_i64(q, 8, (int64_t)n->now_ms);
+    porch_db_bind_i64(q, 9, n->hardware ? 1 : 0);
     return porch_db_execute(q, why);
 }
 
@@ -141,9 +142,9 @@ static porch_err log_enrolment(porch_db *db, const registry_enrolment *n, porch_
     if (n->kind == PORCH_PRINCIPAL_DEVICE) {
         (void)snprintf(detail, sizeof detail,
                        "{\"product\":\"%s\",\"household\":\"%s\",\"serial\":\"%s\",\"sha256\":\"%s\","
-                       "\"ends_ms\":%llu}",
+                       "\"ends_ms\":%llu,\"hardware\":%s}",
                        n->product, n->household, n->info.serial, (const char *)hex,
-                       (unsigned long long)n->info.not_after_ms);
+                       (unsigned long long)n->info.not_after_ms, n->hardware ? "true" : "false");
     } else {
         (void)snprintf(detail, sizeof detail,
                        "{\"any_client_id\":%s,\"serial\":\"%s\",\"sha256\":\"%s\",\"ends_ms\":%llu}",
@@ -329,7 +330,8 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
                             .product = spec->product,
                             .household = spec->household != NULL ? spec->household : "home",
                             .who = spec->who,
-                            .renew = spec->renew};
+                            .renew = spec->renew,
+                            .hardware = spec->hardware_proved};
     PORCH_TRY(porch_registry_check_id("a device's id", n.name, why));
     if (!n.renew) {
         PORCH_TRY(porch_registry_check_id("a product's name", n.product, why));
@@ -337,6 +339,8 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
     }
     pthread_mutex_lock(&r->change);
     porch_err e = porch_registry_place_device(r, &n, why);
+    /* No connection, no binding: what an operator hands over is bound by his hands. */
+    if (e == PORCH_OK) e = porch_registry_meets(&n, true, csr_of(spec->csr_pem), why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, csr_of(spec->csr_pem), ret, why);
     pthread_mutex_unlock(&r->change);
     if (e == PORCH_OK)

@@ -370,18 +370,52 @@ porch_err porch_registry_product_get(porch_registry *r, const char *product, por
     return PORCH_OK;
 }
 
-static porch_err meets(porch_registry *r, const char *product, const porch_registry_enrolment *in,
-                       porch_why *why) {
+/* Is there a certificate of this device for this key, in force, that came with a TPM's proof? */
+typedef struct {
+    const char *device;
+    uint8_t key_hash[32];
+    bool found;
+} proved_row;
+
+static porch_err read_proved(porch_db *db, void *ctx, porch_why *why) {
+    proved_row *row = ctx;
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "select 1 from certificate where kind = 'device' and name = ?1 and "
+                         "key_hash = ?2 and hardware = 1 and revoked_ms is null limit 1",
+                         why);
+    porch_db_bind_str(q, 1, row->device);
+    porch_db_bind_blob(q, 2, (porch_bytes){row->key_hash, 32});
+    porch_err e = porch_db_step(q, why);
+    row->found = e == PORCH_OK;
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err inherit_proof(registry_enrolment *n, porch_bytes csr, porch_why *why) {
+    porch_public_key key;
+    proved_row row = {.device = n->name};
+    PORCH_TRY(porch_csr_read(csr, &key, why));
+    porch_sha256((porch_bytes){key.der, key.len}, row.key_hash);
+    PORCH_TRY(porch_store_read(n->r->store, read_proved, &row, why));
+    n->hardware = row.found;
+    return PORCH_OK;
+}
+
+porch_err porch_registry_meets(registry_enrolment *n, bool bound, porch_bytes csr, porch_why *why) {
     porch_registry_product asks;
-    PORCH_TRY(porch_registry_product_get(r, product, &asks, why));
-    if (asks.channel_binding && !in->bound)
+    PORCH_TRY(porch_registry_product_get(n->r, n->product, &asks, why));
+    if (asks.channel_binding && !bound)
         return porch_fail(why, PORCH_ERR_DENIED,
                           "devices of product %s bind their request to the connection: put tls-exporter "
                           "(RFC 9266) into its challengePassword, in base64",
-                          product);
-    if (asks.hardware_keys && !in->hardware_proved)
+                          n->product);
+    if (n->renew && !n->hardware) PORCH_TRY(inherit_proof(n, csr, why));
+    if (asks.hardware_keys && !n->hardware)
         return porch_fail(why, PORCH_ERR_DENIED,
-                          "devices of product %s must prove that their key lives in a TPM", product);
+                          "devices of product %s must prove that their key lives in a TPM: enrol with "
+                          "porchlight-device FOLDER enrol --key tpm2:HANDLE",
+                          n->product);
     return PORCH_OK;
 }
 
@@ -509,7 +543,8 @@ porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
         n.who = who;
         e = porch_registry_place_device(r, &n, why);
     }
-    if (e == PORCH_OK) e = meets(r, n.product, in, why);
+    n.hardware = in->hardware_proved;
+    if (e == PORCH_OK) e = porch_registry_meets(&n, in->bound, in->csr, why);
     if (e == PORCH_OK) e = keeps_pace(r, &n, why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, in->csr, ret, why);
     if (e == PORCH_OK) porch_registry_copy_text(id, PORCH_REGISTRY_NAME_BYTES, porch_bytes_of(n.name));

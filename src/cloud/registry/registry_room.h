@@ -40,6 +40,8 @@ typedef struct {
     porch_principal_kind kind;
     const char *name, *product, *household, *who;
     bool any_client_id, renew;
+    bool hardware; /* its key was shown to live in a TPM, now or for an earlier certificate of the same key
+                    */
     porch_store_fn also;
     void *also_ctx;
     const char *factory;     /* the authority's name; NULL */
@@ -55,6 +57,9 @@ typedef struct {
 porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why);
 /* All with `change` held. The place: is the name free, or there when it renews? For a device. */
 porch_err porch_registry_place_device(porch_registry *r, registry_enrolment *n, porch_why *why);
+/* What the product asks for (DENIED), and whether an earlier certificate of this device with the request's
+ * key was shown to live in a TPM, which goes on in n->hardware. */
+porch_err porch_registry_meets(registry_enrolment *n, bool bound, porch_bytes csr, porch_why *why);
 /* Issue, store, remember; *ret is the caller's. */
 porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
                                   porch_registry_issued *ret, porch_why *why);

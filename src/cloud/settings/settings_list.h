@@ -113,6 +113,9 @@
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
     X(est, claim_token_s,      est_claim_token_s,    U32,  3600,        60, 2592000, "how long a claim token works") \
     X(est, claim_tokens,       est_claim_tokens,     U32,  1000,        1, 1000000, "most claim tokens that wait for their device") \
+    X(est, tpm_cas,            est_tpm_cas,          U32,  32,          0, 64, "most imported makers of TPMs") \
+    X(est, attestations,       est_attestations,     U32,  256,         1, 4096, "devices that may be about to prove where their key lives; the oldest gives way") \
+    X(est, attestation_s,      est_attestation_s,    U32,  120,         10, 3600, "how long such a device has for it") \
     X(est, factory_cas,        est_factory_cas,      U32,  16,          0, 24, "most imported authorities of factories") \
     X(est, certificates_per_day, est_certificates_per_day, U32, 100,    2, 100000, "certificates within a day by which a device renews itself; then it waits") \
     X(est, renew_only_days,    est_renew_only_days,  U32,  730,         0, 36500, "days after its end in which a certificate still renews itself, and nothing else; 0: not at all") \

@@ -123,27 +123,32 @@ static porch_err tpm_public(void *self, porch_public_key *ret, porch_why *why) {
 
 /* ---- evidence ----------------------------------------------------------------------------------- */
 
-static porch_err certify(porch_tpm_line *l, const tpm_key *k, const TPM2B_DATA *challenge,
-                         porch_key_evidence *ret, porch_why *why) {
+porch_err porch_tpm_attester(porch_tpm_line *l, ESYS_TR *ret, TPM2B_PUBLIC **area, porch_why *why) {
     const TPM2B_SENSITIVE_CREATE sensitive = {0};
     const TPM2B_DATA outside = {0};
     const TPML_PCR_SELECTION pcrs = {0};
+    TSS2_RC rc =
+        Esys_CreatePrimary(l->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+                           &sensitive, &attester_template, &outside, &pcrs, ret, area, NULL, NULL, NULL);
+    if (rc == TSS2_RC_SUCCESS) return PORCH_OK;
+    *ret = ESYS_TR_NONE;
+    *area = NULL;
+    return porch_tpm_fail(why, PORCH_ERR_IO, "making the key that signs the TPM's statements", rc);
+}
+
+static porch_err certify(porch_tpm_line *l, const tpm_key *k, const TPM2B_DATA *challenge,
+                         porch_key_evidence *ret, porch_why *why) {
     const TPMT_SIG_SCHEME its_own = {.scheme = TPM2_ALG_NULL};
     ESYS_TR object = ESYS_TR_NONE, attester = ESYS_TR_NONE;
     TPM2B_PUBLIC *attester_public = NULL;
     TPM2B_ATTEST *statement = NULL;
     TPMT_SIGNATURE *signature = NULL;
-    porch_err e = find(l, k->handle, &object, why);
-    if (e != PORCH_OK) return e;
-    TSS2_RC rc = Esys_CreatePrimary(l->esys, ESYS_TR_RH_ENDORSEMENT, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                                    ESYS_TR_NONE, &sensitive, &attester_template, &outside, &pcrs,
-                                    &attester, &attester_public, NULL, NULL, NULL);
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Esys_Certify(l->esys, object, attester, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-                          challenge, &its_own, &statement, &signature);
-    else
-        attester = ESYS_TR_NONE;
+    PORCH_TRY(find(l, k->handle, &object, why));
+    PORCH_TRY(porch_tpm_attester(l, &attester, &attester_public, why));
+    TSS2_RC rc = Esys_Certify(l->esys, object, attester, ESYS_TR_PASSWORD, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                              challenge, &its_own, &statement, &signature);
     porch_buf out = {ret->signature, 0, sizeof ret->signature};
+    porch_err e = PORCH_OK;
     if (rc != TSS2_RC_SUCCESS)
         e = porch_tpm_fail(why, PORCH_ERR_IO, "asking the TPM for evidence", rc);
     else if (statement->size > sizeof ret->statement)
@@ -155,10 +160,33 @@ static porch_err certify(porch_tpm_line *l, const tpm_key *k, const TPM2B_DATA *
     }
     if (e == PORCH_OK) e = signature_of(signature, &out, why);
     ret->signature_len = out.len;
-    if (attester != ESYS_TR_NONE) (void)Esys_FlushContext(l->esys, attester);
+    (void)Esys_FlushContext(l->esys, attester);
     Esys_Free(attester_public);
     Esys_Free(statement);
     Esys_Free(signature);
+    return e;
+}
+
+static porch_err tpm_identity(void *self, porch_key_identity *ret, porch_why *why) {
+    tpm_key *k = self;
+    porch_tpm_line l;
+    (void)pthread_mutex_lock(&k->lock);
+    porch_err e = porch_tpm_line_open(&l, k->tcti, why);
+    if (e == PORCH_OK) e = porch_tpm_identity(&l, ret, why);
+    porch_tpm_line_close(&l);
+    (void)pthread_mutex_unlock(&k->lock);
+    return e;
+}
+
+static porch_err tpm_activate(void *self, porch_bytes credential, porch_bytes seed, porch_buf *secret,
+                              porch_why *why) {
+    tpm_key *k = self;
+    porch_tpm_line l;
+    (void)pthread_mutex_lock(&k->lock);
+    porch_err e = porch_tpm_line_open(&l, k->tcti, why);
+    if (e == PORCH_OK) e = porch_tpm_activate(&l, credential, seed, secret, why);
+    porch_tpm_line_close(&l);
+    (void)pthread_mutex_unlock(&k->lock);
     return e;
 }
 
@@ -202,6 +230,8 @@ static const porch_key_ops tpm_ops = {
     .sign_digest = tpm_sign_digest,
     .public_key = tpm_public,
     .attest = tpm_attest,
+    .identity = tpm_identity,
+    .activate = tpm_activate,
     .seal = tpm_seal,
     .unseal = tpm_unseal,
     .free = tpm_free,

@@ -21,6 +21,13 @@ porch_err porch_tpm_line_open(porch_tpm_line *l, const char *tcti, porch_why *wh
 porch_err porch_tpm_line_begin(porch_tpm_line *l, porch_why *why);
 void porch_tpm_line_close(porch_tpm_line *l);
 
+/* tpm_key.c: the key that signs the TPM's statements, made anew; *area is for Esys_Free. */
+porch_err porch_tpm_attester(porch_tpm_line *l, ESYS_TR *ret, TPM2B_PUBLIC **area, porch_why *why);
+/* tpm_attest.c */
+porch_err porch_tpm_identity(porch_tpm_line *l, porch_key_identity *ret, porch_why *why);
+porch_err porch_tpm_activate(porch_tpm_line *l, porch_bytes credential, porch_bytes seed, porch_buf *secret,
+                             porch_why *why);
+
 /* "doing: what the TPM said", with a word about the usual causes. */
 porch_err porch_tpm_fail(porch_why *why, porch_err e, const char *doing, TSS2_RC rc);
 

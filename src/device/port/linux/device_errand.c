@@ -85,15 +85,20 @@ static void wish_is_over(porch_device *d) {
     (void)pthread_mutex_unlock(&d->lock);
 }
 
-static void failed(porch_device *d, uint64_t now_ms, const char *text, int code, uint64_t wait_ms) {
+static uint64_t pause_after(porch_device *d, uint64_t now_ms, int code, uint64_t wait_ms) {
     errand_side *x = &d->errand;
-    rest(d);
-    wish_is_over(d);
     uint64_t pause = porch_backoff_next(&x->backoff, porch_device_random32());
     /* A refusal is no matter of moments. */
     if (code >= 400 && code < 500 && pause < ERRAND_FIRST_MS) pause += ERRAND_FIRST_MS;
     if (wait_ms > pause) pause = wait_ms;
     x->next_ms = now_ms + pause;
+    return pause;
+}
+
+static void failed(porch_device *d, uint64_t now_ms, const char *text, int code, uint64_t wait_ms) {
+    rest(d);
+    wish_is_over(d);
+    uint64_t pause = pause_after(d, now_ms, code, wait_ms);
     (void)pthread_mutex_lock(&d->lock);
     porch_device_tell(
         d, &(porch_device_status){
@@ -101,8 +106,19 @@ static void failed(porch_device *d, uint64_t now_ms, const char *text, int code,
     (void)pthread_mutex_unlock(&d->lock);
 }
 
+/* The hub was not reached: news only for who waits for a certificate. That it is away is told by the MQTT
+ * side. */
+static void unreached(porch_device *d, uint64_t now_ms, const char *text) {
+    if (renewal_is_due(d) || is_asked(d)) {
+        failed(d, now_ms, text, 0, 0);
+        return;
+    }
+    rest(d);
+    (void)pause_after(d, now_ms, 0, 0);
+}
+
 /* What the hub says in its problem document: the text of "detail", as far as it is plain. */
-static void detail_of(porch_bytes body, char out[TEXT_BYTES]) {
+void porch_device_problem_detail(porch_bytes body, char out[TEXT_BYTES]) {
     static const char name[] = "\"detail\":\"";
     const uint8_t *at = body.len > 0 ? memmem(body.at, body.len, name, sizeof name - 1) : NULL;
     size_t n = 0;
@@ -123,15 +139,16 @@ static porch_err strip_pem(const porch_buf *pem, porch_buf *out) {
     return porch_write_bytes(out, (porch_bytes){from + 1, (size_t)(to - from) - 1});
 }
 
-static porch_err write_csr(const porch_device *d, porch_buf *out, porch_why *why) {
+porch_err porch_device_write_csr(const porch_key *key, const porch_tls_conn *conn, porch_buf *out,
+                                 porch_why *why) {
     uint8_t pem_block[BODY_BYTES];
     char binding[48] = "";
     porch_buf pem = PORCH_BUF_OF(pem_block), text = {(uint8_t *)binding, 0, sizeof binding - 1};
     porch_tls_peer_info hub;
-    PORCH_TRY(porch_tls_peer(d->errand.link.conn, &hub));
+    PORCH_TRY(porch_tls_peer(conn, &hub));
     if (hub.has_binding)
         PORCH_TRY(porch_base64_write(&text, (porch_bytes){hub.binding, sizeof hub.binding}, false));
-    PORCH_TRY(porch_csr_make_bound(d->trust.key, hub.has_binding ? binding : NULL, &pem, why));
+    PORCH_TRY(porch_csr_make_bound(key, hub.has_binding ? binding : NULL, &pem, why));
     return strip_pem(&pem, out);
 }
 
@@ -145,7 +162,7 @@ static porch_err ask_for_certificate(porch_device *d, uint64_t now_ms, porch_why
     uint8_t body_block[BODY_BYTES];
     porch_buf body = PORCH_BUF_OF(body_block);
     d->errand.step = ERRAND_RENEWAL;
-    PORCH_TRY(write_csr(d, &body, why));
+    PORCH_TRY(porch_device_write_csr(d->trust.key, d->errand.link.conn, &body, why));
     const porch_exchange_request request = {.method = "POST",
                                             .path = REENROLL,
                                             .host = d->conf.host,
@@ -187,7 +204,7 @@ static void got_certificate(porch_device *d, uint64_t now_ms) {
     porch_why why = {""};
     char text[TEXT_BYTES];
     if (x->exchange.status != 200) {
-        detail_of(porch_exchange_body(&x->exchange), text);
+        porch_device_problem_detail(porch_exchange_body(&x->exchange), text);
         failed(d, now_ms, text[0] != '\0' ? text : "the hub refuses the renewal", x->exchange.status,
                x->exchange.wait_ms);
         return;
@@ -288,7 +305,7 @@ static void begin(porch_device *d, uint64_t now_ms) {
     porch_link_init(&x->link, d->trust.errand_tls);
     x->under_way = true;
     porch_err e = porch_link_open(&x->link, d->conf.host, d->conf.device_port, now_ms, PATIENCE_MS, &why);
-    if (e != PORCH_OK) failed(d, now_ms, porch_why_text(&why, e), 0, 0);
+    if (e != PORCH_OK) unreached(d, now_ms, porch_why_text(&why, e));
 }
 
 static void connect_side(porch_device *d, uint64_t now_ms) {
@@ -296,7 +313,7 @@ static void connect_side(porch_device *d, uint64_t now_ms) {
     porch_err e = porch_link_advance(&d->errand.link, now_ms, &why);
     if (e == PORCH_OK)
         e = d->conf.time_key.there ? ask_for_time(d, now_ms) : ask_for_certificate(d, now_ms, &why);
-    if (e != PORCH_OK && e != PORCH_ERR_AGAIN) failed(d, now_ms, porch_why_text(&why, e), 0, 0);
+    if (e != PORCH_OK && e != PORCH_ERR_AGAIN) unreached(d, now_ms, porch_why_text(&why, e));
 }
 
 static void talk(porch_device *d, uint64_t now_ms) {
@@ -317,7 +334,7 @@ static void talk(porch_device *d, uint64_t now_ms) {
     }
     if (e != PORCH_OK && e != PORCH_ERR_AGAIN) porch_exchange_closed(&x->exchange);
     porch_exchange_tick(&x->exchange, now_ms);
-    if (x->exchange.phase == PORCH_EXCHANGE_FAILED) failed(d, now_ms, x->exchange.what, 0, 0);
+    if (x->exchange.phase == PORCH_EXCHANGE_FAILED) unreached(d, now_ms, x->exchange.what);
     if (x->exchange.phase == PORCH_EXCHANGE_DONE) answered(d, now_ms);
 }
 

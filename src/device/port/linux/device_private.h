@@ -248,6 +248,11 @@ void porch_device_errand_init(porch_device *d);
 void porch_device_errand_step(porch_device *d, uint64_t now_ms);
 uint64_t porch_device_errand_deadline(porch_device *d, uint64_t now_ms);
 bool porch_device_errand_output_waits(const porch_device *d);
+/* A certificate request in base64, bound to the connection (RFC 9266); appended. */
+porch_err porch_device_write_csr(const porch_key *key, const porch_tls_conn *conn, porch_buf *out,
+                                 porch_why *why);
+/* What a problem document says, as far as it is plain. */
+void porch_device_problem_detail(porch_bytes body, char out[TEXT_BYTES]);
 /* The certificate in use has changed: plan its renewal. */
 void porch_device_errand_plan(porch_device *d);
 
