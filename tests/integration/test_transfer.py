@@ -65,6 +65,8 @@ class Transfer(case.HubCase):
         # dead, but not burnt: the old certificate is nobody's, the key may be claimed again
         self.assertEqual(self.connack(d.folder, "sold-1"), 0x87)
         self.assertEqual(d.post("simplereenroll", d.csr(), *d.own())[0], 401)
+        # and its old household's token, which answers the same key again as long as nobody came in, is no way back there
+        self.assertEqual(d.post("simpleenroll", d.csr(), "-u", f"x:{token}")[0], 401)
         self.hub.cli("household", "add", "next")
         token = self.hub.cli("device", "claim-token", "sold-1", "--product", "camera", "--household", "next")["token"]
         status, slug, answer = d.post("simpleenroll", d.csr(), "-u", f"x:{token}")

@@ -61,7 +61,7 @@ static porch_err device_release(porch_admin_call *call) {
                                      .media = w->media,
                                      .progress = tell,
                                      .progress_ctx = call};
-    PORCH_TRY(porch_device_release(&rooms, id, "operator", call->why));
+    PORCH_TRY(porch_device_release(&rooms, id, NULL, "operator", call->why));
     return json_object_set_new(call->result, "id", json_string(id)) == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 

@@ -104,7 +104,7 @@ void porch_api_device_release(porch_http_exchange *x) {
                                      .signer = api->signer,
                                      .accounts = api->accounts,
                                      .media = api->media};
-    porch_err e = porch_device_release(&rooms, d.id, who, &why);
+    porch_err e = porch_device_release(&rooms, d.id, s.person.household, who, &why);
     if (e != PORCH_OK && e != PORCH_ERR_BUSY) { /* BUSY: all is erased, a backup still holds the old log */
         porch_api_refuse(x, e, &why);
         return;

@@ -5,14 +5,19 @@
 #include <string.h>
 
 #include "crypto/random.h"
+#include "crypto/sha256.h"
 
 typedef struct {
     bool used;
     uint8_t ticket[PORCH_ATTESTATION_TICKET_BYTES];
     uint8_t secret[PORCH_CREDENTIAL_SECRET_BYTES];
+    uint8_t asker[PORCH_SHA256_BYTES]; /* of its endorsement certificate, which is no secret */
     porch_public_key attester;
     uint64_t ends_ms; /* monotonic */
 } pending;
+
+/* So many one TPM may have open: who only knows others' certificates can crowd out no more than theirs. */
+enum { ONES_MOST = 4 };
 
 struct porch_attestations {
     pthread_mutex_t lock;
@@ -37,14 +42,23 @@ void porch_attestations_free(porch_attestations *a) {
     free(a);
 }
 
-/* A free row, else the one that ends first. Under the lock. */
-static pending *row_for(porch_attestations *a) {
-    pending *oldest = &a->rows[0];
+/* The oldest of the asker's own when it has its share; else a free row, else the oldest. Under the lock. */
+static pending *row_for(porch_attestations *a, const uint8_t asker[PORCH_SHA256_BYTES], uint64_t mono_ms) {
+    pending *oldest = &a->rows[0], *unused = NULL, *own = NULL;
+    size_t owns = 0;
     for (size_t i = 0; i < a->most; i++) {
-        if (!a->rows[i].used) return &a->rows[i];
-        if (a->rows[i].ends_ms < oldest->ends_ms) oldest = &a->rows[i];
+        pending *p = &a->rows[i];
+        if (!p->used || p->ends_ms <= mono_ms) {
+            unused = p;
+            continue;
+        }
+        if (p->ends_ms < oldest->ends_ms) oldest = p;
+        if (memcmp(p->asker, asker, sizeof p->asker) != 0) continue;
+        owns++;
+        if (own == NULL || p->ends_ms < own->ends_ms) own = p;
     }
-    return oldest;
+    if (owns >= ONES_MOST) return own;
+    return unused != NULL ? unused : oldest;
 }
 
 porch_err porch_attestations_ask(porch_attestations *a, porch_bytes question, porch_bytes authorities_pem,
@@ -68,11 +82,12 @@ porch_err porch_attestations_ask(porch_attestations *a, porch_bytes question, po
     porch_random(p.secret, sizeof p.secret);
     PORCH_TRY(porch_tpm_credential(q.certificate, &attester, p.secret, &credential, &seed, why));
     p.attester = attester.key;
+    porch_sha256(q.certificate, p.asker);
     const porch_attestation_challenge c = {
         {p.ticket, sizeof p.ticket}, porch_buf_bytes(&credential), porch_buf_bytes(&seed)};
     PORCH_TRY(porch_attestation_challenge_write(&c, challenge));
     (void)pthread_mutex_lock(&a->lock);
-    *row_for(a) = p;
+    *row_for(a, p.asker, mono_ms) = p;
     (void)pthread_mutex_unlock(&a->lock);
     porch_wipe(&p, sizeof p);
     return PORCH_OK;

@@ -33,6 +33,9 @@ static porch_err move_rows(porch_db *db, void *ctx, porch_why *why) {
         "update event set household = ?3 where device = ?1 and household = ?2",
         "update clip set household = ?3 where device = ?1 and household = ?2",
         "update notification set household = ?3 where device = ?1 and household = ?2",
+        /* a token of the old household would let it in there again */
+        "delete from claim_token where device = ?1 and ?2 <> ?3",
+        "delete from push_snooze where device = ?1 and ?2 <> ?3",
     };
     move *m = ctx;
     char subject[96], detail[128];
@@ -58,11 +61,12 @@ static void name_of(char out[PORCH_REGISTRY_NAME_BYTES]) {
     out[b.len] = '\0';
 }
 
-porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *who,
-                               porch_why *why) {
+porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *household,
+                               const char *who, porch_why *why) {
     char to[PORCH_REGISTRY_NAME_BYTES];
     porch_registry_device d;
-    if (porch_registry_device_get(rooms->registry, device, &d) != PORCH_OK)
+    if (porch_registry_device_get(rooms->registry, device, &d) != PORCH_OK ||
+        (household != NULL && strcmp(d.household, household) != 0))
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no device called %.64s", device);
     porch_err e = porch_registry_device_revoke(rooms->registry, d.id, who, why);
     if (e != PORCH_OK && e != PORCH_ERR_STATE) return e; /* STATE: it is revoked already */
@@ -71,7 +75,7 @@ porch_err porch_device_release(const porch_erase_rooms *rooms, const char *devic
     PORCH_TRY(
         porch_registry_household_add(rooms->registry, to, "A released device", NULL, "hub", NULL, why));
     move m = {.device = d.id, .from = d.household, .to = to, .who = who};
-    PORCH_TRY(porch_registry_device_move(rooms->registry, d.id, to, move_rows, &m, why));
+    PORCH_TRY(porch_registry_device_move(rooms->registry, d.id, d.household, to, move_rows, &m, why));
     porch_media_account(rooms->media, d.household, -m.bytes);
     porch_media_account(rooms->media, to, m.bytes);
     porch_log(PORCH_LOG_INFO, "device.released", "device", d.id, "household", d.household, "by", who, NULL);

@@ -11,9 +11,9 @@
 
 #include "cloud/api/household_erase.h"
 
-/* `who` is written into the trust log: "operator" or "user:NAME". NOT_FOUND; else as porch_household_erase.
- */
-porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *who,
-                               porch_why *why);
+/* `household`: whose it must be; NULL: anybody's. `who` is written into the trust log: "operator" or
+ * "user:NAME". NOT_FOUND; else as porch_household_erase. */
+porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *household,
+                               const char *who, porch_why *why);
 
 #endif

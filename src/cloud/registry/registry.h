@@ -172,10 +172,10 @@ porch_err porch_registry_device_revoke(porch_registry *r, const char *id, const 
 porch_err porch_registry_device_quarantine(porch_registry *r, const char *id, const char *who,
                                            porch_why *why);
 porch_err porch_registry_device_readmit(porch_registry *r, const char *id, const char *who, porch_why *why);
-/* Into another household, with what `also` writes in the same transaction. Sessions keep the entry that
- * they were admitted as: revoke it first. */
-porch_err porch_registry_device_move(porch_registry *r, const char *id, const char *to, porch_store_fn also,
-                                     void *also_ctx, porch_why *why);
+/* From one household into another, with what `also` writes in the same transaction; NOT_FOUND when it is
+ * another's by now. Sessions keep the entry that they were admitted as: revoke it first. */
+porch_err porch_registry_device_move(porch_registry *r, const char *id, const char *from, const char *to,
+                                     porch_store_fn also, void *also_ctx, porch_why *why);
 porch_err porch_registry_device_remove(porch_registry *r, const char *id, const char *who, porch_why *why);
 
 typedef struct {

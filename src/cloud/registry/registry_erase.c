@@ -72,7 +72,8 @@ static porch_err collect(const char *name, void *ctx, porch_why *why) {
 static porch_err write_end(porch_db *db, void *ctx, porch_why *why) {
     end_job *job = ctx;
     static const char *const gone[] = {
-        "delete from certificate where kind = 'device' and name in "
+        /* one that was enrolled again elsewhere meanwhile keeps its new certificates */
+        "delete from certificate where kind = 'device' and revoked_ms is not null and name in "
         "(select name from erasure where household = ?1 and kind = 'device')",
         "delete from claim_token where household = ?1",
         "delete from household where id = ?1",
@@ -96,7 +97,6 @@ static bool is_one(const names *n, const char *name) {
     return false;
 }
 
-/* A device that was enrolled again elsewhere meanwhile keeps its new certificates. */
 static void forget_certificates(porch_registry *r, const names *devices) {
     for (size_t i = r->certificates.count; i > 0; i--) {
         registry_certificate *c = r->certificates.at[i - 1];

@@ -25,7 +25,8 @@ enum {
     AES_BYTES = 16,
     HMAC_BYTES = 32,
     EK_BITS = 2048,
-    SIZED = 2 + PORCH_CREDENTIAL_SECRET_BYTES
+    SIZED = 2 + PORCH_CREDENTIAL_SECRET_BYTES,
+    SECURITY_LEVEL = 2 /* the library's: 112 bits, so no SHA-1 and no RSA below 2,048 bits in a chain */
 };
 
 static bool kdfa(const uint8_t seed[SEED_BYTES], const char *label, porch_bytes context, uint8_t *out,
@@ -146,6 +147,20 @@ static X509_STORE *store_of(STACK_OF(X509) * authorities) {
     return NULL;
 }
 
+/* An authority may sign other things than TPMs: what speaks for an endorsement key says so
+ * (tcg-kp-EKCertificate; TCG EK Credential Profile, 3.2.16), and that key encrypts. */
+static bool is_endorsement(X509 *cert) {
+    enum { OID_BYTES = 32 };
+    char oid[OID_BYTES];
+    EXTENDED_KEY_USAGE *uses = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+    bool says = false;
+    for (int i = 0; i < sk_ASN1_OBJECT_num(uses) && !says; i++)
+        says = OBJ_obj2txt(oid, sizeof oid, sk_ASN1_OBJECT_value(uses, i), 1) > 0 &&
+               strcmp(oid, "2.23.133.8.1") == 0;
+    EXTENDED_KEY_USAGE_free(uses);
+    return says && (X509_get_key_usage(cert) & X509v3_KU_KEY_ENCIPHERMENT) != 0;
+}
+
 porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities_pem, uint64_t now_ms,
                             porch_why *why) {
     STACK_OF(X509) *authorities = NULL;
@@ -161,7 +176,13 @@ porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities
         e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "checking an endorsement certificate");
     } else if (X509_check_ca(cert) != 0) {
         e = porch_fail(why, PORCH_ERR_AUTH, "the endorsement certificate is an authority's");
+    } else if (!is_endorsement(cert)) {
+        e = porch_fail(
+            why, PORCH_ERR_AUTH,
+            "the certificate is not one of a TPM's endorsement key (its extended key usage does not "
+            "say 2.23.133.8.1, or its key does not encrypt)");
     } else {
+        X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), SECURITY_LEVEL);
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));
         if (X509_verify_cert(ctx) != 1) {
             int error = X509_STORE_CTX_get_error(ctx);

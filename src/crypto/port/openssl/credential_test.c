@@ -24,8 +24,15 @@ typedef struct {
     size_t der_len;
 } made;
 
-static made maker, stranger, ek, ek_small;
+static made maker, stranger, ek, ek_small, no_ek, no_encryption, by_sha1;
 static char maker_pem[DER_MOST], stranger_pem[DER_MOST];
+
+static void extend(made *m, int nid, const char *value) {
+    X509_EXTENSION *made_ext = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
+    assert_non_null(made_ext);
+    (void)X509_add_ext(m->cert, made_ext, -1);
+    X509_EXTENSION_free(made_ext);
+}
 
 static void make(made *m, unsigned bits, const made *by, bool is_ca) {
     m->key = EVP_RSA_gen(bits);
@@ -41,11 +48,13 @@ static void make(made *m, unsigned bits, const made *by, bool is_ca) {
         (const unsigned char *)(is_ca ? m == &maker ? "maker" : "stranger" : "ek"), -1, -1, 0);
     (void)X509_set_issuer_name(m->cert, X509_get_subject_name(by->cert));
     (void)X509_set_pubkey(m->cert, m->key);
-    X509_EXTENSION *basic = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints,
-                                                is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    (void)X509_add_ext(m->cert, basic, -1);
-    X509_EXTENSION_free(basic);
-    assert_true(X509_sign(m->cert, by->key, EVP_sha256()) > 0);
+    extend(m, NID_basic_constraints, is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE");
+    if (!is_ca) {
+        extend(m, NID_key_usage,
+               m == &no_encryption ? "critical,digitalSignature" : "critical,keyEncipherment");
+        extend(m, NID_ext_key_usage, m == &no_ek ? "clientAuth" : "2.23.133.8.1");
+    }
+    assert_true(X509_sign(m->cert, by->key, m == &by_sha1 ? EVP_sha1() : EVP_sha256()) > 0);
     uint8_t *to = m->der;
     m->der_len = (size_t)i2d_X509(m->cert, &to);
 }
@@ -65,6 +74,9 @@ static int make_all(void **state) {
     make(&stranger, 2048, &stranger, true);
     make(&ek, 2048, &maker, false);
     make(&ek_small, 3072, &maker, false);
+    make(&no_ek, 2048, &maker, false);
+    make(&no_encryption, 2048, &maker, false);
+    make(&by_sha1, 2048, &maker, false);
     to_pem(&maker, maker_pem);
     to_pem(&stranger, stranger_pem);
     return 0;
@@ -72,8 +84,8 @@ static int make_all(void **state) {
 
 static int free_all(void **state) {
     (void)state;
-    made *const all[] = {&maker, &stranger, &ek, &ek_small};
-    for (size_t i = 0; i < 4; i++) {
+    made *const all[] = {&maker, &stranger, &ek, &ek_small, &no_ek, &no_encryption, &by_sha1};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         EVP_PKEY_free(all[i]->key);
         X509_free(all[i]->cert);
     }
@@ -97,6 +109,15 @@ static void only_a_maker_that_was_imported_vouches_and_only_in_its_certificates_
     ek.der[ek.der_len - 1] ^= 1;
     assert_int_equal(porch_tpm_vouched(der(&ek), ours, now, NULL), PORCH_ERR_AUTH);
     ek.der[ek.der_len - 1] ^= 1;
+}
+
+static void a_makers_other_certificates_and_those_signed_by_a_weak_digest_vouch_for_no_tpm(void **state) {
+    (void)state;
+    const uint64_t now = (uint64_t)time(NULL) * 1000;
+    porch_bytes ours = porch_bytes_of(maker_pem);
+    assert_int_equal(porch_tpm_vouched(der(&no_ek), ours, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&no_encryption), ours, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&by_sha1), ours, now, NULL), PORCH_ERR_AUTH);
 }
 
 static void a_credential_has_the_form_that_tpms_take_and_differs_each_time(void **state) {
@@ -147,6 +168,7 @@ static void endorsement_keys_of_another_kind_are_refused_with_nothing_written(vo
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_maker_that_was_imported_vouches_and_only_in_its_certificates_time),
+        cmocka_unit_test(a_makers_other_certificates_and_those_signed_by_a_weak_digest_vouch_for_no_tpm),
         cmocka_unit_test(a_credential_has_the_form_that_tpms_take_and_differs_each_time),
         cmocka_unit_test(endorsement_keys_of_another_kind_are_refused_with_nothing_written),
     };
