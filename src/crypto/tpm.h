@@ -47,4 +47,20 @@ porch_err porch_tpm_key_open(const char *tcti, uint32_t handle, porch_key **ret,
 porch_err porch_tpm_key_make(const char *tcti, uint32_t handle, porch_key **ret, porch_why *why);
 porch_err porch_tpm_key_remove(const char *tcti, uint32_t handle, porch_why *why);
 
+/* A number that only rises, at a pair of NV indexes (index and index + 1): what a device must never go
+ * below, whatever is done to its storage. Who may use the TPM's owner hierarchy can remove it, and it is
+ * missed then: a counter that is gone is an error, never a zero. */
+enum {
+    PORCH_TPM_FLOOR_LEAST = 0x01800000, /* the TCG leaves these indexes to the owner */
+    PORCH_TPM_FLOOR_MOST = 0x01bffffe,
+    PORCH_TPM_FLOOR_STEPS = 1024 /* a TPM's memory wears: no single rise is larger */
+};
+/* Begins at `value`. EXISTS. */
+porch_err porch_tpm_floor_make(const char *tcti, uint32_t index, uint64_t value, porch_why *why);
+/* NOT_FOUND; STATE when the power cut its making; IO. */
+porch_err porch_tpm_floor_read(const char *tcti, uint32_t index, uint64_t *ret, porch_why *why);
+/* To `value`, if it is lower. LIMIT. A cut on the way leaves it in between. */
+porch_err porch_tpm_floor_raise(const char *tcti, uint32_t index, uint64_t value, porch_why *why);
+porch_err porch_tpm_floor_remove(const char *tcti, uint32_t index, porch_why *why);
+
 #endif

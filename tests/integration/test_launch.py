@@ -66,6 +66,35 @@ class Launch(unittest.TestCase):
         self.assertIn("version 2 slot 1 trial 0", self.ok())
         self.assertEqual((self.status()["active"], self.status()["floor"], self.status()["other"]), (1, 2, "old"))
 
+    def test_a_tpm_keeps_the_floor_when_all_of_yesterdays_files_are_put_back(self):
+        tpm = lab.Tpm().start()
+        self.addCleanup(tpm.remove)
+        keep = ["--tpm", tpm.tcti, "--floor-at", "0x01800010"]
+        self.ok("init", "--image", self.image(1), "--counter", 1, *keep)
+        yesterday = self.top / "yesterday"
+        shutil.copytree(self.folder, yesterday)
+        self.install(self.healthy(2), 2)  # the image confirms without a word to the TPM
+        self.assertIn("version 2 slot 1 trial 1", self.ok(*keep))
+        self.assertIn("version 2 slot 1 trial 0", self.ok(*keep))  # from this start on the TPM knows
+        shutil.rmtree(self.folder)
+        shutil.copytree(yesterday, self.folder)
+        done = self.launch(*keep)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("not below the floor", done.stderr)
+        self.assertEqual(json.loads(self.ok("status", *keep))["floor"], 2)
+        # nor is a folder begun anew with the old image; with the new one it is
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        self.assertIn("below the floor 2 in the key store", self.launch("init", "--image", self.image(1), "--counter", 1, *keep).stderr)
+        self.ok("init", "--image", self.healthy(2), "--counter", 2, *keep)
+        self.assertIn("version 2", self.ok(*keep))
+        # a TPM that is away, or another chip, starts nothing
+        tpm.stop()
+        self.assertIn("the floor in the key store cannot be read", self.launch(*keep).stderr)
+        other = lab.Tpm().start()
+        self.addCleanup(other.remove)
+        self.assertIn("has no counter at 0x01800010", self.launch("--tpm", other.tcti, "--floor-at", "0x01800010").stderr)
+
     def test_a_program_that_never_confirms_is_rolled_back_after_three_starts(self):
         self.begin()
         self.assertEqual(self.install(self.image(2, code=1), 2).returncode, 0)

@@ -20,7 +20,7 @@ typedef struct {
     answer whole;   /* is the other image what was signed? */
     answer above;   /* is it not below the floor? */
     answer old;     /* is it what was good before? */
-    answer active;  /* is the active image what was signed? */
+    answer active;  /* is the active image what was signed, and not below the floor? */
     action then;
     porch_slot_reason reason;
 } row;
@@ -54,7 +54,7 @@ static const row *decide(const porch_slots *s) {
     bool pending = r->other == PORCH_SLOT_STAGED || r->other == PORCH_SLOT_TRIAL;
     bool old = r->other == PORCH_SLOT_OLD;
     /* Hashing takes time: each image is read only where a row can depend on it. */
-    bool active_whole = !pending && whole(s, r->active);
+    bool active_whole = !pending && r->image[r->active].counter >= r->floor && whole(s, r->active);
     bool other_whole = (pending || (old && !active_whole)) && whole(s, other);
     bool above = r->image[other].counter >= r->floor;
     const row *at = table;
@@ -65,6 +65,21 @@ static const row *decide(const porch_slots *s) {
 }
 
 /* ---- the record ---- */
+
+static porch_err read_kept(porch_slots *s, porch_why *why) {
+    s->kept = 0;
+    if (s->port->read_floor == NULL) return PORCH_OK;
+    porch_err e = s->port->read_floor(s->self, &s->kept);
+    return e == PORCH_OK ? e : porch_fail(why, e, "the floor in the key store cannot be read");
+}
+
+/* The record comes first, and the key store follows: the other way round, a cut between the two would leave
+ * a device whose only good image is below its floor. What fails here is done at the next boot. */
+static void keep_floor(porch_slots *s) {
+    if (s->port->raise_floor != NULL && s->now.floor > s->kept &&
+        s->port->raise_floor(s->self, s->now.floor) == PORCH_OK)
+        s->kept = s->now.floor;
+}
 
 porch_err porch_slots_open(porch_slots *s, porch_why *why) {
     bool found = false;
@@ -79,7 +94,10 @@ porch_err porch_slots_open(porch_slots *s, porch_why *why) {
         s->copy = copy;
         found = true;
     }
-    return found ? PORCH_OK : porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no whole record of the slots");
+    if (!found) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no whole record of the slots");
+    PORCH_TRY(read_kept(s, why));
+    if (s->kept > s->now.floor) s->now.floor = s->kept;
+    return PORCH_OK;
 }
 
 /* The next record, to the copy that is not the truth; then it is. */
@@ -98,13 +116,18 @@ porch_err porch_slots_format(porch_slots *s, const porch_slot_image *image, porc
     porch_why unused;
     if (porch_slots_open(s, &unused) == PORCH_OK)
         return porch_fail(why, PORCH_ERR_EXISTS, "the slots have a record already");
+    PORCH_TRY(read_kept(s, why));
+    if (image->counter < s->kept)
+        return porch_fail(why, PORCH_ERR_ROLLBACK,
+                          "the image's counter %llu is below the floor %llu in the key store",
+                          (unsigned long long)image->counter, (unsigned long long)s->kept);
     s->now = (porch_slot_record){0};
     s->copy = 1;
     porch_slot_record first = {.floor = image->counter, .image = {*image}};
     return save(s, first, why);
 }
 
-porch_err porch_slots_boot(porch_slots *s, unsigned *slot, porch_why *why) {
+static porch_err boot(porch_slots *s, unsigned *slot, porch_why *why) {
     for (;;) {
         const row *at = decide(s);
         porch_slot_record next = s->now;
@@ -128,7 +151,8 @@ porch_err porch_slots_boot(porch_slots *s, unsigned *slot, porch_why *why) {
         case FALL_BACK:
             next.active = (uint8_t)other;
             next.other = PORCH_SLOT_ROLLED_BACK;
-            next.reason = at->reason;
+            next.reason =
+                s->now.image[s->now.active].counter < s->now.floor ? PORCH_SLOT_BELOW_FLOOR : at->reason;
             PORCH_TRY(save(s, next, why));
             break;
         case START_NOTHING:
@@ -136,6 +160,12 @@ porch_err porch_slots_boot(porch_slots *s, unsigned *slot, porch_why *why) {
                               "no slot holds a whole image that is not below the floor");
         }
     }
+}
+
+porch_err porch_slots_boot(porch_slots *s, unsigned *slot, porch_why *why) {
+    PORCH_TRY(boot(s, slot, why));
+    keep_floor(s);
+    return PORCH_OK;
 }
 
 /* ---- the agent ---- */
@@ -199,7 +229,9 @@ porch_err porch_slots_confirm(porch_slots *s, porch_why *why) {
     next.other = PORCH_SLOT_OLD;
     next.tries = 0;
     if (next.image[other].counter > next.floor) next.floor = next.image[other].counter;
-    return save(s, next, why);
+    PORCH_TRY(save(s, next, why));
+    keep_floor(s);
+    return PORCH_OK;
 }
 
 porch_err porch_slots_reject(porch_slots *s, porch_why *why) {

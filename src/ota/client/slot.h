@@ -19,6 +19,10 @@ typedef struct {
     porch_err (*write_record)(void *self, unsigned copy, const uint8_t bytes[PORCH_SLOT_RECORD_BYTES]);
     /* The SHA-256 of the slot's first `length` bytes; any error counts as damaged. */
     porch_err (*hash_image)(void *self, unsigned slot, uint64_t length, uint8_t sha256[32]);
+    /* A floor that nobody lowers who rewrites storage: a counter of the device's key store. Both NULL where
+     * there is none. It follows the record's floor, which rises with health alone. */
+    porch_err (*read_floor)(void *self, uint64_t *ret);
+    porch_err (*raise_floor)(void *self, uint64_t floor);
 } porch_slot_port;
 
 typedef struct {
@@ -29,15 +33,19 @@ typedef struct {
     /* from here on its own */
     porch_slot_record now;
     unsigned copy; /* that `now` was read from or written to */
+    uint64_t kept; /* the floor in the key store, where the port has one */
 } porch_slots;
 
-/* Reads the record. NOT_FOUND when there is none that is whole. */
+/* Reads the record. NOT_FOUND when there is none that is whole; what read_floor says when it cannot say the
+ * floor. now.floor is the higher of the two floors. */
 porch_err porch_slots_open(porch_slots *s, porch_why *why);
-/* The first record of a device: slot 0 holds this image. EXISTS when there is a record. */
+/* The first record of a device: slot 0 holds this image. EXISTS when there is a record, ROLLBACK when the
+ * key store's floor is higher. */
 porch_err porch_slots_format(porch_slots *s, const porch_slot_image *image, porch_why *why);
 
 /* Which slot to start now; what the table changes is on disk before this returns. NOT_FOUND when no slot
- * holds a whole image that is not below the floor. */
+ * holds a whole image that is not below the floor. Raises the key store's floor to the record's; where that
+ * fails, `kept` stays below now.floor, and the next boot tries again. */
 porch_err porch_slots_boot(porch_slots *s, unsigned *slot, porch_why *why);
 
 /* An image will be written to the slot that *slot says, from *from on: where an earlier attempt at the same

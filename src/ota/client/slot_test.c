@@ -25,13 +25,23 @@ typedef struct {
     uint8_t image[2][IMAGE_BYTES];
     uint8_t journal[2][JOURNAL_BYTES];
     bool by_delta; /* the update comes as one */
-    long steps;    /* so far */
-    long cut_at;   /* the step at which the power goes */
+    bool has_counter;
+    uint64_t counter; /* the key store's floor: no write to flash reaches it */
+    long steps;       /* so far */
+    long cut_at;      /* the step at which the power goes */
     bool off;
     unsigned bug; /* one of the bugs below, made on purpose */
 } flash;
 
-enum { NO_BUG, BUG_ONE_COPY, BUG_LAZY_ERASE, BUG_EARLY_JOURNAL, BUG_TRUST_MAGIC, BUG_TRUST_JOURNAL };
+enum {
+    NO_BUG,
+    BUG_ONE_COPY,
+    BUG_LAZY_ERASE,
+    BUG_EARLY_JOURNAL,
+    BUG_TRUST_MAGIC,
+    BUG_TRUST_JOURNAL,
+    BUG_EARLY_COUNTER
+};
 
 static porch_why why;
 
@@ -104,11 +114,38 @@ static porch_err hash_image(void *self, unsigned slot, uint64_t length, uint8_t 
     return PORCH_OK;
 }
 
+static porch_err read_floor(void *self, uint64_t *ret) {
+    const flash *f = self;
+    if (f->off) return PORCH_ERR_IO;
+    *ret = f->counter;
+    return PORCH_OK;
+}
+
+static porch_err no_floor(void *self, uint64_t *ret) {
+    (void)self, (void)ret;
+    return PORCH_ERR_AUTH;
+}
+
+/* By ones, as a TPM does; the power may go between any two. */
+static porch_err raise_floor(void *self, uint64_t floor) {
+    flash *f = self;
+    while (f->counter < floor) {
+        if (!step(f)) return PORCH_ERR_IO;
+        f->counter++;
+        if (!step(f)) return PORCH_ERR_IO;
+    }
+    return PORCH_OK;
+}
+
 static porch_slots on(flash *f) {
-    static const porch_slot_port port = {read_record, write_record, hash_image};
+    static const porch_slot_port plain = {read_record, write_record, hash_image, NULL, NULL},
+                                 counting = {read_record, write_record, hash_image, read_floor,
+                                             raise_floor};
     static const porch_verify_ops crypto = {.sha256 = sum}, careless = {.sha256 = no_sum};
-    return (porch_slots){
-        .port = &port, .self = f, .crypto = f->bug == BUG_TRUST_MAGIC ? &careless : &crypto, .tries = 2};
+    return (porch_slots){.port = f->has_counter ? &counting : &plain,
+                         .self = f,
+                         .crypto = f->bug == BUG_TRUST_MAGIC ? &careless : &crypto,
+                         .tries = 2};
 }
 
 /* ---- the device ---- */
@@ -153,6 +190,8 @@ static porch_err install(flash *f, porch_slots *s) {
         PORCH_TRY(program(f, f->image[slot] + at, version[2] + at, SECTOR));
         if (f->bug != BUG_EARLY_JOURNAL) PORCH_TRY(porch_slots_progress(s, at + SECTOR, &why));
     }
+    if (f->bug == BUG_EARLY_COUNTER)
+        (void)raise_floor(f, 2); /* before anybody knows whether it is healthy */
     return porch_slots_stage(s, &why);
 }
 
@@ -308,14 +347,17 @@ static void run(flash f, long first, long second, tally *t) {
     t->bricked += end == BRICKED;
     t->below += end == WENT_BELOW;
     t->unfinished += end == GOES_ON;
-    /* One more start: the floor holds behind a finished update. */
+    /* One more start: the floor holds behind a finished update, and the key store knows it. */
     if (end == FINISHED) t->below += live(&f, &floor) == WENT_BELOW;
+    if (end == FINISHED && f.has_counter) t->unfinished += f.counter != 2;
 }
 
-static tally sweep_by(bool by_delta, unsigned bug, long stride) {
+static tally sweep_by(bool by_delta, bool counts, unsigned bug, long stride) {
     flash fresh = new_device(bug);
     tally t = {0};
     fresh.by_delta = by_delta;
+    fresh.has_counter = counts;
+    fresh.counter = 1;
     if (by_delta) make_patch();
     uint64_t floor = 1;
     flash whole = fresh;
@@ -332,17 +374,17 @@ static tally sweep_by(bool by_delta, unsigned bug, long stride) {
 }
 
 static tally sweep(unsigned bug, long stride) {
-    return sweep_by(false, bug, stride);
+    return sweep_by(false, false, bug, stride);
 }
 
 static void a_cut_anywhere_of_a_delta_and_again_in_the_recovery_bricks_nothing(void **state) {
     (void)state;
-    tally t = sweep_by(true, NO_BUG, getenv("PORCH_SWEEP") != NULL ? 61 : 4999);
+    tally t = sweep_by(true, false, NO_BUG, getenv("PORCH_SWEEP") != NULL ? 61 : 4999);
     print_message("%lu cuts by delta: %lu bricked, %lu below the floor, %lu unfinished\n", t.cuts,
                   t.bricked, t.below, t.unfinished);
     assert_true(t.cuts > 10000);
     assert_int_equal(t.bricked + t.below + t.unfinished, 0);
-    t = sweep_by(true, BUG_TRUST_JOURNAL,
+    t = sweep_by(true, false, BUG_TRUST_JOURNAL,
                  99991); /* a torn journal is believed: there is no way on from it */
     assert_true(t.bricked + t.unfinished > 0);
 }
@@ -354,6 +396,17 @@ static void a_cut_anywhere_and_again_in_the_recovery_bricks_nothing(void **state
                   t.below, t.unfinished);
     assert_true(t.cuts > 50000);
     assert_int_equal(t.bricked + t.below + t.unfinished, 0);
+}
+
+static void
+with_a_counter_in_the_key_store_a_cut_anywhere_bricks_nothing_and_it_is_raised_in_the_end(void **state) {
+    (void)state;
+    tally t = sweep_by(false, true, NO_BUG, getenv("PORCH_SWEEP") != NULL ? 1 : 61);
+    print_message("%lu cuts with a counter: %lu bricked, %lu below the floor, %lu unfinished\n", t.cuts,
+                  t.bricked, t.below, t.unfinished);
+    assert_true(t.cuts > 50000);
+    assert_int_equal(t.bricked + t.below + t.unfinished, 0);
+    assert_true(sweep_by(false, true, BUG_EARLY_COUNTER, 61).bricked > 0); /* raised before health */
 }
 
 static void the_simulator_finds_the_bugs_that_others_did_not(void **state) {
@@ -409,6 +462,8 @@ static void each_row_of_the_table_decides_as_it_says(void **state) {
         {PORCH_SLOT_ROLLED_BACK, 0, 1, 2, 1, 0, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_NO_REASON},
         {PORCH_SLOT_OLD, 0, 2, 1, 1, 0, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
         {PORCH_SLOT_OLD, 0, 0, 2, 1, 1, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_DAMAGED},
+        {PORCH_SLOT_OLD, 0, 1, 2, 2, 1, PORCH_SLOT_ROLLED_BACK, PORCH_SLOT_BELOW_FLOOR},
+        {PORCH_SLOT_EMPTY, 0, 1, 2, 2, -1, PORCH_SLOT_EMPTY, PORCH_SLOT_NO_REASON},
         {PORCH_SLOT_OLD, 0, 0, 1, 2, -1, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
         {PORCH_SLOT_OLD, 0, 0, 0, 1, -1, PORCH_SLOT_OLD, PORCH_SLOT_NO_REASON},
         {PORCH_SLOT_EMPTY, 0, 0, 2, 1, -1, PORCH_SLOT_EMPTY, PORCH_SLOT_NO_REASON},
@@ -470,6 +525,55 @@ static void the_floor_rises_with_health_alone_and_nothing_below_it_is_taken(void
     assert_int_equal(slot, 0);
 }
 
+/* Who holds the storage puts all of yesterday's back: records, images, everything but the key store. */
+static void yesterdays_flash_starts_nothing_below_the_counter(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    f.has_counter = true;
+    f.counter = 1;
+    const flash yesterday = f;
+    uint64_t floor = 1;
+    while (live(&f, &floor) == GOES_ON) {
+    }
+    assert_int_equal(f.counter, 2);
+    uint64_t counter = f.counter;
+    f = yesterday;
+    f.counter = counter;
+    porch_slots s = on(&f);
+    porch_slot_image one = image_of(1), two = image_of(2);
+    unsigned slot = 9;
+    uint64_t from = 0;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(s.now.floor, 2);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(porch_slots_begin(&s, &one, &slot, &from, &why), PORCH_ERR_ROLLBACK);
+    /* The new image is what mends it. */
+    assert_int_equal(porch_slots_begin(&s, &two, &slot, &from, &why), PORCH_OK);
+    assert_int_equal(install(&f, &s), PORCH_OK);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(slot, 1);
+    /* And a storage that is empty is not made anew with the old one. */
+    memset(f.record, 0xff, sizeof f.record);
+    s = on(&f);
+    assert_int_equal(porch_slots_format(&s, &one, &why), PORCH_ERR_ROLLBACK);
+    assert_int_equal(porch_slots_format(&s, &two, &why), PORCH_OK);
+}
+
+static void a_floor_that_cannot_be_read_starts_nothing(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    f.has_counter = true;
+    f.counter = 1;
+    porch_slots s = on(&f);
+    f.off = true; /* of the reads, the record's come first */
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_ERR_NOT_FOUND);
+    f.off = false;
+    static const porch_slot_port dumb = {read_record, write_record, hash_image, no_floor, raise_floor};
+    s.port = &dumb;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_ERR_AUTH);
+    assert_int_equal(s.kept, 0);
+}
+
 static void writing_goes_on_where_it_was_cut_for_the_same_image_alone(void **state) {
     (void)state;
     flash f = new_device(NO_BUG);
@@ -521,6 +625,10 @@ int main(void) {
         cmocka_unit_test(each_row_of_the_table_decides_as_it_says),
         cmocka_unit_test(a_trial_that_never_confirms_is_rolled_back_after_its_tries),
         cmocka_unit_test(the_floor_rises_with_health_alone_and_nothing_below_it_is_taken),
+        cmocka_unit_test(yesterdays_flash_starts_nothing_below_the_counter),
+        cmocka_unit_test(a_floor_that_cannot_be_read_starts_nothing),
+        cmocka_unit_test(
+            with_a_counter_in_the_key_store_a_cut_anywhere_bricks_nothing_and_it_is_raised_in_the_end),
         cmocka_unit_test(writing_goes_on_where_it_was_cut_for_the_same_image_alone),
         cmocka_unit_test(a_record_that_is_torn_at_any_byte_is_none),
         cmocka_unit_test(a_cut_anywhere_and_again_in_the_recovery_bricks_nothing),

@@ -7,10 +7,11 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "crypto/tpm.h"
 #include "os/file.h"
 #include "ota/port/linux/slot_files.h"
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, PATH_BYTES = 4096, OPTIONS = 3 };
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, PATH_BYTES = 4096, OPTIONS = 5 };
 
 static const char help[] =
     "usage: porchlight-launch FOLDER [-- WORDS...]\n"
@@ -28,6 +29,12 @@ static const char help[] =
     "  reject    it is not: the next start is the image before\n"
     "  status    what the slots hold, as JSON\n"
     "\n"
+    "  --tpm TCTI --floor-at INDEX\n"
+    "            the floor is also kept by the TPM, in a counter at an index of 0x01800000 or above that "
+    "init "
+    "makes: whoever\n"
+    "            puts an older state of the folder back starts nothing older. With every command\n"
+    "\n"
     "An image on trial that does not confirm in three starts is rolled back. One that is not what its hash "
     "says never\n"
     "starts.\n"
@@ -37,6 +44,8 @@ static const char help[] =
 typedef struct {
     const char *folder, *command;
     const char *image, *counter, *sha256;
+    const char *tpm, *floor_at;
+    uint32_t floor_index;
     char **words; /* for the image */
 } arguments;
 
@@ -45,12 +54,27 @@ static int usage(const char *complaint, const char *what) {
     return EXIT_USAGE;
 }
 
+/* "0x01800010" */
+static bool read_index(const char *text, uint32_t *ret) {
+    uint8_t raw[4];
+    porch_buf out = PORCH_BUF_OF(raw);
+    if (strncmp(text, "0x", 2) != 0 || porch_hex_read(&out, porch_bytes_of(text + 2)) != PORCH_OK ||
+        out.len != sizeof raw)
+        return false;
+    *ret = (uint32_t)raw[0] << 24 | (uint32_t)raw[1] << 16 | (uint32_t)raw[2] << 8 | raw[3];
+    return true;
+}
+
 /* -1 when there is something to do, else the exit code. */
 static int parse(int argc, char **argv, arguments *a) {
     const struct {
         const char *name;
         const char **value;
-    } options[OPTIONS] = {{"--image", &a->image}, {"--counter", &a->counter}, {"--sha256", &a->sha256}};
+    } options[OPTIONS] = {{"--image", &a->image},
+                          {"--counter", &a->counter},
+                          {"--sha256", &a->sha256},
+                          {"--tpm", &a->tpm},
+                          {"--floor-at", &a->floor_at}};
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
         while (n < OPTIONS && strcmp(argv[i], options[n].name) != 0)
@@ -76,7 +100,11 @@ static int parse(int argc, char **argv, arguments *a) {
             return usage("a word too many: ", argv[i]);
         }
     }
-    return a->folder == NULL ? usage("FOLDER is missing", "") : -1;
+    if (a->folder == NULL) return usage("FOLDER is missing", "");
+    if ((a->tpm == NULL) != (a->floor_at == NULL)) return usage("--tpm and --floor-at belong together", "");
+    return a->floor_at == NULL || read_index(a->floor_at, &a->floor_index)
+               ? -1
+               : usage("an index is 0x and eight hex digits, not ", a->floor_at);
 }
 
 static porch_err start(const arguments *a, porch_slot_files *f, porch_slots *s, porch_why *why) {
@@ -86,6 +114,10 @@ static porch_err start(const arguments *a, porch_slot_files *f, porch_slots *s, 
     unsigned slot = 0;
     PORCH_TRY(porch_slots_open(s, why));
     PORCH_TRY(porch_slots_boot(s, &slot, why));
+    if (a->tpm != NULL && s->kept < s->now.floor)
+        (void)fprintf(stderr,
+                      "porchlight-launch: the TPM's counter stays at %llu below the floor %llu: %s\n",
+                      (unsigned long long)s->kept, (unsigned long long)s->now.floor, f->floor_why.text);
     (void)snprintf(name, sizeof name, "slot.%u", slot);
     (void)snprintf(number, sizeof number, "%u", slot);
     if (porch_path_join(a->folder, name, path, sizeof path) != PORCH_OK ||
@@ -126,14 +158,21 @@ static porch_err status(porch_slots *s, porch_why *why) {
     return PORCH_OK;
 }
 
+/* The device's first image, and the counter in its TPM, which may be there from an attempt that was cut. */
+static porch_err begin(const arguments *a, porch_slot_files *f, porch_slots *s, porch_why *why) {
+    porch_slot_image image = {0};
+    uint64_t kept = 0;
+    PORCH_TRY(wanted(a, &image, why));
+    if (a->tpm != NULL && porch_tpm_floor_read(a->tpm, a->floor_index, &kept, why) != PORCH_OK)
+        PORCH_TRY(porch_tpm_floor_make(a->tpm, a->floor_index, image.counter, why));
+    return porch_slot_files_format(f, s, a->image, image.counter, why);
+}
+
 static porch_err run(const arguments *a, porch_slot_files *f, porch_slots *s, porch_why *why) {
     porch_slot_image image = {0};
     if (a->command == NULL) return start(a, f, s, why);
     if (strcmp(a->command, "status") == 0) return status(s, why);
-    if (strcmp(a->command, "init") == 0) {
-        PORCH_TRY(wanted(a, &image, why));
-        return porch_slot_files_format(f, s, a->image, image.counter, why);
-    }
+    if (strcmp(a->command, "init") == 0) return begin(a, f, s, why);
     if (strcmp(a->command, "install") == 0) {
         if (a->sha256 == NULL)
             return porch_fail(why, PORCH_ERR_USAGE, "--sha256 HEX is needed: what was signed");
@@ -148,17 +187,19 @@ static porch_err run(const arguments *a, porch_slot_files *f, porch_slots *s, po
 
 int porch_launch_main(int argc, char **argv) {
     arguments a = {0};
-    porch_slot_files f = {-1, -1};
+    porch_slot_files f = {.dir_fd = -1, .lock_fd = -1};
     porch_slots s;
     porch_why why = {""};
     int code = parse(argc, argv, &a);
     if (code >= 0) return code;
     porch_err e = porch_slot_files_open(&f, a.folder, &s, &why);
     if (e == PORCH_OK) {
+        if (a.tpm != NULL) porch_slot_files_keep_floor(&f, &s, a.tpm, a.floor_index);
         e = run(&a, &f, &s, &why);
         porch_slot_files_close(&f);
     }
     if (e == PORCH_OK) return EXIT_DONE;
-    (void)fprintf(stderr, "porchlight-launch: %s\n", porch_why_text(&why, e));
+    (void)fprintf(stderr, "porchlight-launch: %s%s%s\n", porch_why_text(&why, e),
+                  f.floor_why.text[0] != '\0' ? ": " : "", f.floor_why.text);
     return e == PORCH_ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
 }

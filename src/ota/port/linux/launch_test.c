@@ -24,6 +24,8 @@ static void incomplete_commands_are_refused(void **state) {
     assert_int_equal(launch("/tmp", "init", "--image", NULL), 2);
     assert_int_equal(launch("/nowhere/at/all", NULL, NULL, NULL), 1);
     assert_int_equal(launch("/nowhere/at/all", "status", NULL, NULL), 1);
+    assert_int_equal(launch("/tmp", "status", "--tpm", "swtpm:path=/x"), 2);
+    assert_int_equal(launch("/tmp", "--floor-at", "0x01800010", "status"), 2);
 }
 
 int main(void) {

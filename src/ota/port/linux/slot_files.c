@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "crypto/sha256.h"
+#include "crypto/tpm.h"
 #include "os/file.h"
 
 enum { BUFFER_BYTES = 64 * 1024, RECORD_MODE = 0644, IMAGE_MODE = 0755 };
@@ -65,11 +66,31 @@ static porch_err hash_image(void *self, unsigned slot, uint64_t length, uint8_t 
     return e;
 }
 
+/* ---- the floor in a TPM ---- */
+
+static porch_err read_floor(void *self, uint64_t *ret) {
+    porch_slot_files *f = self;
+    return porch_tpm_floor_read(f->tpm, f->floor_at, ret, &f->floor_why);
+}
+
+static porch_err raise_floor(void *self, uint64_t floor) {
+    porch_slot_files *f = self;
+    return porch_tpm_floor_raise(f->tpm, f->floor_at, floor, &f->floor_why);
+}
+
+void porch_slot_files_keep_floor(porch_slot_files *f, porch_slots *slots, const char *tpm,
+                                 uint32_t floor_at) {
+    static const porch_slot_port port = {read_record, write_record, hash_image, read_floor, raise_floor};
+    f->tpm = tpm;
+    f->floor_at = floor_at;
+    slots->port = &port;
+}
+
 /* ---- the folder ---- */
 
 porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_slots *slots,
                                 porch_why *why) {
-    static const porch_slot_port port = {read_record, write_record, hash_image};
+    static const porch_slot_port port = {read_record, write_record, hash_image, NULL, NULL};
     char lock[4096];
     porch_slot_files made = {.dir_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .lock_fd = -1};
     if (made.dir_fd < 0)

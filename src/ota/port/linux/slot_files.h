@@ -7,7 +7,10 @@
 
 typedef struct {
     int dir_fd;
-    int lock_fd; /* one that decides or installs at a time */
+    int lock_fd;     /* one that decides or installs at a time */
+    const char *tpm; /* where the floor's counter lies; NULL: in the record alone */
+    uint32_t floor_at;
+    porch_why floor_why; /* what the TPM said last */
 } porch_slot_files;
 
 enum { PORCH_SLOT_FILES_TRIES = 3, PORCH_SLOT_FILES_STEP = 1024 * 1024 };
@@ -16,6 +19,10 @@ enum { PORCH_SLOT_FILES_TRIES = 3, PORCH_SLOT_FILES_STEP = 1024 * 1024 };
 porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_slots *slots,
                                 porch_why *why);
 void porch_slot_files_close(porch_slot_files *f);
+/* From here on the floor is also kept by the TPM at `tpm`, in the counter that porch_tpm_floor_make made at
+ * that index: between open and the first use of the slots. `tpm` stays the caller's. */
+void porch_slot_files_keep_floor(porch_slot_files *f, porch_slots *slots, const char *tpm,
+                                 uint32_t floor_at);
 
 /* A slot's file, to read, or made when missing, to write from byte `from` on: what is behind goes. The
  * caller closes *fd. */
