@@ -370,10 +370,12 @@ static void settle(struct device_update *u, porch_update_state state, const char
 
 static bool for_later(porch_err e) {
     return e == PORCH_ERR_IO || e == PORCH_ERR_CLOSED || e == PORCH_ERR_TIMEOUT || e == PORCH_ERR_BUSY ||
-           e == PORCH_ERR_AGAIN;
+           e == PORCH_ERR_AGAIN || e == PORCH_ERR_AUTH;
 }
 
-static void later(struct device_update *u) {
+/* Again after a pause. That the hub refuses our certificate is worth a word: it may last. */
+static void later(struct device_update *u, porch_err e, const porch_why *why) {
+    if (e == PORCH_ERR_AUTH) tell(u, PORCH_UPDATE_WAITING, porch_why_text(why, e), false);
     u->next_ms = porch_clock_mono_ms() + porch_backoff_next(&u->backoff, porch_device_random32());
 }
 
@@ -423,7 +425,7 @@ static void install(struct device_update *u, release *r, porch_slot_files *f, po
     } else if (e == PORCH_OK) {
         settle(u, PORCH_UPDATE_STAGED, "", true);
     } else if (for_later(e)) {
-        later(u); /* what came is kept; on from there */
+        later(u, e, &why); /* what came is kept; on from there */
     } else {
         settle(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
     }
@@ -467,7 +469,7 @@ static void consider(struct device_update *u) {
     if (e != PORCH_OK) {
         free(r);
         if (for_later(e))
-            later(u);
+            later(u, e, &why);
         else
             settle(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
         return;
@@ -480,7 +482,7 @@ static void consider(struct device_update *u) {
             porch_backoff_reset(&u->backoff);
             install(u, r, &f, &s);
         } else if (for_later(e)) {
-            later(u);
+            later(u, e, &why);
         } else {
             settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
         }

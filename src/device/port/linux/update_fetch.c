@@ -124,8 +124,12 @@ static porch_err read_head(porch_update_fetch *f, size_t *have, size_t *head_byt
 
 static porch_err judge(const porch_http1_response *r, uint64_t from, const char *path, porch_why *why) {
     char wanted[40];
-    if (r->status == 404 || r->status == 403)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "the hub has no %.160s", path);
+    if (r->status == 404) return porch_fail(why, PORCH_ERR_NOT_FOUND, "the hub has no %.160s", path);
+    /* Not the same: to take a refusal for "there is no newer root" would be to believe it a statement. */
+    if (r->status == 401 || r->status == 403)
+        return porch_fail(why, PORCH_ERR_AUTH,
+                          "the hub refuses this device's certificate for its updates (HTTP status %u)",
+                          r->status);
     if (from == 0 && r->status == 200) return PORCH_OK;
     const porch_http1_header *h = porch_http1_header_find(&r->headers, "Content-Range");
     int n = snprintf(wanted, sizeof wanted, "bytes %llu-", (unsigned long long)from);

@@ -30,8 +30,9 @@ void porch_update_fetch_close(porch_update_fetch *f);
 /* Takes a piece; an error ends the transfer and is what porch_update_fetch_get returns. */
 typedef porch_err (*porch_update_take)(void *ctx, porch_bytes piece, porch_why *why);
 
-/* The file at `path`, from byte `from` on. NOT_FOUND for 404 and 403; STATE: the hub has no byte
- * `from`, or gives no ranges; BUSY: cancelled; else IO, CLOSED, TIMEOUT, MALFORMED. */
+/* The file at `path`, from byte `from` on. NOT_FOUND for 404; AUTH: the hub refuses us (401,
+ * 403); STATE: the hub has no byte `from`, or gives no ranges; BUSY: cancelled; else IO, CLOSED, TIMEOUT,
+ * MALFORMED. */
 porch_err porch_update_fetch_get(porch_update_fetch *f, const char *path, uint64_t from,
                                  porch_update_take take, void *ctx, porch_why *why);
 

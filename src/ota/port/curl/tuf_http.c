@@ -6,7 +6,13 @@
 
 #include <curl/curl.h>
 
-enum { URL_BYTES = 8192, STATUS_OK = 200, STATUS_FORBIDDEN = 403, STATUS_NOT_FOUND = 404 };
+enum {
+    URL_BYTES = 8192,
+    STATUS_OK = 200,
+    STATUS_UNKNOWN = 401,
+    STATUS_FORBIDDEN = 403,
+    STATUS_NOT_FOUND = 404
+};
 
 struct porch_tuf_http {
     CURL *curl;
@@ -54,6 +60,16 @@ static size_t on_bytes(char *at, size_t size, size_t count, void *ctx) {
     return t->e == PORCH_OK ? len : 0;
 }
 
+/* Who we are, and whom we trust. */
+static bool set_certificates(const porch_tuf_http *h) {
+    const porch_tuf_http_config *config = &h->config;
+    return curl_easy_setopt(h->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
+           (config->ca == NULL || curl_easy_setopt(h->curl, CURLOPT_CAINFO, config->ca) == CURLE_OK) &&
+           (config->certificate == NULL ||
+            curl_easy_setopt(h->curl, CURLOPT_SSLCERT, config->certificate) == CURLE_OK) &&
+           (config->key == NULL || curl_easy_setopt(h->curl, CURLOPT_SSLKEY, config->key) == CURLE_OK);
+}
+
 static bool set_up(porch_tuf_http *h, const char *url, transfer *t, char *reason) {
     CURL *c = h->curl;
     curl_easy_reset(c);
@@ -71,7 +87,7 @@ static bool set_up(porch_tuf_http *h, const char *url, transfer *t, char *reason
            curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)h->config.least_bytes_s) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
            curl_easy_setopt(c, CURLOPT_WRITEDATA, t) == CURLE_OK &&
-           curl_easy_setopt(c, CURLOPT_ERRORBUFFER, reason) == CURLE_OK;
+           curl_easy_setopt(c, CURLOPT_ERRORBUFFER, reason) == CURLE_OK && set_certificates(h);
 }
 
 porch_err porch_tuf_http_get(porch_tuf_http *h, const char *base, const char *path,
@@ -90,6 +106,10 @@ porch_err porch_tuf_http_get(porch_tuf_http *h, const char *base, const char *pa
     (void)curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, NULL);
     if (t.e != PORCH_OK) return t.e;
+    if (status == STATUS_UNKNOWN || (status == STATUS_FORBIDDEN && h->config.certificate != NULL))
+        return porch_fail(why, PORCH_ERR_AUTH,
+                          "the repository refuses our certificate (HTTP status %ld) for %.160s", status,
+                          path);
     if (status == STATUS_NOT_FOUND || status == STATUS_FORBIDDEN)
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "the repository has no %.160s", path);
     if (rc == CURLE_OPERATION_TIMEDOUT)

@@ -57,6 +57,11 @@ static const char help[] =
     "                      not tried again\n"
     "  --patience SECONDS  gives up a transfer that stays below 64 bytes/s for so long (30)\n"
     "\n"
+    "  --ca FILE --cert FILE --key FILE\n"
+    "                      for a repository that asks for a certificate, as a hub does on its port for "
+    "devices: whom\n"
+    "                      to trust for the server, our certificate and its key (PEM)\n"
+    "\n"
     "Plain http:// is allowed here, for repositories on this machine; devices take https:// alone.\n"
     "\n"
     "exit: 0 done; 1 refused or failed, with the reason on standard error\n";
@@ -65,6 +70,7 @@ typedef struct {
     const char *metadata_dir, *metadata_url, *target_dir, *target_url, *command, *root;
     const char *patience;
     const char *slots, *product, *hardware;
+    const char *ca, *certificate, *key;
     const char *targets[TARGETS_MOST];
     size_t target_count;
 } arguments;
@@ -273,8 +279,12 @@ static porch_err update(tool *t, porch_tuf *client, porch_why *why) {
 }
 
 static porch_err run(tool *t, porch_tuf *client, porch_why *why) {
-    porch_tuf_http_config config = {
-        .patience_s = PATIENCE_S, .least_bytes_s = LEAST_BYTES_S, .plain_http = true};
+    porch_tuf_http_config config = {.patience_s = PATIENCE_S,
+                                    .least_bytes_s = LEAST_BYTES_S,
+                                    .plain_http = true,
+                                    .ca = t->a.ca,
+                                    .certificate = t->a.certificate,
+                                    .key = t->a.key};
     uint64_t patience = PATIENCE_S;
     if (t->a.patience != NULL &&
         (porch_decimal_read(porch_bytes_of(t->a.patience), 86400, &patience) != PORCH_OK || patience == 0))
@@ -298,10 +308,17 @@ static int parse(int argc, char **argv, arguments *a) {
     const struct {
         const char *name;
         const char **value;
-    } options[] = {{"--metadata-dir", &a->metadata_dir}, {"--metadata-url", &a->metadata_url},
-                   {"--target-dir", &a->target_dir},     {"--target-base-url", &a->target_url},
-                   {"--patience", &a->patience},         {"--slots", &a->slots},
-                   {"--product", &a->product},           {"--hardware", &a->hardware}};
+    } options[] = {{"--metadata-dir", &a->metadata_dir},
+                   {"--metadata-url", &a->metadata_url},
+                   {"--target-dir", &a->target_dir},
+                   {"--target-base-url", &a->target_url},
+                   {"--patience", &a->patience},
+                   {"--slots", &a->slots},
+                   {"--product", &a->product},
+                   {"--hardware", &a->hardware},
+                   {"--ca", &a->ca},
+                   {"--cert", &a->certificate},
+                   {"--key", &a->key}};
     const size_t count = sizeof options / sizeof options[0];
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
@@ -340,6 +357,7 @@ static const char *missing(const arguments *a) {
         (!wants_init && !wants_download && !wants_update && strcmp(a->command, "refresh") != 0))
         return "a command: init, refresh, download or update";
     if (a->metadata_dir == NULL) return "--metadata-dir";
+    if ((a->certificate == NULL) != (a->key == NULL)) return "--cert and --key belong together";
     if (wants_init) return a->root == NULL ? "the root's file" : NULL;
     if (a->metadata_url == NULL) return "--metadata-url";
     if (wants_update &&
