@@ -72,6 +72,7 @@ sweep:
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
 	@/usr/bin/python3 tests/integration/mqtt_disk.py --faults $(or $(FAULTS),100)
 	@ENROL_KILLS=$(or $(ENROLMENTS),1000) /usr/bin/python3 tests/integration/test_enrol_killed.py
+	@UPDATE_KILLS=$(or $(UPDATES),50) /usr/bin/python3 tests/integration/test_update_killed.py
 
 soak:
 	@tools/setup test

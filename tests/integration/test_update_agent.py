@@ -116,6 +116,7 @@ class Box:
                 with self.changed:
                     self.lines.append(line.strip())
                     self.changed.notify_all()
+            self.process.stdout.close()
             self.process.wait()
 
     def wait(self, *words, seconds=120):
