@@ -53,6 +53,10 @@ porch_err porch_cli_ota_commit(porch_cli_ota *o, porch_why *why);
 porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *product, const char *version,
                               uint64_t *length, char sha256[65], porch_why *why);
 
+/* The signed manifest of a release that is in the repository already, and its target. */
+porch_err porch_cli_ota_manifest(porch_cli_ota *o, const char *product, const char *version,
+                                 porch_why *why);
+
 /* Deltas to a release whose image is in the folder already. */
 typedef struct {
     const char *product, *version;

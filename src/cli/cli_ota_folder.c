@@ -16,6 +16,7 @@
 #include "crypto/sha256.h"
 #include "os/clock.h"
 #include "os/file.h"
+#include "ota/author/author_manifest.h"
 #include "ota/author/author_sign.h"
 
 enum { METADATA_MOST = 5 * 1024 * 1024, KEY_FILE_MOST = 4096, IMAGE_BUFFER = 256 * 1024, DAY_S = 86400 };
@@ -482,5 +483,37 @@ porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *pr
     (void)snprintf(done, sizeof done, "%.*s/%s.image", (int)at, path, sha256);
     if (e == PORCH_OK && rename(path, done) != 0)
         e = porch_fail(why, PORCH_ERR_IO, "keep %s: %s", done, strerror(errno));
+    return e;
+}
+
+/* ---- the manifest for small devices ---- */
+
+static porch_err keep_manifest(porch_cli_ota *o, const char *product, const char *version, porch_bytes text,
+                               porch_why *why) {
+    char name[400], path[PORCH_CLI_PATH_BYTES], sha256[65] = "";
+    uint8_t hash[32];
+    porch_buf hex = {(uint8_t *)sha256, 0, 64};
+    porch_sha256(text, hash);
+    PORCH_TRY(porch_hex_write(&hex, (porch_bytes){hash, sizeof hash}));
+    (void)snprintf(name, sizeof name, "repository/targets/%s/%s/%s.manifest", product, version, sha256);
+    PORCH_TRY(path_of(o, name, path, why));
+    PORCH_TRY(porch_file_write_atomic(path, text, 0644, why));
+    return porch_author_manifest_add(&o->repo, product, version, text.len, sha256, why);
+}
+
+porch_err porch_cli_ota_manifest(porch_cli_ota *o, const char *product, const char *version,
+                                 porch_why *why) {
+    const json_t *target = porch_author_released(&o->repo, product, version);
+    signers s = {.count = 0};
+    uint8_t *text = NULL;
+    size_t len = 0;
+    if (target == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    porch_err e = open_signers(o, product, &s, why);
+    if (e == PORCH_OK)
+        e = porch_author_manifest(target, (const porch_key *const *)s.key, s.count, &text, &len, why);
+    if (e == PORCH_OK) e = keep_manifest(o, product, version, (porch_bytes){text, len}, why);
+    let_go(&s);
+    free(text);
     return e;
 }

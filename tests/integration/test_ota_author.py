@@ -13,6 +13,10 @@ import tempfile
 import threading
 import unittest
 
+import cbor2
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
 import case  # noqa: F401 (finds lab)
 import lab
 
@@ -111,6 +115,44 @@ class OtaAuthor(unittest.TestCase):
                          (["rev-a", "rev-b"], "high", "caf\u00e9 \"fixed\"", "2031-12-31"))
         self.release("1.1")
         self.assertUpdates("camera/1.1/image", "camera/1.0/image")
+
+    def test_a_release_says_the_same_in_cbor_to_devices_too_small_for_json(self):
+        self.ota("release", "--product", "camera", "--version", "1.2", "--image", self.image, "--hardware", "rev-a", "--hardware", "rev-b", "--raise-floor",
+                 "--stage", "1%:24h", "--stage", "100%", "--min-battery", "30", "--window", "02:00-05:00", "--byte-budget", "4000000", "--schema-least", "3")
+        self.assertUpdates("camera/1.2/image", "camera/1.2/manifest")  # a target by length and hash, as the image is
+        text = (self.device / "targets/camera%2F1.2%2Fmanifest").read_bytes()
+        image = hashlib.sha256(self.image.read_bytes()).digest()
+        envelope = cbor2.loads(text)
+        self.assertEqual((envelope.tag, sorted(envelope.value)), (107, [2, 3]))
+        digest, *signatures = cbor2.loads(envelope.value[2])
+        wrapped = cbor2.dumps(envelope.value[3])
+        self.assertEqual(cbor2.loads(digest), [-16, hashlib.sha256(wrapped).digest()])
+        manifest = cbor2.loads(envelope.value[3])
+        common = cbor2.loads(manifest[3])
+        override, parameters = cbor2.loads(common[4])
+        self.assertEqual((common[2], override, cbor2.loads(parameters[3]), parameters[14], cbor2.loads(manifest[7])),
+                         ([[b"\0"]], 20, [-16, image], 300_000, [3, 15]))
+        self.assertEqual({key: value for key, value in manifest.items() if key not in (3, 7)},
+                         {1: 1, 2: 1, -1: "camera", -2: "1.2", -3: ["rev-a", "rev-b"], -4: 1,
+                          -5: {1: [[100, 86400], [10000, 0]], 2: 30, 3: [120, 300], 4: 4_000_000, 5: 3}})
+        # one form only: another encoder's deterministic form is the same, byte for byte
+        for part in (text, envelope.value[2], envelope.value[3], manifest[3], common[4], digest):
+            self.assertEqual(cbor2.dumps(cbor2.loads(part), canonical=True), part)
+        # COSE_Sign1 by the product's own key, as its role names it
+        role = json.loads(next((self.repo / "repository/metadata").glob("1.targets.json")).read_text())["signed"]["delegations"]
+        keyid, = next(each["keyids"] for each in role["roles"] if each["name"] == "camera")
+        key = serialization.load_pem_public_key(role["keys"][keyid]["keyval"]["public"].encode())
+        self.assertEqual(len(signatures), 1)
+        sign1 = cbor2.loads(signatures[0])
+        protected, unprotected, payload, raw = sign1.value
+        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.assertEqual((sign1.tag, cbor2.loads(protected), unprotected, payload), (18, {1: -7, 4: hashlib.sha256(spki).digest()}, {}, None))
+        signature = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+        key.verify(signature, cbor2.dumps(["Signature1", protected, b"", digest]), ec.ECDSA(hashes.SHA256()))
+        # withdrawn, it goes with the image
+        self.ota("revoke", "--product", "camera", "--version", "1.2")
+        code, said = self.update("camera/1.2/manifest", device=self.new_device())
+        self.assertEqual(code, 1, said)
 
     def test_what_will_be_signed_is_shown_and_a_dry_run_signs_nothing(self):
         before = self.status()

@@ -171,7 +171,7 @@ static porch_err target_path(const char *product, const char *version, char out[
 static porch_err add_target(porch_author_repo *r, const char *product, const char *path, uint64_t length,
                             const char *sha256, json_t *custom, porch_why *why) {
     json_t *targets = json_object_get(json_object_get(r->products, product), "targets");
-    json_t *target = json_pack("{s:I,s:{s:s},s:O}", "length", (json_int_t)length, "hashes", "sha256",
+    json_t *target = json_pack("{s:I,s:{s:s},s:O*}", "length", (json_int_t)length, "hashes", "sha256",
                                sha256, "custom", custom);
     return target != NULL && json_object_set_new(targets, path, target) == 0 ? PORCH_OK : no_memory(why);
 }
@@ -215,6 +215,19 @@ porch_err porch_author_delta_add(porch_author_repo *r, const char *product, cons
     if (n < 0 || (size_t)n >= sizeof name)
         return porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
     return add_target(r, product, name, length, sha256, custom, why);
+}
+
+porch_err porch_author_manifest_add(porch_author_repo *r, const char *product, const char *version,
+                                    uint64_t length, const char *sha256, porch_why *why) {
+    char path[PATH_BYTES], name[PATH_BYTES];
+    json_t *there = NULL;
+    PORCH_TRY(release_path(r, product, version, path, &there, why));
+    if (there == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    int n = snprintf(name, sizeof name, "%s/%s/manifest", product, version);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the product's name is too long");
+    return add_target(r, product, name, length, sha256, NULL, why);
 }
 
 porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, json_t *said,

@@ -43,6 +43,9 @@ const json_t *porch_author_released(const porch_author_repo *r, const char *prod
 porch_err porch_author_delta_add(porch_author_repo *r, const char *product, const char *version,
                                  const char *old_sha256, uint64_t length, const char *sha256,
                                  json_t *custom, porch_why *why);
+/* The release in CBOR for devices too small for JSON, the target PRODUCT/VERSION/manifest. */
+porch_err porch_author_manifest_add(porch_author_repo *r, const char *product, const char *version,
+                                    uint64_t length, const char *sha256, porch_why *why);
 /* The role that may widen a rollout, and nothing else: its targets are ROLE/PRODUCT/VERSION. */
 #define PORCH_AUTHOR_ROLLOUT "rollout"
 /* From now on at least so many devices may install the release: `said` is {share (of 10,000), sha256 (of
