@@ -239,6 +239,10 @@ class Erased(case.HubCase):
                     found.append((str(path.relative_to(hub.dir)), secret))
         return found
 
+    def all_rows(self, hub, table):
+        return subprocess.run(["sqlite3", f"file:{hub.dir}/hub.db?mode=ro", f"select * from {table}"], capture_output=True, text=True,
+                              check=True).stdout
+
     def settled(self):
         hub = lab.Hub()
         self.addCleanup(hub.remove)
@@ -259,8 +263,33 @@ class Erased(case.HubCase):
             client.publish("d/canary-camera-7f31/telemetry/room", "canary-telemetry-22c0", 1)
         return hub
 
+    def roll_out(self, hub):
+        """A release goes to the household first, its camera fails, and the rollout is aborted; the next one is under way."""
+        secret, image = hub.top / "passphrase", hub.top / "image"
+        secret.write_text("correct horse battery\n")
+        secret.chmod(0o600)
+        image.write_bytes(b"an image")
+        hub.cli("ota", "keys", "--out", hub.top / "keys.json")
+        for words in (["init", hub.top / "repo", "--product", "camera", "--online-keys", hub.top / "keys.json"],
+                      ["release", hub.top / "repo", "--product", "camera", "--version", "2", "--image", image, "--hardware", "a"]):
+            hub.cli("ota", *words, "--passphrase-file", secret)
+        hub.cli("ota", "publish", hub.top / "repo")
+        start = ["ota", "rollout", "start", "--product", "camera", "--version", "2", "--stages"]
+        identifier = hub.cli(*start, "household=canary-house,household=lab,100")["id"]
+        with mqtt.Client(hub, hub.device_tls(hub.canary)) as client:
+            client.connect("canary-camera-7f31")
+            client.publish("d/canary-camera-7f31/update/status", json.dumps(
+                {"v": 1, "running": "1", "state": "rolled-back", "rollout": identifier, "attempt": 1, "reason": "canary-telemetry-22c0"}), 1)
+        hub.cli("ota", "rollout", "abort", identifier, "--reason", "enough")
+        hub.cli(*start, "household=home,household=canary-house,100")
+
     def test_the_operator_erases_a_household_without_a_trace(self):
         hub = self.settled()
+        self.roll_out(hub)
+        rows = subprocess.run(["sqlite3", f"file:{hub.dir}/hub.db?mode=ro", "select stages, filled from update_rollout"],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertIn("household=canary-house,", rows)
+        self.assertIn("canary-camera-7f31", self.all_rows(hub, "update_turn") + self.all_rows(hub, "update_history"))
         self.assertTrue(self.traces(hub), "the canaries are there to be found")
         before = hub.cli("status")["store"]["messages"]
         self.assertGreater(before, 0)
@@ -270,6 +299,8 @@ class Erased(case.HubCase):
             self.assertIn("nothing was erased", error)
         self.assertEqual(len(hub.cli("household", "list")["households"]), 2)
         self.assertEqual(hub.cli("household", "erase", "canary-house", input="canary-house\n")["id"], "canary-house")
+        self.assertEqual([row["stages"] for row in hub.cli("ota", "rollout", "status")["rollouts"]],
+                         ["household=home,household=-,100", "household=-,household=lab,100"])
         self.assertEqual(self.traces(hub), [])
         self.gone(hub)
         hub.stop()

@@ -7,6 +7,7 @@
 
 #include "cloud/accounts/accounts_erase.h"
 #include "cloud/media/media_keep.h"
+#include "cloud/rollout/rollout.h"
 #include "cloud/trust/trust_erase.h"
 #include "os/file.h"
 #include "os/log.h"
@@ -220,6 +221,8 @@ static bool about(const porch_trust_row *row, void *ctx) {
     if (begins(row->subject, "household:", &name) && porch_bytes_eq_text(name, s->household)) return true;
     if (begins(row->who, "device:", &name) && is_ours(s, row, name)) return true;
     if (begins(row->subject, "device:", &name)) return is_ours(s, row, name);
+    if (begins(row->subject, "rollout:", &name) && porch_rollout_names(row->detail, s->household))
+        return true;
     return mentions(row->detail, s->household);
 }
 
@@ -246,6 +249,7 @@ static porch_err last_rows(porch_db *db, void *ctx, porch_why *why) {
         porch_db_bind_str(q, 1, s->household);
         PORCH_TRY(porch_db_execute(q, why));
     }
+    PORCH_TRY(porch_rollout_household_erase(db, s->household, why));
     PORCH_TRY(porch_grants_household_erase(db, s->household, why));
     PORCH_TRY(porch_trust_erase(db, about, s, s->who, why));
     return s->error;

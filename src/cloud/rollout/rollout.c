@@ -56,9 +56,10 @@ porch_err porch_rollout_stages_read(porch_bytes text, porch_rollout_stage *ret, 
             len++;
         porch_bytes each = {text.at, len};
         if (porch_bytes_starts(each, group)) {
-            porch_id id;
+            porch_id id = {.text = PORCH_ROLLOUT_ERASED};
+            porch_bytes name = {each.at + group.len, each.len - group.len};
             if (last > 0 ||
-                porch_id_parse((porch_bytes){each.at + group.len, each.len - group.len}, &id) != PORCH_OK)
+                (!porch_bytes_eq_text(name, PORCH_ROLLOUT_ERASED) && porch_id_parse(name, &id) != PORCH_OK))
                 return no_stages(why);
             memcpy(s.household, id.text, sizeof s.household);
         } else if (!read_share(each, &s.share) || s.share <= last) {

@@ -46,7 +46,7 @@ void porch_rollouts_on_tell(porch_rollouts *r, porch_rollout_tell_fn fn, void *c
 uint32_t porch_rollout_cohort(const char *device, const uint8_t sha256[32]);
 
 /* "1,10,50,100": shares in percent, rising, at most three decimals; or "household=NAME" for a group that
- * goes first. The last one is 100. */
+ * goes first ("-": it was erased). The last one is 100. */
 typedef struct {
     uint32_t share; /* millionths; 0: a household */
     char household[PORCH_ID_MOST + 1];
@@ -114,6 +114,12 @@ typedef struct {
 } porch_rollout_device;
 porch_err porch_rollout_device_get(porch_db *db, const char *device, porch_rollout_device *ret,
                                    porch_why *why);
+
+/* A household is erased, its devices' names stand in `erasure`: in a store write of the erasure. Its stages
+ * stay in their rollouts as "household=-", which is nobody's name. */
+porch_err porch_rollout_household_erase(porch_db *db, const char *household, porch_why *why);
+/* Does this text of stages name the household? */
+bool porch_rollout_names(porch_bytes text, const char *household);
 
 /* What on_message does, for simulations: a status as stored. */
 porch_err porch_rollout_heard(porch_rollouts *r, porch_db *db, const char *device,

@@ -24,6 +24,8 @@ typedef struct {
     uint64_t devices, asked, good, failed;
 } porch_rollout_row;
 
+#define PORCH_ROLLOUT_ERASED "-" /* in the place of a household's name; no name is so */
+
 /* A device's turn in one rollout. */
 typedef struct {
     bool there;

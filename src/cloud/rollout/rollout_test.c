@@ -646,6 +646,32 @@ static void a_stage_of_which_nobody_is_there_waits(void **state) {
     assert_string_equal(f->device, "cam-0000002");
 }
 
+static porch_err do_erase(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_rollout_household_erase(db, "lab", why);
+}
+
+static void an_erased_household_leaves_a_stage_that_is_nobodys(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1)");
+    sql(f, "update device set household = 'lab' where id = 'cam-0000002'");
+    const porch_rollout_spec spec =
+        plain("2", "household=lab,household=lab-2,household=lab,household=home,50,100");
+    (void)start(f, &spec);
+    sql(f, "insert into erasure (household, kind, name) values ('lab', 'device', 'cam-0000002')");
+    sql(f, "delete from device where id = 'cam-0000002'");
+    if (carry(f, do_erase, (job){.sql = NULL}, NULL) != PORCH_OK) fail_msg("%s", f->lab.why.text);
+    assert_string_equal(look(f).stages, "household=-,household=lab-2,household=-,household=home,50,100");
+    for (int i = 0; i < 6; i++)
+        tick(f, 1000);
+    assert_int_equal(look(f).stage, 3); /* and holds up nobody */
+    assert_true(porch_rollout_names(PORCH_LIT("{\"reason\":\"household=lab\"}"), "lab"));
+    assert_true(porch_rollout_names(PORCH_LIT("household=lab-2,household=lab,100"), "lab"));
+    assert_false(porch_rollout_names(PORCH_LIT("household=lab-2,100"), "lab"));
+    (void)carry(f, do_act, (job){.id = "r1", .act = PORCH_ROLLOUT_ABORT, .reason = ""}, NULL);
+}
+
 static bool count_story(const porch_rollout_story *s, void *ctx) {
     unsigned *count = ctx;
     if (*count == 0) assert_string_equal(s->reason, "its check said no");
@@ -760,6 +786,7 @@ int main(void) {
         OVER_STORE(sixty_four_products_whose_rollouts_are_done_hold_up_nobody),
         OVER_STORE(a_device_that_never_comes_to_an_end_holds_up_nobody),
         OVER_STORE(a_stage_of_which_nobody_is_there_waits),
+        OVER_STORE(an_erased_household_leaves_a_stage_that_is_nobodys),
         OVER_STORE(a_device_has_a_story_of_bounded_length),
         OVER_STORE(a_large_fleet_is_rolled_out_to_its_end),
     };
