@@ -10,14 +10,18 @@
 #include "base/cursor.h"
 #include "os/file.h"
 
-enum { PATH_BYTES = 255, FULL_PATH_BYTES = 4096, HEAD_BYTES = 300 };
+enum { PATH_BYTES = 320, FULL_PATH_BYTES = 4096, HEAD_BYTES = 400, STEPS_MOST = 9 };
 
 static const char *const single_files[] = {"hub.conf", "recovery.pub", "hub.db"};
 static const char *const folders[] = {"tls", "signer", "clips"};
+static const char UPDATES[] = "updates";
+static const char *const update_parts[] = {"metadata",
+                                           "targets"}; /* not what was never published to its end */
 
 enum {
     SINGLE_FILES = sizeof single_files / sizeof single_files[0],
-    FOLDERS = sizeof folders / sizeof folders[0]
+    FOLDERS = sizeof folders / sizeof folders[0],
+    UPDATE_PARTS = sizeof update_parts / sizeof update_parts[0]
 };
 
 static porch_err io_error(porch_why *why, const char *path, const char *call) {
@@ -27,24 +31,46 @@ static porch_err io_error(porch_why *why, const char *path, const char *call) {
 
 /* ---- paths -------------------------------------------------------------------------------------- */
 
-static bool name_fits(porch_bytes name) {
-    if (name.len == 0 || name.at[0] == '.') return false; /* neither "." nor ".." nor anything hidden */
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.at[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!plain && c != '.' && c != '-' && c != '_') return false;
-    }
-    return true;
-}
-
 static bool is_one_of(porch_bytes name, const char *const *list, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (porch_bytes_eq_text(name, list[i])) return true;
     return false;
 }
 
+static bool step_fits(porch_bytes name, const char *also) {
+    if (name.len == 0 || name.at[0] == '.') return false; /* neither "." nor ".." nor anything hidden */
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.at[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && c != '.' && c != '-' && c != '_' && (c == '\0' || strchr(also, c) == NULL))
+            return false;
+    }
+    return true;
+}
+
+static bool name_fits(porch_bytes name) {
+    return step_fits(name, "");
+}
+
+/* "updates", "updates/metadata", "updates/targets/camera/1.2/9f86....image": the one folder that has
+ * folders. */
+static bool update_fits(porch_bytes path, bool folder) {
+    size_t steps = 0;
+    for (size_t at = 0; at <= path.len; steps++) {
+        const uint8_t *slash = at < path.len ? memchr(path.at + at, '/', path.len - at) : NULL;
+        size_t end = slash != NULL ? (size_t)(slash - path.at) : path.len;
+        porch_bytes step = {path.at + at, end - at};
+        if (steps == STEPS_MOST || !step_fits(step, "+%")) return false;
+        if (steps == 0 && !porch_bytes_eq_text(step, UPDATES)) return false;
+        if (steps == 1 && !is_one_of(step, update_parts, UPDATE_PARTS)) return false;
+        at = end + 1;
+    }
+    return folder || steps > 2;
+}
+
 bool porch_backup_path_fits(porch_bytes path, bool folder) {
     if (path.len == 0 || path.len > PATH_BYTES) return false;
+    if (update_fits(path, folder)) return true;
     if (folder) return is_one_of(path, folders, FOLDERS);
     const uint8_t *slash = memchr(path.at, '/', path.len);
     if (slash == NULL) return is_one_of(path, single_files, SINGLE_FILES);
@@ -141,8 +167,36 @@ static porch_err pack_bytes(porch_backup_writer *w, const char *path, porch_byte
     return put_piece(w, (porch_bytes){NULL, 0}, why);
 }
 
+/* Folders below updates/, each before what is in it. */
+static porch_err pack_tree(porch_backup_writer *w, const char *dir, const char *folder, unsigned depth,
+                           porch_backup_sums *sums, porch_why *why) {
+    char from[FULL_PATH_BYTES], path[FULL_PATH_BYTES], inner[FULL_PATH_BYTES];
+    struct stat st;
+    PORCH_TRY(porch_path_join(dir, folder, from, sizeof from));
+    DIR *d = opendir(from);
+    if (d == NULL) return errno == ENOENT ? PORCH_OK : io_error(why, from, "opendir");
+    porch_err e = put_head(w, 'd', folder, why);
+    for (struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;) {
+        if (entry->d_name[0] == '.' ||
+            porch_path_join(folder, entry->d_name, path, sizeof path) != PORCH_OK ||
+            porch_path_join(dir, path, inner, sizeof inner) != PORCH_OK)
+            continue;
+        bool is_folder = lstat(inner, &st) == 0 && S_ISDIR(st.st_mode);
+        if (porch_backup_path_fits(porch_bytes_of(path), is_folder) && (!is_folder || depth < STEPS_MOST))
+            e = is_folder ? pack_tree(w, dir, path, depth + 1, sums, why)
+                          : pack_file(w, inner, path, sums, why);
+    }
+    closedir(d);
+    return e;
+}
+
+static porch_err pack_updates(porch_backup_writer *w, const char *dir, porch_backup_sums *sums,
+                              porch_why *why) {
+    return pack_tree(w, dir, UPDATES, 0, sums, why);
+}
+
 porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char *db_path,
-                            porch_bytes recovery, porch_backup_sums *sums, porch_why *why) {
+                            porch_bytes recovery, bool updates, porch_backup_sums *sums, porch_why *why) {
     char conf[FULL_PATH_BYTES];
     PORCH_TRY(porch_path_join(dir, "hub.conf", conf, sizeof conf));
     PORCH_TRY(pack_file(w, conf, "hub.conf", sums, why));
@@ -150,6 +204,7 @@ porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char 
     PORCH_TRY(pack_file(w, db_path, "hub.db", sums, why));
     for (size_t i = 0; i < FOLDERS; i++)
         PORCH_TRY(pack_folder(w, dir, folders[i], sums, why));
+    if (updates) PORCH_TRY(pack_updates(w, dir, sums, why));
     return porch_backup_write(w, PORCH_LIT("e"), why);
 }
 
@@ -158,15 +213,30 @@ static uint64_t weigh(const char *path) {
     return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }
 
-uint64_t porch_backup_weigh(const char *dir, const char *db_path) {
-    char folder[FULL_PATH_BYTES], path[FULL_PATH_BYTES];
-    uint64_t sum = weigh(db_path);
-    /* Beside the clips the rest weighs nothing. */
-    DIR *d = porch_path_join(dir, "clips", folder, sizeof folder) == PORCH_OK ? opendir(folder) : NULL;
-    if (d == NULL) return sum;
-    for (struct dirent *entry; (entry = readdir(d)) != NULL;)
-        if (porch_path_join(folder, entry->d_name, path, sizeof path) == PORCH_OK) sum += weigh(path);
+/* Everything below a folder, STEPS_MOST deep. */
+static uint64_t weigh_tree(const char *folder, unsigned depth) {
+    char path[FULL_PATH_BYTES];
+    struct stat st;
+    uint64_t sum = 0;
+    DIR *d = depth < STEPS_MOST ? opendir(folder) : NULL;
+    if (d == NULL) return 0;
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        if (entry->d_name[0] == '.' ||
+            porch_path_join(folder, entry->d_name, path, sizeof path) != PORCH_OK)
+            continue;
+        bool is_folder = lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+        sum += is_folder ? weigh_tree(path, depth + 1) : weigh(path);
+    }
     closedir(d);
+    return sum;
+}
+
+uint64_t porch_backup_weigh(const char *dir, const char *db_path, bool updates) {
+    static const char *const heavy[] = {"clips", "updates"}; /* beside these the rest weighs nothing */
+    char folder[FULL_PATH_BYTES];
+    uint64_t sum = weigh(db_path);
+    for (size_t i = 0; i < (updates ? 2 : 1); i++)
+        if (porch_path_join(dir, heavy[i], folder, sizeof folder) == PORCH_OK) sum += weigh_tree(folder, 0);
     return sum;
 }
 
@@ -237,7 +307,25 @@ static porch_err unpack_file(porch_backup_reader *r, const char *dir, porch_back
 static porch_err unpack_folder(porch_backup_reader *r, const char *dir, porch_why *why) {
     char path[FULL_PATH_BYTES];
     PORCH_TRY(get_path(r, dir, true, path, why));
-    return porch_dir_make(path, 0700, why);
+    PORCH_TRY(porch_dir_make(path, 0700, why));
+    *strrchr(path, '/') = '\0';
+    return porch_dir_sync(path, why);
+}
+
+/* The entries of every folder below updates/, which may not be there. */
+static porch_err sync_tree(const char *folder, unsigned depth, porch_why *why) {
+    char path[FULL_PATH_BYTES];
+    struct stat st;
+    DIR *d = opendir(folder);
+    if (d == NULL) return errno == ENOENT ? PORCH_OK : io_error(why, folder, "opendir");
+    porch_err e = PORCH_OK;
+    for (struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;)
+        if (entry->d_name[0] != '.' && depth < STEPS_MOST &&
+            porch_path_join(folder, entry->d_name, path, sizeof path) == PORCH_OK &&
+            lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+            e = sync_tree(path, depth + 1, why);
+    closedir(d);
+    return e == PORCH_OK ? porch_dir_sync(folder, why) : e;
 }
 
 porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_backup_sums *sums,
@@ -260,5 +348,8 @@ porch_err porch_backup_unpack(porch_backup_reader *r, const char *dir, porch_bac
         PORCH_TRY(porch_path_join(dir, folders[i], path, sizeof path));
         PORCH_TRY(porch_dir_sync(path, why));
     }
+    char updates[FULL_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, UPDATES, updates, sizeof updates));
+    PORCH_TRY(sync_tree(updates, 0, why));
     return porch_dir_sync(dir, why);
 }

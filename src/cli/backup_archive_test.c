@@ -60,7 +60,17 @@ static int make_bench(void **state) {
     (void)snprintf(b->to, sizeof b->to, "%s.to", b->dir);
     for (size_t i = 0; i < sizeof big; i++)
         big[i] = (uint8_t)(i * 7 + i / 251);
-    static const char *const folders[] = {"tls", "signer", "clips", "OFFLINE", "run"};
+    static const char *const folders[] = {"tls",
+                                          "signer",
+                                          "clips",
+                                          "OFFLINE",
+                                          "run",
+                                          "updates",
+                                          "updates/metadata",
+                                          "updates/targets",
+                                          "updates/targets/camera",
+                                          "updates/targets/camera/1.0+b",
+                                          "updates/incoming"};
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
         make_folder(b, folders[i]);
     put_file(b, "hub.conf", "hub.id = x\n", 11);
@@ -72,6 +82,9 @@ static int make_bench(void **state) {
     put_file(b, "signer/empty", "", 0);
     put_file(b, "clips/0123abc.clip", big, 65536);
     put_file(b, "OFFLINE/root.key", "root", 4);
+    put_file(b, "updates/metadata/timestamp.json", "{}", 2);
+    put_file(b, "updates/targets/camera/1.0+b/0f.image", big, 70000);
+    put_file(b, "updates/incoming/half", "half", 4);
     b->fd = memfd_create("archive", MFD_CLOEXEC);
     assert_int_equal(porch_box_generate(b->secret, b->public_key, &b->why), PORCH_OK);
     fresh_target(b);
@@ -88,17 +101,21 @@ static int drop_bench(void **state) {
     return 0;
 }
 
-static void pack(bench *b) {
+static void pack_with(bench *b, bool updates) {
     porch_backup_writer *w = NULL;
     porch_backup_sums sums = {0};
     char db[96];
     (void)snprintf(db, sizeof db, "%s/copy.db", b->dir);
     assert_int_equal(porch_backup_writer_new(b->fd, b->public_key, &w, &b->why), PORCH_OK);
-    if (porch_backup_pack(w, b->dir, db, PORCH_LIT("public\n"), &sums, &b->why) != PORCH_OK)
+    if (porch_backup_pack(w, b->dir, db, PORCH_LIT("public\n"), updates, &sums, &b->why) != PORCH_OK)
         fail_msg("%s", b->why.text);
     assert_int_equal(porch_backup_finish(w, &b->why), PORCH_OK);
     porch_backup_writer_free(w);
-    assert_int_equal(sums.files, 7);
+    assert_int_equal(sums.files, updates ? 9 : 7);
+}
+
+static void pack(bench *b) {
+    pack_with(b, true);
 }
 
 static porch_err unpack_with(bench *b, const uint8_t secret[PORCH_BOX_SECRET_BYTES]) {
@@ -147,6 +164,9 @@ static void what_is_packed_comes_back_and_the_root_key_is_not_in_it(void **state
     expect_file(b, "signer/seal.key", "key", 3);
     expect_file(b, "signer/empty", "", 0);
     expect_file(b, "clips/0123abc.clip", big, 65536);
+    expect_file(b, "updates/metadata/timestamp.json", "{}", 2);
+    expect_file(b, "updates/targets/camera/1.0+b/0f.image", big, 70000);
+    expect_missing(b, "updates/incoming");
     expect_missing(b, "OFFLINE");
     expect_missing(b, "lock");
     expect_missing(b, "run");
@@ -215,19 +235,57 @@ static void chunks_cannot_be_swapped_or_left_out(void **state) {
     assert_int_equal(unpack(b), PORCH_ERR_SIGNATURE);
 }
 
+static void updates_stay_away_where_nobody_wants_them(void **state) {
+    bench *b = *state;
+    pack_with(b, false);
+    assert_int_equal(unpack(b), PORCH_OK);
+    expect_file(b, "hub.conf", "hub.id = x\n", 11);
+    expect_missing(b, "updates");
+}
+
 static void only_places_of_a_hub_are_written_to(void **state) {
     (void)state;
-    static const char *const good[] = {"hub.conf", "hub.db", "recovery.pub", "tls/hub.key",
-                                       "clips/a-b_c.1"};
-    static const char *const bad[] = {
-        "",           "/etc/passwd",      "..",        "tls",      "tls/",       "tls/..",   "tls/../x",
-        "tls/a/b",    "OFFLINE/root.key", "lock",      "run/x",    "hub.db-wal", "clips/.x", "clips/a b",
-        "./hub.conf", "tls//x",           "signer/\n", "hub.conf "};
+    static const char *const good[] = {"hub.conf",
+                                       "hub.db",
+                                       "recovery.pub",
+                                       "tls/hub.key",
+                                       "clips/a-b_c.1",
+                                       "updates/metadata/7.root.json",
+                                       "updates/targets/camera/1.0+b/9f.image"};
+    static const char *const bad[] = {"",
+                                      "/etc/passwd",
+                                      "..",
+                                      "tls",
+                                      "tls/",
+                                      "tls/..",
+                                      "tls/../x",
+                                      "tls/a/b",
+                                      "OFFLINE/root.key",
+                                      "lock",
+                                      "run/x",
+                                      "hub.db-wal",
+                                      "clips/.x",
+                                      "clips/a b",
+                                      "./hub.conf",
+                                      "tls//x",
+                                      "signer/\n",
+                                      "hub.conf ",
+                                      "updates/x",
+                                      "updates/incoming/x",
+                                      "updates/metadata/",
+                                      "updates/targets/../../x",
+                                      "updates/targets/a/.x",
+                                      "updates/targets//x",
+                                      "updates/targets/1/2/3/4/5/6/7/8/9",
+                                      "clips/a+b"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         if (!porch_backup_path_fits(porch_bytes_of(good[i]), false)) fail_msg("refused: %s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (porch_backup_path_fits(porch_bytes_of(bad[i]), false)) fail_msg("accepted: %s", bad[i]);
     assert_true(porch_backup_path_fits(PORCH_LIT("tls"), true));
+    assert_true(porch_backup_path_fits(PORCH_LIT("updates/targets/camera"), true));
+    assert_false(porch_backup_path_fits(PORCH_LIT("updates/incoming"), true));
+    assert_false(porch_backup_path_fits(PORCH_LIT("tls/x"), true));
     assert_false(porch_backup_path_fits(PORCH_LIT("OFFLINE"), true));
     assert_false(porch_backup_path_fits(PORCH_LIT("hub.conf"), true));
 }
@@ -266,6 +324,7 @@ int main(void) {
         WITH_BENCH(every_changed_byte_is_found),
         WITH_BENCH(a_file_cut_anywhere_or_with_more_behind_is_refused),
         WITH_BENCH(chunks_cannot_be_swapped_or_left_out),
+        WITH_BENCH(updates_stay_away_where_nobody_wants_them),
         WITH_BENCH(only_places_of_a_hub_are_written_to),
         WITH_BENCH(an_archive_of_a_stranger_is_parsed_strictly),
     };

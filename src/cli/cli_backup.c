@@ -72,15 +72,15 @@ static void tell(void *ctx, uint64_t bytes) {
     porch_progress_at(ctx, bytes);
 }
 
-static porch_err pack_into(int fd, const char *dir, const char *db, const porch_recovery *r,
+static porch_err pack_into(int fd, const char *dir, const char *db, const porch_recovery *r, bool updates,
                            porch_backup_sums *sums, porch_why *why) {
     porch_backup_writer *w = NULL;
     PORCH_TRY(porch_backup_writer_new(fd, r->public_key, &w, why));
-    porch_progress bar = porch_progress_begin(porch_backup_weigh(dir, db));
+    porch_progress bar = porch_progress_begin(porch_backup_weigh(dir, db, updates));
     sums->at = tell;
     sums->ctx = &bar;
-    porch_err e =
-        porch_backup_pack(w, dir, db, (porch_bytes){(const uint8_t *)r->text, r->text_len}, sums, why);
+    porch_err e = porch_backup_pack(w, dir, db, (porch_bytes){(const uint8_t *)r->text, r->text_len},
+                                    updates, sums, why);
     porch_progress_end(&bar);
     if (e == PORCH_OK) e = porch_backup_finish(w, why);
     porch_backup_writer_free(w);
@@ -126,13 +126,13 @@ static porch_err give_name(int fd, const char *part, const char *out, porch_why 
 }
 
 static porch_err write_archive(const char *dir, const char *db, const char *out, const porch_recovery *r,
-                               porch_backup_sums *sums, porch_why *why) {
+                               bool updates, porch_backup_sums *sums, porch_why *why) {
     char part[PORCH_CLI_PATH_BYTES];
     int fd = -1;
     if (access(out, F_OK) == 0)
         return porch_fail(why, PORCH_ERR_EXISTS, "%s is there already; choose another FILE", out);
     PORCH_TRY(open_nameless(out, part, &fd, why));
-    porch_err e = pack_into(fd, dir, db, r, sums, why);
+    porch_err e = pack_into(fd, dir, db, r, updates, sums, why);
     if (e == PORCH_OK && fsync(fd) != 0) e = io_error(why, out, "fsync");
     if (e == PORCH_OK) e = give_name(fd, part, out, why);
     if (close(fd) != 0 && e == PORCH_OK) e = io_error(why, out, "close");
@@ -186,7 +186,7 @@ static int backup(porch_cli *c) {
     if (e == PORCH_OK) e = porch_cli_ask(c, "backup", NULL, &answer, &why);
     if (e == PORCH_OK) {
         db = porch_cli_member(answer, "db");
-        e = write_archive(c->dir, db, out, &r, &sums, &why);
+        e = write_archive(c->dir, db, out, &r, !porch_cli_flag(c, "--no-updates"), &sums, &why);
         (void)unlink(db);
     }
     if (e == PORCH_OK) {
@@ -327,6 +327,8 @@ static int restore(porch_cli *c) {
 
 static const porch_cli_option backup_options[] = {
     {"--out", "FILE", true, false, "the backup: one file, encrypted to the hub's recovery key"},
+    {"--no-updates", NULL, false, false,
+     "without the update repository and its images: publish the team's folder again after a restore"},
     {0},
 };
 

@@ -233,9 +233,19 @@ static void look_at_members(visit *v, const json_t *list, const char *kind, cons
     }
 }
 
+static void look_at_updates(visit *v, const char *damage) {
+    char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
+    if (damage[0] == '\0') return;
+    (void)snprintf(text, sizeof text, "the update repository is damaged, nothing of it is served: %.250s",
+                   porch_cli_safe(damage).text);
+    (void)snprintf(mend, sizeof mend, "porchlight -C %s ota publish FOLDER", v->c->dir);
+    porch_doctor_add(v->report, "updates", text, mend);
+}
+
 static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
-    json_t *status = NULL, *devices = NULL, *services = NULL;
+    json_t *status = NULL, *devices = NULL, *services = NULL, *updates = NULL;
     porch_err e = porch_cli_hub_ask(hub, "status", NULL, &status, why);
+    if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "ota.status", NULL, &updates, why);
     if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "device.list", NULL, &devices, why);
     if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "service.list", NULL, &services, why);
     if (e == PORCH_OK) {
@@ -245,7 +255,9 @@ static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
                              "make room on the disk, or look at it: dmesg | tail");
         look_at_members(v, json_object_get(devices, "devices"), "device", "id");
         look_at_members(v, json_object_get(services, "services"), "service", "name");
+        look_at_updates(v, porch_cli_member(updates, "damage"));
     }
+    json_decref(updates);
     json_decref(status);
     json_decref(devices);
     json_decref(services);

@@ -397,7 +397,37 @@ static void show_status(const json_t *status) {
                (unsigned long long)porch_cli_number(each, "length"));
 }
 
+/* What the hub serves. */
+static int hub_status(porch_cli *c) {
+    porch_why why = {""};
+    json_t *result = NULL;
+    char ends[2][PORCH_CLOCK_TEXT_BYTES];
+    porch_err e = porch_cli_ask(c, "ota.status", NULL, &result, &why);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    const char *damage = porch_cli_member(result, "damage");
+    porch_clock_rfc3339(porch_cli_number(result, "snapshot_ends_ms"), ends[0]);
+    porch_clock_rfc3339(porch_cli_number(result, "timestamp_ends_ms"), ends[1]);
+    if (!porch_cli_json(c, result)) {
+        if (damage[0] != '\0')
+            (void)printf(
+                "The update repository is damaged: %s.\nNothing of it is served or rolled out until it "
+                "was published again:\nporchlight -C %s ota publish FOLDER\n",
+                porch_cli_safe(damage).text, c->dir);
+        else if (!json_is_true(json_object_get(result, "published")))
+            (void)printf("Nothing is published yet: porchlight -C %s ota publish FOLDER\n", c->dir);
+        else
+            (void)printf("In force: root %llu, snapshot %llu until %s, timestamp %llu until %s.\n",
+                         (unsigned long long)porch_cli_number(result, "root"),
+                         (unsigned long long)porch_cli_number(result, "snapshot"), ends[0],
+                         (unsigned long long)porch_cli_number(result, "timestamp"), ends[1]);
+    }
+    bool whole = damage[0] == '\0';
+    json_decref(result);
+    return whole ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
+}
+
 static int status(porch_cli *c) {
+    if (c->argument == NULL) return hub_status(c);
     porch_cli_ota o = begin(c);
     porch_why why = {""};
     porch_err e = porch_cli_ota_load(&o, &why);
@@ -432,6 +462,9 @@ const porch_cli_command porch_cli_ota_commands[] = {
      widen},
     {"ota renew", "FOLDER", false, renew_options, "signs snapshot and timestamp anew, before they expire",
      renew},
-    {"ota status", "FOLDER", false, NULL, "lists roles, keys, ends of validity and releases", status},
+    {"ota status", "FOLDER", true, NULL,
+     "lists roles, keys, ends of validity and releases\n"
+     "Without FOLDER: what the hub in DIR serves, and whether it is whole.",
+     status},
     {0},
 };

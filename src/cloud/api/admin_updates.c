@@ -3,12 +3,14 @@
  *   ota.keys                      the hub's two public keys, for the folder's root
  *   ota.have {names}              how much of each file is there
  *   ota.put {name, offset, data}  bytes of one, in base64
- *   ota.commit {...}              verified, announced, in force */
+ *   ota.commit {...}              verified, announced, in force
+ *   ota.status                    what is in force, or what is amiss with it */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "cloud/api/admin.h"
+#include "cloud/api/trust_heads.h"
 #include "cloud/rollout/updates.h"
 
 enum { NAMES_MOST = 4096 };
@@ -115,6 +117,9 @@ static porch_err commit(porch_admin_call *call) {
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(need_updates(call));
     PORCH_TRY(read_plan(call, &plan));
+    if (porch_trust_heads_held(call->world->dir))
+        return porch_fail(call->why, PORCH_ERR_BUSY,
+                          "a backup is being made; publish again when it is done (nothing travels twice)");
     PORCH_TRY(porch_updates_commit(call->world->updates, "operator", &plan, &outcome, call->why));
     json_decref(call->result);
     call->result = json_pack("{s:I,s:I,s:I,s:i,s:i}", "root", (json_int_t)outcome.root, "snapshot",
@@ -123,6 +128,22 @@ static porch_err commit(porch_admin_call *call) {
     return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
+static porch_err status(porch_admin_call *call) {
+    static const char *const names[] = {NULL};
+    porch_updates_state s;
+    PORCH_TRY(porch_admin_only(call, names));
+    PORCH_TRY(need_updates(call));
+    porch_updates_state_get(call->world->updates, &s);
+    json_decref(call->result);
+    call->result =
+        json_pack("{s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "published", s.timestamp > 0, "damage", s.damage, "root",
+                  (json_int_t)s.root, "snapshot", (json_int_t)s.snapshot, "timestamp",
+                  (json_int_t)s.timestamp, "snapshot_ends_ms", (json_int_t)s.snapshot_ends_ms,
+                  "timestamp_ends_ms", (json_int_t)s.timestamp_ends_ms);
+    return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
+}
+
 const porch_admin_command porch_admin_updates_commands[] = {
-    {"ota.keys", keys}, {"ota.have", have}, {"ota.put", put}, {"ota.commit", commit}, {NULL, NULL},
+    {"ota.keys", keys},     {"ota.have", have},     {"ota.put", put},
+    {"ota.commit", commit}, {"ota.status", status}, {NULL, NULL},
 };

@@ -93,6 +93,11 @@ static void answer(porch_http_exchange *x, const char *folder, const char *rest)
         send_file(x, name, fd, bytes);
         return;
     }
+    if (e == PORCH_ERR_STATE) {
+        (void)porch_http_problem(x, 503, "updates-damaged",
+                                 "the hub's update repository is damaged: its operator publishes it again");
+        return;
+    }
     if (e != PORCH_ERR_NOT_FOUND)
         porch_log(PORCH_LOG_ERROR, "update.unreadable", "file", name, "reason", porch_why_text(&why, e),
                   NULL);

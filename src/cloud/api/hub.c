@@ -88,7 +88,10 @@ static void sign_trust(porch_hub *h) {
 static void tend_updates(porch_hub *h) {
     porch_why why = {""};
     bool renewed = false;
-    if (h->updates == NULL || !porch_signer_client_attached(h->signer)) return;
+    /* A backup takes the files of one repository, not of two. */
+    if (h->updates == NULL || !porch_signer_client_attached(h->signer) ||
+        porch_trust_heads_held(h->start->dir))
+        return;
     porch_err e = porch_updates_tend(h->updates, porch_clock_ms(), &renewed, &why);
     if (e != PORCH_OK)
         porch_log(PORCH_LOG_ERROR, "update.unsigned", "reason", porch_why_text(&why, e), "hint",

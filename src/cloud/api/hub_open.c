@@ -131,6 +131,10 @@ static bool is_online(void *ctx, const char *device) {
     return porch_registry_device_get(ctx, device, &d) == PORCH_OK && d.online;
 }
 
+static porch_err updates_ready(void *ctx, porch_why *why) {
+    return porch_updates_ready(ctx, why);
+}
+
 static porch_err open_core(porch_hub *h, porch_why *why) {
     const char *dir = h->start->dir;
     PORCH_TRY(porch_store_open(dir, &h->settings, &h->store, why));
@@ -156,7 +160,8 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
     const porch_broker_config broker = {&h->settings, h->registry, h->grants, h->store};
     PORCH_TRY(porch_media_open(&media, &h->media, why));
     PORCH_TRY(porch_twins_open(h->store, &h->twins, why));
-    const porch_rollouts_config rollouts = {h->store, &h->settings, is_online, h->registry};
+    const porch_rollouts_config rollouts = {h->store,    &h->settings,  is_online,
+                                            h->registry, updates_ready, h->updates};
     PORCH_TRY(porch_rollouts_open(&rollouts, &h->rollouts, why));
     PORCH_TRY(porch_broker_new(&broker, &h->broker, why));
     h->api = (porch_api){.settings = &h->settings,

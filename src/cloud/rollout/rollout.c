@@ -147,6 +147,10 @@ porch_err porch_rollout_by_number(porch_db *db, int64_t number, porch_rollout_ro
     return take_row(q, ret, why);
 }
 
+porch_err porch_rollout_ready(const porch_rollouts *r, porch_why *why) {
+    return r->config.ready == NULL ? PORCH_OK : r->config.ready(r->config.ready_ctx, why);
+}
+
 /* ---- words for devices ---- */
 
 void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
@@ -385,7 +389,8 @@ static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout
         if (!row->paused) porch_rollout_say(r, row, device, t.attempt);
         return PORCH_OK;
     }
-    bool its_turn = (row->running || row->done) && t.stage <= row->stage;
+    bool its_turn =
+        (row->running || row->done) && t.stage <= row->stage && porch_rollout_ready(r, NULL) == PORCH_OK;
     if (its_turn && porch_rollout_may_ask(r, row, at_ms))
         return porch_rollout_ask(r, db, row, device, &t, at_ms, why);
     /* It is there again: the tick finds it when the allowance lets it. */

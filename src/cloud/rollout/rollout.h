@@ -31,6 +31,9 @@ typedef struct {
     /* Is the device connected now? On the writer thread: quick. */
     bool (*online)(void *ctx, const char *device);
     void *online_ctx;
+    /* Can devices fetch what they are asked for? STATE when not: then everything rests. NULL: they can. */
+    porch_err (*ready)(void *ctx, porch_why *why);
+    void *ready_ctx;
 } porch_rollouts_config;
 
 /* Registers with the store: before the first shard runs. */

@@ -190,6 +190,7 @@ porch_err porch_rollout_start(porch_rollouts *r, porch_db *db, const porch_rollo
                               porch_why *why) {
     release rel = {"", ""};
     PORCH_TRY(check_spec(spec, why));
+    PORCH_TRY(porch_rollout_ready(r, why));
     PORCH_TRY(find_release(db, spec, &rel, why));
     PORCH_TRY(make_way(r, db, spec, &rel, who, now_ms, why));
     porch_db_query *q = porch_db_prepare(db,

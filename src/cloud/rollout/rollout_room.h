@@ -56,6 +56,8 @@ struct porch_rollouts {
     size_t news_count;
 };
 
+/* STATE while there is nothing that devices could fetch. */
+porch_err porch_rollout_ready(const porch_rollouts *r, porch_why *why);
 /* The active rollout of a product. NOT_FOUND. */
 porch_err porch_rollout_of_product(porch_db *db, const char *product, porch_rollout_row *ret,
                                    porch_why *why);

@@ -22,6 +22,7 @@ typedef struct {
     porch_rollouts *rollouts;
     uint64_t now_ms;
     const char *away; /* a device that is not connected */
+    bool damaged;     /* there is nothing to fetch */
     size_t told;
     porch_store_lane *lane;
     sem_t answered;
@@ -31,6 +32,11 @@ typedef struct {
 static bool online(void *ctx, const char *device) {
     const fleet *f = ctx;
     return f->away == NULL || strcmp(f->away, device) != 0;
+}
+
+static porch_err ready(void *ctx, porch_why *why) {
+    const fleet *f = ctx;
+    return f->damaged ? porch_fail(why, PORCH_ERR_STATE, "damaged") : PORCH_OK;
 }
 
 static void on_tell(const char *device, porch_bytes desired, void *ctx) {
@@ -54,7 +60,7 @@ static int setup(void **state) {
     if (getenv("PORCH_SWEEP") != NULL)
         f->lab.settings.store_cache_kib = 262144; /* as a hub of this size has it */
     if (store_lab_open(&f->lab) != PORCH_OK) return -1;
-    const porch_rollouts_config config = {f->lab.store, &f->lab.settings, online, f};
+    const porch_rollouts_config config = {f->lab.store, &f->lab.settings, online, f, ready, f};
     if (porch_rollouts_open(&config, &f->rollouts, NULL) != PORCH_OK) return -1;
     porch_rollouts_on_tell(f->rollouts, on_tell, f);
     (void)sem_init(&f->answered, 0, 0);
@@ -484,6 +490,29 @@ static void everybody_hears_of_an_abort_however_many_they_are(void **state) {
     assert_int_equal(f->told, before);
 }
 
+static void while_nothing_can_be_fetched_nobody_is_asked_or_blamed(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    porch_rollout_spec spec = plain("2", "50,100");
+    (void)start(f, &spec);
+    size_t before = f->told;
+    porch_rollout_view v = look(f);
+    assert_in_range(v.asked, 1, 2);
+    f->damaged = true;
+    for (int i = 0; i < 3; i++)
+        tick(f, 601000);
+    report(f, "cam-0000000", "", 0, "1", PORCH_UPDATE_GOOD, "");
+    v = look(f);
+    assert_true(v.failed == 0 && v.stage == 0);
+    assert_in_range(f->told - before, 0, 1); /* who was asked before and reports is told again, no other */
+    assert_int_equal(carry(f, do_act, (job){.id = "r1", .act = PORCH_ROLLOUT_ABORT, .reason = ""}, NULL),
+                     PORCH_OK);
+    assert_int_equal(carry(f, do_start, (job){.spec = &spec}, NULL), PORCH_ERR_STATE);
+    f->damaged = false;
+    (void)start(f, &spec);
+    assert_in_range(look(f).asked, 1, 2);
+}
+
 static void a_stage_does_not_wait_for_devices_that_were_removed(void **state) {
     fleet *f = *state;
     arrive(f, 2);
@@ -778,6 +807,7 @@ int main(void) {
         OVER_STORE(the_rate_holds_and_the_ramp_doubles),
         OVER_STORE(who_tries_again_waits_for_the_rate_as_everybody),
         OVER_STORE(everybody_hears_of_an_abort_however_many_they_are),
+        OVER_STORE(while_nothing_can_be_fetched_nobody_is_asked_or_blamed),
         OVER_STORE(a_stage_does_not_wait_for_devices_that_were_removed),
         OVER_STORE(a_pause_holds_everything_and_approval_lets_the_next_stage_go),
         OVER_STORE(what_mends_something_high_overtakes_and_nothing_else_does),

@@ -253,6 +253,8 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
     static name names[NAMES]; /* the writer's thread alone */
     int64_t numbers[PORCH_ROLLOUT_ACTIVE_MOST];
     size_t count = 0;
+    /* Nobody is asked, and nobody's silence is judged. */
+    if (porch_rollout_ready(ctx, NULL) != PORCH_OK) return porch_rollout_recall(ctx, db, why);
     porch_db_query *q =
         porch_db_prepare(db,
                          "select number from update_rollout where state in ('running', 'done') "

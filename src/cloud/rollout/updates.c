@@ -15,147 +15,24 @@
 #include "os/file.h"
 #include "os/log.h"
 
-/* ---- what is published ---- */
-
-/* The newest root that is there; 0 when there is none. */
-static uint64_t newest_root(const porch_updates *u) {
-    char name[PORCH_UPDATES_NAME], path[PORCH_UPDATES_PATH];
-    for (uint64_t v = 1;; v++) {
-        (void)snprintf(name, sizeof name, "metadata/%llu.root.json", (unsigned long long)v);
-        if (porch_updates_place(u, name, path) != PORCH_OK || access(path, F_OK) != 0) return v - 1;
-    }
-}
-
-static porch_err load_version(const porch_updates *u, porch_bytes content, const char *role,
-                              const char *type, porch_updates_doc *ret, porch_why *why) {
-    char file[PORCH_UPDATES_NAME];
-    porch_tuf_meta meta;
-    (void)snprintf(file, sizeof file, "%s.json", role);
-    PORCH_TRY(porch_tuf_meta_read(content, porch_bytes_of(file), &meta, why));
-    (void)snprintf(file, sizeof file, "%llu.%s.json", (unsigned long long)meta.version, role);
-    return porch_updates_load(u, file, role, type, ret, why);
-}
-
-/* The set that timestamp.json leads to, content and all. Nothing is verified: it was before it came here.
- */
-static porch_err load_roles(const porch_updates *u, porch_bytes snapshot, porch_updates_set *s,
-                            porch_why *why) {
-    porch_bytes meta, name, each;
-    char role[PORCH_UPDATES_NAME];
-    if (!porch_tuf_json_object(snapshot, "meta", &meta)) return PORCH_ERR_MALFORMED;
-    porch_tuf_json_walk w = porch_tuf_json_open(meta);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (s->count == PORCH_UPDATES_ROLES_MOST || !porch_tuf_json_copy(name, role, sizeof role) ||
-            strlen(role) <= 5)
-            return porch_fail(why, PORCH_ERR_LIMIT, "DIR/updates has more roles than this hub keeps");
-        role[strlen(role) - 5] = '\0';
-        PORCH_TRY(load_version(u, snapshot, role, "targets", &s->docs[s->count], why));
-        s->count++;
-    }
-    return PORCH_OK;
-}
-
-static porch_err load_published(porch_updates *u, porch_updates_set *s, porch_updates_state *state,
-                                porch_why *why) {
-    porch_updates_doc timestamp = {.version = 0}, snapshot = {.version = 0};
-    char file[64], path[PORCH_UPDATES_PATH];
-    *state = (porch_updates_state){.root = newest_root(u)};
-    PORCH_TRY(porch_updates_place(u, "metadata/timestamp.json", path));
-    if (access(path, F_OK) != 0) { /* nothing was published to its end */
-        state->root = 0;
-        return PORCH_OK;
-    }
-    (void)snprintf(file, sizeof file, "%llu.root.json", (unsigned long long)state->root);
-    porch_err e = porch_updates_load(u, file, "root", "root", &s->root, why);
-    if (e == PORCH_OK)
-        e = porch_updates_load(u, "timestamp.json", "timestamp", "timestamp", &timestamp, why);
-    if (e == PORCH_OK) e = load_version(u, timestamp.content, "snapshot", "snapshot", &snapshot, why);
-    if (e == PORCH_OK) e = load_roles(u, snapshot.content, s, why);
-    state->timestamp = timestamp.version;
-    state->timestamp_ends_ms = timestamp.expires_ms;
-    state->snapshot = snapshot.version;
-    state->snapshot_ends_ms = snapshot.expires_ms;
-    porch_updates_doc_free(&timestamp);
-    porch_updates_doc_free(&snapshot);
-    return e;
-}
-
-/* Keeps what the set says for the judgement of the next one; the texts go with the set. */
-static void adopt(porch_updates *u, const porch_updates_set *s, const porch_updates_state *state) {
-    u->count = s->count;
-    memcpy(u->docs, s->docs, sizeof u->docs);
-    for (size_t i = 0; i < u->count; i++) {
-        u->docs[i].raw = u->docs[i].canonical = NULL;
-        u->docs[i].content = (porch_bytes){NULL, 0};
-    }
-    pthread_mutex_lock(&u->lock);
-    u->state = *state;
-    pthread_mutex_unlock(&u->lock);
-}
-
-/* ---- rows ---- */
-
-typedef struct {
-    const porch_updates *u;
-    const porch_updates_set *set;
-    const char *who;
-    unsigned releases, withdrawn;
-} rows_job;
-
-static porch_err write_rows(porch_db *db, void *ctx, porch_why *why) {
-    rows_job *job = ctx;
-    job->releases = job->withdrawn = 0;
-    return porch_updates_rows(db, job->u, job->set, job->who, porch_clock_ms(), &job->releases,
-                              &job->withdrawn, why);
-}
-
-/* ---- life ---- */
-
-porch_err porch_updates_open(const porch_updates_config *config, porch_updates **ret, porch_why *why) {
-    static const char *const parts[] = {"metadata", "targets", "incoming"};
-    porch_updates *u = calloc(1, sizeof *u);
-    porch_updates_set *s = calloc(1, sizeof *s);
-    porch_updates_state state = {0};
-    char path[PORCH_UPDATES_PATH];
-    porch_err e =
-        u != NULL && s != NULL ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for updates");
-    if (e == PORCH_OK) {
-        u->config = *config;
-        (void)pthread_mutex_init(&u->publish, NULL);
-        (void)pthread_mutex_init(&u->lock, NULL);
-        e = porch_path_join(config->dir, "updates", u->folder, sizeof u->folder);
-        for (size_t i = 0; e == PORCH_OK && i < sizeof parts / sizeof parts[0]; i++) {
-            e = porch_updates_place(u, parts[i], path);
-            if (e == PORCH_OK) e = porch_dir_make(path, 0700, why);
-        }
-    }
-    if (e == PORCH_OK) e = load_published(u, s, &state, why);
-    if (e == PORCH_OK) {
-        adopt(u, s, &state);
-        rows_job job = {.u = u, .set = s, .who = "hub"};
-        if (state.timestamp > 0) e = porch_store_write(config->store, write_rows, &job, why);
-    }
-    if (s != NULL) porch_updates_set_free(s);
-    free(s);
-    if (e != PORCH_OK) {
-        porch_updates_close(u);
-        return e;
-    }
-    *ret = u;
-    return PORCH_OK;
-}
-
-void porch_updates_close(porch_updates *u) {
-    if (u == NULL) return;
-    (void)pthread_mutex_destroy(&u->publish);
-    (void)pthread_mutex_destroy(&u->lock);
-    free(u);
-}
-
 void porch_updates_state_get(porch_updates *u, porch_updates_state *ret) {
     pthread_mutex_lock(&u->lock);
     *ret = u->state;
     pthread_mutex_unlock(&u->lock);
+}
+
+bool porch_updates_damaged(const porch_updates *u) {
+    return u->state.damage[0] != '\0';
+}
+
+porch_err porch_updates_ready(porch_updates *u, porch_why *why) {
+    porch_updates_state state;
+    porch_updates_state_get(u, &state);
+    if (state.damage[0] == '\0') return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_STATE,
+        "the update repository is damaged (%.160s); run: porchlight -C DIR ota publish FOLDER",
+        state.damage);
 }
 
 /* ---- putting ---- */
@@ -167,6 +44,10 @@ porch_err porch_updates_have(porch_updates *u, const char *name, uint64_t *bytes
     bool published = false;
     porch_err e = porch_updates_find(u, name, path, &published, &got, why);
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
+    if (published && porch_updates_damaged(u) && !porch_updates_is_image(path)) {
+        got = 0; /* nobody knows what it is: it is sent anew */
+        published = false;
+    }
     *bytes = got;
     *whole = published;
     return PORCH_OK;
@@ -305,18 +186,14 @@ static porch_err read_ends(const porch_updates *u, porch_updates_state *state,
 
 static porch_err move_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
     porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME], file[2 * PORCH_UPDATES_NAME], hex[65];
+    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME];
     porch_tuf_target t;
     if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
     porch_tuf_json_walk w = porch_tuf_json_open(targets);
     while (porch_tuf_json_next(&w, &name, &each)) {
         if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
         PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
-        for (size_t i = 0; i < 32; i++)
-            (void)snprintf(hex + 2 * i, 3, "%02x", t.hashes.sha256[i]);
-        const char *slash = strrchr(path, '/');
-        (void)snprintf(file, sizeof file, "targets/%.*s%s.%s", slash != NULL ? (int)(slash - path + 1) : 0,
-                       path, hex, slash != NULL ? slash + 1 : path);
+        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
         PORCH_TRY(porch_updates_move(u, file, why));
     }
     return PORCH_OK;
@@ -333,7 +210,7 @@ static porch_err move_all(const porch_updates *u, const porch_updates_set *s, ui
                        s->docs[i].role);
         PORCH_TRY(porch_updates_move(u, name, why));
     }
-    for (uint64_t v = u->state.root + 1; v <= root; v++) {
+    for (uint64_t v = porch_updates_damaged(u) ? 1 : u->state.root + 1; v <= root; v++) {
         (void)snprintf(name, sizeof name, "metadata/%llu.root.json", (unsigned long long)v);
         PORCH_TRY(porch_updates_move(u, name, why));
     }
@@ -365,13 +242,12 @@ static porch_err commit(porch_updates *u, const char *who, const porch_updates_p
     PORCH_TRY(move_all(u, s, plan->root, why));
     PORCH_TRY(put_into_force(u, &signed_, why));
     PORCH_TRY(read_ends(u, &state, &signed_, why));
-    adopt(u, s, &state);
+    porch_updates_adopt(u, s, &state);
     drop_snapshot(u, before, state.snapshot);
-    rows_job job = {.u = u, .set = s, .who = who};
-    PORCH_TRY(porch_store_write(u->config.store, write_rows, &job, why));
+    unsigned releases = 0, withdrawn = 0;
+    PORCH_TRY(porch_updates_rows_write(u, s, who, &releases, &withdrawn, why));
     porch_updates_sweep(u);
-    *ret =
-        (porch_updates_outcome){state.root, state.snapshot, state.timestamp, job.releases, job.withdrawn};
+    *ret = (porch_updates_outcome){state.root, state.snapshot, state.timestamp, releases, withdrawn};
     return PORCH_OK;
 }
 
@@ -423,8 +299,9 @@ porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, p
     *renewed = false;
     /* Who publishes makes it fresh anyway, and may take minutes. */
     if (pthread_mutex_trylock(&u->publish) != 0) return PORCH_OK;
-    if (u->state.timestamp > 0 && (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
-                                   due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
+    if (u->state.timestamp > 0 && !porch_updates_damaged(u) &&
+        (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
+         due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
         porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};
         e = block.at != NULL ? renew(u, &block, why) : PORCH_ERR_NO_SPACE;
         *renewed = e == PORCH_OK;
@@ -440,6 +317,7 @@ porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64
     char path[PORCH_UPDATES_PATH];
     struct stat st;
     if (!porch_updates_name_ok(name)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such file");
+    PORCH_TRY(porch_updates_ready(u, why));
     PORCH_TRY(porch_updates_place(u, name, path));
     int opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (opened < 0 || fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {

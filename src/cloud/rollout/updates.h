@@ -34,7 +34,8 @@ typedef struct {
 } porch_updates_config;
 
 /* Reads what is published and takes it up into the database where that is behind (a crash between the two).
- */
+ * A folder that is damaged, or older than what was in force, is no error: the log and the state say so, and
+ * nothing is served until it was published again. */
 porch_err porch_updates_open(const porch_updates_config *config, porch_updates **ret, porch_why *why);
 void porch_updates_close(porch_updates *u); /* NULL is fine */
 
@@ -78,13 +79,17 @@ porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, p
 
 /* ---- serving; any thread ---- */
 
-/* A published file, open for reading: the caller closes *fd. `name` as above. NOT_FOUND. */
+/* A published file, open for reading: the caller closes *fd. `name` as above. NOT_FOUND; STATE:
+ * the folder is damaged. */
 porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64_t *bytes, porch_why *why);
 
 typedef struct {
     uint64_t root, snapshot, timestamp;           /* versions; 0: nothing is published */
     uint64_t snapshot_ends_ms, timestamp_ends_ms; /* when they expire */
+    char damage[200];                             /* what is amiss with the folder; "": it is whole */
 } porch_updates_state;
+/* STATE when the folder is damaged: the sentence says what is amiss and what to do. Any thread. */
+porch_err porch_updates_ready(porch_updates *u, porch_why *why);
 void porch_updates_state_get(porch_updates *u, porch_updates_state *ret);
 
 #endif

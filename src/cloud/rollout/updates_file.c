@@ -5,13 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
+#include "crypto/sha256.h"
 #include "os/file.h"
 
-enum { STEPS_MOST = 8, MODE = 0600, FOLDER_MODE = 0700 };
+enum { STEPS_MOST = 8, MODE = 0600, FOLDER_MODE = 0700, BLOCK = 256 * 1024 };
 
 static bool step_ok(const char *at, size_t len) {
     if (len == 0 || len > 200 || at[0] == '.') return false;
@@ -56,15 +59,59 @@ porch_err porch_updates_find(const porch_updates *u, const char *name, char out[
     struct stat st;
     if (!porch_updates_name_ok(name))
         return porch_fail(why, PORCH_ERR_MALFORMED, "'%.64s' is no file of an update repository", name);
-    PORCH_TRY(porch_updates_place(u, name, out));
-    *published = lstat(out, &st) == 0 && S_ISREG(st.st_mode);
-    if (!*published) {
-        PORCH_TRY(porch_updates_incoming(u, name, out));
-        if (lstat(out, &st) != 0 || !S_ISREG(st.st_mode))
-            return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.120s is missing: publish it again", name);
+    for (unsigned i = 0; i < 2; i++) {
+        *published = porch_updates_damaged(u) == (i == 1);
+        PORCH_TRY(*published ? porch_updates_place(u, name, out) : porch_updates_incoming(u, name, out));
+        if (lstat(out, &st) != 0 || !S_ISREG(st.st_mode)) continue;
+        *bytes = (uint64_t)st.st_size;
+        return PORCH_OK;
     }
-    *bytes = (uint64_t)st.st_size;
-    return PORCH_OK;
+    *published = false;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.120s is missing: publish it again", name);
+}
+
+/* ---- images ---- */
+
+porch_err porch_updates_image_name(const char *path, const porch_tuf_target *target,
+                                   char out[PORCH_UPDATES_NAME], porch_why *why) {
+    char hex[65];
+    porch_buf b = {(uint8_t *)hex, 0, 64};
+    const char *slash = strrchr(path, '/');
+    if (!target->hashes.has_sha256)
+        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "%.100s names no SHA-256", path);
+    PORCH_TRY(porch_hex_write(&b, (porch_bytes){target->hashes.sha256, 32}));
+    hex[b.len] = '\0';
+    int n =
+        snprintf(out, PORCH_UPDATES_NAME, "targets/%.*s%s.%s", slash != NULL ? (int)(slash - path + 1) : 0,
+                 path, hex, slash != NULL ? slash + 1 : path);
+    return n > 0 && n < PORCH_UPDATES_NAME
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_LIMIT, "%.100s: the name is too long", path);
+}
+
+porch_err porch_updates_hash(const char *path, uint8_t hash[32], porch_why *why) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    uint8_t *block = malloc(BLOCK);
+    porch_sha256_state *state = porch_sha256_new();
+    ssize_t n = -1;
+    if (fd >= 0 && block != NULL && state != NULL)
+        while ((n = read(fd, block, BLOCK)) > 0)
+            porch_sha256_update(state, (porch_bytes){block, (size_t)n});
+    if (state != NULL) porch_sha256_finish(state, hash);
+    porch_sha256_free(state);
+    free(block);
+    if (fd >= 0) (void)close(fd);
+    return n == 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "%.200s cannot be read", path);
+}
+
+bool porch_updates_is_image(const char *path) {
+    uint8_t hash[32], said[32];
+    porch_buf b = PORCH_BUF_OF(said);
+    const char *name = strrchr(path, '/');
+    if (name == NULL || strlen(name) < 66 || name[65] != '.' ||
+        porch_hex_read(&b, (porch_bytes){(const uint8_t *)name + 1, 64}) != PORCH_OK)
+        return false;
+    return porch_updates_hash(path, hash, NULL) == PORCH_OK && memcmp(hash, said, sizeof hash) == 0;
 }
 
 /* Makes the folders above a file below DIR/updates. */
@@ -86,7 +133,8 @@ porch_err porch_updates_move(const porch_updates *u, const char *name, porch_why
     char from[PORCH_UPDATES_PATH], to[PORCH_UPDATES_PATH];
     PORCH_TRY(porch_updates_place(u, name, to));
     PORCH_TRY(porch_updates_incoming(u, name, from));
-    if (access(to, F_OK) == 0) return PORCH_OK;
+    bool fresh = access(from, F_OK) == 0;
+    if (access(to, F_OK) == 0 && !(fresh && porch_updates_damaged(u))) return PORCH_OK;
     PORCH_TRY(make_folders(u, name, why));
     if (rename(from, to) != 0)
         return porch_fail(why, PORCH_ERR_IO, "keep %.100s: %s", name, strerror(errno));

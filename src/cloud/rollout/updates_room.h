@@ -38,7 +38,15 @@ struct porch_updates {
     uint64_t first_root; /* oldest root that is there */
     size_t count;
     porch_updates_doc docs[PORCH_UPDATES_ROLES_MOST]; /* published; canonical NULL */
+    /* of a folder that was found damaged: the root that was in force */
+    bool has_root_sha256;
+    uint8_t root_sha256[32];
 };
+
+/* With `publish` held, or while it opens. */
+bool porch_updates_damaged(const porch_updates *u);
+/* Keeps what the set says for the judgement of the next one; the texts go with the set. */
+void porch_updates_adopt(porch_updates *u, const porch_updates_set *s, const porch_updates_state *state);
 
 /* ---- names and files (updates_file.c) ---- */
 
@@ -47,11 +55,18 @@ bool porch_updates_name_ok(const char *name);
 /* Where a published file lies, and where one that is not yet. */
 porch_err porch_updates_place(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH]);
 porch_err porch_updates_incoming(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH]);
+/* "camera/1.2/image" is "targets/camera/1.2/9f86....image". UNSUPPORTED without SHA-256. */
+porch_err porch_updates_image_name(const char *path, const porch_tuf_target *target,
+                                   char out[PORCH_UPDATES_NAME], porch_why *why);
+/* Has the file the SHA-256 that its own name begins with? */
+bool porch_updates_is_image(const char *path);
+porch_err porch_updates_hash(const char *path, uint8_t hash[32], porch_why *why);
 /* Renames incoming to its place; fine when only the place is there. */
 porch_err porch_updates_move(const porch_updates *u, const char *name, porch_why *why);
 porch_err porch_updates_write(const porch_updates *u, const char *name, porch_bytes bytes, porch_why *why);
 void porch_updates_sweep(const porch_updates *u); /* empties incoming/ */
-/* Its place when it is published, else incoming. NOT_FOUND. */
+/* Its place when it is published, else incoming; the other way round where the folder is damaged.
+ * NOT_FOUND. */
 porch_err porch_updates_find(const porch_updates *u, const char *name, char out[PORCH_UPDATES_PATH],
                              bool *published, uint64_t *bytes, porch_why *why);
 
@@ -81,5 +96,8 @@ porch_err porch_updates_check_online(const porch_updates_doc *root, const char *
 porch_err porch_updates_rows(porch_db *db, const porch_updates *u, const porch_updates_set *set,
                              const char *who, uint64_t now_ms, unsigned *releases, unsigned *withdrawn,
                              porch_why *why);
+
+porch_err porch_updates_rows_write(const porch_updates *u, const porch_updates_set *s, const char *who,
+                                   unsigned *releases, unsigned *withdrawn, porch_why *why);
 
 #endif

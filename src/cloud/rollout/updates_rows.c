@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cloud/trust/trust.h"
 #include "ota/client/tuf_name.h"
 #include "wire/id.h"
@@ -164,11 +165,15 @@ static porch_err withdraw_missing(job *j, const char *role, const json_t *target
 
 static porch_err put_role(const job *j, const porch_updates_doc *d, int64_t threshold, const char *keys,
                           const char *signers, porch_why *why) {
+    char sha256[65];
+    porch_buf hex = {(uint8_t *)sha256, 0, 64};
+    PORCH_TRY(porch_hex_write(&hex, (porch_bytes){d->sha256, sizeof d->sha256}));
+    sha256[hex.len] = '\0';
     porch_db_query *q = porch_db_prepare(j->db,
                                          "insert into update_role (name, version, expires_ms, threshold, "
-                                         "keys, signers) values (?1, ?2, ?3, ?4, ?5, ?6) "
+                                         "keys, signers, sha256) values (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                                          "on conflict (name) do update set version = ?2, expires_ms = ?3, "
-                                         "threshold = ?4, keys = ?5, signers = ?6",
+                                         "threshold = ?4, keys = ?5, signers = ?6, sha256 = ?7",
                                          why);
     porch_db_bind_str(q, 1, d->role);
     porch_db_bind_i64(q, 2, (int64_t)d->version);
@@ -176,6 +181,7 @@ static porch_err put_role(const job *j, const porch_updates_doc *d, int64_t thre
     porch_db_bind_i64(q, 4, threshold);
     porch_db_bind_str(q, 5, keys);
     porch_db_bind_str(q, 6, signers);
+    porch_db_bind_str(q, 7, sha256);
     return porch_db_execute(q, why);
 }
 

@@ -159,6 +159,68 @@ static void no_delegated_role_is_called_like_a_top_level_one(void **state) {
     }
 }
 
+static porch_err do_roles(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_db_run(
+        db,
+        "insert into update_role (name, version, expires_ms, threshold, keys, signers) values "
+        "('root', 3, 1, 1, '[]', ''), ('camera', 7, 1, 1, '[]', '')",
+        why);
+}
+
+static void what_was_in_force_and_is_gone_is_damage_and_goes_on_counting(void **state) {
+    place *p = *state;
+    char path[160];
+    porch_updates_state now;
+    porch_updates_plan plan = {.root = 2, .count = 1, .roles = {{"targets", 1}}};
+    porch_updates_outcome outcome;
+    porch_why why = {""};
+    uint64_t bytes = 0;
+    bool whole = true, renewed = true;
+    int fd = -1;
+    assert_int_equal(porch_updates_ready(p->updates, &why), PORCH_OK);
+    porch_updates_close(p->updates);
+    assert_int_equal(porch_store_write(p->lab.store, do_roles, NULL, &why), PORCH_OK);
+    const porch_updates_config config = {p->lab.dir, p->lab.store, NULL, &p->lab.settings};
+    assert_int_equal(porch_updates_open(&config, &p->updates, &why), PORCH_OK);
+    porch_updates_state_get(p->updates, &now);
+    assert_non_null(strstr(now.damage, "timestamp.json is missing"));
+    assert_int_equal(porch_updates_ready(p->updates, &why), PORCH_ERR_STATE);
+    assert_non_null(strstr(why.text, "ota publish"));
+    assert_int_equal(porch_updates_file(p->updates, "metadata/3.root.json", &fd, &bytes, &why),
+                     PORCH_ERR_STATE);
+    assert_int_equal(porch_updates_tend(p->updates, UINT64_C(4102444800000), &renewed, &why), PORCH_OK);
+    assert_false(renewed);
+    /* Nothing older than what was in force. */
+    assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &why),
+                     PORCH_ERR_ROLLBACK);
+    /* A file that lies there is believed by nobody: it is sent anew, and that one counts. */
+    (void)snprintf(path, sizeof path, "%s/updates/metadata/3.root.json", p->lab.dir);
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("{}"), 0600, &why), PORCH_OK);
+    assert_int_equal(porch_updates_have(p->updates, "metadata/3.root.json", &bytes, &whole, &why),
+                     PORCH_OK);
+    assert_true(bytes == 0 && !whole);
+    assert_int_equal(porch_updates_put(p->updates, "metadata/3.root.json", 0, PORCH_LIT("new"), &why),
+                     PORCH_OK);
+    assert_int_equal(porch_updates_have(p->updates, "metadata/3.root.json", &bytes, &whole, &why),
+                     PORCH_OK);
+    assert_int_equal(bytes, 3);
+}
+
+static void a_folder_that_is_a_file_does_not_keep_a_hub_from_starting(void **state) {
+    place *p = *state;
+    char path[160];
+    porch_updates_state now;
+    porch_updates_close(p->updates);
+    (void)snprintf(path, sizeof path, "%s/updates/metadata", p->lab.dir);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT(""), 0600, NULL), PORCH_OK);
+    const porch_updates_config config = {p->lab.dir, p->lab.store, NULL, &p->lab.settings};
+    assert_int_equal(porch_updates_open(&config, &p->updates, NULL), PORCH_OK);
+    porch_updates_state_get(p->updates, &now);
+    assert_int_not_equal(now.damage[0], '\0');
+}
+
 static void a_hub_without_a_repository_has_nothing_to_renew(void **state) {
     place *p = *state;
     bool renewed = true;
@@ -174,6 +236,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_too_long_or_too_much_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_signed_is_not_published, setup, teardown),
         cmocka_unit_test_setup_teardown(no_delegated_role_is_called_like_a_top_level_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_in_force_and_is_gone_is_damage_and_goes_on_counting, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_is_a_file_does_not_keep_a_hub_from_starting, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_hub_without_a_repository_has_nothing_to_renew, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include "os/file.h"
 #include "ota/client/tuf_name.h"
 
-enum { MEMBERS = 64 * 1024, BLOCK = 256 * 1024, ROOT_STEPS = 1024 };
+enum { MEMBERS = 64 * 1024, ROOT_STEPS = 1024 };
 
 void porch_updates_doc_free(porch_updates_doc *d) {
     free(d->raw);
@@ -129,8 +129,14 @@ static porch_err walk_roots(const porch_updates *u, uint64_t upto, uint64_t now_
                           (unsigned long long)known, (unsigned long long)upto);
     if (upto == 0 || upto - known > ROOT_STEPS)
         return porch_fail(why, PORCH_ERR_LIMIT, "0 or more than %d new versions of the root", ROOT_STEPS);
-    for (uint64_t v = known > 0 ? known : 1; v <= upto; v++)
+    for (uint64_t v = known > 0 ? known : 1; v <= upto; v++) {
         PORCH_TRY(step(u, v, root, why));
+        if (v == known && porch_updates_damaged(u) && u->has_root_sha256 &&
+            memcmp(root->sha256, u->root_sha256, sizeof u->root_sha256) != 0)
+            return porch_fail(why, PORCH_ERR_SIGNATURE,
+                              "version %llu of the root is not the one that was in force here",
+                              (unsigned long long)v);
+    }
     if (root->expires_ms > now_ms) return PORCH_OK;
     return porch_fail(why, PORCH_ERR_EXPIRED,
                       "the root has expired: sign a new one (porchlight ota rotate FOLDER "
@@ -225,44 +231,21 @@ static porch_err walk_roles(const porch_updates *u, const porch_updates_plan *pl
 
 /* ---- images ---- */
 
-static porch_err hash_file(const char *path, uint8_t hash[32], porch_why *why) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    uint8_t *block = malloc(BLOCK);
-    porch_sha256_state *state = porch_sha256_new();
-    ssize_t n = -1;
-    if (fd >= 0 && block != NULL && state != NULL)
-        while ((n = read(fd, block, BLOCK)) > 0)
-            porch_sha256_update(state, (porch_bytes){block, (size_t)n});
-    if (state != NULL) porch_sha256_finish(state, hash);
-    porch_sha256_free(state);
-    free(block);
-    if (fd >= 0) (void)close(fd);
-    return n == 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "%.200s cannot be read", path);
-}
-
 static porch_err check_image(const porch_updates *u, const char *path, const porch_tuf_target *target,
                              porch_why *why) {
-    char hex[65], name[PORCH_UPDATES_NAME + 80], file[PORCH_UPDATES_PATH];
-    porch_buf b = {(uint8_t *)hex, 0, 64};
+    char name[PORCH_UPDATES_NAME], file[PORCH_UPDATES_PATH];
     uint8_t hash[32];
     uint64_t bytes = 0;
     bool published = false;
-    const char *slash = strrchr(path, '/');
-    if (!target->hashes.has_sha256)
-        return porch_fail(why, PORCH_ERR_UNSUPPORTED, "%.100s names no SHA-256", path);
-    PORCH_TRY(porch_hex_write(&b, (porch_bytes){target->hashes.sha256, 32}));
-    hex[b.len] = '\0';
-    int n = snprintf(name, sizeof name, "targets/%.*s%s.%s", slash != NULL ? (int)(slash - path + 1) : 0,
-                     path, hex, slash != NULL ? slash + 1 : path);
-    if (n < 0 || (size_t)n >= PORCH_UPDATES_NAME)
-        return porch_fail(why, PORCH_ERR_LIMIT, "%.100s: the name is too long", path);
+    PORCH_TRY(porch_updates_image_name(path, target, name, why));
     PORCH_TRY(porch_updates_find(u, name, file, &published, &bytes, why));
-    if (published && bytes == target->length) return PORCH_OK; /* it was hashed when it came */
+    bool damaged = porch_updates_damaged(u);
+    if (published && bytes == target->length && !damaged) return PORCH_OK; /* it was hashed when it came */
     if (bytes == target->length) {
-        PORCH_TRY(hash_file(file, hash, why));
+        PORCH_TRY(porch_updates_hash(file, hash, why));
         if (memcmp(hash, target->hashes.sha256, 32) == 0) return PORCH_OK;
     }
-    if (!published) (void)unlink(file); /* or the next publish would go on behind wrong bytes */
+    if (!published || damaged) (void)unlink(file); /* or the next publish would go on behind wrong bytes */
     return porch_fail(why, PORCH_ERR_HASH,
                       "%.120s: the bytes are not those that were signed; put the image right in the folder "
                       "and publish again",
