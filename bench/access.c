@@ -228,7 +228,7 @@ static void bench_prove(void) {
     size_t found = 0;
     uint64_t start = now_ns();
     load(&now, false);
-    porch_access_question q = {&now.world, NULL, NULL, count_one, &found};
+    porch_access_question q = {.world = &now.world, .found = count_one, .found_ctx = &found};
     porch_access_prove_isolation(&q, &proof);
     must(found == 0 && proof.undecided == 0, "isolation was not proved");
     show("prove isolation", start, found);

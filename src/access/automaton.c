@@ -42,7 +42,7 @@ struct porch_access_automaton {
         uint32_t text_at, text_len;
     } computed[PORCH_ACCESS_COMPUTED_MOST];
     uint32_t computed_in_deny; /* bits */
-    uint32_t spare;
+    uint32_t computed_devices; /* bits: that level is PORCH_ACCESS_DEVICES */
 };
 
 _Static_assert(sizeof(node) == 44 && sizeof(rule) == 16 && sizeof(verdict) == 32, "rows lie close");
@@ -211,6 +211,7 @@ static porch_err computed_of(porch_access_automaton *a, porch_bytes level, uint3
         a->computed_count++;
     }
     if (deny) a->computed_in_deny |= 1u << i;
+    if (porch_bytes_eq_text(level, PORCH_ACCESS_DEVICES)) a->computed_devices |= 1u << i;
     *ret = (uint8_t)i;
     return PORCH_OK;
 }
@@ -372,8 +373,11 @@ static porch_access_decision decided(const met *m) {
     return (porch_access_decision){false, -1};
 }
 
-static bool value_is(const porch_access_values *values, uint8_t computed, porch_bytes level) {
+static bool value_is(const porch_access_automaton *a, const porch_access_values *values, uint8_t computed,
+                     porch_bytes level) {
     if (values == NULL) return false;
+    if ((a->computed_devices >> computed & 1u) != 0)
+        return values->devices != NULL && porch_access_set_has(values->devices, level);
     porch_access_span v = values->spans[computed];
     return v.len > 0 && v.len == level.len && memcmp(values->text + v.at, level.at, v.len) == 0;
 }
@@ -412,7 +416,7 @@ static void enter_children(const porch_access_automaton *a, const porch_access_v
         if (child != 0 && nodes[child].computed == NO_COMPUTED) wait_at(out, child, next);
     }
     for (uint32_t c = n->first_computed; c != 0; c = nodes[c].next_computed)
-        if (value_is(values, nodes[c].computed, level)) wait_at(out, c, next);
+        if (value_is(a, values, nodes[c].computed, level)) wait_at(out, c, next);
     if (!own) wait_at(out, n->plus, next);
 }
 
@@ -578,6 +582,14 @@ static bool starts_own(const overlap *o, const node *n) {
     return n->label_len > 0 && text_of(a)[n->label_at] == '$' && n->computed == NO_COMPUTED;
 }
 
+/* Is there any name that this level could be? */
+static bool has_value(const overlap *o, uint8_t computed) {
+    if (o->values == NULL) return false;
+    if ((o->a->computed_devices >> computed & 1u) != 0)
+        return o->values->devices != NULL && porch_access_set_count(o->values->devices) > 0;
+    return o->values->spans[computed].len > 0;
+}
+
 /* Into every child that a wildcard may stand for and that has a deny at or below it. */
 static void enter_all(overlap *o, const node *n, uint32_t at, const uint8_t *next) {
     const node *nodes = nodes_of(o->a);
@@ -585,9 +597,7 @@ static void enter_all(overlap *o, const node *n, uint32_t at, const uint8_t *nex
     for (uint32_t c = n->first_child; c != 0 && !o->waiting.full; c = nodes[c].next_sibling) {
         if (++o->steps > PORCH_ACCESS_STEPS_MOST) o->waiting.full = true;
         if ((nodes[c].below & DENIES_RECEIVE) == 0 || (at == 0 && starts_own(o, &nodes[c]))) continue;
-        if (nodes[c].computed != NO_COMPUTED &&
-            (o->values == NULL || o->values->spans[nodes[c].computed].len == 0))
-            continue;
+        if (nodes[c].computed != NO_COMPUTED && !has_value(o, nodes[c].computed)) continue;
         wait_at(&o->waiting, c, next);
     }
 }

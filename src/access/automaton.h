@@ -15,6 +15,7 @@
 #define PORCH_ACCESS_AUTOMATON_H
 
 #include "access/policy.h"
+#include "access/set.h"
 
 typedef struct porch_access_automaton porch_access_automaton;
 
@@ -30,7 +31,11 @@ typedef struct {
 typedef struct {
     const uint8_t *text;
     const porch_access_span *spans;
+    const porch_access_set *devices; /* what PORCH_ACCESS_DEVICES stands for; NULL: it has none */
 } porch_access_values;
+
+/* The one level that stands for many names: every device of a person's household. */
+#define PORCH_ACCESS_DEVICES "${household.device}"
 
 /* Upper bound of the block that build needs. */
 size_t porch_access_automaton_bytes(const porch_access_statement *statements, size_t count);

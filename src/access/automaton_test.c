@@ -216,6 +216,42 @@ static void random_policies_decide_as_their_statements_one_by_one(void **state) 
     assert_true(granted > 1000 && refused > 1000);
 }
 
+static void a_level_stands_for_every_device_of_the_household(void **state) {
+    (void)state;
+    const porch_access_statement s[] = {
+        allow(SUB, "d/${household.device}/event/#"), allow(SUB, "$porchlight/device/${household.device}/#"),
+        deny(RECV, "d/${household.device}/event/secret"), allow(PUB, "h/${household.id}/x")};
+    const porch_access_variable home[] = {{"household.id", PORCH_LIT("h1")}};
+    const porch_bytes ids[] = {PORCH_LIT("cam"), PORCH_LIT("lamp")};
+    uint64_t set_block[64], block[64];
+    const porch_access_set *set, *none;
+    const porch_access_policy *p;
+    const porch_access_automaton *a = build(s, COUNT(s));
+    assert_int_equal(porch_access_set_build(ids, 2, set_block, sizeof set_block, &set), PORCH_OK);
+    assert_int_equal(porch_access_policy_bind_person(a, home, 1, set, block, sizeof block, &p), PORCH_OK);
+    assert_true(subscribes(p, "d/cam/event/#"));
+    assert_true(subscribes(p, "d/lamp/event/+/x"));
+    assert_true(subscribes(p, "$porchlight/device/cam/#"));
+    assert_false(subscribes(p, "d/other/event/#"));
+    assert_false(subscribes(p, "d/+/event/#")); /* names of other households lie inside, too */
+    assert_false(subscribes(p, "d/${household.device}/event/#"));
+    assert_true(porch_access_can_receive(p, (porch_topic_name){PORCH_LIT("d/cam/event/x")}).allowed);
+    assert_false(porch_access_can_receive(p, (porch_topic_name){PORCH_LIT("d/cam/event/secret")}).allowed);
+    assert_false(porch_access_can_receive(p, (porch_topic_name){PORCH_LIT("d/other/event/x")}).allowed);
+    assert_true(porch_access_may_deny_receive(p, (porch_topic_filter){PORCH_LIT("d/cam/event/#")}));
+    assert_true(porch_access_may_deny_receive(p, (porch_topic_filter){PORCH_LIT("d/+/event/#")}));
+    assert_false(porch_access_may_deny_receive(p, (porch_topic_filter){PORCH_LIT("d/other/event/#")}));
+    assert_int_equal(publishes(p, "h/h1/x"), 3);
+    /* a household without devices */
+    assert_int_equal(porch_access_set_build(NULL, 0, set_block, sizeof set_block, &none), PORCH_OK);
+    assert_int_equal(porch_access_policy_bind_person(a, home, 1, none, block, sizeof block, &p), PORCH_OK);
+    assert_false(subscribes(p, "d/cam/event/#"));
+    assert_false(porch_access_may_deny_receive(p, (porch_topic_filter){PORCH_LIT("d/+/event/#")}));
+    /* nobody knows the devices: what the deny forbids is not known */
+    assert_int_equal(porch_access_policy_bind(a, home, 1, block, sizeof block, &p), PORCH_ERR_NOT_FOUND);
+    free((void *)(uintptr_t)a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_automaton_serves_principals_with_different_values),
@@ -223,6 +259,7 @@ int main(void) {
         cmocka_unit_test(too_many_different_variables_are_refused),
         cmocka_unit_test(a_tangle_of_wildcards_decides_no_in_bounded_time),
         cmocka_unit_test(random_policies_decide_as_their_statements_one_by_one),
+        cmocka_unit_test(a_level_stands_for_every_device_of_the_household),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,18 +3,43 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "access/automaton.h"
 #include "access/sort.h"
 #include "access/statement.h"
 #include "base/text.h"
 
 static const char *const member_words[PORCH_ACCESS_MEMBER_KINDS] = {
-    [PORCH_ACCESS_MEMBER_EVERY_DEVICE] = "every device", [PORCH_ACCESS_MEMBER_DEVICE] = "device",
-    [PORCH_ACCESS_MEMBER_HOUSEHOLD] = "household",       [PORCH_ACCESS_MEMBER_PRODUCT] = "product",
-    [PORCH_ACCESS_MEMBER_SERVICE] = "service",           [PORCH_ACCESS_MEMBER_TAG] = "tag",
+    [PORCH_ACCESS_MEMBER_EVERY_DEVICE] = "every device",
+    [PORCH_ACCESS_MEMBER_DEVICE] = "device",
+    [PORCH_ACCESS_MEMBER_HOUSEHOLD] = "household",
+    [PORCH_ACCESS_MEMBER_PRODUCT] = "product",
+    [PORCH_ACCESS_MEMBER_SERVICE] = "service",
+    [PORCH_ACCESS_MEMBER_TAG] = "tag",
+    [PORCH_ACCESS_MEMBER_EVERY_PERSON] = "every person",
+    [PORCH_ACCESS_MEMBER_PEOPLE] = "people",
+    [PORCH_ACCESS_MEMBER_PERSON] = "person",
 };
 
 const char *porch_access_member_word(porch_access_member_kind kind) {
     return kind < PORCH_ACCESS_MEMBER_KINDS ? member_words[kind] : "?";
+}
+
+bool porch_access_member_people(const porch_access_member *m, porch_bytes *household, porch_role *role) {
+    porch_bytes word = m->value;
+    porch_role found = 0;
+    *household = (porch_bytes){NULL, 0};
+    *role = 0;
+    if (m->kind == PORCH_ACCESS_MEMBER_PEOPLE) {
+        const uint8_t *space = word.len == 0 ? NULL : memchr(word.at, ' ', word.len);
+        size_t n = space == NULL ? word.len : (size_t)(space - word.at);
+        *household = (porch_bytes){word.at, n};
+        word = space == NULL ? (porch_bytes){word.at, 0} : (porch_bytes){space + 1, word.len - n - 1};
+    } else if (m->kind != PORCH_ACCESS_MEMBER_EVERY_PERSON) {
+        return false;
+    }
+    if (word.len > 0 && porch_role_parse(word, &found) != PORCH_OK) return false;
+    *role = found;
+    return true;
 }
 
 /* ---- order --------------------------------------------------------------------------------------- */
@@ -177,15 +202,66 @@ static porch_err take_tagged(parser *p) {
     return PORCH_OK;
 }
 
+static porch_err take_every(parser *p, porch_access_member *m) {
+    porch_role role;
+    porch_bytes what = word(p), nothing = {what.at, 0};
+    if (porch_bytes_eq_text(what, "device"))
+        *m = (porch_access_member){PORCH_ACCESS_MEMBER_EVERY_DEVICE, nothing};
+    else if (porch_bytes_eq_text(what, "person"))
+        *m = (porch_access_member){PORCH_ACCESS_MEMBER_EVERY_PERSON, nothing};
+    else if (porch_role_parse(what, &role) == PORCH_OK)
+        *m = (porch_access_member){PORCH_ACCESS_MEMBER_EVERY_PERSON, what};
+    else
+        return stop_at(p, what.at, PORCH_ERR_MALFORMED,
+                       "'device', 'person', 'owner', 'adult', 'child' or 'guest' after 'every'");
+    return PORCH_OK;
+}
+
+/* "HOUSEHOLD" or "HOUSEHOLD ROLE": one view, so there is one space between. */
+static porch_err take_people(parser *p, porch_access_member *m) {
+    porch_role role;
+    porch_bytes household = word(p), value = household;
+    if (!is_name(household, 64)) return stop_at(p, household.at, PORCH_ERR_MALFORMED, "a household's id");
+    porch_bytes word_of_role = word(p);
+    if (word_of_role.len > 0) {
+        if (porch_role_parse(word_of_role, &role) != PORCH_OK)
+            return stop_at(p, word_of_role.at, PORCH_ERR_MALFORMED,
+                           "owner, adult, child, guest, or nothing more on this line");
+        value.len = (size_t)(word_of_role.at - household.at) + word_of_role.len;
+        if (value.len != household.len + 1 + word_of_role.len || household.at[household.len] != ' ')
+            return stop_at(p, word_of_role.at, PORCH_ERR_MALFORMED,
+                           "one space between the household and the role");
+    }
+    *m = (porch_access_member){PORCH_ACCESS_MEMBER_PEOPLE, value};
+    return PORCH_OK;
+}
+
+/* People's names are theirs: any text of one line, in ASCII lower case, since case makes no other name. */
+static porch_err take_person(parser *p, porch_access_member *m) {
+    while (p->rest.len > 0 && is_blank(*p->rest.at))
+        p->rest = (porch_bytes){p->rest.at + 1, p->rest.len - 1};
+    porch_bytes name = p->rest;
+    if (name.len == 0 || name.len > 64 || !porch_utf8_valid(name))
+        return stop_at(p, name.at, PORCH_ERR_MALFORMED, "a person's name (at most 64 bytes)");
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] < 0x20 || name.at[i] == 0x7f || (name.at[i] >= 'A' && name.at[i] <= 'Z'))
+            return stop_at(p, name.at + i, PORCH_ERR_MALFORMED, "a person's name in lower case");
+    p->rest = (porch_bytes){name.at + name.len, 0};
+    *m = (porch_access_member){PORCH_ACCESS_MEMBER_PERSON, name};
+    return PORCH_OK;
+}
+
 static porch_err take_member(parser *p) {
-    static const char expected[] = "'every device', device, household, product, service or tag";
+    static const char expected[] =
+        "'every device', 'every person', device, household, people, person, product, service or tag";
     porch_bytes kind = word(p);
     porch_access_member *m = &p->members[p->member_count];
     if (porch_bytes_eq_text(kind, "every")) {
-        porch_bytes what = word(p);
-        if (!porch_bytes_eq_text(what, "device"))
-            return stop_at(p, what.at, PORCH_ERR_MALFORMED, "'device' after 'every'");
-        *m = (porch_access_member){PORCH_ACCESS_MEMBER_EVERY_DEVICE, {kind.at, 0}};
+        PORCH_TRY(take_every(p, m));
+    } else if (porch_bytes_eq_text(kind, "people")) {
+        PORCH_TRY(take_people(p, m));
+    } else if (porch_bytes_eq_text(kind, "person")) {
+        PORCH_TRY(take_person(p, m));
     } else {
         size_t i = PORCH_ACCESS_MEMBER_DEVICE;
         while (i < PORCH_ACCESS_MEMBER_KINDS && !porch_bytes_eq_text(kind, member_words[i]))
@@ -205,7 +281,19 @@ static porch_err take_member(parser *p) {
 static const porch_access_variable known[] = {{"device.id", PORCH_LIT("x")},
                                               {"device.product", PORCH_LIT("x")},
                                               {"household.id", PORCH_LIT("x")},
+                                              {"household.device", PORCH_LIT("x")},
                                               {"service.name", PORCH_LIT("x")}};
+
+static bool speaks_of(porch_bytes filter, const char *variables);
+
+/* ${household.device} is many names at once: it stands for a level, not for a part of one. */
+static porch_err check_devices(parser *p, porch_bytes filter) {
+    porch_topic_level walk = porch_topic_level_first(filter);
+    for (porch_bytes level; porch_topic_level_next(&walk, &level);)
+        if (speaks_of(level, PORCH_ACCESS_DEVICES) && !porch_bytes_eq_text(level, PORCH_ACCESS_DEVICES))
+            return stop_at(p, level.at, PORCH_ERR_MALFORMED, PORCH_ACCESS_DEVICES " alone in its level");
+    return PORCH_OK;
+}
 
 static porch_err check_filter(parser *p, unsigned actions, porch_bytes filter) {
     char text[PORCH_ACCESS_LINE_BYTES + 64];
@@ -222,7 +310,7 @@ static porch_err check_filter(parser *p, unsigned actions, porch_bytes filter) {
         return stop_at(p, filter.at, PORCH_ERR_MALFORMED,
                        "a topic filter ('+' and '#' stand alone in their level, '#' at the end)");
     e = porch_access_template_check(porch_buf_bytes(&b), known, sizeof known / sizeof known[0], NULL, &why);
-    if (e == PORCH_OK) return PORCH_OK;
+    if (e == PORCH_OK) return check_devices(p, filter);
     char expected[200];
     (void)snprintf(expected, sizeof expected, "another filter (%.180s)", why.text);
     return stop_at(p, filter.at, e, expected);
@@ -278,18 +366,23 @@ static porch_err whole_at(parser *p, uint32_t line, porch_err e, const char *sen
 
 /* A deny must mean something for every member. */
 static porch_err judge_denies(parser *p, const porch_access_group *g) {
-    bool devices = false, services = false;
+    bool devices = false, services = false, people = false;
     for (size_t i = 0; i < g->member_count; i++) {
         bool is_service = g->members[i].kind == PORCH_ACCESS_MEMBER_SERVICE;
+        bool is_person = g->members[i].kind >= PORCH_ACCESS_MEMBER_EVERY_PERSON;
         services = services || is_service;
-        devices = devices || !is_service;
+        people = people || is_person;
+        devices = devices || (!is_service && !is_person);
     }
     for (size_t i = 0; i < g->statement_count; i++) {
         const porch_access_statement *s = &g->statements[i];
         porch_bytes filter = s->filter.text;
         if (s->effect != PORCH_ACCESS_DENY) continue;
-        bool of_devices = speaks_of(filter, "${device.") || speaks_of(filter, "${household.");
-        if ((of_devices && services) || (speaks_of(filter, "${service.") && devices))
+        bool of_devices = speaks_of(filter, "${device."), of_homes = speaks_of(filter, "${household.id}"),
+             of_people = speaks_of(filter, PORCH_ACCESS_DEVICES);
+        if ((of_devices && (services || people)) || (of_homes && services) ||
+            (of_people && (services || devices)) ||
+            (speaks_of(filter, "${service.") && (devices || people)))
             return whole_at(p, s->tag, PORCH_ERR_MALFORMED,
                             "a deny whose variables every member of its group has", filter);
     }
@@ -422,8 +515,13 @@ size_t porch_access_document_text_bytes(const porch_access_document *d) {
 
 static porch_err write_member(porch_buf *b, const porch_access_member *m) {
     PORCH_TRY(porch_write_text(b, "    member "));
+    if (m->kind == PORCH_ACCESS_MEMBER_EVERY_PERSON && m->value.len > 0) {
+        PORCH_TRY(porch_write_text(b, "every "));
+        PORCH_TRY(porch_write_bytes(b, m->value));
+        return porch_write_text(b, "\n");
+    }
     PORCH_TRY(porch_write_text(b, porch_access_member_word(m->kind)));
-    if (m->kind != PORCH_ACCESS_MEMBER_EVERY_DEVICE) {
+    if (m->value.len > 0) {
         PORCH_TRY(porch_write_text(b, " "));
         PORCH_TRY(porch_write_bytes(b, m->value));
     }

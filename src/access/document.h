@@ -21,14 +21,22 @@
  *
  *      bytes ──parse──► document (views into the bytes, rows in the caller's arena) ──write──► text
  *
+ *      group children
+ *          member every child
+ *          member people home guest
+ *          member person anna@example.org
+ *          deny receive d/nursery/#
+ *
  * A statement's filter may hold variables: ${device.id}, ${device.product}, ${household.id} where devices
- * are members, ${service.name} where services are. An allow that speaks of what a member has not does not
+ * are members, ${household.id} and ${household.device} (a whole level: any device of the household) where
+ * people are, ${service.name} where services are. An allow that speaks of what a member has not does not
  * apply to it; a deny of that kind is refused here, since what it should forbid is not known. */
 #ifndef PORCH_ACCESS_DOCUMENT_H
 #define PORCH_ACCESS_DOCUMENT_H
 
 #include "access/policy.h"
 #include "base/arena.h"
+#include "wire/role.h"
 
 /* The order is that of the canonical text. */
 typedef enum {
@@ -37,7 +45,10 @@ typedef enum {
     PORCH_ACCESS_MEMBER_HOUSEHOLD, /* devices of it */
     PORCH_ACCESS_MEMBER_PRODUCT,   /* devices of it */
     PORCH_ACCESS_MEMBER_SERVICE,
-    PORCH_ACCESS_MEMBER_TAG, /* devices that carry it */
+    PORCH_ACCESS_MEMBER_TAG,          /* devices that carry it */
+    PORCH_ACCESS_MEMBER_EVERY_PERSON, /* value: a role, or empty for all; "every person", "every guest" */
+    PORCH_ACCESS_MEMBER_PEOPLE,       /* "HOUSEHOLD" or "HOUSEHOLD ROLE" */
+    PORCH_ACCESS_MEMBER_PERSON,       /* a name, to the end of its line */
     PORCH_ACCESS_MEMBER_KINDS
 } porch_access_member_kind;
 
@@ -48,6 +59,10 @@ typedef struct {
     porch_access_member_kind kind;
     porch_bytes value;
 } porch_access_member;
+
+/* Is it a row of people by role? *household is empty for EVERY_PERSON, *role is 0 for all roles. */
+bool porch_access_member_people(const porch_access_member *member, porch_bytes *household,
+                                porch_role *role);
 
 typedef struct {
     porch_bytes name;

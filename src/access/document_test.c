@@ -63,6 +63,30 @@ static void printing_is_canonical(void **state) {
               "group g\n    member tag y\n\ntag x\n    device r\n\ntag y\n    device p\n    device q\n");
 }
 
+static void people_are_members_by_name_role_and_household(void **state) {
+    (void)state;
+    prints_as("group a\nmember person zed of the hill\nmember person  anna@example.org \nmember people h\n"
+              "member people h adult\nmember every person\nmember every guest\nmember every device\n"
+              "allow receive d/${household.device}/${household.id}\n",
+              "group a\n    member every device\n    member every person\n    member every guest\n"
+              "    member people h\n    member people h adult\n    member person anna@example.org\n"
+              "    member person zed of the hill\n    allow receive "
+              "d/${household.device}/${household.id}\n");
+    porch_access_document d;
+    porch_why why = {""};
+    porch_bytes household;
+    porch_role role;
+    assert_int_equal(
+        parse("group a\nmember every guest\nmember people h child\nmember person p\n", &d, NULL, &why),
+        PORCH_OK);
+    const porch_access_member *m = d.groups[0].members;
+    assert_true(porch_access_member_people(&m[0], &household, &role));
+    assert_true(household.len == 0 && role == PORCH_ROLE_GUEST);
+    assert_true(porch_access_member_people(&m[1], &household, &role));
+    assert_true(porch_bytes_eq_text(household, "h") && role == PORCH_ROLE_CHILD);
+    assert_false(porch_access_member_people(&m[2], &household, &role));
+}
+
 typedef struct {
     const char *text;
     uint32_t line, column;
@@ -78,7 +102,21 @@ static void a_refusal_says_where_and_what_was_expected(void **state) {
         {"group A\n", 1, 7, "found 'A'"},
         {"group a b\n", 1, 9, "nothing more on this line, found 'b'"},
         {"group a\n  shout\n", 2, 3, "member, allow, deny, group or tag, found 'shout'"},
-        {"group a\n  member every thing\n", 2, 16, "'device' after 'every', found 'thing'"},
+        {"group a\n  member every thing\n", 2, 16, "or 'guest' after 'every', found 'thing'"},
+        {"group a\n  member every\n", 2, 15, "'device', 'person', 'owner'"},
+        {"group a\n  member people Home\n", 2, 17, "a household's id, found 'Home'"},
+        {"group a\n  member people home aunt\n", 2, 22, "owner, adult, child, guest"},
+        {"group a\n  member people home  adult\n", 2, 23, "one space between"},
+        {"group a\n  member people home adult x\n", 2, 28, "nothing more on this line"},
+        {"group a\n  member person\n", 2, 16, "a person's name"},
+        {"group a\n  member person Anna\n", 2, 17, "in lower case, found 'Anna'"},
+        {"group a\n allow receive d/x${household.device}/y\n", 2, 18,
+         "${household.device} alone in its level"},
+        {"group a\nmember every device\ndeny receive d/${household.device}/x\n", 3, 1,
+         "a deny whose variables"},
+        {"group a\nmember every guest\ndeny receive d/${device.id}\n", 3, 1, "a deny whose variables"},
+        {"group a\nmember every guest\nmember service s\ndeny receive d/${household.id}\n", 4, 1,
+         "a deny whose variables"},
         {"group a\n  member user x\n", 2, 10, "service or tag, found 'user'"},
         {"group a\n  member device a+\n", 2, 17, "the member's name, found 'a+'"},
         {"group a\n  member product a/b\n", 2, 18, "the member's name"},
@@ -148,6 +186,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_policy_is_read_line_by_line),
         cmocka_unit_test(printing_is_canonical),
+        cmocka_unit_test(people_are_members_by_name_role_and_household),
         cmocka_unit_test(a_refusal_says_where_and_what_was_expected),
         cmocka_unit_test(a_line_that_is_too_long_is_refused),
         cmocka_unit_test(too_little_memory_is_an_error),

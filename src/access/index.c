@@ -80,6 +80,30 @@ static size_t find_tags(const porch_access_index *x, porch_bytes device) {
     return low;
 }
 
+/* ---- principals ----------------------------------------------------------------------------------- */
+
+const char *porch_access_kind_word(porch_access_kind kind) {
+    return kind == PORCH_ACCESS_SERVICE ? "service" : kind == PORCH_ACCESS_PERSON ? "person" : "device";
+}
+
+size_t porch_access_principal_variables(const porch_access_principal *who,
+                                        porch_access_variable out[PORCH_ACCESS_VARIABLES]) {
+    switch (who->kind) {
+    case PORCH_ACCESS_SERVICE:
+        out[0] = (porch_access_variable){"service.name", who->name};
+        return 1;
+    case PORCH_ACCESS_PERSON:
+        out[0] = (porch_access_variable){"household.id", who->household};
+        return 1;
+    case PORCH_ACCESS_DEVICE:
+        break;
+    }
+    out[0] = (porch_access_variable){"device.id", who->name};
+    out[1] = (porch_access_variable){"device.product", who->product};
+    out[2] = (porch_access_variable){"household.id", who->household};
+    return 3;
+}
+
 /* ---- the groups of a principal -------------------------------------------------------------------- */
 
 typedef struct {
@@ -106,11 +130,29 @@ static void add(group_set *s, porch_access_member_kind kind, porch_bytes value) 
         add_group(s, x->rows[i].group);
 }
 
+/* By name, by role anywhere, by household, by household and role. */
+static void add_person(group_set *s, const porch_access_principal *who) {
+    uint8_t text[64 + 1 + PORCH_ROLE_TEXT];
+    porch_buf in_role = PORCH_BUF_OF(text);
+    porch_bytes role = porch_bytes_of(porch_role_name(who->role));
+    add(s, PORCH_ACCESS_MEMBER_EVERY_PERSON, (porch_bytes){NULL, 0});
+    if (role.len > 0) add(s, PORCH_ACCESS_MEMBER_EVERY_PERSON, role);
+    add(s, PORCH_ACCESS_MEMBER_PERSON, who->name);
+    add(s, PORCH_ACCESS_MEMBER_PEOPLE, who->household);
+    if (role.len > 0 && porch_write_bytes(&in_role, who->household) == PORCH_OK &&
+        porch_write_text(&in_role, " ") == PORCH_OK && porch_write_bytes(&in_role, role) == PORCH_OK)
+        add(s, PORCH_ACCESS_MEMBER_PEOPLE, porch_buf_bytes(&in_role));
+}
+
 size_t porch_access_index_groups(const porch_access_index *x, const porch_access_principal *who,
                                  uint32_t *out) {
     group_set s = {x, out, 0};
-    if (who->service) {
+    if (who->kind == PORCH_ACCESS_SERVICE) {
         add(&s, PORCH_ACCESS_MEMBER_SERVICE, who->name);
+        return s.count;
+    }
+    if (who->kind == PORCH_ACCESS_PERSON) {
+        add_person(&s, who);
         return s.count;
     }
     add(&s, PORCH_ACCESS_MEMBER_EVERY_DEVICE, (porch_bytes){NULL, 0});
@@ -130,9 +172,20 @@ static bool has_tag(const porch_access_index *x, porch_bytes device, porch_bytes
     return false;
 }
 
+static bool holds_person(const porch_access_member *m, const porch_access_principal *who) {
+    porch_role role;
+    porch_bytes household;
+    if (m->kind == PORCH_ACCESS_MEMBER_PERSON) return porch_bytes_eq(m->value, who->name);
+    if (!porch_access_member_people(m, &household, &role)) return false;
+    return (role == 0 || role == who->role) &&
+           (m->kind == PORCH_ACCESS_MEMBER_EVERY_PERSON || porch_bytes_eq(household, who->household));
+}
+
 bool porch_access_index_holds(const porch_access_index *x, const porch_access_member *m,
                               const porch_access_principal *who) {
-    if (who->service) return m->kind == PORCH_ACCESS_MEMBER_SERVICE && porch_bytes_eq(m->value, who->name);
+    if (who->kind == PORCH_ACCESS_SERVICE)
+        return m->kind == PORCH_ACCESS_MEMBER_SERVICE && porch_bytes_eq(m->value, who->name);
+    if (who->kind == PORCH_ACCESS_PERSON) return holds_person(m, who);
     switch (m->kind) {
     case PORCH_ACCESS_MEMBER_EVERY_DEVICE:
         return true;
@@ -145,6 +198,9 @@ bool porch_access_index_holds(const porch_access_index *x, const porch_access_me
     case PORCH_ACCESS_MEMBER_TAG:
         return has_tag(x, who->name, m->value);
     case PORCH_ACCESS_MEMBER_SERVICE:
+    case PORCH_ACCESS_MEMBER_EVERY_PERSON:
+    case PORCH_ACCESS_MEMBER_PEOPLE:
+    case PORCH_ACCESS_MEMBER_PERSON:
     case PORCH_ACCESS_MEMBER_KINDS:
         break;
     }

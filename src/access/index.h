@@ -6,12 +6,27 @@
 #define PORCH_ACCESS_INDEX_H
 
 #include "access/document.h"
+#include "access/set.h"
+#include "access/statement.h"
+#include "wire/role.h"
 
-/* Who asks: a device with what the registry knows of it, or a service. Empty views match no member. */
+typedef enum { PORCH_ACCESS_DEVICE, PORCH_ACCESS_SERVICE, PORCH_ACCESS_PERSON } porch_access_kind;
+
+/* Who asks: a device with what the registry knows of it, a service, or a person with name (in ASCII lower
+ * case), household and role. Empty views match no member. */
 typedef struct {
-    bool service;
+    porch_access_kind kind;
     porch_bytes name, product, household;
+    porch_role role;                 /* a person's; 0: of none */
+    const porch_access_set *devices; /* of a person's household; NULL: not known */
 } porch_access_principal;
+
+/* "device", "service" or "person". */
+const char *porch_access_kind_word(porch_access_kind kind);
+/* What its statements' variables stand for; *ret is how many. */
+enum { PORCH_ACCESS_VARIABLES = 3 };
+size_t porch_access_principal_variables(const porch_access_principal *who,
+                                        porch_access_variable out[PORCH_ACCESS_VARIABLES]);
 
 typedef struct {
     porch_access_member member;

@@ -10,6 +10,7 @@
 struct porch_access_policy {
     uint64_t bytes;
     const porch_access_automaton *shared; /* NULL: it stands at own_at */
+    const porch_access_set *devices;
     uint32_t own_at, text_at;
     porch_access_span spans[];
 };
@@ -22,7 +23,7 @@ static const porch_access_automaton *automaton_of(const porch_access_policy *p) 
 }
 
 static porch_access_values values_of(const porch_access_policy *p) {
-    return (porch_access_values){(const uint8_t *)p + p->text_at, p->spans};
+    return (porch_access_values){(const uint8_t *)p + p->text_at, p->spans, p->devices};
 }
 
 /* ---- binding -------------------------------------------------------------------------------------- */
@@ -59,10 +60,17 @@ size_t porch_access_policy_bind_bytes(const porch_access_automaton *a,
 porch_err porch_access_policy_bind(const porch_access_automaton *a, const porch_access_variable *variables,
                                    size_t count, void *block, size_t bytes,
                                    const porch_access_policy **ret) {
+    return porch_access_policy_bind_person(a, variables, count, NULL, block, bytes, ret);
+}
+
+porch_err porch_access_policy_bind_person(const porch_access_automaton *a,
+                                          const porch_access_variable *variables, size_t count,
+                                          const porch_access_set *devices, void *block, size_t bytes,
+                                          const porch_access_policy **ret) {
     porch_access_policy *p = block;
     size_t needed = porch_access_policy_bind_bytes(a, variables, count);
     if (bytes < needed) return PORCH_ERR_NO_SPACE;
-    *p = (porch_access_policy){.bytes = needed, .shared = a};
+    *p = (porch_access_policy){.bytes = needed, .shared = a, .devices = devices};
     p->text_at = (uint32_t)(sizeof *p + spans_bytes(a));
     porch_buf text = {(uint8_t *)block + p->text_at, 0, needed - p->text_at};
     bool in_deny;
@@ -70,6 +78,8 @@ porch_err porch_access_policy_bind(const porch_access_automaton *a, const porch_
     for (size_t i = 0; (level = porch_access_automaton_computed(a, i, &in_deny)).len > 0; i++) {
         size_t start = text.len;
         porch_topic_filter whole;
+        p->spans[i] = (porch_access_span){(uint32_t)start, 0};
+        if (devices != NULL && porch_bytes_eq_text(level, PORCH_ACCESS_DEVICES)) continue;
         porch_err e = porch_access_filter_expand(level, variables, count, NULL, &text, &whole, NULL);
         if (e != PORCH_OK && (e != PORCH_ERR_NOT_FOUND || in_deny)) return e;
         p->spans[i] = (porch_access_span){(uint32_t)start, (uint32_t)(text.len - start)};

@@ -60,6 +60,7 @@ typedef struct {
 
 struct porch_access_automaton;
 struct porch_access_variable;
+struct porch_access_set;
 
 /* Bytes that a policy of this automaton and these values needs. */
 size_t porch_access_policy_bind_bytes(const struct porch_access_automaton *automaton,
@@ -70,6 +71,13 @@ size_t porch_access_policy_bind_bytes(const struct porch_access_automaton *autom
 porch_err porch_access_policy_bind(const struct porch_access_automaton *automaton,
                                    const struct porch_access_variable *variables, size_t count, void *block,
                                    size_t bytes, const porch_access_policy **ret);
+
+/* The same for a person: `devices` are those of the household, what ${household.device} stands for. It must
+ * outlive the policy. NULL: nobody knows them, so an allow about them does not apply. */
+porch_err porch_access_policy_bind_person(const struct porch_access_automaton *automaton,
+                                          const struct porch_access_variable *variables, size_t count,
+                                          const struct porch_access_set *devices, void *block, size_t bytes,
+                                          const porch_access_policy **ret);
 
 /* A policy of statements without variables that holds its own automaton, with no pointers inside: it may be
  * copied as bytes. */

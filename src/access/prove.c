@@ -56,15 +56,16 @@ typedef struct {
     bool free, absent;
 } slot;
 
-enum { ID, PRODUCT, HOUSEHOLD, SERVICE, SLOTS };
+enum { ID, PRODUCT, HOUSEHOLD, SERVICE, PERSON, SLOTS };
 static const char *const variable_names[SLOTS] = {"device.id", "device.product", "household.id",
-                                                  "service.name"};
+                                                  "service.name", "" /* no statement speaks of it */};
 
 typedef enum { FRESH, TEXT, TEMPLATE } cell_kind;
 typedef struct {
     cell_kind kind;
     porch_bytes text;
     bool victim;
+    bool housemate; /* must be a device of the person's household */
 } cell;
 
 typedef struct {
@@ -81,11 +82,15 @@ typedef struct {
     const porch_access_member *member;
     const porch_access_statement *statement;
     pattern says;
+    porch_access_kind kind; /* of the principal */
+    porch_role role;        /* a person's */
     slot slots[SLOTS];
     cell cells[LEVELS_MOST];
     size_t depth, deepest, steps;
-    char fresh[4][NAME_MOST]; /* id, product, household, victim; levels are made from the last */
+    char fresh[SLOTS][NAME_MOST]; /* id, product, household, victim, person; levels from the next */
     char fresh_level[NAME_MOST];
+    char fresh_housemate[NAME_MOST];
+    char home[NAME_MOST + 1]; /* of a device that settled which household it is */
     bool enough, found_here;
 } search;
 
@@ -109,10 +114,19 @@ static bool is_mentioned(const porch_access_document *d, const char *word) {
     return false;
 }
 
+/* Does the question speak of it, or does the hub have somebody of that name? */
+static bool is_taken(const search *s, const char *word) {
+    porch_access_principal known = {.kind = PORCH_ACCESS_DEVICE};
+    for (size_t i = 0; i < s->want.count; i++)
+        if (occurs(s->want.level[i], word)) return true;
+    if (s->q->device != NULL && s->q->device(porch_bytes_of(word), &known, s->q->device_ctx)) return true;
+    return s->q->person != NULL && s->q->person(porch_bytes_of(word), &known, s->q->device_ctx);
+}
+
 /* A name that stands nowhere: the word itself, or with a number behind it. */
 static void make_fresh(const search *s, const char *word, char out[NAME_MOST]) {
     (void)snprintf(out, NAME_MOST, "%s", word);
-    for (unsigned i = 2; is_mentioned(s->q->world->document, out) ||
+    for (unsigned i = 2; is_taken(s, out) || is_mentioned(s->q->world->document, out) ||
                          (s->before != NULL && is_mentioned(s->before->document, out));
          i++)
         (void)snprintf(out, NAME_MOST, "%s-%u", word, i);
@@ -133,7 +147,9 @@ static void prepare(search *s) {
     make_fresh(s, "any-product", s->fresh[PRODUCT]);
     make_fresh(s, "any-household", s->fresh[HOUSEHOLD]);
     make_fresh(s, "victim", s->fresh[SERVICE]);
+    make_fresh(s, "somebody", s->fresh[PERSON]);
     make_fresh(s, "x", s->fresh_level);
+    make_fresh(s, "housemate", s->fresh_housemate);
     s->deepest = deepest_of(s->q->world->document);
     if (s->before != NULL && deepest_of(s->before->document) > s->deepest)
         s->deepest = deepest_of(s->before->document);
@@ -218,7 +234,8 @@ static bool put_topic(const search *s, porch_buf *out, porch_bytes *victim) {
         const cell *c = &s->cells[i];
         if (i > 0 && !put(out, PORCH_LIT("/"))) return false;
         size_t start = out->len;
-        bool ok = c->kind == TEXT ? put(out, c->text)
+        bool ok = c->kind == TEXT                    ? put(out, c->text)
+                  : c->kind == FRESH && c->housemate ? put(out, porch_bytes_of(s->fresh_housemate))
                   : c->kind == TEMPLATE
                       ? put_template(s, c->text, out)
                       : put(out, porch_bytes_of(c->victim ? s->fresh[SERVICE] : s->fresh_level));
@@ -244,17 +261,68 @@ static bool wanted(const search *s, porch_bytes topic) {
     return !(own && wild);
 }
 
+static porch_access_principal principal_of(const search *s) {
+    static const porch_bytes none = {NULL, 0};
+    porch_access_principal who = {.kind = s->kind, .name = none, .product = none, .household = none};
+    who.name = value_of(s, s->kind == PORCH_ACCESS_SERVICE  ? SERVICE
+                           : s->kind == PORCH_ACCESS_PERSON ? PERSON
+                                                            : ID);
+    if (s->kind == PORCH_ACCESS_DEVICE) who.product = value_of(s, PRODUCT);
+    if (s->kind != PORCH_ACCESS_SERVICE) who.household = value_of(s, HOUSEHOLD);
+    if (s->kind == PORCH_ACCESS_PERSON) who.role = s->role;
+    return who;
+}
+
+typedef struct {
+    porch_bytes texts[LEVELS_MOST];
+    size_t count;
+} housemates;
+
+static bool is_among(const housemates *mates, porch_bytes id) {
+    for (size_t i = 0; i < mates->count; i++)
+        if (porch_bytes_eq(mates->texts[i], id)) return true;
+    return false;
+}
+
+/* The devices among a topic's levels that are of the person's household: those that the registry has there,
+ * and those that it does not have and that must be. False: one that must be is elsewhere, or no id. */
+static bool take_housemates(const search *s, porch_bytes household, porch_bytes topic, housemates *ret) {
+    porch_topic_level walk = porch_topic_level_first(topic);
+    ret->count = 0;
+    for (porch_bytes level; porch_topic_level_next(&walk, &level) && ret->count < s->depth;) {
+        porch_access_principal known = {.kind = PORCH_ACCESS_DEVICE};
+        ret->texts[ret->count++] = (porch_bytes){NULL, 0};
+        bool must = s->cells[ret->count - 1].housemate;
+        if (must && !is_id(level)) return false;
+        bool there = s->q->device != NULL && is_id(level) && s->q->device(level, &known, s->q->device_ctx);
+        bool at_home = there && porch_bytes_eq(known.household, household);
+        if (must && there && !at_home) return false;
+        if (must || at_home) ret->texts[ret->count - 1] = level;
+    }
+    return true;
+}
+
+/* Whose topics it is about must be another's: of a device another device, of a person a device that is not
+ * of the household. */
+static bool is_victim(const porch_access_principal *who, const housemates *mates, porch_bytes victim) {
+    if (!is_id(victim)) return false;
+    return who->kind == PORCH_ACCESS_PERSON ? !is_among(mates, victim) : !porch_bytes_eq(victim, who->name);
+}
+
 /* All is fixed: judge it. True: found. */
 static bool finish(search *s) {
     static uint8_t text[TOPIC_MOST];
+    static housemates mates;
+    static uint64_t set[(TOPIC_MOST + LEVELS_MOST * 64) / 8];
     porch_buf out = {text, 0, sizeof text};
     porch_bytes victim;
-    bool service = !s->slots[SERVICE].absent;
-    porch_access_principal who = {service, value_of(s, service ? SERVICE : ID),
-                                  service ? (porch_bytes){NULL, 0} : value_of(s, PRODUCT),
-                                  service ? (porch_bytes){NULL, 0} : value_of(s, HOUSEHOLD)};
+    porch_access_principal who = principal_of(s);
     if (!put_topic(s, &out, &victim) || !wanted(s, porch_buf_bytes(&out))) return false;
-    if (victim.at != NULL && (!is_id(victim) || porch_bytes_eq(victim, who.name))) return false;
+    if (who.kind == PORCH_ACCESS_PERSON &&
+        (!take_housemates(s, who.household, porch_buf_bytes(&out), &mates) ||
+         porch_access_set_build(mates.texts, mates.count, set, sizeof set, &who.devices) != PORCH_OK))
+        return false;
+    if (victim.at != NULL && !is_victim(&who, &mates, victim)) return false;
     if (s->action == PORCH_ACCESS_PUBLISH && text[0] == '$') return false; /* the hub's own */
     if (s->but != NULL && is_in(s, s->q->world, s->but, &who)) return false;
     s->proof->candidates++;
@@ -333,6 +401,31 @@ static bool equate(search *s, porch_bytes a, porch_bytes b, size_t i) {
     return false;
 }
 
+static bool is_devices(porch_bytes level) {
+    return porch_bytes_eq_text(level, PORCH_ACCESS_DEVICES);
+}
+
+/* The level is ${household.device}, and `other` on the other side. */
+static bool solve_housemate(search *s, porch_bytes other, size_t i) {
+    slot *home = &s->slots[HOUSEHOLD];
+    if (s->kind != PORCH_ACCESS_PERSON) return false; /* it has no such value */
+    if (is(other, '+') || is_devices(other)) {
+        s->cells[i] = (cell){.kind = FRESH, .housemate = true};
+        return solve(s, i + 1);
+    }
+    if (other.at == victim_level.at) return false; /* a victim is of another household */
+    s->cells[i] = (cell){has_variable(other) ? TEMPLATE : TEXT, other, false, true};
+    porch_access_principal known = {.kind = PORCH_ACCESS_DEVICE};
+    bool settles = !has_variable(other) && home->free && home->value.len == 0 && s->q->device != NULL &&
+                   s->q->device(other, &known, s->q->device_ctx) && known.household.len > 0;
+    settles = settles &&
+              porch_bytes_to_text(known.household, s->home, sizeof s->home); /* the answer's end with it */
+    if (settles) home->value = porch_bytes_of(s->home);
+    bool found = solve(s, i + 1);
+    if (settles) home->value = (porch_bytes){NULL, 0};
+    return found;
+}
+
 static bool solve(search *s, size_t i) {
     static const porch_bytes any = {(const uint8_t *)"+", 1};
     if (s->enough || ++s->steps > STEPS_MOST) return false;
@@ -342,15 +435,17 @@ static bool solve(search *s, size_t i) {
     cell *c = &s->cells[i];
     bool victim = porch_bytes_eq(w, victim_level) && w.at == victim_level.at;
     bool t_template = has_variable(t), w_template = has_variable(w);
+    if (is_devices(t)) return solve_housemate(s, w, i);
+    if (is_devices(w)) return solve_housemate(s, t, i);
     if (victim || is(w, '+')) {
-        *c = (cell){is(t, '+') ? FRESH : t_template ? TEMPLATE : TEXT, t, victim};
+        *c = (cell){is(t, '+') ? FRESH : t_template ? TEMPLATE : TEXT, t, victim, false};
         return solve(s, i + 1);
     }
     if (is(t, '+')) {
-        *c = (cell){w_template ? TEMPLATE : TEXT, w, false};
+        *c = (cell){w_template ? TEMPLATE : TEXT, w, false, false};
         return solve(s, i + 1);
     }
-    *c = (cell){t_template ? TEMPLATE : TEXT, t, false};
+    *c = (cell){t_template ? TEMPLATE : TEXT, t, false, false};
     if (t_template && w_template) return porch_bytes_eq(t, w) ? solve(s, i + 1) : equate(s, t, w, i);
     if (t_template) return split(s, t, w, i);
     if (w_template) return split(s, w, t, i);
@@ -380,13 +475,21 @@ static void try_depths(search *s) {
 
 /* ---- principals ----------------------------------------------------------------------------------- */
 
+static void set_slots(search *s, porch_access_kind kind, unsigned free_ones) {
+    s->kind = kind;
+    s->role = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        bool is_free = (free_ones >> i & 1u) != 0;
+        s->slots[i] = (slot){{NULL, 0}, is_free, !is_free};
+    }
+}
+
 static void set_free_device(search *s) {
-    for (int i = 0; i < SLOTS; i++)
-        s->slots[i] = (slot){{NULL, 0}, i != SERVICE, i == SERVICE};
+    set_slots(s, PORCH_ACCESS_DEVICE, 1u << ID | 1u << PRODUCT | 1u << HOUSEHOLD);
 }
 
 static void set_device(search *s, porch_bytes id) {
-    porch_access_principal known = {false, id, {NULL, 0}, {NULL, 0}};
+    porch_access_principal known = {.kind = PORCH_ACCESS_DEVICE, .name = id};
     set_free_device(s);
     s->slots[ID] = (slot){id, false, false};
     if (s->q->device == NULL || !s->q->device(id, &known, s->q->device_ctx)) return;
@@ -404,10 +507,46 @@ static size_t first_tagged(const porch_access_document *d, porch_bytes tag) {
 
 typedef void (*with_principal)(search *s, const void *more);
 
+/* People of these roles (0: all), each in turn: there is no fifth role that could stand for all. */
+static void each_role(search *s, porch_bytes name, porch_bytes household, porch_role only,
+                      with_principal then, const void *more) {
+    for (unsigned i = 0; i < PORCH_ROLES && !s->found_here && !s->enough; i++) {
+        porch_role role = (porch_role)(1u << i);
+        if (only != 0 && only != role) continue;
+        set_slots(s, PORCH_ACCESS_PERSON, 1u << HOUSEHOLD | 1u << PERSON);
+        s->role = role;
+        if (name.len > 0) s->slots[PERSON] = (slot){name, false, false};
+        if (household.len > 0) s->slots[HOUSEHOLD] = (slot){household, false, false};
+        then(s, more);
+    }
+}
+
+static bool known_person(const search *s, porch_bytes name, porch_access_principal *ret) {
+    *ret = (porch_access_principal){.kind = PORCH_ACCESS_PERSON, .name = name};
+    return s->q->person != NULL && s->q->person(name, ret, s->q->device_ctx);
+}
+
+static void each_person(search *s, const porch_access_member *m, with_principal then, const void *more) {
+    porch_access_principal known;
+    porch_bytes household;
+    porch_role role;
+    if (porch_access_member_people(m, &household, &role))
+        each_role(s, (porch_bytes){NULL, 0}, household, role, then, more);
+    else if (known_person(s, m->value, &known))
+        each_role(s, m->value, known.household, known.role, then, more);
+    else
+        each_role(s, m->value, (porch_bytes){NULL, 0}, 0, then, more);
+}
+
 static void each_principal(search *s, const porch_access_document *d, const porch_access_member *m,
                            with_principal then, const void *more) {
     s->found_here = false;
     switch (m->kind) {
+    case PORCH_ACCESS_MEMBER_EVERY_PERSON:
+    case PORCH_ACCESS_MEMBER_PEOPLE:
+    case PORCH_ACCESS_MEMBER_PERSON:
+        each_person(s, m, then, more);
+        return;
     case PORCH_ACCESS_MEMBER_EVERY_DEVICE:
         set_free_device(s);
         break;
@@ -421,8 +560,7 @@ static void each_principal(search *s, const porch_access_document *d, const porc
             (slot){m->value, false, false};
         break;
     case PORCH_ACCESS_MEMBER_SERVICE:
-        for (int i = 0; i < SLOTS; i++)
-            s->slots[i] = (slot){{NULL, 0}, false, i != SERVICE};
+        set_slots(s, PORCH_ACCESS_SERVICE, 0);
         s->slots[SERVICE] = (slot){m->value, false, false};
         break;
     case PORCH_ACCESS_MEMBER_TAG:
@@ -461,9 +599,8 @@ static bool take_up(search *s, size_t k) {
     return true;
 }
 
-/* Every allow of the world about this action, with every member of its group. `devices_only` leaves
- * services out. */
-static void try_all(search *s, bool devices_only) {
+/* Every allow of the world about this action, with every member of its group. */
+static void try_all(search *s, bool with_services) {
     const porch_access_document *d = s->q->world->document;
     for (size_t i = 0; i < d->group_count && !s->enough; i++) {
         s->group = &d->groups[i];
@@ -471,7 +608,7 @@ static void try_all(search *s, bool devices_only) {
             if (!take_up(s, k)) continue;
             for (size_t m = 0; m < s->group->member_count && !s->enough; m++) {
                 s->member = &s->group->members[m];
-                if (devices_only && s->member->kind == PORCH_ACCESS_MEMBER_SERVICE) continue;
+                if (!with_services && s->member->kind == PORCH_ACCESS_MEMBER_SERVICE) continue;
                 each_principal(s, d, s->member, just_try, NULL);
                 if (s->found_here) break; /* one example for each statement */
             }
@@ -497,7 +634,7 @@ void porch_access_prove_isolation(const porch_access_question *q, porch_access_p
             s.want.count = 2;
         }
         prepare(&s);
-        try_all(&s, true);
+        try_all(&s, false);
     }
 }
 
@@ -511,7 +648,7 @@ void porch_access_prove_nobody(const porch_access_question *q, const porch_acces
                  .action = action == PORCH_ACCESS_SUBSCRIBE ? PORCH_ACCESS_RECEIVE : action,
                  .want = cut(filter.text)};
     prepare(&s);
-    try_all(&s, false);
+    try_all(&s, true);
 }
 
 /* ---- what is new ---------------------------------------------------------------------------------- */
@@ -555,13 +692,35 @@ static bool said(const porch_access_document *in, bool tags_are_same, const porc
            has_statement(same, s);
 }
 
+static bool narrow_slot(slot *v, porch_bytes value) {
+    if (!v->free) return porch_bytes_eq(v->value, value);
+    *v = (slot){value, false, false};
+    return true;
+}
+
+static bool narrow_person(search *s, const porch_access_member *m) {
+    porch_access_principal known;
+    porch_bytes household;
+    porch_role role;
+    if (s->kind != PORCH_ACCESS_PERSON) return false;
+    if (porch_access_member_people(m, &household, &role))
+        return (role == 0 || role == s->role) &&
+               (household.len == 0 || narrow_slot(&s->slots[HOUSEHOLD], household));
+    if (!narrow_slot(&s->slots[PERSON], m->value)) return false;
+    return !known_person(s, m->value, &known) ||
+           (known.role == s->role && narrow_slot(&s->slots[HOUSEHOLD], known.household));
+}
+
 /* Narrows the principal to whom the other member row holds as well; false: nobody is both. */
 static bool narrow(search *s, const porch_access_member *m) {
     static const int of[PORCH_ACCESS_MEMBER_KINDS] = {[PORCH_ACCESS_MEMBER_DEVICE] = ID,
                                                       [PORCH_ACCESS_MEMBER_HOUSEHOLD] = HOUSEHOLD,
                                                       [PORCH_ACCESS_MEMBER_PRODUCT] = PRODUCT,
                                                       [PORCH_ACCESS_MEMBER_SERVICE] = SERVICE};
-    if (m->kind == PORCH_ACCESS_MEMBER_EVERY_DEVICE) return s->slots[SERVICE].absent;
+    if (m->kind >= PORCH_ACCESS_MEMBER_EVERY_PERSON) return narrow_person(s, m);
+    if (s->kind != (m->kind == PORCH_ACCESS_MEMBER_SERVICE ? PORCH_ACCESS_SERVICE : PORCH_ACCESS_DEVICE))
+        return false;
+    if (m->kind == PORCH_ACCESS_MEMBER_EVERY_DEVICE) return true;
     slot *v = &s->slots[of[m->kind]];
     if (v->absent) return false;
     if (!v->free) return porch_bytes_eq(v->value, m->value);

@@ -11,6 +11,9 @@
  * by the fewest denies: if it is denied, all are. A level with variables that must be a certain text is
  * solved: each way to split that text is tried. Beyond the deepest statement nothing new comes.
  *
+ * ${household.device} is solved, too: the level must be a device that is, or could be, of the person's
+ * household; of all such sets the smallest is judged, since more devices meet more denies.
+ *
  * Each finding is judged by the real engine, so none is false by this argument; PROVED rests on it. What
  * could not be decided is counted and told, never passed over. One question at a time: scratch is static.
  */
@@ -47,9 +50,12 @@ typedef struct {
     void *device_ctx;
     porch_access_on_finding found;
     void *found_ctx;
+    /* The same of a person with this name: fills household and role. Called with device_ctx. */
+    bool (*person)(porch_bytes name, porch_access_principal *ret, void *ctx);
 } porch_access_question;
 
-/* Is there a device that may publish to, or receive from, topics of another? Retained messages and wills
+/* Is there a device that may publish to, or receive from, topics of another, or a person who may with a
+ * device of another household? Retained messages and wills
  * are published, shared and wildcard subscriptions receive; `$porchlight/device/ID/#` belongs to ID, too.
  */
 void porch_access_prove_isolation(const porch_access_question *q, porch_access_proof *ret);

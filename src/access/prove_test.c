@@ -38,7 +38,7 @@ static bool take(const porch_access_finding *f, void *ctx) {
     findings *all = ctx;
     if (all->count++ == 0)
         (void)snprintf(all->first, sizeof all->first, "%s %.*s %s %.*s by %.*s",
-                       f->who.service ? "service" : "device", PORCH_FMT(f->who.name),
+                       porch_access_kind_word(f->who.kind), PORCH_FMT(f->who.name),
                        f->action == PORCH_ACCESS_PUBLISH ? "publish" : "receive", PORCH_FMT(f->topic),
                        PORCH_FMT(f->group->name));
     return true;
@@ -49,7 +49,7 @@ static findings isolation(const char *text) {
     findings all = {0, ""};
     porch_access_proof proof;
     make(&b, text);
-    porch_access_question q = {&b.world, NULL, NULL, take, &all};
+    porch_access_question q = {.world = &b.world, .found = take, .found_ctx = &all};
     porch_access_prove_isolation(&q, &proof);
     assert_int_equal(proof.undecided, 0);
     return all;
@@ -138,7 +138,10 @@ static void a_name_with_a_slash_cannot_be_written(void **state) {
     static bench b;
     make(&b, "group devices\nmember every device\nallow publish,subscribe d/${device.id}/#\n");
     isolated("group devices\nmember every device\nallow publish,subscribe d/${device.id}/#\n");
-    porch_access_principal odd = {false, PORCH_LIT("dev1/secret"), PORCH_LIT("p"), PORCH_LIT("h")};
+    porch_access_principal odd = {.kind = PORCH_ACCESS_DEVICE,
+                                  .name = PORCH_LIT("dev1/secret"),
+                                  .product = PORCH_LIT("p"),
+                                  .household = PORCH_LIT("h")};
     assert_false(
         porch_access_world_judge(&b.world, &odd, PORCH_ACCESS_RECEIVE, PORCH_LIT("d/dev1/secret/x"))
             .allowed);
@@ -161,7 +164,7 @@ static findings nobody_but(const char *text, const char *group, unsigned action,
     findings all = {0, ""};
     porch_access_proof proof;
     make(&b, text);
-    porch_access_question q = {&b.world, NULL, NULL, take, &all};
+    porch_access_question q = {.world = &b.world, .found = take, .found_ctx = &all};
     porch_access_prove_nobody(&q, porch_access_document_find(&b.document, porch_bytes_of(group)), action,
                               (porch_topic_filter){porch_bytes_of(filter)}, &proof);
     assert_int_equal(proof.undecided, 0);
@@ -189,7 +192,7 @@ static findings newly(const char *before, const char *after) {
     porch_access_proof proof;
     make(&b, before);
     make(&a, after);
-    porch_access_question q = {&a.world, NULL, NULL, take, &all};
+    porch_access_question q = {.world = &a.world, .found = take, .found_ctx = &all};
     porch_access_prove_newly(&q, &b.world, &proof);
     assert_int_equal(proof.undecided, 0);
     return all;
@@ -343,8 +346,10 @@ static bool brute_isolation(const bench *b, char *example, size_t cap) {
     static rules r;
     for (size_t i = 0; i < COUNT(ids); i++)
         for (size_t p = 0; p < COUNT(products); p++) {
-            porch_access_principal who = {false, porch_bytes_of(ids[i]), porch_bytes_of(products[p]),
-                                          PORCH_LIT("h")};
+            porch_access_principal who = {.kind = PORCH_ACCESS_DEVICE,
+                                          .name = porch_bytes_of(ids[i]),
+                                          .product = porch_bytes_of(products[p]),
+                                          .household = PORCH_LIT("h")};
             take_rules(b, &who, &r);
             for (size_t v = 0; r.count > 0 && v < COUNT(lows); v++)
                 if (strcmp(lows[v], ids[i]) != 0 && reaches(b, &who, &r, lows[v], example, cap))
@@ -366,7 +371,7 @@ static void random_policies_are_proved_as_brute_force_finds(void **state) {
         porch_access_proof proof;
         char example[120] = "";
         make(&b, text);
-        porch_access_question q = {&b.world, NULL, NULL, take, &all};
+        porch_access_question q = {.world = &b.world, .found = take, .found_ctx = &all};
         porch_access_prove_isolation(&q, &proof);
         bool found = brute_isolation(&b, example, sizeof example);
         if (found != (all.count > 0) || proof.undecided > 0)

@@ -36,16 +36,15 @@ porch_access_verdict porch_access_world_judge(const porch_access_world *w,
     static const porch_access_verdict nothing = {false, NULL, NULL};
     porch_access_verdict found = nothing;
     uint64_t block[POLICY_BYTES / 8];
-    const porch_access_variable variables[3] = {{who->service ? "service.name" : "device.id", who->name},
-                                                {"device.product", who->product},
-                                                {"household.id", who->household}};
+    porch_access_variable variables[PORCH_ACCESS_VARIABLES];
+    size_t has = porch_access_principal_variables(who, variables);
     size_t count = porch_access_index_groups(w->index, who, w->groups);
     for (size_t i = 0; i < count; i++) {
         const porch_access_automaton *a = w->automata[w->groups[i]];
         const porch_access_group *g = &w->document->groups[w->groups[i]];
         const porch_access_policy *p;
         if (a == NULL) continue;
-        if (porch_access_policy_bind(a, variables, who->service ? 1 : 3, block, sizeof block, &p) !=
+        if (porch_access_policy_bind_person(a, variables, has, who->devices, block, sizeof block, &p) !=
             PORCH_OK)
             return nothing;
         porch_topic_name topic = {name};

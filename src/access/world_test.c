@@ -38,8 +38,14 @@ static void judged(const porch_access_principal *who, unsigned action, const cha
 
 static void groups_add_up_and_deny_wins_across_them(void **state) {
     (void)state;
-    const porch_access_principal cam = {false, PORCH_LIT("c1"), PORCH_LIT("cam"), PORCH_LIT("h")};
-    const porch_access_principal lights = {true, PORCH_LIT("lights"), {NULL, 0}, {NULL, 0}};
+    const porch_access_principal cam = {.kind = PORCH_ACCESS_DEVICE,
+                                        .name = PORCH_LIT("c1"),
+                                        .product = PORCH_LIT("cam"),
+                                        .household = PORCH_LIT("h")};
+    const porch_access_principal lights = {.kind = PORCH_ACCESS_SERVICE,
+                                           .name = PORCH_LIT("lights"),
+                                           .product = {NULL, 0},
+                                           .household = {NULL, 0}};
     judged(&cam, PORCH_ACCESS_PUBLISH, "d/c1/x", true, "all");
     judged(&cam, PORCH_ACCESS_PUBLISH, "d/c1/secret", false, "cams");
     judged(&cam, PORCH_ACCESS_PUBLISH, "d/c2/x", false, NULL);
@@ -51,7 +57,10 @@ static void groups_add_up_and_deny_wins_across_them(void **state) {
 
 static void whom_a_deny_leaves_without_a_meaning_may_nothing(void **state) {
     (void)state;
-    const porch_access_principal odd = {false, PORCH_LIT("odd"), PORCH_LIT("cam"), {NULL, 0}};
+    const porch_access_principal odd = {.kind = PORCH_ACCESS_DEVICE,
+                                        .name = PORCH_LIT("odd"),
+                                        .product = PORCH_LIT("cam"),
+                                        .household = {NULL, 0}};
     judged(&odd, PORCH_ACCESS_PUBLISH, "d/odd/x", false, NULL);
 }
 

@@ -55,6 +55,8 @@ porch_err porch_cli_policy_fetch(const porch_cli *c, porch_cli_policy *ret, porc
 }
 
 void porch_cli_policy_free(porch_cli_policy *p) {
+    if (p->home != NULL) free(p->home->block);
+    free(p->home);
     free(p->rows);
     free(p->index_rows);
     json_decref(p->answer);
@@ -105,31 +107,59 @@ static const json_t *services_of(const porch_cli_policy *p) {
     return json_object_get(p->answer, "services");
 }
 
+/* [name in lower case, household, role, whether the time is over] */
+static const json_t *people_of(const porch_cli_policy *p) {
+    return json_object_get(p->answer, "people");
+}
+
 size_t porch_cli_principal_count(const porch_cli_policy *p) {
-    return json_array_size(devices_of(p)) + json_array_size(services_of(p));
+    return json_array_size(devices_of(p)) + json_array_size(services_of(p)) + json_array_size(people_of(p));
+}
+
+static porch_access_principal person_of(const json_t *row) {
+    porch_access_principal one = {
+        .kind = PORCH_ACCESS_PERSON, .name = text_at(row, 0), .household = text_at(row, 1)};
+    if (porch_role_parse(text_at(row, 2), &one.role) != PORCH_OK) one.role = 0;
+    return one;
 }
 
 porch_access_principal porch_cli_principal_at(const porch_cli_policy *p, size_t i) {
-    size_t devices = json_array_size(devices_of(p));
+    size_t devices = json_array_size(devices_of(p)), services = json_array_size(services_of(p));
+    if (i >= devices + services) return person_of(json_array_get(people_of(p), i - devices - services));
     if (i >= devices)
-        return (porch_access_principal){true, text_at(services_of(p), i - devices), {NULL, 0}, {NULL, 0}};
+        return (porch_access_principal){.kind = PORCH_ACCESS_SERVICE,
+                                        .name = text_at(services_of(p), i - devices)};
     const json_t *row = json_array_get(devices_of(p), i);
-    return (porch_access_principal){false, text_at(row, 0), text_at(row, 1), text_at(row, 2)};
+    return (porch_access_principal){.kind = PORCH_ACCESS_DEVICE,
+                                    .name = text_at(row, 0),
+                                    .product = text_at(row, 1),
+                                    .household = text_at(row, 2)};
 }
 
-static bool find(const porch_cli_policy *p, bool service, const char *name, porch_access_principal *ret) {
+static bool find(const porch_cli_policy *p, porch_access_kind kind, const char *name,
+                 porch_access_principal *ret) {
     size_t count = porch_cli_principal_count(p);
     for (size_t i = 0; i < count; i++) {
         porch_access_principal one = porch_cli_principal_at(p, i);
-        if (one.service != service || !porch_bytes_eq_text(one.name, name)) continue;
+        if (one.kind != kind || !porch_bytes_eq_nocase(one.name, porch_bytes_of(name)) ||
+            (kind != PORCH_ACCESS_PERSON && !porch_bytes_eq_text(one.name, name)))
+            continue;
         *ret = one;
         return true;
     }
     return false;
 }
 
+bool porch_cli_expired(const porch_cli_policy *p, const porch_access_principal *who) {
+    const json_t *row;
+    if (who->kind != PORCH_ACCESS_PERSON) return false;
+    for (size_t i = 0; (row = json_array_get(people_of(p), i)) != NULL; i++)
+        if (porch_bytes_eq(text_at(row, 0), who->name)) return json_is_true(json_array_get(row, 3));
+    return false;
+}
+
 bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who) {
-    if (who->service) return false;
+    if (who->kind != PORCH_ACCESS_DEVICE) return false;
     const json_t *all = json_object_get(p->answer, "quarantined");
     for (size_t i = 0; i < json_array_size(all); i++)
         if (porch_bytes_eq(text_at(all, i), who->name)) return true;
@@ -138,27 +168,80 @@ bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_princip
 
 porch_err porch_cli_principal(const porch_cli_policy *p, const char *text, porch_access_principal *ret,
                               bool *known, porch_why *why) {
-    bool is_device = strncmp(text, "device:", 7) == 0, is_service = strncmp(text, "service:", 8) == 0;
-    const char *name = is_device ? text + 7 : is_service ? text + 8 : text;
-    porch_access_principal device, service;
+    static const char *const prefixes[] = {"device:", "service:", "person:"}; /* by porch_access_kind */
+    enum { KINDS = 3 };
+    porch_access_principal found[KINDS];
     porch_identity checked;
-    if (porch_identity_make(PORCH_IDENTITY_DEVICE, porch_bytes_of(name), &checked) != PORCH_OK)
-        return porch_fail(why, PORCH_ERR_USAGE, "'%.80s' is no name of a device or service", text);
-    bool has_device = !is_service && find(p, false, name, &device);
-    bool has_service = !is_device && find(p, true, name, &service);
-    if (has_device && has_service)
+    int said = -1, count = 0, last = 0;
+    const char *name = text;
+    for (int i = 0; i < KINDS; i++) {
+        if (strncmp(text, prefixes[i], strlen(prefixes[i])) != 0) continue;
+        said = i;
+        name = text + strlen(prefixes[i]);
+    }
+    for (int i = 0; i < KINDS; i++) {
+        if ((said >= 0 && said != i) || !find(p, (porch_access_kind)i, name, &found[i])) continue;
+        count++;
+        last = i;
+    }
+    if (count > 1)
         return porch_fail(why, PORCH_ERR_USAGE,
-                          "there is a device and a service %s; write device:%s or service:%s", name, name,
+                          "more than one is called %.80s; write device:, service: or person: before it",
                           name);
-    if (!has_device && !has_service && !is_device && !is_service)
+    bool plain = porch_identity_make(PORCH_IDENTITY_DEVICE, porch_bytes_of(name), &checked) == PORCH_OK;
+    if (count == 0 && (said == PORCH_ACCESS_PERSON ? name[0] == '\0' : !plain))
+        return porch_fail(why, PORCH_ERR_USAGE, "'%.80s' is no name of a device, service or person here",
+                          text);
+    if (count == 0 && said < 0)
         return porch_fail(why, PORCH_ERR_NOT_FOUND,
-                          "there is no device or service %s; write device:%s for one that could be added",
+                          "there is no device, service or person %s; write device:%s for one that could be "
+                          "added",
                           name, name);
-    *known = has_device || has_service;
-    *ret = has_device    ? device
-           : has_service ? service
-                         : (porch_access_principal){is_service, porch_bytes_of(name), {NULL, 0}, {NULL, 0}};
+    *known = count > 0;
+    *ret = count > 0
+               ? found[last]
+               : (porch_access_principal){.kind = (porch_access_kind)said, .name = porch_bytes_of(name)};
     return PORCH_OK;
+}
+
+/* ---- households ------------------------------------------------------------------------------------ */
+
+static porch_err list_home(const porch_cli_policy *p, porch_cli_home *home) {
+    size_t count = json_array_size(devices_of(p)), n = 0;
+    porch_bytes *texts = calloc(count + 1, sizeof *texts);
+    if (texts == NULL) return PORCH_ERR_INTERNAL;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *row = json_array_get(devices_of(p), i);
+        if (porch_bytes_eq_text(text_at(row, 2), home->household)) texts[n++] = text_at(row, 0);
+    }
+    size_t bytes = porch_access_set_bytes(texts, n);
+    home->block = malloc(bytes);
+    porch_err e = home->block == NULL
+                      ? PORCH_ERR_INTERNAL
+                      : porch_access_set_build(texts, n, home->block, bytes, &home->devices);
+    free(texts);
+    return e;
+}
+
+/* The devices of a person's household, kept until another one is asked about. */
+static porch_err devices_at_home(porch_cli_policy *p, const porch_access_principal *who,
+                                 const porch_access_set **ret) {
+    *ret = NULL;
+    if (who->kind != PORCH_ACCESS_PERSON) return PORCH_OK;
+    if (p->home != NULL && porch_bytes_eq_text(who->household, p->home->household)) {
+        *ret = p->home->devices;
+        return PORCH_OK;
+    }
+    porch_cli_home *home = calloc(1, sizeof *home);
+    if (home == NULL) return PORCH_ERR_INTERNAL;
+    porch_err e = porch_bytes_to_text(who->household, home->household, sizeof home->household)
+                      ? list_home(p, home)
+                      : PORCH_ERR_INTERNAL;
+    if (p->home != NULL) free(p->home->block);
+    free(p->home);
+    p->home = home;
+    if (e == PORCH_OK) *ret = home->devices;
+    return e;
 }
 
 /* ---- judging --------------------------------------------------------------------------------------- */
@@ -199,20 +282,20 @@ static porch_err gather(const porch_cli_policy *p, const porch_access_principal 
     return PORCH_OK;
 }
 
-static porch_err build(const porch_access_principal *who, bench *b, size_t count) {
+static porch_err build(const porch_access_principal *who, const porch_access_set *devices, bench *b,
+                       size_t count) {
     const porch_access_automaton *a;
     size_t bytes = porch_access_automaton_bytes(b->statements, count);
     b->automaton = malloc(bytes);
     if (b->automaton == NULL) return PORCH_ERR_INTERNAL;
     PORCH_TRY(porch_access_automaton_build(b->statements, count, b->automaton, bytes, &a));
-    porch_access_variable variables[3] = {{who->service ? "service.name" : "device.id", who->name},
-                                          {"device.product", who->product},
-                                          {"household.id", who->household}};
-    size_t has = who->service ? 1 : 3;
+    porch_access_variable variables[PORCH_ACCESS_VARIABLES];
+    size_t has = porch_access_principal_variables(who, variables);
     bytes = porch_access_policy_bind_bytes(a, variables, has);
     b->policy = malloc(bytes);
-    return b->policy == NULL ? PORCH_ERR_INTERNAL
-                             : porch_access_policy_bind(a, variables, has, b->policy, bytes, &b->ready);
+    return b->policy == NULL
+               ? PORCH_ERR_INTERNAL
+               : porch_access_policy_bind_person(a, variables, has, devices, b->policy, bytes, &b->ready);
 }
 
 static porch_err ask(const bench *b, unsigned action, const char *topic, porch_access_decision *ret,
@@ -239,13 +322,15 @@ static porch_err ask(const bench *b, unsigned action, const char *topic, porch_a
     return PORCH_OK;
 }
 
-porch_err porch_cli_judge(const porch_cli_policy *p, const porch_access_principal *who, unsigned action,
+porch_err porch_cli_judge(porch_cli_policy *p, const porch_access_principal *who, unsigned action,
                           const char *topic, porch_cli_verdict *ret, porch_why *why) {
     bench b = {NULL, NULL, NULL, NULL, NULL};
     size_t count = 0;
     porch_access_decision d = {false, -1};
-    porch_err e = gather(p, who, &b, &count);
-    if (e == PORCH_OK) e = build(who, &b, count);
+    const porch_access_set *devices = NULL;
+    porch_err e = devices_at_home(p, who, &devices);
+    if (e == PORCH_OK) e = gather(p, who, &b, &count);
+    if (e == PORCH_OK) e = build(who, devices, &b, count);
     if (e == PORCH_OK)
         e = ask(&b, action, topic, &d, why);
     else if (e == PORCH_ERR_NOT_FOUND)
@@ -256,6 +341,8 @@ porch_err porch_cli_judge(const porch_cli_policy *p, const porch_access_principa
         v.group = &p->document.groups[v.statement.tag];
     }
     bench_free(&b);
+    v.expired = e == PORCH_OK && v.allowed && porch_cli_expired(p, who);
+    if (v.expired) v.allowed = false;
     if (e == PORCH_OK && v.allowed && porch_cli_quarantined(p, who)) {
         if (action == PORCH_ACCESS_SUBSCRIBE && strncmp(topic, "$share/", 7) == 0 &&
             strchr(topic + 7, '/') != NULL)

@@ -5,6 +5,13 @@
 #include "access/index.h"
 #include "cli/cli_room.h"
 
+/* The devices of the household that was asked about last. */
+typedef struct {
+    char household[80];
+    void *block;
+    const porch_access_set *devices;
+} porch_cli_home;
+
 typedef struct {
     json_t *answer; /* what the hub said: texts below look into it */
     porch_bytes text;
@@ -12,6 +19,7 @@ typedef struct {
     void *rows, *index_rows;
     porch_access_document document;
     porch_access_index index;
+    porch_cli_home *home; /* NULL until a person was judged */
 } porch_cli_policy;
 
 /* Of the hub of this call. Free it after success. */
@@ -22,16 +30,17 @@ void porch_cli_policy_free(porch_cli_policy *p);
 /* A whole file, or standard input for "-"; malloc'ed and zero-terminated. PORCH_ERR_LIMIT past 16 MiB. */
 porch_err porch_cli_read_file(const char *path, char **ret, porch_why *why);
 
-/* "device:front-door", "service:lights", or the bare name of one that is there (PORCH_ERR_USAGE when a
- * device and a service share it). A device or service that the hub has not is judged as one that could be
- * added; what is not known of it (product, household) then matches no group. Views into `answer` and
- * `text`. */
+/* "device:front-door", "service:lights", "person:anna@example.org", or the bare name of one that is there
+ * (PORCH_ERR_USAGE when two share it). Whom the hub has not is judged as one that could be added; what is
+ * not known of it (product, household, role) then matches no group. Views into `answer` and `text`. */
 porch_err porch_cli_principal(const porch_cli_policy *p, const char *text, porch_access_principal *ret,
                               bool *known, porch_why *why);
 size_t porch_cli_principal_count(const porch_cli_policy *p);
-/* The i-th principal that the hub has: devices first. */
+/* The i-th principal that the hub has: devices, services, people. */
 porch_access_principal porch_cli_principal_at(const porch_cli_policy *p, size_t i);
 
+/* Is it a guest whose time is over? */
+bool porch_cli_expired(const porch_cli_policy *p, const porch_access_principal *who);
 /* Is it a device that the hub has, under quarantine? */
 bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who);
 
@@ -39,12 +48,13 @@ bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_princip
 typedef struct {
     bool allowed;
     bool quarantine;                  /* a statement allows it, the quarantine does not */
+    bool expired;                     /* a statement allows it, but the guest's time is over */
     const porch_access_group *group;  /* NULL: no statement decides */
     porch_access_statement statement; /* with its variables */
 } porch_cli_verdict;
 /* `action` is one bit; `topic` a name or (subscribe) a filter, maybe "$share/NAME/FILTER".
  * PORCH_ERR_MALFORMED: not a topic. */
-porch_err porch_cli_judge(const porch_cli_policy *p, const porch_access_principal *who, unsigned action,
+porch_err porch_cli_judge(porch_cli_policy *p, const porch_access_principal *who, unsigned action,
                           const char *topic, porch_cli_verdict *ret, porch_why *why);
 /* "allow publish d/${device.id}/+/#" */
 typedef struct {

@@ -12,9 +12,15 @@ static porch_err one_action(const char *text, unsigned *ret, porch_why *why) {
 }
 
 static json_t *verdict_json(const porch_access_principal *who, const porch_cli_verdict *v) {
-    json_t *row = json_pack("{s:s, s:s%, s:b}", "kind", who->service ? "service" : "device", "name",
+    json_t *row = json_pack("{s:s, s:s%, s:b}", "kind", porch_access_kind_word(who->kind), "name",
                             who->name.at, who->name.len, "allowed", (int)v->allowed);
     if (v->quarantine) (void)json_object_set_new(row, "quarantine", json_true());
+    if (v->expired) (void)json_object_set_new(row, "expired", json_true());
+    if (who->kind == PORCH_ACCESS_PERSON && who->role != 0)
+        (void)json_object_set_new(row, "role", json_string(porch_role_name(who->role)));
+    if (who->kind == PORCH_ACCESS_PERSON && who->household.len > 0)
+        (void)json_object_set_new(row, "household",
+                                  json_stringn((const char *)who->household.at, who->household.len));
     if (v->group != NULL) {
         (void)json_object_set_new(row, "group",
                                   json_stringn((const char *)v->group->name.at, v->group->name.len));
@@ -27,10 +33,15 @@ static json_t *verdict_json(const porch_access_principal *who, const porch_cli_v
 
 static void show_verdict(const porch_cli *c, const porch_access_principal *who,
                          const porch_cli_verdict *v) {
-    printf("%s: %s %.*s %s %s %s\n", v->allowed ? "yes" : "no", who->service ? "service" : "device",
-           PORCH_FMT(who->name), v->allowed ? "may" : "must not", c->arguments[1],
+    char name[80];
+    (void)snprintf(name, sizeof name, "%.*s", PORCH_FMT(who->name));
+    printf("%s: %s %s %s %s %s\n", v->allowed ? "yes" : "no", porch_access_kind_word(who->kind),
+           porch_cli_safe(name).text, v->allowed ? "may" : "must not", c->arguments[1],
            porch_cli_safe(c->arguments[2]).text);
-    if (v->quarantine)
+    if (v->expired)
+        printf("  the guest's time is over; until then decided by group %.*s: %s\n",
+               PORCH_FMT(v->group->name), porch_cli_safe(porch_cli_statement(&v->statement).text).text);
+    else if (v->quarantine)
         printf("  the device is under quarantine: diagnostics and the signed update only\n");
     else if (v->group != NULL)
         printf("  decided by group %.*s: %s\n", PORCH_FMT(v->group->name),
@@ -71,13 +82,14 @@ static bool opens_to_new_ones(const porch_access_group *g) {
     for (size_t i = 0; i < g->member_count; i++) {
         porch_access_member_kind k = g->members[i].kind;
         if (k == PORCH_ACCESS_MEMBER_EVERY_DEVICE || k == PORCH_ACCESS_MEMBER_PRODUCT ||
-            k == PORCH_ACCESS_MEMBER_HOUSEHOLD)
+            k == PORCH_ACCESS_MEMBER_HOUSEHOLD || k == PORCH_ACCESS_MEMBER_EVERY_PERSON ||
+            k == PORCH_ACCESS_MEMBER_PEOPLE)
             return true;
     }
     return false;
 }
 
-static porch_err find_all(const porch_cli_policy *p, unsigned action, const char *topic, json_t *list,
+static porch_err find_all(porch_cli_policy *p, unsigned action, const char *topic, json_t *list,
                           porch_why *why) {
     size_t count = porch_cli_principal_count(p);
     for (size_t i = 0; i < count; i++) {
@@ -102,15 +114,18 @@ static void show_all(const porch_cli *c, const json_t *list) {
         printf("Nobody that the hub has may %s %s.\n", c->arguments[0],
                porch_cli_safe(c->arguments[1]).text);
     for (i = 0; (row = json_array_get(list, i)) != NULL; i++) {
-        char who[100];
-        (void)snprintf(who, sizeof who, "%s %s", porch_cli_member(row, "kind"),
-                       porch_cli_member(row, "name"));
+        char who[300];
+        bool person = strcmp(porch_cli_member(row, "kind"), "person") == 0;
+        (void)snprintf(who, sizeof who, person ? "%s %s (%s, %s)" : "%s %s", porch_cli_member(row, "kind"),
+                       porch_cli_safe(porch_cli_member(row, "name")).text, porch_cli_member(row, "role"),
+                       porch_cli_member(row, "household"));
         printf("%-40s %s: %s\n", who, porch_cli_member(row, "group"),
                porch_cli_safe(porch_cli_member(row, "statement")).text);
         open = open || json_is_true(json_object_get(row, "open_group"));
     }
     if (open)
-        printf("A device added later may become a member of some of these groups; 'prove' decides for all "
+        printf("A device or person added later may become a member of some of these groups; 'prove' "
+               "decides for all "
                "that could be.\n");
 }
 
@@ -136,8 +151,9 @@ static int who_can(porch_cli *c) {
 
 const porch_cli_command porch_cli_can_commands[] = {
     {"can", "WHO ACTION TOPIC", false, NULL,
-     "may this device or service do it, and which statement decides\n"
-     "WHO is a name, or device:ID or service:NAME; ACTION publish, subscribe, receive or read; a "
+     "may this device, service or person do it, and which statement decides\n"
+     "WHO is a name, or device:ID, service:NAME or person:NAME; ACTION publish, subscribe, receive or "
+     "read; a "
      "subscription may "
      "be a filter\nor a share. Exit status 0: yes, 1: no.",
      can},

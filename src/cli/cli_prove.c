@@ -44,7 +44,7 @@ static porch_err make_registry(const porch_cli_policy *p, registry *ret, porch_w
     *ret = (registry){p, calloc(porch_cli_principal_count(p) + 1, sizeof *ret->rows), 0};
     if (ret->rows == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the devices");
     for (uint32_t i = 0; i < porch_cli_principal_count(p); i++)
-        if (!porch_cli_principal_at(p, i).service) ret->rows[ret->count++] = i;
+        if (porch_cli_principal_at(p, i).kind == PORCH_ACCESS_DEVICE) ret->rows[ret->count++] = i;
     sorting = p;
     qsort(ret->rows, ret->count, sizeof *ret->rows, compare_rows);
     return PORCH_OK;
@@ -66,6 +66,19 @@ static bool known_device(porch_bytes id, porch_access_principal *ret, void *ctx)
             low = middle + 1;
         else
             high = middle;
+    }
+    return false;
+}
+
+static bool known_person(porch_bytes name, porch_access_principal *ret, void *ctx) {
+    const registry *r = ctx;
+    size_t count = porch_cli_principal_count(r->policy);
+    for (size_t i = count; i-- > 0;) {
+        porch_access_principal one = porch_cli_principal_at(r->policy, i);
+        if (one.kind != PORCH_ACCESS_PERSON) return false; /* people stand last */
+        if (!porch_bytes_eq(one.name, name)) continue;
+        *ret = one;
+        return true;
     }
     return false;
 }
@@ -109,13 +122,16 @@ static bool collect(const porch_access_finding *f, void *ctx) {
     all->statement = f->statement;
     all->action = f->action;
     json_t *row =
-        json_pack("{s:s, s:s%, s:s, s:s%, s:s%, s:s}", "kind", f->who.service ? "service" : "device",
-                  "name", f->who.name.at, f->who.name.len, "action", action_name(f->action), "topic",
-                  f->topic.at, f->topic.len, "group", f->group->name.at, f->group->name.len, "statement",
+        json_pack("{s:s, s:s%, s:s, s:s%, s:s%, s:s}", "kind", porch_access_kind_word(f->who.kind), "name",
+                  f->who.name.at, f->who.name.len, "action", action_name(f->action), "topic", f->topic.at,
+                  f->topic.len, "group", f->group->name.at, f->group->name.len, "statement",
                   porch_cli_statement(f->statement).text);
-    if (!f->who.service) {
+    if (f->who.kind == PORCH_ACCESS_DEVICE)
         (void)json_object_set_new(row, "product",
                                   json_stringn((const char *)f->who.product.at, f->who.product.len));
+    if (f->who.kind == PORCH_ACCESS_PERSON)
+        (void)json_object_set_new(row, "role", json_string(porch_role_name(f->who.role)));
+    if (f->who.kind != PORCH_ACCESS_SERVICE) {
         (void)json_object_set_new(row, "household",
                                   json_stringn((const char *)f->who.household.at, f->who.household.len));
     }
@@ -126,7 +142,11 @@ static bool collect(const porch_access_finding *f, void *ctx) {
 }
 
 static void show_finding(const json_t *row, const char *mark) {
-    printf("%s%s %s", mark, porch_cli_member(row, "kind"), porch_cli_member(row, "name"));
+    printf("%s%s %s", mark, porch_cli_member(row, "kind"),
+           porch_cli_safe(porch_cli_member(row, "name")).text);
+    if (json_object_get(row, "role") != NULL)
+        printf(" (%s, household %s)", porch_cli_member(row, "role"),
+               porch_cli_safe(porch_cli_member(row, "household")).text);
     if (json_object_get(row, "product") != NULL)
         printf(" (product %s, household %s)", porch_cli_safe(porch_cli_member(row, "product")).text,
                porch_cli_safe(porch_cli_member(row, "household")).text);
@@ -146,6 +166,9 @@ static const char *const isolation_model[] = {
     "retained messages and wills are published, and judged so; nobody publishes to topics that begin with "
     "$",
     "a device of the registry has the product and household that stand there; services are not devices",
+    "a person has one household and one role, which the sign-in proves; a device that the registry has not "
+    "could be of any household, and its topics are another's to everybody but its own people",
+    "a guest's time only takes away; the HTTP API shows a person the own household only, policy or not",
     NULL};
 
 static void show_proof(const json_t *answer, const char *const *model) {
@@ -228,7 +251,10 @@ static porch_err ask(const question *q, const porch_cli_policy *p, const porch_a
 }
 
 static const char *const nobody_model[] = {
-    "every device and service that is a member of a group, or could be by its id, product or household",
+    "every device, service and person that is a member of a group, or could be by its id, product, "
+    "household or role",
+    "a person of the hub has the household and role that stand there; a device that the registry has not "
+    "could be of any household",
     "subscribing means receiving: each delivery is judged, so a wide filter brings no more",
     "retained messages and wills are published, and judged so; nobody publishes to topics that begin with "
     "$",
@@ -253,10 +279,16 @@ static int prove_policy(porch_cli *c, const question *q, porch_cli_policy *p) {
     porch_err e = make_world(p, &w, &why);
     if (e == PORCH_OK) {
         e = make_registry(p, &devices, &why);
-        porch_access_question to = {&w.world, known_device, &devices, collect, all};
+        porch_access_question to = {.world = &w.world,
+                                    .device = known_device,
+                                    .device_ctx = &devices,
+                                    .found = collect,
+                                    .found_ctx = all,
+                                    .person = known_person};
         if (e == PORCH_OK) e = ask(q, p, &to, &proof, &why);
         json_t *answer = proof_json(all, &proof);
-        if (e == PORCH_OK && q->isolation && all->any && !porch_cli_flag(c, "--no-replay"))
+        if (e == PORCH_OK && q->isolation && all->any && all->first.who.kind == PORCH_ACCESS_DEVICE &&
+            !porch_cli_flag(c, "--no-replay"))
             e = replay(p, all, answer, &why);
         proved = json_is_true(json_object_get(answer, "proved"));
         if (e == PORCH_OK && !porch_cli_json(c, answer))
@@ -340,7 +372,12 @@ static porch_err differ(const porch_cli_policy *now, const judged_world *to, con
     all->list = list;
     porch_err e = make_registry(now, &devices, why);
     if (e == PORCH_OK) {
-        porch_access_question q = {&to->world, known_device, &devices, collect, all};
+        porch_access_question q = {.world = &to->world,
+                                   .device = known_device,
+                                   .device_ctx = &devices,
+                                   .found = collect,
+                                   .found_ctx = all,
+                                   .person = known_person};
         porch_access_prove_newly(&q, &from->world, &proof);
         *undecided += proof.undecided;
         free(devices.rows);
@@ -408,7 +445,8 @@ static int diff(porch_cli *c) {
 const porch_cli_command porch_cli_prove_commands[] = {
     {"prove", "QUESTION", true, prove_options,
      "decide something for everybody who is there or could be added\n"
-     "QUESTION is 'isolation' (no device reaches another's topics) or 'nobody but GROUP can ACTION "
+     "QUESTION is 'isolation' (no device reaches another's topics, no person another household's) or "
+     "'nobody but GROUP can ACTION "
      "FILTER'. Prints "
      "PROVED with\nthe model, or a counterexample, which is then tried on a scratch hub. Exit status 0: "
      "proved, 1: not.",

@@ -19,6 +19,8 @@ const char *porch_identity_kind_text(porch_identity_kind kind) {
         return "device";
     case PORCH_IDENTITY_SERVICE:
         return "service";
+    case PORCH_IDENTITY_PERSON:
+        return "person";
     case PORCH_IDENTITY_NONE:
         break;
     }
@@ -49,7 +51,8 @@ porch_err porch_identity_parse(porch_bytes uri, porch_identity *ret) {
 }
 
 porch_err porch_identity_uri(const porch_identity *identity, char out[PORCH_IDENTITY_URI_BYTES]) {
-    if (identity->kind == PORCH_IDENTITY_NONE) return PORCH_ERR_MALFORMED;
+    if (identity->kind != PORCH_IDENTITY_DEVICE && identity->kind != PORCH_IDENTITY_SERVICE)
+        return PORCH_ERR_MALFORMED;
     const char *const parts[] = {prefix, porch_identity_kind_text(identity->kind), ":", identity->name};
     size_t used = 0; /* 15 + 7 + 1 + 64 and the zero always fit */
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud/accounts/accounts.h"
 #include "cloud/api/admin.h"
+#include "os/clock.h"
 
 static porch_err need_rooms(const porch_admin_call *call) {
     if (call->world->registry != NULL && call->world->grants != NULL) return PORCH_OK;
@@ -94,21 +96,37 @@ static bool add_service(const porch_registry_service *s, void *ctx) {
     return json_array_append_new(ctx, json_string(s->name)) == 0;
 }
 
+/* The name as the policy has it: in ASCII lower case. */
+static bool add_person(const porch_person *p, void *ctx) {
+    char name[PORCH_PERSON_NAME_TEXT];
+    size_t i = 0;
+    for (; p->name[i] != '\0'; i++)
+        name[i] = p->name[i] >= 'A' && p->name[i] <= 'Z' ? (char)(p->name[i] | 0x20) : p->name[i];
+    name[i] = '\0';
+    bool over = p->expires_ms != 0 && p->expires_ms <= porch_clock_ms();
+    return json_array_append_new(ctx, json_pack("[s, s, s, b]", name, p->household,
+                                                porch_role_name(p->role), (int)over)) == 0;
+}
+
 /* What `can`, `who-can`, `prove` and `policy diff` decide from: policy and principals, at one time. */
 static porch_err policy_world(porch_admin_call *call) {
     static const char *const names[] = {NULL};
     uint64_t version = 0;
     PORCH_TRY(need_rooms(call));
     PORCH_TRY(porch_admin_only(call, names));
-    json_t *devices = json_array(), *services = json_array(), *quarantined = json_array();
+    json_t *devices = json_array(), *services = json_array(), *quarantined = json_array(),
+           *people = json_array();
     if (devices != NULL) porch_registry_devices(call->world->registry, NULL, add_device, devices);
     if (quarantined != NULL)
         porch_registry_devices(call->world->registry, NULL, add_quarantined, quarantined);
     if (services != NULL) porch_registry_services(call->world->registry, add_service, services);
     if (json_object_set_new(call->result, "devices", devices) != 0 ||
         json_object_set_new(call->result, "services", services) != 0 ||
-        json_object_set_new(call->result, "quarantined", quarantined) != 0)
+        json_object_set_new(call->result, "quarantined", quarantined) != 0 ||
+        json_object_set_new(call->result, "people", people) != 0)
         return PORCH_ERR_INTERNAL;
+    if (call->world->accounts != NULL)
+        PORCH_TRY(porch_accounts_list(call->world->accounts, add_person, people, call->why));
     char *text = porch_grants_text(call->world->grants, &version);
     return set_text(call, version, text);
 }

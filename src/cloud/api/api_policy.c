@@ -105,7 +105,9 @@ static porch_err make(porch_bytes text, judged *ret, porch_why *why) {
 
 typedef struct {
     const porch_registry *registry;
+    porch_accounts *accounts;
     porch_registry_device device; /* of the last question; the answer's views look into it */
+    porch_person person;
     json_t *list;
     const porch_access_statement *statement; /* of the last row, to tell a statement once */
     unsigned action;
@@ -123,6 +125,19 @@ static bool known_device(porch_bytes id, porch_access_principal *ret, void *ctx)
     return true;
 }
 
+static bool known_person(porch_bytes name, porch_access_principal *ret, void *ctx) {
+    collector *c = ctx;
+    char text[PORCH_PERSON_NAME_TEXT];
+    if (!porch_bytes_to_text(name, text, sizeof text) ||
+        porch_accounts_find(c->accounts, text, &c->person, NULL) != PORCH_OK)
+        return false;
+    *ret = (porch_access_principal){.kind = PORCH_ACCESS_PERSON,
+                                    .name = name,
+                                    .household = porch_bytes_of(c->person.household),
+                                    .role = c->person.role};
+    return true;
+}
+
 static const char *action_word(unsigned action) {
     return action == PORCH_ACCESS_PUBLISH ? "publish" : action == PORCH_ACCESS_READ ? "read" : "receive";
 }
@@ -137,7 +152,7 @@ static bool collect(const porch_access_finding *f, void *ctx) {
     if (porch_access_statement_write(&b, f->statement) != PORCH_OK) b.len = 0;
     (void)json_array_append_new(
         c->list, json_pack("{s:s, s:s%, s:s, s:s%, s:s%, s:s%}", "kind",
-                           f->who.service ? "service" : "device", "name", f->who.name.at, f->who.name.len,
+                           porch_access_kind_word(f->who.kind), "name", f->who.name.at, f->who.name.len,
                            "action", action_word(f->action), "topic", f->topic.at, f->topic.len, "group",
                            f->group->name.at, f->group->name.len, "statement", statement, b.len));
     return json_array_size(c->list) < SHOWN_MOST;
@@ -152,8 +167,14 @@ static json_t *newly(const porch_api *api, const judged *to, const judged *from,
     porch_access_proof proof = {0};
     if (c != NULL) {
         c->registry = api->registry;
+        c->accounts = api->accounts;
         c->list = list;
-        const porch_access_question q = {&to->world, known_device, c, collect, c};
+        const porch_access_question q = {.world = &to->world,
+                                         .device = known_device,
+                                         .device_ctx = c,
+                                         .found = collect,
+                                         .found_ctx = c,
+                                         .person = known_person};
         (void)pthread_mutex_lock(&proving);
         porch_access_prove_newly(&q, &from->world, &proof);
         (void)pthread_mutex_unlock(&proving);

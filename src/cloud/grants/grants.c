@@ -10,16 +10,16 @@
 
 #include "access/statement.h"
 #include "cloud/grants/grants_denials.h"
+#include "cloud/grants/grants_homes.h"
 #include "cloud/grants/grants_room.h"
 #include "os/clock.h"
 #include "os/log.h"
-
-enum { VARIABLES = 4 };
 
 /* What stands before a policy's block, so that a policy alone can be retained and released. */
 typedef struct {
     atomic_uint references;
     grants_class *class;
+    grants_home *home; /* a person's; else NULL */
     alignas(16) uint8_t block[];
 } shared_policy;
 
@@ -62,7 +62,6 @@ grants_model *porch_grants_model_now(porch_grants *g) {
 
 porch_err porch_grants_open(porch_store *store, porch_registry *registry, const porch_settings *settings,
                             porch_grants **ret, porch_why *why) {
-    (void)registry; /* membership arrives with each entry */
     porch_grants *g = calloc(1, sizeof *g);
     if (g == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants");
     g->store = store;
@@ -71,8 +70,11 @@ porch_err porch_grants_open(porch_store *store, porch_registry *registry, const 
     g->versions = settings->grants_versions;
     pthread_rwlock_init(&g->lock, NULL);
     g->denials = porch_grants_denials_new(settings->grants_denials);
-    porch_err e = g->denials == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants")
-                                     : porch_grants_take(g, why);
+    g->homes = porch_grants_homes_new(registry);
+    porch_err e = g->denials == NULL || g->homes == NULL
+                      ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the grants")
+                      : porch_grants_bring_defaults(g, why);
+    if (e == PORCH_OK) e = porch_grants_take(g, why);
     if (e != PORCH_OK) {
         porch_grants_close(g);
         return e;
@@ -85,6 +87,7 @@ void porch_grants_close(porch_grants *g) {
     if (g == NULL) return;
     porch_grants_model_release(g->model);
     porch_grants_denials_free(g->denials);
+    porch_grants_homes_free(g->homes);
     pthread_rwlock_destroy(&g->lock);
     free(g);
 }
@@ -105,46 +108,46 @@ porch_err porch_grants_reload(porch_grants *g, porch_why *why) {
 
 /* ---- from groups to a policy -------------------------------------------------------------------- */
 
-static size_t variables_of(const porch_registry_entry *entry, porch_access_variable out[VARIABLES]) {
-    if (entry->kind == PORCH_PRINCIPAL_SERVICE) {
-        out[0] = (porch_access_variable){"service.name", porch_bytes_of(entry->name)};
-        return 1;
-    }
-    out[0] = (porch_access_variable){"device.id", porch_bytes_of(entry->name)};
-    out[1] = (porch_access_variable){"device.product", porch_bytes_of(entry->product)};
-    out[2] = (porch_access_variable){"household.id", porch_bytes_of(entry->household)};
-    return 3;
-}
-
-/* Takes the class over. */
-static porch_err bind(grants_class *class, const porch_registry_entry *entry, shared_policy **ret) {
-    porch_access_variable variables[VARIABLES];
-    size_t count = variables_of(entry, variables);
+/* Takes class and home over. */
+static porch_err bind(grants_class *class, grants_home *home, const porch_access_principal *who,
+                      shared_policy **ret) {
+    porch_access_variable variables[PORCH_ACCESS_VARIABLES];
+    size_t count = porch_access_principal_variables(who, variables);
     const porch_access_automaton *a = porch_grants_class_automaton(class);
     size_t bytes = porch_access_policy_bind_bytes(a, variables, count);
     shared_policy *shared =
         aligned_alloc(alignof(shared_policy), (sizeof *shared + bytes + 15) & ~(size_t)15);
     const porch_access_policy *policy = NULL;
-    porch_err e = shared == NULL
-                      ? PORCH_ERR_INTERNAL
-                      : porch_access_policy_bind(a, variables, count, shared->block, bytes, &policy);
+    porch_err e = shared == NULL ? PORCH_ERR_INTERNAL
+                                 : porch_access_policy_bind_person(a, variables, count,
+                                                                   porch_grants_home_devices(home),
+                                                                   shared->block, bytes, &policy);
     if (e != PORCH_OK) {
         porch_grants_class_release(class);
+        porch_grants_home_release(home);
         free(shared);
         return e;
     }
     atomic_init(&shared->references, 1);
     shared->class = class;
+    shared->home = home;
     *ret = shared;
     return PORCH_OK;
 }
 
 const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry) {
     grants_class *class = NULL;
+    grants_home *home = NULL;
     shared_policy *shared = NULL;
+    porch_access_principal who;
     grants_model *m = porch_grants_model_now(g);
-    porch_err e = porch_grants_model_class(m, entry, &class);
-    if (e == PORCH_OK) e = bind(class, entry, &shared);
+    porch_err e = porch_grants_principal(entry, &who) ? PORCH_OK : PORCH_ERR_DENIED;
+    if (e == PORCH_OK) e = porch_grants_model_class(m, entry, &class);
+    if (e == PORCH_OK && who.kind == PORCH_ACCESS_PERSON) {
+        e = porch_grants_home_take(g->homes, entry->household, &home);
+        if (e != PORCH_OK) porch_grants_class_release(class);
+    }
+    if (e == PORCH_OK) e = bind(class, home, &who, &shared);
     porch_grants_model_release(m);
     if (e == PORCH_OK) return (const porch_access_policy *)(const void *)shared->block;
     porch_log(PORCH_LOG_ERROR, "grants.no_policy", "kind", porch_principal_kind_name(entry->kind), "name",
@@ -166,7 +169,12 @@ void porch_grants_policy_release(const porch_access_policy *p) {
     shared_policy *shared = shared_of(p);
     if (atomic_fetch_sub_explicit(&shared->references, 1, memory_order_acq_rel) != 1) return;
     porch_grants_class_release(shared->class);
+    porch_grants_home_release(shared->home);
     free(shared);
+}
+
+void porch_grants_devices_changed(porch_grants *g) {
+    porch_grants_homes_changed(g->homes);
 }
 
 void porch_grants_explain(const porch_access_policy *policy, int statement, char *out, size_t cap) {

@@ -28,6 +28,10 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
 const porch_access_policy *porch_grants_policy_retain(const porch_access_policy *p);
 void porch_grants_policy_release(const porch_access_policy *p);
 
+/* A device was added, moved or removed: policies of people that are made from now on know it. Then ask for
+ * those of live sessions again. Any thread. */
+void porch_grants_devices_changed(porch_grants *g);
+
 /* ---- the text (grants_text.c) --------------------------------------------------------------------- */
 
 /* The text in force, canonical, and its version. malloc'ed; NULL without memory. */

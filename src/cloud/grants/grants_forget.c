@@ -11,18 +11,28 @@ typedef struct {
     porch_why *why;
 } eraser;
 
-static bool is_erased_device(eraser *e, porch_bytes name) {
+static bool is_erased(eraser *e, const char *kind, porch_bytes name) {
     porch_db_query *q = porch_db_prepare(
-        e->db, "select 1 from erasure where household = ?1 and kind = 'device' and name = ?2", e->why);
+        e->db, "select 1 from erasure where household = ?1 and kind = ?3 and lower(name) = ?2", e->why);
     porch_db_bind_str(q, 1, e->household);
     porch_db_bind_text(q, 2, name);
+    porch_db_bind_str(q, 3, kind);
     porch_err found = porch_db_step(q, e->why);
     porch_db_finish(q);
     if (found != PORCH_OK && found != PORCH_ERR_NOT_FOUND) e->error = found;
     return found == PORCH_OK;
 }
 
+static bool is_erased_device(eraser *e, porch_bytes name) {
+    return is_erased(e, "device", name);
+}
+
 static bool goes(eraser *e, const porch_access_member *m) {
+    porch_bytes household;
+    porch_role role;
+    if (porch_access_member_people(m, &household, &role))
+        return porch_bytes_eq_text(household, e->household);
+    if (m->kind == PORCH_ACCESS_MEMBER_PERSON) return is_erased(e, "user", m->value);
     return (m->kind == PORCH_ACCESS_MEMBER_HOUSEHOLD && porch_bytes_eq_text(m->value, e->household)) ||
            (m->kind == PORCH_ACCESS_MEMBER_DEVICE && is_erased_device(e, m->value));
 }

@@ -129,6 +129,28 @@ uint64_t porch_grants_model_version(const grants_model *m) {
     return m->version;
 }
 
+bool porch_grants_principal(const porch_registry_entry *entry, porch_access_principal *ret) {
+    porch_access_principal who = {.name = porch_bytes_of(entry->name),
+                                  .product = porch_bytes_of(entry->product),
+                                  .household = porch_bytes_of(entry->household),
+                                  .role = (porch_role)entry->role};
+    switch (entry->kind) {
+    case PORCH_PRINCIPAL_DEVICE:
+        who.kind = PORCH_ACCESS_DEVICE;
+        break;
+    case PORCH_PRINCIPAL_SERVICE:
+        who.kind = PORCH_ACCESS_SERVICE;
+        break;
+    case PORCH_PRINCIPAL_PERSON:
+        who.kind = PORCH_ACCESS_PERSON;
+        break;
+    default:
+        return false;
+    }
+    *ret = who;
+    return true;
+}
+
 /* ---- the groups of a principal -------------------------------------------------------------------- */
 
 typedef struct {
@@ -137,12 +159,8 @@ typedef struct {
 } group_set;
 
 static size_t groups_of(const grants_model *m, const porch_registry_entry *entry, uint32_t *out) {
-    bool service = entry->kind == PORCH_PRINCIPAL_SERVICE;
-    porch_access_principal who = {service, porch_bytes_of(entry->name), porch_bytes_of(entry->product),
-                                  porch_bytes_of(entry->household)};
-    return service || entry->kind == PORCH_PRINCIPAL_DEVICE
-               ? porch_access_index_groups(&m->index, &who, out)
-               : 0;
+    porch_access_principal who;
+    return porch_grants_principal(entry, &who) ? porch_access_index_groups(&m->index, &who, out) : 0;
 }
 
 /* ---- classes -------------------------------------------------------------------------------------- */

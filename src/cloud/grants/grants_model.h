@@ -27,6 +27,8 @@ const porch_access_document *porch_grants_model_document(const grants_model *m);
 const char *porch_grants_model_text(const grants_model *m);
 uint64_t porch_grants_model_version(const grants_model *m);
 
+/* The entry as the engine sees it, without a person's devices. False: it is nobody. Views into `entry`. */
+bool porch_grants_principal(const porch_registry_entry *entry, porch_access_principal *ret);
 /* The class of this principal, retained. Any thread. */
 porch_err porch_grants_model_class(grants_model *m, const porch_registry_entry *entry, grants_class **ret);
 grants_class *porch_grants_class_retain(grants_class *c);

@@ -14,6 +14,7 @@ struct porch_grants {
     pthread_rwlock_t lock; /* the model's pointer; never held while waiting */
     grants_model *model;
     struct grants_denials *denials;
+    struct grants_homes *homes;
     struct {
         void (*fn)(void *ctx);
         void *ctx;
@@ -25,6 +26,9 @@ struct porch_grants {
 grants_model *porch_grants_model_now(porch_grants *g);
 /* Makes the newest stored text the model in force, unless a newer one is; observers are not told. */
 porch_err porch_grants_take(porch_grants *g, porch_why *why);
+
+/* Writes what later versions of the hub bring, once each (grants_default.c). */
+porch_err porch_grants_bring_defaults(porch_grants *g, porch_why *why);
 
 /* The newest text and its version; malloc'ed. */
 porch_err porch_grants_text_read(porch_db *db, char **ret, uint64_t *version, porch_why *why);

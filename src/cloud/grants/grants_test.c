@@ -11,6 +11,7 @@
 #include "access/policy.h"
 #include "cloud/store/store_testing.h"
 #include "os/log.h"
+#include "wire/role.h"
 
 typedef struct {
     store_lab lab;
@@ -361,6 +362,116 @@ static void too_many_statements_mean_no_policy_rather_than_half_of_one(void **st
     porch_grants_close(narrow);
 }
 
+/* ---- people ------------------------------------------------------------------------------------------ */
+
+static porch_registry_entry person(const char *name, const char *household, porch_role role) {
+    porch_registry_entry e = {.kind = PORCH_PRINCIPAL_PERSON, .role = (uint8_t)role};
+    (void)snprintf(e.name, sizeof e.name, "%s", name);
+    (void)snprintf(e.household, sizeof e.household, "%s", household);
+    return e;
+}
+
+#define PEOPLE_GROUP                                                                         \
+    "group people\n    member every adult\n    member every child\n    member every guest\n" \
+    "    member every owner\n    allow subscribe,receive d/${household.device}/event/#\n"    \
+    "    allow subscribe,receive d/${household.device}/state/reported\n"                     \
+    "    allow subscribe,receive $porchlight/device/${household.device}/#\n"
+
+static porch_err make_old(porch_db *db, void *ctx, porch_why *why) {
+    PORCH_TRY(porch_db_run(db, "delete from access_default", why));
+    porch_db_query *q = porch_db_prepare(db, "update access_policy set text = ?1", why);
+    porch_db_bind_str(q, 1, ctx);
+    return porch_db_execute(q, why);
+}
+
+/* As a hub that is older than people in the policy opens it. */
+static void reopen_old(bench *b, const char *text) {
+    char copy[2000];
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    porch_grants_close(b->grants);
+    b->grants = NULL;
+    assert_int_equal(porch_store_write(b->lab.store, make_old, copy, &b->why), PORCH_OK);
+    if (porch_grants_open(b->lab.store, NULL, &b->lab.settings, &b->grants, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+}
+
+static void text_is(bench *b, uint64_t expected_version, const char *expected) {
+    uint64_t version = 0;
+    char *text = porch_grants_text(b->grants, &version);
+    assert_string_equal(text, expected);
+    assert_int_equal(version, expected_version);
+    free(text);
+}
+
+static void a_new_hub_has_the_group_of_people_from_its_first_version_on(void **state) {
+    bench *b = *state;
+    text_is(b, 1,
+            "group devices\n    member every device\n    allow publish d/${device.id}/+/#\n"
+            "    allow subscribe,receive d/${device.id}/#\n\n" PEOPLE_GROUP);
+    apply(b, "group a\n", 0, PORCH_OK);
+    porch_grants_close(b->grants); /* it was brought once: who takes it out is obeyed */
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &b->grants, &b->why),
+                     PORCH_OK);
+    text_is(b, 2, "group a\n");
+}
+
+static void an_older_hub_gets_the_group_as_a_new_version(void **state) {
+    bench *b = *state;
+    static porch_grants_version rows[8];
+    memset(rows, 0, sizeof rows);
+    reopen_old(b, "group z\n    member service s\n    allow publish x\n");
+    text_is(b, 2, PEOPLE_GROUP "\ngroup z\n    member service s\n    allow publish x\n");
+    assert_int_equal(porch_grants_history(b->grants, collect, rows, &b->why), PORCH_OK);
+    assert_string_equal(rows[0].who, "hub");
+    assert_non_null(strstr(rows[0].note, "people"));
+    assert_true(can(b, service("s"), PORCH_ACCESS_PUBLISH, "x"));
+}
+
+static void a_group_of_that_name_stays_what_it_is(void **state) {
+    bench *b = *state;
+    uint64_t version = 0;
+    reopen_old(b, "group people\n    member service s\n    allow publish x\n");
+    char *text = porch_grants_text(b->grants, &version);
+    assert_true(strncmp(text, "group people\n    member service s\n", 34) == 0);
+    assert_non_null(strstr(text, "group people-2\n    member every adult\n"));
+    free(text);
+}
+
+static void people_without_devices_hear_nothing_and_a_role_may_be_held_back(void **state) {
+    bench *b = *state;
+    porch_registry_entry anna = person("anna@example.org", "home", PORCH_ROLE_ADULT);
+    assert_false(can(b, anna, PORCH_ACCESS_RECEIVE, "d/cam-1/event/motion")); /* no registry, no devices */
+    apply(b,
+          "group g\nmember every person\nallow subscribe x/${household.id}/#\ngroup k\nmember every "
+          "guest\nmember people home child\nmember person carl\ndeny receive x/+/secret\n",
+          0, PORCH_OK);
+    assert_true(can(b, anna, PORCH_ACCESS_RECEIVE, "x/home/secret"));
+    assert_false(can(b, anna, PORCH_ACCESS_RECEIVE, "x/other/a"));
+    assert_false(can(b, person("bob", "home", PORCH_ROLE_GUEST), PORCH_ACCESS_RECEIVE, "x/home/secret"));
+    assert_false(can(b, person("bob", "home", PORCH_ROLE_CHILD), PORCH_ACCESS_RECEIVE, "x/home/secret"));
+    assert_true(can(b, person("bob", "h2", PORCH_ROLE_CHILD), PORCH_ACCESS_RECEIVE, "x/h2/secret"));
+    assert_false(can(b, person("carl", "h2", PORCH_ROLE_OWNER), PORCH_ACCESS_RECEIVE, "x/h2/secret"));
+}
+
+static porch_err erase_people(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    PORCH_TRY(porch_db_run(
+        db, "insert into erasure (household, kind, name) values ('nest', 'user', 'Hen of Nest')", why));
+    return porch_grants_household_erase(db, "nest", why);
+}
+
+static void the_people_of_a_household_that_ends_are_in_no_version(void **state) {
+    bench *b = *state;
+    apply(b,
+          "group g\nmember person hen of nest\nmember person anna\nmember people nest\nmember people nest "
+          "adult\nmember people home\n",
+          0, PORCH_OK);
+    if (porch_store_write(b->lab.store, erase_people, NULL, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
+    text_is(b, 2, "group g\n    member people home\n    member person anna\n");
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
 
 int main(void) {
@@ -380,6 +491,11 @@ int main(void) {
         WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
         WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),
+        WITH_BENCH(a_new_hub_has_the_group_of_people_from_its_first_version_on),
+        WITH_BENCH(an_older_hub_gets_the_group_as_a_new_version),
+        WITH_BENCH(a_group_of_that_name_stays_what_it_is),
+        WITH_BENCH(people_without_devices_hear_nothing_and_a_role_may_be_held_back),
+        WITH_BENCH(the_people_of_a_household_that_ends_are_in_no_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

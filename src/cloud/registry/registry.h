@@ -22,24 +22,28 @@ typedef struct porch_signer_client porch_signer_client;
 
 enum { PORCH_REGISTRY_NAME_BYTES = 65, PORCH_REGISTRY_TEXT_BYTES = 129 };
 
-/* A principal is what a certificate speaks for: NONE, DEVICE or SERVICE. */
+/* A principal is what a certificate speaks for: NONE, DEVICE or SERVICE; or a PERSON, whom the registry
+ * does not know: accounts do, and the app's sign-in speaks for them. */
 typedef porch_identity_kind porch_principal_kind;
 #define PORCH_PRINCIPAL_NONE    PORCH_IDENTITY_NONE
 #define PORCH_PRINCIPAL_DEVICE  PORCH_IDENTITY_DEVICE
 #define PORCH_PRINCIPAL_SERVICE PORCH_IDENTITY_SERVICE
+#define PORCH_PRINCIPAL_PERSON  PORCH_IDENTITY_PERSON
 
 /* What a connection is admitted as. A copy; it does not change with the registry. */
 typedef struct porch_registry_entry {
     porch_principal_kind kind;
     char name[PORCH_REGISTRY_NAME_BYTES];
     char product[PORCH_REGISTRY_NAME_BYTES];   /* device only, else "" */
-    char household[PORCH_REGISTRY_NAME_BYTES]; /* device only, else "" */
+    char household[PORCH_REGISTRY_NAME_BYTES]; /* of a device or person, else "" */
     bool any_client_id;                        /* service added with --client-ids any */
     bool quarantined;                          /* device only: diagnostics and the signed update, no more */
+    uint8_t role;                              /* person only: a porch_role */
+    uint8_t sign_in[32];                       /* person only: which one it is that speaks for them */
     uint64_t certificate_ends_ms;
 } porch_registry_entry;
 
-/* "device", "service". */
+/* "device", "service", "person". */
 const char *porch_principal_kind_name(porch_principal_kind kind);
 
 /* Loads memory from the store and registers for its ticks. The signer client may be NULL when nothing will
