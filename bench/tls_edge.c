@@ -213,6 +213,7 @@ int main(int argc, char **argv) {
                                       .client_mode = PORCH_TLS_CLIENT_REQUIRE,
                                       .alpn = {"mqtt"},
                                       .ticket_lifetime_s = 3600,
+                                      .sessions_most = 4096,
                                       .session_context = PORCH_LIT("bench")};
     ok(porch_tls_server_new(&config, &server, &why), &why);
     uint64_t spent = 0, from_heap = 0, resumptions = 0;

@@ -236,6 +236,7 @@ static porch_err device_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
         .min_version = h->settings.hub_tls_12 ? PORCH_TLS_1_2 : PORCH_TLS_1_3,
         .alpn = {"mqtt"},
         .ticket_lifetime_s = TICKET_LIFE_S,
+        .sessions_most = h->settings.listener_tls_sessions,
         .session_context = PORCH_LIT("porchlight-mqtt"),
     };
     if (e == PORCH_OK) e = porch_tls_server_new(&config, &servers[PORCH_LISTEN_MQTT], why);

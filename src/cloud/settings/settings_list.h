@@ -126,6 +126,7 @@
     X(grants, versions,        grants_versions,      U32,  100,         1, 100000, "versions of the policy that are kept to look at") \
     X(listener, connections,   listener_connections, U32, 20000, 1, 10000000, "most connections at once, all ports together") \
     X(listener, per_address,   listener_per_address, U32, 2048, 1, 10000000, "most connections at once from one address") \
+    X(listener, tls_sessions,  listener_tls_sessions, U32, 16384, 0, 1000000, "TLS sessions of devices and services that each port of theirs keeps for quick reconnection, about 700 bytes each once used; over it the oldest do a full handshake; 0: sealed tickets instead") \
     X(listener, handshake_ms,  listener_handshake_ms, U32, 10000, 100, 600000, "a TLS handshake that takes longer is ended") \
     X(listener, linger_ms,     listener_linger_ms, U32, 2000, 0, 60000, "after a refusal: time for the peer to read its reason before the connection is cut") \
     X(listener, log_lines_s,  listener_log_lines_s, U32, 1000, 1, 1000000, "most log lines a second and shard about refused peers; what is over is summed up in one line") \

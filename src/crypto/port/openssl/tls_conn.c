@@ -342,51 +342,6 @@ const char *porch_tls_error(const porch_tls_conn *c) {
 
 /* Who is there. */
 
-static void copy_text(char *out, size_t cap, const char *text, size_t len) {
-    if (len >= cap) len = cap - 1;
-    memcpy(out, text, len);
-    out[len] = '\0';
-}
-
-/* Which of the trusted authorities signed it: of those that we named to the client. */
-static void find_issuer(const porch_tls_conn *c, X509 *cert, porch_tls_peer_info *info) {
-    const STACK_OF(X509) *cas = c->server != NULL ? c->server->authorities : NULL;
-    for (int i = 0; i < sk_X509_num(cas) && !info->has_issuer; i++) {
-        X509 *ca = sk_X509_value(cas, i);
-        if (X509_check_issued(ca, cert) != X509_V_OK || X509_verify(cert, X509_get0_pubkey(ca)) != 1)
-            continue;
-        unsigned len = 0;
-        info->has_issuer = X509_digest(ca, EVP_sha256(), info->issuer, &len) == 1 && len == 32;
-    }
-    ERR_clear_error();
-}
-
-static porch_err read_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
-    porch_tls_peer_info info = {.has_certificate = false};
-    X509 *cert = SSL_get0_peer_certificate(c->ssl);
-    if (cert != NULL) {
-        if (porch_openssl_info(cert, &info.x509, NULL) != PORCH_OK) return PORCH_ERR_INTERNAL;
-        info.has_certificate = true;
-        /* Our own devices' names say who they are; who vouches is asked about the others only. */
-        if (info.x509.identity.kind == PORCH_IDENTITY_NONE) find_issuer(c, cert, &info);
-    }
-    static const char label[] = "EXPORTER-Channel-Binding";
-    info.has_binding = SSL_version(c->ssl) == TLS1_3_VERSION &&
-                       SSL_export_keying_material(c->ssl, info.binding, sizeof info.binding, label,
-                                                  sizeof label - 1, NULL, 0, 1) == 1;
-    info.resumed = SSL_session_reused(c->ssl) == 1;
-    (void)snprintf(info.version, sizeof info.version, "%s",
-                   SSL_version(c->ssl) == TLS1_3_VERSION ? "1.3" : "1.2");
-    const char *cipher = SSL_get_cipher_name(c->ssl);
-    if (cipher != NULL) copy_text(info.cipher, sizeof info.cipher, cipher, strlen(cipher));
-    const unsigned char *alpn = NULL;
-    unsigned alpn_len = 0;
-    SSL_get0_alpn_selected(c->ssl, &alpn, &alpn_len);
-    if (alpn_len > 0) copy_text(info.alpn, sizeof info.alpn, (const char *)alpn, alpn_len);
-    *ret = info;
-    return PORCH_OK;
-}
-
 /* The context that connections refer to once they are settled: nothing but the protocol's method, so that
  * the library lets a session go without beginning the protocol anew. */
 static SSL_CTX *settled_context(porch_tls_server *s, const SSL *ssl) {
@@ -406,7 +361,7 @@ static void settle(porch_tls_conn *c) {
     if (c->server == NULL || SSL_version(c->ssl) < TLS1_3_VERSION) return;
     SSL_CTX *bare = settled_context(c->server, c->ssl);
     porch_tls_peer_info *info = bare != NULL ? malloc(sizeof *info) : NULL;
-    if (info == NULL || read_peer(c, info) != PORCH_OK) {
+    if (info == NULL || porch_tls_peer_read(c->server, c->ssl, info) != PORCH_OK) {
         free(info); /* then the session stays, and it is read from there each time */
         ERR_clear_error();
         return;
@@ -424,7 +379,7 @@ porch_err porch_tls_peer(const porch_tls_conn *c, porch_tls_peer_info *ret) {
     if (c->peer != NULL) {
         info = *c->peer;
     } else {
-        PORCH_TRY(read_peer(c, &info));
+        PORCH_TRY(porch_tls_peer_read(c->server, c->ssl, &info));
     }
     if (info.has_certificate) {
         struct timespec t;

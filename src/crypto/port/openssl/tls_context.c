@@ -10,7 +10,9 @@
 /* RSA appears for operators' own web certificates only; the authorities of this project are elliptic. */
 #define SIGNATURES \
     "ECDSA+SHA256:ed25519:ECDSA+SHA384:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA-PSS+SHA512:RSA+SHA256:RSA+SHA384"
-#define SUITES_1_3 "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256"
+/* AES-128 with SHA-256 first: what the crypto hardware of small devices has, and processors have
+ * instructions for SHA-256. 128 bits are what the certificates' curve gives. */
+#define SUITES_1_3 "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 #define SUITES_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 /* The longest chain of certificates that a peer may send. */

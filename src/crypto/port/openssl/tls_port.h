@@ -53,6 +53,33 @@ void porch_verified_note(porch_verified *v, const uint8_t fingerprint[32], uint6
 /* For SSL_CTX_set_cert_verify_callback, with a porch_verified. */
 int porch_verified_check(X509_STORE_CTX *store, void *ctx);
 
+/* tls_peer.c: what the certificate says, which a resumed connection must still know. */
+typedef struct {
+    bool has_certificate, has_issuer;
+    porch_x509_info x509;
+    uint8_t issuer[32];
+} porch_tls_who;
+
+/* Of the certificate that this connection's peer has shown. INTERNAL when it cannot be read. */
+porch_err porch_tls_who_read(const porch_tls_server *server, const SSL *ssl, porch_tls_who *ret);
+/* All of it, after the handshake. `server` is NULL for a client's connection. */
+porch_err porch_tls_peer_read(const porch_tls_server *server, SSL *ssl, porch_tls_peer_info *ret);
+
+/* tls_sessions.c */
+typedef struct {
+    uint64_t began_s; /* when the full handshake was */
+    porch_tls_who who;
+} porch_tls_kept;
+
+typedef struct porch_tls_sessions porch_tls_sessions;
+
+porch_tls_sessions *porch_tls_sessions_new(uint32_t most); /* NULL without memory */
+void porch_tls_sessions_free(porch_tls_sessions *t);       /* NULL is fine; wipes */
+/* Makes `ctx`, of TLS 1.3 alone, resume out of the table instead of by sealed tickets. `life` is in use. */
+bool porch_tls_sessions_use(porch_tls_sessions *t, porch_tickets *life, SSL_CTX *ctx);
+/* Who was there at the full handshake of a session of the table; false for any other. */
+bool porch_tls_session_who(const SSL_SESSION *session, porch_tls_who *ret);
+
 struct porch_tls_server {
     atomic_uint references;
     SSL_CTX *ctx;
@@ -61,6 +88,9 @@ struct porch_tls_server {
     porch_verified *verified;     /* NULL: no client shows a certificate */
     bool has_tickets, any_usage;
     porch_tickets tickets;
+    porch_tls_sessions *sessions; /* NULL: tickets carry the sessions */
+    uint8_t context[SSL_MAX_SID_CTX_LENGTH];
+    unsigned context_len;
     uint8_t alpn[PORCH_TLS_MAX_ALPN * 16]; /* length-prefixed names (RFC 7301, 3.1) */
     unsigned alpn_len;
 };

@@ -114,6 +114,15 @@ static porch_err set_resumption(porch_tls_server *s, const porch_tls_server_conf
         !porch_tickets_use(&s->tickets, s->ctx, config->ticket_lifetime_s))
         return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "preparing tickets");
     s->has_tickets = true;
+    bool in_table = config->sessions_most > 0 && config->client_mode != PORCH_TLS_CLIENT_NONE &&
+                    config->min_version == PORCH_TLS_1_3;
+    if (!in_table) return PORCH_OK;
+    memcpy(s->context, config->session_context.at, config->session_context.len);
+    s->context_len = (unsigned)config->session_context.len;
+    s->sessions = porch_tls_sessions_new(config->sessions_most);
+    if (s->sessions == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for TLS sessions");
+    if (!porch_tls_sessions_use(s->sessions, &s->tickets, s->ctx))
+        return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "preparing sessions");
     return PORCH_OK;
 }
 
@@ -154,6 +163,7 @@ void porch_tls_server_unref(porch_tls_server *s) {
     if (s->verified != NULL) (void)pthread_mutex_destroy(&s->verified->lock);
     free(s->verified);
     if (s->has_tickets) porch_tickets_wipe(&s->tickets);
+    porch_tls_sessions_free(s->sessions);
     free(s);
 }
 
