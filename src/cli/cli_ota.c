@@ -76,6 +76,11 @@ static const porch_cli_option online_options[] = {
     OPTION_PASSPHRASE,
     {0},
 };
+static const porch_cli_option time_options[] = {
+    {"--key", "HEX", true, false, "the Ed25519 key, as `porchlight -C DIR ota keys` shows it as `time`"},
+    OPTION_PASSPHRASE,
+    {0},
+};
 static const porch_cli_option widen_options[] = {
     {"--product", "NAME", true, false, "the product"},
     {"--version", "VERSION", true, false, "the release"},
@@ -184,6 +189,19 @@ static int online_keys(porch_cli *c) {
     }
     return end(c, &o, e, &why,
                "The hub signs snapshot and timestamp from now on: `ota publish` brings it the rest.");
+}
+
+static int time_key(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_time_key(&o, porch_cli_text(c, "--key"), &why);
+    if (e == PORCH_OK) {
+        porch_cli_ota_touch(&o, "root");
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why,
+               "Devices take no update any more without a word of that key on what is newest.");
 }
 
 /* A new key, and all the old ones of the role out. */
@@ -451,6 +469,10 @@ const porch_cli_command porch_cli_ota_commands[] = {
     {"ota key revoke", "FOLDER", false, revoke_key_options, "takes a key away from a role", key_revoke},
     {"ota online-keys", "FOLDER", false, online_options,
      "lets a hub sign snapshot and timestamp, and nobody else", online_keys},
+    {"ota time-key", "FOLDER", false, time_options,
+     "names the key that vouches for time and newest timestamp\n"
+     "`ota online-keys` and `ota init --online-keys` name the hub's; this is for another or a new one.",
+     time_key},
     {"ota rotate", "FOLDER", false, key_options, "gives a role a new key and revokes its old ones", rotate},
     {"ota release", "FOLDER", false, release_options, "shows what will be signed, and signs a release",
      release},

@@ -45,6 +45,8 @@ porch_err porch_cli_ota_new_key(porch_cli_ota *o, const char *role, const char *
 /* A hub's two keys, as `porchlight ota keys` wrote them, instead of all that snapshot and timestamp have:
  * those roles are then signed by the hub alone, and lie unsigned in the folder. */
 porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_why *why);
+/* The root names this Ed25519 key, 64 hex digits, as the one that vouches for the time. */
+porch_err porch_cli_ota_time_key(porch_cli_ota *o, const char *hex, porch_why *why);
 void porch_cli_ota_touch(porch_cli_ota *o, const char *role);
 /* Signs what changed, then snapshot and timestamp. STATE when a role's keys that are at hand do not reach
  * its threshold. */

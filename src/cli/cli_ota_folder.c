@@ -182,6 +182,18 @@ static porch_err online_key(porch_cli_ota *o, const char *role, const char *hex,
     return e;
 }
 
+porch_err porch_cli_ota_time_key(porch_cli_ota *o, const char *hex, porch_why *why) {
+    uint8_t raw[32];
+    porch_buf into = PORCH_BUF_OF(raw);
+    if (hex == NULL || porch_hex_read(&into, porch_bytes_of(hex)) != PORCH_OK || into.len != sizeof raw)
+        return porch_fail(why, PORCH_ERR_USAGE, "the time key is 64 hex digits of an Ed25519 key");
+    json_t *key =
+        json_pack("{s:s,s:s,s:{s:s}}", "keytype", "ed25519", "scheme", "ed25519", "keyval", "public", hex);
+    return key != NULL && json_object_set_new(o->repo.root, "time", key) == 0
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
+}
+
 porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_why *why) {
     json_error_t error;
     json_t *keys = json_load_file(file, JSON_REJECT_DUPLICATES, &error);
@@ -191,6 +203,8 @@ porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_wh
     porch_err e = online_key(o, "snapshot", json_string_value(json_object_get(keys, "snapshot")), why);
     if (e == PORCH_OK)
         e = online_key(o, "timestamp", json_string_value(json_object_get(keys, "timestamp")), why);
+    const char *time = json_string_value(json_object_get(keys, "time")); /* older hubs tell none */
+    if (e == PORCH_OK && time != NULL) e = porch_cli_ota_time_key(o, time, why);
     json_decref(keys);
     return e;
 }

@@ -204,7 +204,7 @@ static int publish(porch_cli *c) {
 
 const porch_cli_command porch_cli_ota_publish_commands[] = {
     {"ota keys", NULL, false, keys_options,
-     "shows the two public keys with which this hub signs snapshot and timestamp\n"
+     "shows the public keys with which this hub signs snapshot, timestamp and the time\n"
      "Give them to `ota init --online-keys` or `ota online-keys`: the folder's root then names them.",
      keys},
     {"ota publish", "FOLDER", false, NULL,

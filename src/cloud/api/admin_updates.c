@@ -1,6 +1,6 @@
 /* ota.* on the admin socket: a product team's repository comes to the hub.
  *
- *   ota.keys                      the hub's two public keys, for the folder's root
+ *   ota.keys                      the hub's three public keys, for the folder's root
  *   ota.have {names}              how much of each file is there
  *   ota.put {name, offset, data}  bytes of one, in base64
  *   ota.commit {...}              verified, announced, in force
@@ -22,12 +22,17 @@ static porch_err need_updates(porch_admin_call *call) {
 
 static porch_err keys(porch_admin_call *call) {
     static const char *const names[] = {NULL};
-    char snapshot[PORCH_SIGNER_UPDATE_KEY_TEXT], timestamp[PORCH_SIGNER_UPDATE_KEY_TEXT];
+    char snapshot[PORCH_SIGNER_UPDATE_KEY_TEXT], timestamp[PORCH_SIGNER_UPDATE_KEY_TEXT], time[65] = "";
+    uint8_t key[32];
+    porch_buf hex = {(uint8_t *)time, 0, sizeof time - 1};
     PORCH_TRY(porch_admin_only(call, names));
     if (call->world->signer == NULL)
         return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its signer");
     PORCH_TRY(porch_signer_update_keys_get(call->world->signer, snapshot, timestamp, call->why));
-    return json_object_set_new(call->result, "snapshot", json_string(snapshot)) == 0 &&
+    PORCH_TRY(porch_signer_time_key(call->world->signer, key, call->why));
+    PORCH_TRY(porch_hex_write(&hex, (porch_bytes){key, sizeof key}));
+    return json_object_set_new(call->result, "time", json_string(time)) == 0 &&
+                   json_object_set_new(call->result, "snapshot", json_string(snapshot)) == 0 &&
                    json_object_set_new(call->result, "timestamp", json_string(timestamp)) == 0
                ? PORCH_OK
                : PORCH_ERR_INTERNAL;

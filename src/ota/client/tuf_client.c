@@ -86,6 +86,49 @@ static porch_err root_trust(const porch_tuf *t, const char *role, porch_tuf_trus
     return porch_tuf_root_read(root.content, role, ret, why);
 }
 
+/* ---- freshness without a clock ---- */
+
+/* The root's own word on who tells the time: "time": {keytype, scheme, keyval: {public}}. MALFORMED when it
+ * is no Ed25519 key; *there false when it names none. */
+static porch_err time_key(const porch_tuf *t, bool *there, uint8_t key[32], porch_why *why) {
+    porch_tuf_header root;
+    porch_bytes member, value, scheme, text;
+    porch_buf raw = {key, 0, 32};
+    PORCH_TRY(porch_tuf_header_read(porch_buf_bytes(&t->memory.root), "root", &root, why));
+    *there = porch_tuf_json_member(root.content, "time", &member);
+    if (!*there) return PORCH_OK;
+    if (porch_tuf_json_plain(member, "scheme", &scheme) && porch_bytes_eq_text(scheme, "ed25519") &&
+        porch_tuf_json_object(member, "keyval", &value) && porch_tuf_json_plain(value, "public", &text) &&
+        porch_hex_read(&raw, text) == PORCH_OK && raw.len == 32)
+        return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_MALFORMED, "the root's time key is no Ed25519 key");
+}
+
+static porch_err ask_fresh(porch_tuf *t, porch_why *why) {
+    uint8_t key[32];
+    bool there = false;
+    t->vouched = false;
+    if (t->port->fresh == NULL) return PORCH_OK;
+    PORCH_TRY(time_key(t, &there, key, why));
+    if (!there) return PORCH_OK;
+    PORCH_TRY(t->port->fresh(t->self, key, &t->said, why));
+    t->now_s = t->said.now_s;
+    t->vouched = true;
+    return PORCH_OK;
+}
+
+/* memory.raw: is it the timestamp that is vouched for? AGAIN when not. */
+static porch_err check_fresh(const porch_tuf *t, porch_why *why) {
+    uint8_t sha256[32];
+    if (!t->vouched) return PORCH_OK;
+    t->crypto->sha256(porch_buf_bytes(&t->memory.raw), sha256);
+    if (t->said.has_timestamp && memcmp(sha256, t->said.timestamp, sizeof sha256) == 0) return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_AGAIN,
+        "the timestamp metadata is not the newest that the signer vouches for: somebody holds "
+        "back what was signed since");
+}
+
 /* ---- root: 5.2 and 5.3 ---- */
 
 /* memory.work: is it a root, signed by a threshold of its own keys? */
@@ -177,6 +220,7 @@ static porch_err update_root(porch_tuf *t, porch_why *why) {
     bool more = true;
     for (unsigned i = 0; more && i < t->limits.root_steps; i++)
         PORCH_TRY(step_root(t, &more, why));
+    PORCH_TRY(ask_fresh(t, why));
     PORCH_TRY(porch_tuf_header_read(porch_buf_bytes(&t->memory.root), "root", &root, why));
     return root.expires_s > t->now_s ? PORCH_OK : freeze("root", why); /* 5.3.10 */
 }
@@ -203,6 +247,7 @@ static porch_err update_timestamp(porch_tuf *t, porch_why *why) {
     porch_why unused;
     bool has_old = load(t, "timestamp.json") == PORCH_OK && judge_timestamp(t, &old, &unused) == PORCH_OK;
     PORCH_TRY(fetch(t, "timestamp.json", t->limits.timestamp_bytes, why));
+    PORCH_TRY(check_fresh(t, why));
     PORCH_TRY(canonical(t, why));
     PORCH_TRY(judge_timestamp(t, &new, why));
     if (has_old && new.header.version < old.header.version)
@@ -368,7 +413,13 @@ porch_err porch_tuf_refresh(porch_tuf *t, porch_why *why) {
     t->fresh = false;
     PORCH_TRY(load_root(t, why));
     PORCH_TRY(update_root(t, why));
-    PORCH_TRY(update_timestamp(t, why));
+    porch_err e = update_timestamp(t, why);
+    if (e == PORCH_ERR_AGAIN && t->vouched) { /* signed anew between the two questions: once more */
+        PORCH_TRY(ask_fresh(t, why));
+        e = update_timestamp(t, why);
+        if (e == PORCH_ERR_AGAIN) e = PORCH_ERR_EXPIRED;
+    }
+    PORCH_TRY(e);
     PORCH_TRY(update_snapshot(t, why));
     PORCH_TRY(root_trust(t, "targets", &trust, why));
     if (t->memory.step_cap == 0)

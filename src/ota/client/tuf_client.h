@@ -21,6 +21,12 @@ enum {
     PORCH_TUF_FILE_BYTES = 3 * PORCH_TUF_NAME_BYTES + 32 /* the same quoted, with a version and ".json" */
 };
 
+typedef struct {
+    uint64_t now_s;
+    bool has_timestamp;
+    uint8_t timestamp[32];
+} porch_tuf_fresh;
+
 /* What surrounds the client. `name` is safe as one step of an address and as a file name. Each returns OK,
  * NOT_FOUND, or another error, which ends the update. */
 typedef struct {
@@ -32,6 +38,10 @@ typedef struct {
     /* Replaces a file, whole or not at all, also when the power goes. */
     porch_err (*store)(void *self, const char *name, porch_bytes bytes, porch_why *why);
     porch_err (*drop)(void *self, const char *name, porch_why *why);
+    /* What the holder of this Ed25519 key, which the trusted root names, says now: the time, and the
+     * SHA-256 of the newest timestamp metadata. The port asks with a nonce of its own and judges signature,
+     * floor and jump (device/clock.h). NULL: by our own clock alone. */
+    porch_err (*fresh)(void *self, const uint8_t key[32], porch_tuf_fresh *ret, porch_why *why);
 } porch_tuf_port;
 
 /* Sizes that a repository may reach, where its own metadata names none. */
@@ -63,11 +73,13 @@ typedef struct {
     const porch_verify_ops *crypto;
     porch_tuf_limits limits;
     porch_tuf_memory memory;
-    uint64_t now_s; /* when this update began: fixed (5.1) */
+    uint64_t now_s; /* when this update began: fixed (5.1), or as port->fresh said */
     /* from here on the client's own */
     bool fresh; /* refresh has gone well: targets may be searched */
     bool consistent;
     uint64_t root_version;
+    bool vouched; /* port->fresh was asked in this update, and said: */
+    porch_tuf_fresh said;
     porch_tuf_meta snapshot_meta; /* as the trusted timestamp says */
     uint16_t held;                /* the step whose role memory.targets holds */
 } porch_tuf;
@@ -76,8 +88,10 @@ typedef struct {
  * it is signed by its own keys. Fetches nothing. */
 porch_err porch_tuf_init(porch_tuf *t, porch_bytes root, porch_why *why);
 
-/* Steps 5.2 to 5.6.6: root, timestamp, snapshot, top-level targets. SIGNATURE, HASH, ROLLBACK, EXPIRED,
- * MALFORMED, LIMIT, NOT_FOUND, or what the port said; what was trusted before stays. */
+/* Steps 5.2 to 5.6.6: root, timestamp, snapshot, top-level targets. Where the root names a time key and the
+ * port can ask, the timestamp must be the very one that its holder vouches for: who holds back what is
+ * newer is found out without a clock, at once and not when metadata expires. SIGNATURE, HASH, ROLLBACK,
+ * EXPIRED, MALFORMED, LIMIT, NOT_FOUND, or what the port said; what was trusted before stays. */
 porch_err porch_tuf_refresh(porch_tuf *t, porch_why *why);
 
 /* Step 5.6.7: searches roles, depth first, fetching what is needed. After refresh only. NOT_FOUND when no

@@ -95,7 +95,7 @@ static void fields(porch_bytes b) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
-    static const porch_tuf_port port = {on_fetch, on_fetch, on_store, on_drop};
+    static const porch_tuf_port port = {on_fetch, on_fetch, on_store, on_drop, NULL};
     static const porch_verify_ops crypto = {yes, nothing256, nothing512};
     porch_why why = {{0}};
     porch_tuf_target target;

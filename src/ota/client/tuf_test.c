@@ -127,8 +127,31 @@ static uint8_t raw[FILE_BYTES], work[FILE_BYTES], root[FILE_BYTES], snapshot[FIL
 static uint32_t members[64];
 static porch_tuf_step steps[8];
 
+/* What the holder of the time key says: the hash of one remote file, at a time; and how often he was asked.
+ */
+static struct {
+    unsigned asked;
+    char of[FILE_BYTES];
+    bool renews; /* the repository is signed anew between his first word and the fetch */
+    uint64_t now_s;
+    porch_err e;
+    uint8_t key;
+} holder;
+
+static porch_err on_fresh(void *self, const uint8_t key[32], porch_tuf_fresh *ret, porch_why *unused) {
+    (void)self;
+    (void)unused;
+    holder.asked++;
+    holder.key = key[0];
+    *ret = (porch_tuf_fresh){.now_s = holder.now_s, .has_timestamp = holder.of[0] != '\0'};
+    sum256(porch_bytes_of(holder.renews && holder.asked > 1 ? find(w.remote, "timestamp.json", false)->text
+                                                            : holder.of),
+           ret->timestamp);
+    return holder.e == PORCH_OK ? PORCH_OK : porch_fail(&why, holder.e, "he does not answer");
+}
+
 static porch_tuf client(void) {
-    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
+    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop, on_fresh};
     static const porch_verify_ops crypto = {says, sum256, sum512};
     w.off = false;
     return (porch_tuf){.port = &port,
@@ -163,16 +186,18 @@ static void put(const char *name, const char *type, unsigned version, const char
     assert_true(len > 0 && (size_t)len < sizeof f->text);
 }
 
+static const char *time_key = ""; /* a member of the root */
+
 static void put_root(unsigned version, const char *timestamp_key) {
-    char rest[1024], name[64];
+    char rest[1400], name[64];
     (void)snprintf(name, sizeof name, "%u.root.json", version);
     (void)snprintf(rest, sizeof rest,
                    "\"consistent_snapshot\":true," KEYS
                    ",\"roles\":{\"root\":{\"keyids\":[\"k01\"],\"threshold\":1},\"timestamp\":{"
                    "\"keyids\":[\"%s\"],\"threshold\":1},\"snapshot\":{\"keyids\":[\"k02\"],\"threshold\":"
                    "1},\"targets\":{\"keyids\":["
-                   "\"k02\"],\"threshold\":1}}",
-                   timestamp_key);
+                   "\"k02\"],\"threshold\":1}}%s",
+                   timestamp_key, time_key);
     put(name, "root", version, rest);
 }
 
@@ -358,6 +383,79 @@ static void a_parent_that_changed_on_disk_during_a_search_is_not_used(void **sta
     assert_int_equal(porch_tuf_find(&t, PORCH_LIT("a/1"), &target, &why), PORCH_ERR_HASH);
 }
 
+#define TIME_OF(scheme, digits) \
+    ",\"time\":{\"keytype\":\"ed25519\",\"scheme\":\"" scheme "\",\"keyval\":{\"public\":\"" digits "\"}}"
+#define SOME_KEY "4200000000000000000000000000000000000000000000000000000000000000"
+
+static void begin_with(const char *key) {
+    memset(&holder, 0, sizeof holder);
+    holder.now_s = NOW;
+    time_key = key;
+    begin();
+    time_key = "";
+    (void)snprintf(holder.of, sizeof holder.of, "%s", find(w.remote, "timestamp.json", false)->text);
+}
+
+static void who_holds_back_what_is_newer_is_found_out_without_a_clock(void **state) {
+    (void)state;
+    begin_with(TIME_OF("ed25519", SOME_KEY));
+    porch_tuf t = client();
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_OK);
+    assert_int_equal(holder.asked, 1);
+    assert_int_equal(holder.key, 0x42);
+    /* He vouches for a newer one than the server gives; and for none at all. */
+    (void)snprintf(holder.of, sizeof holder.of, "something newer");
+    t = client();
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_EXPIRED);
+    assert_int_equal(holder.asked, 3); /* once more, in case that it was signed anew just then */
+    assert_non_null(strstr(why.text, "holds back"));
+    holder.of[0] = '\0';
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_EXPIRED);
+    /* The server gives a newer one than he vouches for: it is not stored. */
+    (void)snprintf(holder.of, sizeof holder.of, "%s", find(w.remote, "timestamp.json", false)->text);
+    put_chain(2, 2, 2);
+    t = client();
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_EXPIRED);
+    assert_local("snapshot.json", "1.snapshot.json");
+    holder.renews = true;
+    holder.asked = 0;
+    t = client();
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_OK);
+    assert_int_equal(holder.asked, 2);
+    assert_local("snapshot.json", "2.snapshot.json");
+}
+
+static void his_time_is_the_time_of_the_update(void **state) {
+    (void)state;
+    begin_with(TIME_OF("ed25519", SOME_KEY));
+    porch_tuf t = client();
+    holder.now_s = 2208988800; /* 2040: our own clock is decades behind */
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_EXPIRED);
+    holder.now_s = NOW;
+    t.now_s = 2208988800; /* ours is decades ahead */
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_OK);
+}
+
+static void without_his_answer_there_is_no_update_and_without_a_key_no_question(void **state) {
+    (void)state;
+    begin_with(TIME_OF("ed25519", SOME_KEY));
+    porch_tuf t = client();
+    holder.e = PORCH_ERR_ROLLBACK;
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_ROLLBACK);
+    assert_null(find(w.local, "timestamp.json", false));
+    begin_with("");
+    holder.e = PORCH_ERR_IO;
+    t = client();
+    assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_OK);
+    assert_int_equal(holder.asked, 0);
+    const char *const bad[] = {TIME_OF("rsa", SOME_KEY), TIME_OF("ed25519", "42"), ",\"time\":3"};
+    for (size_t i = 0; i < 3; i++) {
+        begin_with(bad[i]);
+        t = client();
+        assert_int_equal(porch_tuf_refresh(&t, &why), PORCH_ERR_MALFORMED);
+    }
+}
+
 static void addresses_of_targets_are_quoted_and_carry_a_hash(void **state) {
     (void)state;
     porch_tuf t = {.consistent = true};
@@ -389,6 +487,9 @@ int main(void) {
         cmocka_unit_test(a_search_walks_delegations_in_order_and_stops_at_a_terminating_one),
         cmocka_unit_test(the_role_with_the_last_word_is_found_whatever_it_names),
         cmocka_unit_test(a_parent_that_changed_on_disk_during_a_search_is_not_used),
+        cmocka_unit_test(who_holds_back_what_is_newer_is_found_out_without_a_clock),
+        cmocka_unit_test(his_time_is_the_time_of_the_update),
+        cmocka_unit_test(without_his_answer_there_is_no_update_and_without_a_key_no_question),
         cmocka_unit_test(addresses_of_targets_are_quoted_and_carry_a_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,16 @@ void porch_device_clock_open(porch_device *d) {
     (void)pthread_mutex_unlock(&shared_lock);
 }
 
+porch_err porch_device_clock_take(porch_device *d, porch_bytes answer, const uint8_t key[32],
+                                  const uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES],
+                                  porch_signed_time *ret, porch_why *why) {
+    (void)pthread_mutex_lock(&shared_lock);
+    const porch_device_clock now = d->clock;
+    (void)pthread_mutex_unlock(&shared_lock);
+    PORCH_TRY(porch_clock_judge(&now, answer, key, d->conf.hub_id, nonce, ret, why));
+    return porch_device_clock_set(d, ret->at_ms, why);
+}
+
 porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why) {
     char path[FOLDER_BYTES];
     uint8_t block[PORCH_CLOCK_TEXT_MOST];
@@ -87,8 +97,9 @@ porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why
     (void)pthread_mutex_lock(&shared_lock);
     porch_clock_set(&d->clock, at_ms, steady);
     porch_clock_set(&shared, at_ms, steady);
+    const porch_device_clock now = d->clock;
     (void)pthread_mutex_unlock(&shared_lock);
     PORCH_TRY(path_of(d, path));
-    PORCH_TRY(porch_clock_write(&d->clock, &text));
+    PORCH_TRY(porch_clock_write(&now, &text));
     return porch_file_write_atomic(path, porch_buf_bytes(&text), 0600, why);
 }

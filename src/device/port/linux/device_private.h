@@ -233,6 +233,12 @@ void porch_device_trust_refused(porch_device *d, uint64_t now_ms);
 void porch_device_clock_open(porch_device *d);
 /* A time that was judged: used from now on, and never fallen below, on disk too. */
 porch_err porch_device_clock_set(porch_device *d, uint64_t at_ms, porch_why *why);
+/* The same for an answer to a question of the updater's, which is judged here (porch_clock_judge). Any
+ * thread.
+ */
+porch_err porch_device_clock_take(porch_device *d, porch_bytes answer, const uint8_t key[32],
+                                  const uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES],
+                                  porch_signed_time *ret, porch_why *why);
 /* As porch_clock_raise. */
 void porch_device_clock_raise(porch_device *d, uint64_t at_least_ms);
 /* What time it is, and the least that it can be; `ctx` is the device. */

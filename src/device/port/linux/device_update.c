@@ -20,12 +20,14 @@
 #include <porchlight/update.h>
 
 #include "base/text.h"
+#include "crypto/random.h"
 #include "device/port/linux/update_install.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "ota/client/policy.h"
 #include "ota/port/linux/tuf_folder.h"
 #include "ota/port/linux/tuf_memory.h"
+#include "wire/signed_time.h"
 #include "wire/update_news.h"
 
 enum {
@@ -222,6 +224,26 @@ static porch_err on_drop(void *self, const char *name, porch_why *why) {
     return porch_tuf_folder_drop(((struct device_update *)self)->folder, name, why);
 }
 
+/* The hub's signed time, by the key that the root names, to a question of our own. */
+static porch_err on_fresh(void *self, const uint8_t key[32], porch_tuf_fresh *ret, porch_why *why) {
+    struct device_update *u = self;
+    char path[sizeof PORCH_SIGNED_TIME_PATH + 80] = PORCH_SIGNED_TIME_PATH "?nonce=";
+    uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES];
+    porch_buf name = {(uint8_t *)path, strlen(path), sizeof path - 1}, answer = PORCH_BUF_OF(block);
+    porch_signed_time t;
+    porch_random(nonce, sizeof nonce);
+    PORCH_TRY(porch_hex_write(&name, (porch_bytes){nonce, sizeof nonce}));
+    path[name.len] = '\0';
+    porch_err e = porch_update_fetch_get(&u->fetch, path, 0, take_piece, &answer, why);
+    if (e == PORCH_ERR_NOT_FOUND)
+        return porch_fail(why, PORCH_ERR_IO, "the hub does not tell the time, which the root demands");
+    PORCH_TRY(e);
+    PORCH_TRY(porch_device_clock_take(u->device, porch_buf_bytes(&answer), key, nonce, &t, why));
+    *ret = (porch_tuf_fresh){.now_s = t.at_ms / 1000, .has_timestamp = t.has_timestamp};
+    memcpy(ret->timestamp, t.timestamp, sizeof ret->timestamp);
+    return PORCH_OK;
+}
+
 static bool lists(porch_bytes custom, const char *member, const char *wanted) {
     porch_bytes list, name, value, inner;
     if (!porch_tuf_json_array(custom, member, &list)) return false;
@@ -314,7 +336,7 @@ static porch_err trust_root(struct device_update *u, porch_tuf *t, porch_why *wh
 }
 
 static porch_err look_up(struct device_update *u, const uint8_t running[32], release *r, porch_why *why) {
-    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
+    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop, on_fresh};
     porch_tuf t = {.port = &port,
                    .self = u,
                    .crypto = porch_verify_library(),

@@ -370,7 +370,7 @@ static const char *missing(const arguments *a) {
 }
 
 int porch_tuf_tool_main(int argc, char **argv) {
-    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop};
+    static const porch_tuf_port port = {on_fetch, on_load, on_store, on_drop, NULL};
     tool t = {0};
     int code = parse(argc, argv, &t.a);
     if (code >= 0) return code;
