@@ -21,7 +21,7 @@ help:
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
-	@echo "make bench-access   what an access decision costs at 10 to 1,000,000 statements, and what a proof costs"
+	@echo "make bench-access   what access costs: decisions, proofs, a broker's messages beside mosquitto's dynamic-security plugin, changes, enrolments (PARTS=...)"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
 	@echo "make bench-ota      deltas of updates beside bsdiff, xdelta3 and zstd, on Debian packages that apt fetches"
 	@echo "make testssl        testssl.sh against the three listeners"
@@ -105,8 +105,9 @@ bench-revoke:
 
 bench-access:
 	@tools/setup bench
-	@tools/build release access
+	@tools/build release access programs
 	@build/release/bench/access
+	@/usr/bin/python3 bench/access_broker.py $(PARTS)
 
 bench-slow:
 	@tools/setup bench

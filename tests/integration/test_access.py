@@ -211,7 +211,12 @@ class Proof(case.HubCase):
         empty.write_text("")
         answer = self.hub.cli("policy", "diff", empty)
         self.assertEqual({one["statement"] for one in answer["newly_denied"]},
-                         {"allow publish d/${device.id}/+/#", "allow subscribe,receive d/${device.id}/#"})
+                         {"allow publish d/${device.id}/+/#", "allow subscribe,receive d/${device.id}/#",
+                          "allow subscribe,receive d/${household.device}/event/#",
+                          "allow subscribe,receive d/${household.device}/state/reported",
+                          "allow subscribe,receive $porchlight/device/${household.device}/#"})
+        people = [one for one in answer["newly_denied"] if one["kind"] == "person"]
+        self.assertEqual({(one["name"], one["role"]) for one in people}, {("somebody", "adult")})
 
 
 class Foreign(unittest.TestCase):

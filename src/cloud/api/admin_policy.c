@@ -4,6 +4,7 @@
 
 #include "cloud/accounts/accounts.h"
 #include "cloud/api/admin.h"
+#include "cloud/api/api_world.h"
 #include "os/clock.h"
 
 static porch_err need_rooms(const porch_admin_call *call) {
@@ -99,10 +100,7 @@ static bool add_service(const porch_registry_service *s, void *ctx) {
 /* The name as the policy has it: in ASCII lower case. */
 static bool add_person(const porch_person *p, void *ctx) {
     char name[PORCH_PERSON_NAME_TEXT];
-    size_t i = 0;
-    for (; p->name[i] != '\0'; i++)
-        name[i] = p->name[i] >= 'A' && p->name[i] <= 'Z' ? (char)(p->name[i] | 0x20) : p->name[i];
-    name[i] = '\0';
+    porch_api_person_key(p, name);
     bool over = p->expires_ms != 0 && p->expires_ms <= porch_clock_ms();
     return json_array_append_new(ctx, json_pack("[s, s, s, b]", name, p->household,
                                                 porch_role_name(p->role), (int)over)) == 0;

@@ -45,7 +45,8 @@ static void finish(porch_http_exchange *x, const order *o) {
     porch_log(PORCH_LOG_INFO, "event.deleted", "name", o->person, "event", o->gone.event, "clip",
               o->gone.clip, "device", o->gone.owner.device, "reason",
               e == PORCH_OK ? NULL : porch_why_text(&why, e), NULL);
-    porch_live_tell(api->live, PORCH_LIVE_PASSING, o->gone.owner.household, "deleted", 0,
+    porch_live_tell(api->live, PORCH_LIVE_PASSING, o->gone.owner.household, o->gone.owner.device, "deleted",
+                    0,
                     json_pack("{s:s, s:s, s:s}", "event", o->gone.event, "clip", o->gone.clip, "device",
                               o->gone.owner.device));
     porch_api_json(x, 200,

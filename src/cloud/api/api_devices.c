@@ -1,6 +1,9 @@
 /* The household's devices, whether the hub is well, and what an unknown path gets. */
 #include "cloud/api/api_world.h"
 
+#include <string.h>
+
+#include "cloud/api/api_live.h"
 #include "cloud/rollout/rollout.h"
 #include "os/clock.h"
 
@@ -63,16 +66,32 @@ void porch_api_health(porch_http_exchange *x) {
                            well ? PORCH_LIT("ok\n") : PORCH_LIT("the store is refused by the disk\n"));
 }
 
-/* MQTT over WebSocket: for certificates. The broker knows devices and services, no people yet. */
+/* MQTT over WebSocket: for certificates. */
 void porch_api_mqtt(porch_http_exchange *x) {
     if (porch_http_peer(x)->role == PORCH_LISTEN_DEVICE) {
         porch_http_mqtt(x);
         return;
     }
-    (void)porch_http_problem(
-        x, 403, "not-offered",
-        "MQTT over WebSocket is for devices and services, at the devices' port; people "
-        "follow GET /api/v1/events/stream");
+    (void)porch_http_problem(x, 403, "not-offered",
+                             "MQTT over WebSocket at this path is for devices and services, at the "
+                             "devices' port; people sign in and "
+                             "ask for /api/v1/mqtt");
+}
+
+/* The same for the app: the sign-in is the proof, and the broker judges by name, household and role. */
+void porch_api_mqtt_person(porch_http_exchange *x) {
+    porch_user_session s;
+    if (!porch_api_session(x, &s)) return;
+    porch_principal who = {.kind = PORCH_IDENTITY_PERSON, .role = (uint8_t)s.person.role};
+    porch_api_person_key(&s.person, who.name);
+    memcpy(who.household, s.person.household, sizeof who.household);
+    memcpy(who.sign_in, s.hash, sizeof who.sign_in);
+    if (!porch_live_watch(porch_api_of(x)->live, s.hash)) {
+        (void)porch_http_reply_header(x, "Retry-After", "10");
+        (void)porch_http_problem(x, 503, "streams", "too many people are connected; try again");
+        return;
+    }
+    porch_http_mqtt_person(x, &who);
 }
 
 void porch_api_unknown(porch_http_exchange *x) {

@@ -33,7 +33,8 @@ static void answer(porch_http_exchange *x, const char *event) {
         porch_api_refuse(x, e, &why);
         return;
     }
-    porch_live_tell(api->live, PORCH_LIVE_PASSING, now.owner.household, "event", 0, porch_api_event(&now));
+    porch_live_tell(api->live, PORCH_LIVE_PASSING, now.owner.household, now.owner.device, "event", 0,
+                    porch_api_event(&now));
     porch_api_json(x, 200, porch_api_event(&now));
 }
 

@@ -103,7 +103,8 @@ bool porch_guard_people(void *ctx, porch_http_exchange *x) {
     const char *site = porch_http_header(x, "Sec-Fetch-Site");
     bool stream = strcmp(path, "/api/v1/events/stream") == 0;
     if (strcmp(path, "/healthz") == 0) return true; /* probes come by address */
-    if (strcmp(path, "/mqtt") == 0 && !porch_guard_origin_ok(porch_http_header(x, "Host"), origin)) {
+    bool websocket = strcmp(path, "/mqtt") == 0 || strcmp(path, "/api/v1/mqtt") == 0;
+    if (websocket && !porch_guard_origin_ok(porch_http_header(x, "Host"), origin)) {
         (void)porch_http_problem(x, 403, "origin", "WebSockets are opened from the hub's own pages only");
         return false;
     }

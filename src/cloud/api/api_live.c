@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "access/policy.h"
 #include "base/text.h"
+#include "cloud/grants/grants.h"
 #include "os/clock.h"
 #include "os/log.h"
 
@@ -24,7 +26,9 @@ typedef struct subscriber {
     char session_id[PORCH_SESSION_ID_TEXT];
     char account[PORCH_PERSON_ID_TEXT];
     char household[65];
-    uint64_t motion, person; /* told so far */
+    porch_registry_entry who;
+    const porch_access_policy *policy; /* NULL: it may hear nothing */
+    uint64_t motion, person;           /* told so far */
     bool catching_up;
     bool behind; /* something happened since the database was asked */
 } subscriber;
@@ -38,6 +42,13 @@ struct porch_live {
     char devices[DEVICES_WAITING][65];
     unsigned device_count;
     bool devices_lost; /* the queue was full: tell all */
+    struct {
+        uint8_t hash[32];
+        bool over; /* was told once; once more, for a connection that was on its way */
+    } * watched;
+    unsigned watched_count;
+    void (*gone)(const uint8_t hash[32], void *ctx);
+    void *gone_ctx;
     bool stopping;
     bool started;
     pthread_t thread;
@@ -81,24 +92,60 @@ static void send_message(subscriber *s, porch_live_kind kind, uint64_t seq, cons
     free(text);
 }
 
+/* ---- what the policy lets a person hear ---- */
+
+static bool may_hear(const subscriber *s, porch_live_kind kind, const char *device, const char *name) {
+    char topic[128];
+    if (device == NULL) return true;
+    (void)snprintf(topic, sizeof topic,
+                   kind == PORCH_LIVE_PERSON     ? "$porchlight/device/%s/event/person"
+                   : strcmp(name, "device") == 0 ? "d/%s/state/reported"
+                                                 : "d/%s/event/motion",
+                   device);
+    return s->policy != NULL &&
+           porch_access_can_receive(s->policy, (porch_topic_name){porch_bytes_of(topic)}).allowed;
+}
+
+void porch_live_regrant(porch_live *l) {
+    (void)pthread_mutex_lock(&l->lock);
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next) {
+        porch_grants_policy_release(s->policy);
+        s->policy = porch_grants_policy(l->api->grants, &s->who);
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+static void take_policy(subscriber *s, const porch_person *person) {
+    s->who = (porch_registry_entry){.kind = PORCH_PRINCIPAL_PERSON, .role = (uint8_t)person->role};
+    porch_api_person_key(person, s->who.name);
+    memcpy(s->who.household, person->household, sizeof s->who.household);
+    s->policy = porch_grants_policy(s->live->api->grants, &s->who);
+}
+
+static void free_subscriber(subscriber *s) {
+    porch_grants_policy_release(s->policy);
+    free(s);
+}
+
 /* While it catches up, what has a number is read from the database: it is there already. */
-static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *household, const char *name,
-                            uint64_t seq, const char *text) {
-    if (s->stream == NULL || strcmp(s->household, household) != 0) return;
+static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *household, const char *device,
+                            const char *name, uint64_t seq, const char *text) {
+    if (s->stream == NULL || strcmp(s->household, household) != 0 || !may_hear(s, kind, device, name))
+        return;
     if (s->catching_up && kind != PORCH_LIVE_PASSING)
         s->behind = true;
     else
         send_message(s, kind, seq, name, text);
 }
 
-void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household, const char *name,
-                     uint64_t seq, json_t *data) {
+void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household, const char *device,
+                     const char *name, uint64_t seq, json_t *data) {
     char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(data);
     if (text == NULL) return;
     (void)pthread_mutex_lock(&l->lock);
     for (subscriber *s = l->subscribers; s != NULL; s = s->next)
-        tell_subscriber(s, kind, household, name, seq, text);
+        tell_subscriber(s, kind, household, device, name, seq, text);
     (void)pthread_mutex_unlock(&l->lock);
     free(text);
 }
@@ -130,7 +177,7 @@ static void closed(void *ctx) {
         }
     s->stream = NULL;
     (void)pthread_mutex_unlock(&l->lock);
-    free(s);
+    free_subscriber(s);
 }
 
 void porch_live_end_session(porch_live *l, const uint8_t hash[32]) {
@@ -150,17 +197,18 @@ typedef struct {
 static void collect_motion(const porch_media_event *event, void *ctx) {
     missed *m = ctx;
     if (event->seq <= m->s->motion) return;
-    (void)json_array_append_new(
-        m->items, json_pack("{s:I, s:o}", "seq", (json_int_t)event->seq, "event", porch_api_event(event)));
+    (void)json_array_append_new(m->items,
+                                json_pack("{s:I, s:s, s:o}", "seq", (json_int_t)event->seq, "device",
+                                          event->owner.device, "event", porch_api_event(event)));
 }
 
 /* Sends under the lock, so that the stream cannot go away meanwhile. */
-static void tell_one(subscriber *s, porch_live_kind kind, uint64_t seq, const char *name,
-                     const json_t *data) {
+static void tell_one(subscriber *s, porch_live_kind kind, uint64_t seq, const char *device,
+                     const char *name, const json_t *data) {
     char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
     if (text == NULL) return;
     (void)pthread_mutex_lock(&s->live->lock);
-    send_message(s, kind, seq, name, text);
+    if (may_hear(s, kind, device, name)) send_message(s, kind, seq, name, text);
     (void)pthread_mutex_unlock(&s->live->lock);
     free(text);
 }
@@ -181,7 +229,8 @@ static porch_err catch_up_motion(subscriber *s, porch_why *why) {
     }
     for (size_t i = json_array_size(m.items); e == PORCH_OK && i-- > 0;) {
         const json_t *item = json_array_get(m.items, i);
-        tell_one(s, PORCH_LIVE_MOTION, (uint64_t)json_integer_value(json_object_get(item, "seq")), "motion",
+        tell_one(s, PORCH_LIVE_MOTION, (uint64_t)json_integer_value(json_object_get(item, "seq")),
+                 json_string_value(json_object_get(item, "device")), "motion",
                  json_object_get(item, "event"));
     }
     json_decref(m.items);
@@ -224,7 +273,7 @@ static porch_err catch_up_person(subscriber *s, porch_why *why) {
     porch_err e = porch_store_read(s->live->api->store, read_persons, &m, why);
     for (size_t i = 0; e == PORCH_OK && i < m.count; i++) {
         json_t *data = porch_live_person_json(s->live->api, &m.items[i]);
-        tell_one(s, PORCH_LIVE_PERSON, m.items[i].seq, "person", data);
+        tell_one(s, PORCH_LIVE_PERSON, m.items[i].seq, m.items[i].device, "person", data);
         json_decref(data);
     }
     free(m.items);
@@ -338,10 +387,11 @@ void porch_api_events_stream(porch_http_exchange *x) {
     memcpy(s->session_id, session.id, sizeof s->session_id);
     memcpy(s->account, session.person.id, sizeof s->account);
     memcpy(s->household, session.person.household, sizeof s->household);
+    take_policy(s, &session.person);
     bool returning = porch_live_id_read(porch_http_header(x, "Last-Event-ID"), &s->motion, &s->person);
     (void)porch_http_reply_header(x, "Cache-Control", "no-store");
     if (!join(x, l, &session, s)) {
-        free(s);
+        free_subscriber(s);
         return;
     }
     /* on_close is not called before this handler returned: `s` stays. */
@@ -367,7 +417,7 @@ void porch_live_device(porch_live *l, const char *id) {
 
 static bool tell_device(const porch_registry_device *d, void *ctx) {
     porch_live_tell(
-        ctx, PORCH_LIVE_PASSING, d->household, "device", 0,
+        ctx, PORCH_LIVE_PASSING, d->household, d->id, "device", 0,
         json_pack("{s:s, s:b, s:o}", "id", d->id, "online", d->online, "device", porch_api_device(d)));
     return true;
 }
@@ -377,6 +427,49 @@ static void tell_devices(porch_live *l, char (*ids)[65], unsigned count, bool al
     if (all) porch_registry_devices(l->api->registry, NULL, tell_device, l);
     for (unsigned i = 0; !all && i < count; i++)
         if (porch_registry_device_get(l->api->registry, ids[i], &d) == PORCH_OK) (void)tell_device(&d, l);
+}
+
+/* ---- sign-ins that are watched for the broker ---- */
+
+bool porch_live_watch(porch_live *l, const uint8_t hash[32]) {
+    bool there = false, room = false;
+    (void)pthread_mutex_lock(&l->lock);
+    for (unsigned i = 0; i < l->watched_count; i++)
+        there = there || memcmp(l->watched[i].hash, hash, 32) == 0;
+    if (!there && l->watched == NULL)
+        l->watched = calloc(l->api->settings->people_streams, sizeof *l->watched);
+    room = there || (l->watched != NULL && l->watched_count < l->api->settings->people_streams);
+    if (!there && room) {
+        memcpy(l->watched[l->watched_count].hash, hash, 32);
+        l->watched[l->watched_count++].over = false;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return room;
+}
+
+void porch_live_on_gone(porch_live *l, void (*gone)(const uint8_t hash[32], void *ctx), void *ctx) {
+    l->gone = gone;
+    l->gone_ctx = ctx;
+}
+
+/* Takes the place of one that has been told twice; only this thread takes any out. */
+static void check_watched(porch_live *l) {
+    uint8_t hash[32];
+    for (unsigned i = 0;;) {
+        (void)pthread_mutex_lock(&l->lock);
+        bool more = i < l->watched_count;
+        if (more) memcpy(hash, l->watched[i].hash, 32);
+        (void)pthread_mutex_unlock(&l->lock);
+        if (!more) return;
+        bool alive = porch_user_session_alive(l->api->accounts, hash, porch_clock_ms());
+        (void)pthread_mutex_lock(&l->lock);
+        bool again = l->watched[i].over;
+        l->watched[i].over = !alive;
+        if (!alive && again) l->watched[i] = l->watched[--l->watched_count];
+        (void)pthread_mutex_unlock(&l->lock);
+        if (!alive && l->gone != NULL) l->gone(hash, l->gone_ctx);
+        if (alive || !again) i++;
+    }
 }
 
 /* One session at a time, outside the lock: looking it up reads the database. */
@@ -401,6 +494,7 @@ static void beat(porch_live *l) {
         send_text(s, ":\n\n", 3);
     (void)pthread_mutex_unlock(&l->lock);
     check_sessions(l);
+    check_watched(l);
 }
 
 static void *run(void *ctx) {
@@ -470,5 +564,6 @@ void porch_live_free(porch_live *l) {
     if (l == NULL) return;
     (void)pthread_mutex_destroy(&l->lock);
     (void)pthread_cond_destroy(&l->news);
+    free(l->watched);
     free(l);
 }

@@ -25,10 +25,13 @@ porch_err porch_live_start(porch_live *live, porch_why *why);
 void porch_live_stop(porch_live *live);
 void porch_live_free(porch_live *live);
 
-/* Tells every stream of the household. `name` is the event's ("motion"), `seq` its number (0 for
- * PASSING). Takes over `data` (NULL is dropped). Any thread; does not wait for readers. */
-void porch_live_tell(porch_live *live, porch_live_kind kind, const char *household, const char *name,
-                     uint64_t seq, json_t *data);
+/* Tells every stream of the household whose person the policy lets hear of `device` (NULL: of no device): a
+ * motion, a clip and what becomes of them as d/ID/event/motion, a person found as
+ * $porchlight/device/ID/event/person, the device's state as d/ID/state/reported. `name` is the event's
+ * ("motion"), `seq` its number (0 for PASSING). Takes over `data` (NULL is dropped). Any thread; does not
+ * wait for readers. */
+void porch_live_tell(porch_live *live, porch_live_kind kind, const char *household, const char *device,
+                     const char *name, uint64_t seq, json_t *data);
 /* Tells every stream of one person, but those of the sign-in whose id is `except`; as PASSING. */
 void porch_live_tell_person(porch_live *live, const char *account, const char *except, const char *name,
                             json_t *data);
@@ -36,6 +39,12 @@ void porch_live_tell_person(porch_live *live, const char *account, const char *e
 void porch_live_device(porch_live *live, const char *id);
 /* A sign-in ended: its streams are closed. */
 void porch_live_end_session(porch_live *live, const uint8_t hash[32]);
+/* The policy or a household's devices changed: what comes from now on is judged anew. */
+void porch_live_regrant(porch_live *live);
+/* Watches a sign-in whose MQTT session is open elsewhere: when it is over, by whatever, `gone` is told,
+ * within people.heartbeat_ms where it ends by itself. False: people.streams are watched already. */
+bool porch_live_watch(porch_live *live, const uint8_t hash[32]);
+void porch_live_on_gone(porch_live *live, void (*gone)(const uint8_t hash[32], void *ctx), void *ctx);
 
 /* {"notification":{...},"event":{...}}; NULL when it cannot be told. */
 json_t *porch_live_person_json(porch_api *api, const porch_notify_item *item);

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include "access/policy.h"
+#include "cloud/grants/grants.h"
+
 enum { STREAMS = 16, TEXT = 65536 };
 
 /* ---- what is played ---- */
@@ -79,6 +82,22 @@ porch_http_stream *porch_http_reply_stream(porch_http_exchange *x, const char *t
     x->stream = s;
     return s;
 }
+static const char *denied_topic = "";
+static unsigned policies; /* held */
+
+const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry) {
+    (void)g;
+    assert_int_equal(entry->kind, PORCH_PRINCIPAL_PERSON);
+    policies++;
+    return (const porch_access_policy *)(const void *)&policies;
+}
+void porch_grants_policy_release(const porch_access_policy *p) {
+    if (p != NULL) policies--;
+}
+porch_access_decision porch_access_can_receive(const porch_access_policy *p, porch_topic_name topic) {
+    assert_non_null(p);
+    return (porch_access_decision){!porch_bytes_eq_text(topic.text, denied_topic), 0};
+}
 porch_err porch_http_stream_send(porch_http_stream *s, porch_bytes bytes) {
     (void)pthread_mutex_lock(&sent_lock);
     assert_true(s->len + bytes.len < TEXT);
@@ -100,6 +119,9 @@ bool porch_api_session(porch_http_exchange *x, porch_user_session *ret) {
     (void)snprintf(ret->person.id, sizeof ret->person.id, "person-%u", x->session / 10U);
     (void)snprintf(ret->id, sizeof ret->id, "session-%u", (unsigned)x->session);
     return true;
+}
+void porch_api_person_key(const porch_person *person, char out[PORCH_PERSON_NAME_TEXT]) {
+    (void)snprintf(out, PORCH_PERSON_NAME_TEXT, "%s", person->name);
 }
 void porch_api_refuse(porch_http_exchange *x, porch_err e, const porch_why *why) {
     (void)e;
@@ -133,8 +155,8 @@ porch_err porch_media_events(porch_media *m, const porch_media_event_query *q,
         porch_live *live = tell_while_catching_up;
         tell_while_catching_up = NULL;
         timeline_newest++;
-        porch_live_tell(live, PORCH_LIVE_PASSING, "home", "clip", 0, json_pack("{}"));
-        porch_live_tell(live, PORCH_LIVE_MOTION, "home", "motion", timeline_newest,
+        porch_live_tell(live, PORCH_LIVE_PASSING, "home", "cam", "clip", 0, json_pack("{}"));
+        porch_live_tell(live, PORCH_LIVE_MOTION, "home", "cam", "motion", timeline_newest,
                         json_pack("{s:I}", "seq", (json_int_t)timeline_newest));
     }
     return PORCH_OK;
@@ -221,6 +243,7 @@ static int make_lab(void **state) {
     stream_count = 0;
     timeline_newest = notification_newest = 0;
     session_dead = false;
+    denied_topic = "";
     tell_while_catching_up = NULL;
     if (porch_live_new(&l->api, &l->live, NULL) != PORCH_OK) return -1;
     l->api.live = l->live;
@@ -235,7 +258,7 @@ static int drop_lab(void **state) {
         if (streams[i].on_close != NULL) streams[i].on_close(streams[i].ctx);
     porch_live_free(l->live);
     free(l);
-    return 0;
+    return policies == 0 ? 0 : -1; /* each was given back */
 }
 
 static struct porch_http_stream *open_stream(lab *l, uint8_t session, const char *household,
@@ -247,7 +270,7 @@ static struct porch_http_stream *open_stream(lab *l, uint8_t session, const char
 }
 
 static void tell(lab *l, porch_live_kind kind, const char *household, const char *name, uint64_t seq) {
-    porch_live_tell(l->live, kind, household, name, seq, json_pack("{s:I}", "seq", (json_int_t)seq));
+    porch_live_tell(l->live, kind, household, "cam", name, seq, json_pack("{s:I}", "seq", (json_int_t)seq));
 }
 
 static void expect_text(const struct porch_http_stream *s, const char *text) {
@@ -279,6 +302,32 @@ static void another_household_hears_nothing(void **state) {
     assert_int_equal(s->len, hello);
     tell(l, PORCH_LIVE_PASSING, "next-door", "device", 0);
     assert_true(s->len > hello);
+}
+
+static void what_the_policy_holds_back_is_not_told(void **state) {
+    lab *l = *state;
+    timeline_newest = 3;
+    denied_topic = "d/cam/event/motion";
+    struct porch_http_stream *s = open_stream(l, 1, "home", NULL);
+    size_t hello = s->len;
+    tell(l, PORCH_LIVE_MOTION, "home", "motion", 4);
+    tell(l, PORCH_LIVE_PASSING, "home", "clip", 0);
+    tell(l, PORCH_LIVE_PASSING, "home", "deleted", 0);
+    assert_int_equal(s->len, hello);
+    tell(l, PORCH_LIVE_PERSON, "home", "person", 1);
+    assert_true(s->len > hello);
+    denied_topic = "d/cam/state/reported";
+    porch_live_regrant(l->live);
+    hello = s->len;
+    tell(l, PORCH_LIVE_PASSING, "home", "device", 0);
+    assert_int_equal(s->len, hello);
+    denied_topic = "$porchlight/device/cam/event/person";
+    tell(l, PORCH_LIVE_PERSON, "home", "person", 2);
+    assert_int_equal(s->len, hello);
+    /* nor is what was missed; its events are of a device without a name here */
+    denied_topic = "d//event/motion";
+    struct porch_http_stream *returning = open_stream(l, 2, "home", "1-0");
+    assert_null(memmem(returning->text, returning->len, "event: motion", 13));
 }
 
 static void a_persons_news_reaches_their_other_sign_ins_and_nobody_else(void **state) {
@@ -400,12 +449,44 @@ static void a_sign_in_that_is_over_loses_its_stream(void **state) {
     (void)pthread_mutex_unlock(&sent_lock);
 }
 
+static unsigned gone_told;
+
+static void told_gone(const uint8_t hash[32], void *ctx) {
+    (void)ctx;
+    (void)pthread_mutex_lock(&sent_lock);
+    assert_int_equal(hash[0], 7);
+    gone_told++;
+    (void)pthread_cond_broadcast(&sent);
+    (void)pthread_mutex_unlock(&sent_lock);
+}
+
+/* Once when it is seen, once more for a connection that was on its way; then it is forgotten. */
+static void a_watched_sign_in_that_is_over_is_told_twice(void **state) {
+    lab *l = *state;
+    const uint8_t hash[32] = {7}, other[32] = {8};
+    gone_told = 0;
+    l->settings.people_streams = 1;
+    porch_live_on_gone(l->live, told_gone, NULL);
+    assert_true(porch_live_watch(l->live, hash));
+    assert_true(porch_live_watch(l->live, hash));
+    assert_false(porch_live_watch(l->live, other)); /* bounded */
+    session_dead = true;
+    assert_int_equal(porch_live_start(l->live, NULL), PORCH_OK);
+    (void)pthread_mutex_lock(&sent_lock);
+    while (gone_told < 2)
+        (void)pthread_cond_wait(&sent, &sent_lock);
+    (void)pthread_mutex_unlock(&sent_lock);
+    assert_true(porch_live_watch(l->live, hash)); /* there is room again */
+    porch_live_stop(l->live);
+}
+
 #define LAB_TEST(name) cmocka_unit_test_setup_teardown(name, make_lab, drop_lab)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         LAB_TEST(a_fresh_stream_begins_now_with_an_id_to_come_back_with),
         LAB_TEST(another_household_hears_nothing),
+        LAB_TEST(what_the_policy_holds_back_is_not_told),
         LAB_TEST(a_persons_news_reaches_their_other_sign_ins_and_nobody_else),
         LAB_TEST(a_returning_page_is_told_what_it_missed_oldest_first_and_once),
         LAB_TEST(what_happens_while_the_missed_is_read_comes_after_it_and_once),
@@ -415,6 +496,7 @@ int main(void) {
         LAB_TEST(signing_out_closes_the_streams_of_that_sign_in_only),
         LAB_TEST(the_thread_gives_signs_of_life_and_tells_devices),
         LAB_TEST(a_sign_in_that_is_over_loses_its_stream),
+        LAB_TEST(a_watched_sign_in_that_is_over_is_told_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,7 @@ void porch_api_device_release(porch_http_exchange *x) {
         porch_api_refuse(x, e, &why);
         return;
     }
-    porch_live_tell(api->live, PORCH_LIVE_PASSING, s.person.household, "released", 0,
+    porch_live_tell(api->live, PORCH_LIVE_PASSING, s.person.household, NULL, "released", 0,
                     json_pack("{s:s}", "device", d.id));
     porch_api_json(x, 200, json_pack("{s:s, s:b}", "device", d.id, "scrubbed", e == PORCH_OK));
 }

@@ -120,6 +120,14 @@ void porch_api_json(porch_http_exchange *x, int status, json_t *value) {
     free(text);
 }
 
+void porch_api_person_key(const porch_person *person, char out[PORCH_PERSON_NAME_TEXT]) {
+    size_t i = 0;
+    for (; person->name[i] != '\0'; i++)
+        out[i] = person->name[i] >= 'A' && person->name[i] <= 'Z' ? (char)(person->name[i] | 0x20)
+                                                                  : person->name[i];
+    out[i] = '\0';
+}
+
 json_t *porch_api_user(const porch_api *api, const porch_person *person) {
     porch_registry_household home = {0};
     if (porch_registry_household_get(api->registry, person->household, &home) != PORCH_OK)

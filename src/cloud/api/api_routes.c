@@ -70,6 +70,7 @@ static const porch_api_row PEOPLE[] = {
     PEOPLES("PUT", "/api/v1/push/snoozes/{device}", PEOPLE, NOTHING, BODY_MOST, porch_api_push_snooze),
     PEOPLES("PUT", "/api/v1/push/quiet", PEOPLE, NOTHING, BODY_MOST, porch_api_push_quiet),
     ROUTE("GET", "/healthz", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, PORCH_HTTP_QUARANTINED, ANYBODY, NOTHING, 0, porch_api_health),
+    PEOPLES("GET", "/api/v1/mqtt", PEOPLE, NOTHING, 0, porch_api_mqtt_person),
     ROUTE("GET", "/mqtt", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, PORCH_HTTP_INLINE | PORCH_HTTP_ANY_VERDICT | PORCH_HTTP_QUARANTINED, ANYBODY, NOTHING, 0, porch_api_mqtt),
     ROUTE("GET", "/metrics", PORCH_ON_DEVICE, PORCH_HTTP_PRINCIPAL, PRINCIPAL, NOTHING, 0, porch_api_metrics),
     PEOPLES("GET", "/web-ca.crt", ANYBODY, NOTHING, 0, porch_api_web_ca),

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "cloud/api/api_live.h"
+
 #include "cloud/accounts/accounts_change.h"
 #include "cloud/accounts/accounts_login.h"
 #include "cloud/accounts/accounts_password.h"
@@ -101,6 +103,17 @@ porch_err porch_http_problem(porch_http_exchange *x, int status, const char *slu
 }
 void porch_http_mqtt(porch_http_exchange *x) {
     x->status = 101;
+}
+static porch_principal upgraded;
+static bool watch_is_full;
+void porch_http_mqtt_person(porch_http_exchange *x, const porch_principal *who) {
+    x->status = 101;
+    upgraded = *who;
+}
+bool porch_live_watch(porch_live *live, const uint8_t hash[32]) {
+    (void)live;
+    (void)hash;
+    return !watch_is_full;
 }
 porch_err porch_http_reply_source(porch_http_exchange *x, int status, const char *type, uint64_t length,
                                   porch_http_read_fn read_fn, void (*free_fn)(void *ctx), void *ctx) {
@@ -1012,6 +1025,19 @@ static void a_websocket_is_for_the_devices_door_only(void **state) {
     peer.role = PORCH_LISTEN_MQTT;
 }
 
+static void a_persons_websocket_speaks_for_name_role_and_household(void **state) {
+    (void)state;
+    memset(&upgraded, 0, sizeof upgraded);
+    expect(porch_api_mqtt_person, 101, NULL);
+    assert_int_equal(upgraded.kind, PORCH_IDENTITY_PERSON);
+    assert_string_equal(upgraded.name, "robin"); /* as the policy writes it */
+    assert_string_equal(upgraded.household, "home");
+    assert_int_equal(upgraded.role, PORCH_ROLE_OWNER);
+    watch_is_full = true;
+    expect(porch_api_mqtt_person, 503, "streams");
+    watch_is_full = false;
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, reset)
 
 int main(void) {
@@ -1045,6 +1071,7 @@ int main(void) {
         TEST(devices_show_what_they_said_of_their_update),
         TEST(health_follows_the_store),
         TEST(a_websocket_is_for_the_devices_door_only),
+        TEST(a_persons_websocket_speaks_for_name_role_and_household),
         TEST(the_web_authority_is_offered_only_where_it_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

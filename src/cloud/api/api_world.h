@@ -95,6 +95,8 @@ json_t *porch_api_device(const porch_registry_device *device);
 json_t *porch_api_twin(const porch_twin_view *view, const char *picture);
 /* Sends the device its wish, if it is connected. Never blocks. */
 void porch_api_twin_publish(const porch_api *api, const char *device, porch_bytes document);
+/* A person's name as the policy writes it: in ASCII lower case. */
+void porch_api_person_key(const porch_person *person, char out[PORCH_PERSON_NAME_TEXT]);
 /* {id, kind, at_ms, last_ms, count, address, agent, session_lives, own, answer}. */
 json_t *porch_api_alert(const porch_alert *alert);
 
@@ -143,6 +145,7 @@ void porch_api_web_ca(porch_http_exchange *x);
 void porch_api_profile(porch_http_exchange *x);
 void porch_api_trust(porch_http_exchange *x);
 void porch_api_mqtt(porch_http_exchange *x);
+void porch_api_mqtt_person(porch_http_exchange *x);
 void porch_api_unknown(porch_http_exchange *x);
 void porch_api_file(porch_http_exchange *x);
 

@@ -2,16 +2,18 @@
  * table, and this file fills all of them.
  *
  *   registry: revoked, removed   ─► broker and listener drop its sessions
+ *             added, removed     ─► the policies of its household's people, in broker and live streams
  *             quarantined        ─► broker judges its session anew, listener drops its uploads
  *             online, offline    ─► live streams
- *   grants:   changed            ─► broker judges live sessions anew
+ *   grants:   changed            ─► broker and live streams judge anew
  *   media:    motion, clip       ─► live streams
  *             person found       ─► notification, in the same transaction
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
  *   rollout:  a device's turn     ─► d/ID/update/desired; live streams
- *   accounts: sign-in ended      ─► its live streams are closed, its browser's push messages muted
- *             alert              ─► push messages, in the same transaction; the person's other live pages
+ *   accounts: sign-in ended      ─► its live streams and MQTT sessions are closed, its browser's push
+ * messages muted alert              ─► push messages, in the same transaction; the person's other live
+ * pages
  */
 #include "cloud/api/hub_room.h"
 
@@ -26,9 +28,18 @@
 
 enum { NOT_AUTHORISED = 0x87, ADMINISTRATIVE = 0x98 };
 
+/* A household has more or fewer devices: its people's policies are made anew. */
+static void homes_changed(porch_hub *h) {
+    porch_grants_devices_changed(h->grants);
+    if (h->broker != NULL) porch_broker_regrant_people(h->broker);
+    if (h->live != NULL) porch_live_regrant(h->live);
+}
+
 static void registry_changed(porch_principal_kind kind, const char *name, porch_registry_what what,
                              void *ctx) {
     porch_hub *h = ctx;
+    bool comes_or_goes = what == PORCH_REGISTRY_ADDED || what == PORCH_REGISTRY_REMOVED;
+    if (kind == PORCH_PRINCIPAL_DEVICE && comes_or_goes) homes_changed(h);
     switch (what) {
     case PORCH_REGISTRY_REVOKED:
     case PORCH_REGISTRY_REMOVED:
@@ -59,6 +70,7 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
 
 static void grants_changed(void *ctx) {
     porch_hub *h = ctx;
+    if (h->live != NULL) porch_live_regrant(h->live);
     if (h->broker == NULL) return;
     if (!porch_broker_regrant_all(h->broker))
         porch_log(PORCH_LOG_ERROR, "grants.regrant_slow", "hint",
@@ -68,8 +80,8 @@ static void grants_changed(void *ctx) {
 
 static void event_stored(const porch_media_event *event, void *ctx) {
     porch_hub *h = ctx;
-    porch_live_tell(h->live, PORCH_LIVE_MOTION, event->owner.household, "motion", event->seq,
-                    porch_api_event(event));
+    porch_live_tell(h->live, PORCH_LIVE_MOTION, event->owner.household, event->owner.device, "motion",
+                    event->seq, porch_api_event(event));
 }
 
 static void clip_changed(const porch_media_clip_info *clip, void *ctx) {
@@ -78,7 +90,8 @@ static void clip_changed(const porch_media_clip_info *clip, void *ctx) {
     if (data == NULL) return;
     (void)json_object_set_new(data, "event", json_string(clip->event));
     (void)json_object_set_new(data, "device", json_string(clip->owner.device));
-    porch_live_tell(h->live, PORCH_LIVE_PASSING, clip->owner.household, "clip", 0, data);
+    porch_live_tell(h->live, PORCH_LIVE_PASSING, clip->owner.household, clip->owner.device, "clip", 0,
+                    data);
 }
 
 static void device_reported(const char *device, porch_bytes desired, void *ctx) {
@@ -134,7 +147,7 @@ static void notification_made(const porch_notify_item *item, void *ctx) {
     char topic[128], payload[4096];
     porch_buf out = PORCH_BUF_OF(payload);
     (void)atomic_fetch_add_explicit(&h->notifications, 1, memory_order_relaxed);
-    porch_live_tell(h->live, PORCH_LIVE_PERSON, item->household, "person", item->seq,
+    porch_live_tell(h->live, PORCH_LIVE_PERSON, item->household, item->device, "person", item->seq,
                     porch_live_person_json(&h->api, item));
     if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return;
     (void)snprintf(topic, sizeof topic, "$porchlight/device/%s/event/person", item->device);
@@ -144,10 +157,17 @@ static void notification_made(const porch_notify_item *item, void *ctx) {
                   NULL);
 }
 
+static void sign_in_over(const uint8_t hash[32], void *ctx) {
+    porch_hub *h = ctx;
+    if (h->broker != NULL) porch_broker_end_sign_in(h->broker, hash);
+    if (h->listener != NULL) porch_listener_drop_sign_in(h->listener, hash);
+}
+
 static void session_ended(const uint8_t hash[32], const char *id, void *ctx) {
     porch_hub *h = ctx;
     porch_why why = {{0}};
     if (h->live != NULL) porch_live_end_session(h->live, hash);
+    sign_in_over(hash, h);
     porch_err e = h->notify == NULL ? PORCH_OK : porch_push_mute_session(h->notify, id, &why);
     if (e != PORCH_OK)
         porch_log(PORCH_LOG_ERROR, "push.unmuted", "session", id, "reason", porch_why_text(&why, e), NULL);
@@ -173,6 +193,7 @@ void porch_hub_connect_news(porch_hub *h) {
     porch_registry_on_change(h->registry, registry_changed, h);
     porch_grants_on_change(h->grants, grants_changed, h);
     porch_user_session_on_end(h->accounts, session_ended, h);
+    if (h->live != NULL) porch_live_on_gone(h->live, sign_in_over, h);
     porch_alert_on_new(h->accounts, alert_made, alert_stored, h);
     if (h->media != NULL) {
         porch_media_on_event(h->media, event_stored, h);

@@ -48,6 +48,11 @@ porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes p
  * `reason_code` (0x87 not authorised, 0x98 administrative action). Any thread. */
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code);
 
+/* Ends the sessions of people that this sign-in opened: it is over. Any thread. */
+void porch_broker_end_sign_in(porch_broker *b, const uint8_t sign_in[32]);
+/* A household's devices changed: live sessions of all people fetch their policy anew. Any thread. */
+void porch_broker_regrant_people(porch_broker *b);
+
 /* Membership or statements changed: live sessions of the principal (name NULL: of everybody) fetch their
  * policy anew; what they had subscribed is judged at delivery from then on. Any thread. */
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name);

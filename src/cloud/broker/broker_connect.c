@@ -70,7 +70,8 @@ static porch_err admit(porch_broker_shard *b, const porch_peer *peer, porch_regi
         *why = peer->verdict_why;
         return peer->verdict;
     }
-    if (registry != NULL)
+    bool person = peer->principal.kind == PORCH_IDENTITY_PERSON; /* the sign-in has proved it */
+    if (registry != NULL && !person)
         return porch_registry_admit(registry, peer->principal.kind, peer->principal.name,
                                     peer->tls.x509.fingerprint, porch_clock_ms(), ret, why);
     memset(ret, 0, sizeof *ret);
@@ -78,21 +79,24 @@ static porch_err admit(porch_broker_shard *b, const porch_peer *peer, porch_regi
     memcpy(ret->name, peer->principal.name, sizeof ret->name);
     memcpy(ret->product, peer->principal.product, sizeof ret->product);
     memcpy(ret->household, peer->principal.household, sizeof ret->household);
+    ret->role = peer->principal.role;
+    memcpy(ret->sign_in, peer->principal.sign_in, sizeof ret->sign_in);
     return PORCH_OK;
 }
 
 /* A fresh identifier that lives on this very shard, so that assigning it needs no move. */
-static void assign_service_id(porch_broker_shard *b, const char *name,
-                              char out[PORCH_BROKER_CLIENT_ID_BYTES]) {
+static void assign_id(porch_broker_shard *b, porch_identity_kind kind, const char *name,
+                      char out[PORCH_BROKER_CLIENT_ID_BYTES]) {
     unsigned shards = porch_shard_count(b->shard);
     do {
         char id[PORCH_RANDOM_ID_BYTES];
         porch_random_id(id);
         snprintf(out, PORCH_BROKER_CLIENT_ID_BYTES, "%s/%.16s", name, id);
-    } while (porch_session_hash(b->broker, PORCH_IDENTITY_SERVICE, name, out) % shards != b->index);
+    } while (porch_session_hash(b->broker, kind, name, out) % shards != b->index);
 }
 
-/* A device's identifier is its id; a service's is its name or name/...; see 'Identity'. */
+/* A device's identifier is its id; a service's is its name or name/...; see 'Identity'. A person's is what
+ * the page says: it is one of theirs whatever it is, since a session belongs to name and identifier. */
 static bool client_id_of(porch_broker_shard *b, const porch_registry_entry *e, const porch_mqtt_connect *in,
                          char out[PORCH_BROKER_CLIENT_ID_BYTES]) {
     porch_bytes id = in->client_id;
@@ -102,11 +106,11 @@ static bool client_id_of(porch_broker_shard *b, const porch_registry_entry *e, c
         return true;
     }
     if (id.len == 0) {
-        assign_service_id(b, e->name, out);
+        assign_id(b, e->kind, e->name, out);
         return true;
     }
     if (!porch_bytes_to_text(id, out, PORCH_BROKER_CLIENT_ID_BYTES)) return false;
-    if (strcmp(out, e->name) == 0) return true;
+    if (strcmp(out, e->name) == 0 || e->kind == PORCH_IDENTITY_PERSON) return true;
     if (e->kind != PORCH_IDENTITY_SERVICE) return false;
     return e->any_client_id || (strncmp(out, e->name, name) == 0 && out[name] == '/');
 }
@@ -149,6 +153,10 @@ static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, c
     const porch_settings *set = &b->broker->settings;
     porch_bytes topic = in->will.topic.text;
     *reason = PORCH_MQTT_RC_NOT_AUTHORIZED;
+    if (e->kind == PORCH_IDENTITY_PERSON) {
+        porch_fail(why, PORCH_ERR_AUTH, "the will: a person's session leaves none");
+        return false;
+    }
     if (topic.len > set->broker_topic_bytes || porch_topic_levels(topic) > set->broker_topic_levels) {
         *reason = PORCH_MQTT_RC_TOPIC_NAME_INVALID;
         porch_fail(why, PORCH_ERR_LIMIT,
@@ -365,7 +373,8 @@ static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porc
     porch_session_attach(s, c);
     s->will = will;
     s->will_anyway = false;
-    s->expiry_s = expiry_of(&b->broker->settings, in);
+    /* A person's session ends with its connection, as the sign-in's live streams do. */
+    s->expiry_s = e->kind == PORCH_IDENTITY_PERSON ? 0 : expiry_of(&b->broker->settings, in);
     agree(s, in, &server_keep_alive);
     if (!present && porch_session_lasts(s)) porch_session_begin_lasting(s);
     if (s->number == 0 && b->lane != NULL && (porch_session_lasts(s) || will.message != NULL)) {

@@ -169,7 +169,8 @@ porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes p
 typedef struct {
     porch_note note;
     porch_identity_kind kind;
-    bool everybody;
+    bool everybody, every_person, of_sign_in;
+    uint8_t sign_in[32];
     uint8_t reason;          /* 0: fetch permissions anew */
     struct waiting *waiting; /* who wants to know that it is done; may be NULL */
     char name[65];
@@ -208,35 +209,40 @@ static void carry_out(porch_session *s, const order *o) {
                                  "its session was ended by the hub: revoked, removed or by an operator");
 }
 
+static bool concerns(const order *o, const porch_registry_entry *e) {
+    if (o->everybody) return true;
+    if (o->every_person) return e->kind == PORCH_IDENTITY_PERSON;
+    if (o->of_sign_in)
+        return e->kind == PORCH_IDENTITY_PERSON && memcmp(e->sign_in, o->sign_in, sizeof o->sign_in) == 0;
+    return e->kind == o->kind && strcmp(e->name, o->name) == 0;
+}
+
 static void obey(porch_shard *shard, porch_note *note) {
     order *o = (order *)(void *)note;
     porch_broker_shard *b = porch_shard_user(shard);
     for (size_t i = 0; i < b->bucket_count; i++) {
         for (porch_session *s = b->buckets[i], *next; s != NULL; s = next) {
             next = s->chain;
-            if (o->everybody || (s->entry.kind == o->kind && strcmp(s->entry.name, o->name) == 0))
-                carry_out(s, o);
+            if (concerns(o, &s->entry)) carry_out(s, o);
         }
     }
     if (o->waiting != NULL) let_go(o->waiting, true);
     free(o);
 }
 
-static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason,
-                      struct waiting *waiting) {
+/* A copy of the order for each shard. */
+static void give_out(porch_broker *b, const order *what) {
+    struct waiting *waiting = what->waiting;
     unsigned n = shards_of(b);
     for (unsigned i = 0; i < n; i++) {
-        order *o = calloc(1, sizeof *o);
+        order *o = malloc(sizeof *o);
         if (o == NULL) {
-            porch_log(PORCH_LOG_ERROR, "broker.order_lost", "name", name, "reason", "no memory", NULL);
+            porch_log(PORCH_LOG_ERROR, "broker.order_lost", "name", what->name, "reason", "no memory",
+                      NULL);
             return;
         }
+        *o = *what;
         o->note.run = obey;
-        o->kind = kind;
-        o->everybody = name == NULL;
-        o->reason = reason;
-        if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o->name, sizeof o->name);
-        o->waiting = waiting;
         if (waiting != NULL) {
             pthread_mutex_lock(&waiting->lock);
             waiting->open++;
@@ -247,6 +253,24 @@ static void order_all(porch_broker *b, porch_identity_kind kind, const char *nam
         if (waiting != NULL) let_go(waiting, true);
         free(o);
     }
+}
+
+static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason,
+                      struct waiting *waiting) {
+    order o = {.kind = kind, .everybody = name == NULL, .reason = reason, .waiting = waiting};
+    if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o.name, sizeof o.name);
+    give_out(b, &o);
+}
+
+void porch_broker_end_sign_in(porch_broker *b, const uint8_t sign_in[32]) {
+    order o = {.of_sign_in = true, .reason = PORCH_MQTT_RC_NOT_AUTHORIZED};
+    memcpy(o.sign_in, sign_in, sizeof o.sign_in);
+    give_out(b, &o);
+}
+
+void porch_broker_regrant_people(porch_broker *b) {
+    order o = {.every_person = true};
+    give_out(b, &o);
 }
 
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code) {

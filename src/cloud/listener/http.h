@@ -131,6 +131,8 @@ void porch_http_stream_close(porch_http_stream *s);
  * connection to the listener's MQTT hooks, or says what is wrong with the request: no certificate 403, no
  * upgrade or another version 426, a malformed one or without the subprotocol `mqtt` 400. HTTP/1.1 only. */
 void porch_http_mqtt(porch_http_exchange *x);
+/* The same on a worker, for the person whom the request's cookie proved; no certificate is asked for. */
+void porch_http_mqtt_person(porch_http_exchange *x, const porch_principal *who);
 
 /* "Not Found" for 404; "" for one unknown. */
 const char *porch_http_status_text(int status);

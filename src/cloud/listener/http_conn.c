@@ -75,6 +75,11 @@ static void on_await_body(porch_http_exchange *x) {
 static void become_websocket(porch_conn *c, porch_http_exchange *x) {
     http_conn *h = http_of(c);
     x->close_after = false;
+    if (x->for_person) {
+        c->peer.principal = x->peer.principal;
+        c->peer.verdict = PORCH_OK;
+        c->peer.admitted = true;
+    }
     bool ok = porch_exchange_write_head(x) == PORCH_OK &&
               porch_conn_put(c, (porch_bytes){x->out_head, x->out_head_len});
     h->x = NULL;

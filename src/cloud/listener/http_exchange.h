@@ -66,6 +66,7 @@ struct porch_http_exchange {
     porch_peer peer;
     const porch_http_route *route;
     void *user;
+    bool for_person; /* peer.principal is the person for whom it becomes a WebSocket */
     bool busy, counted;
     bool open;                          /* counted by http_open.c */
     char owner[PORCH_HTTP_OWNER_BYTES]; /* there, as whose */

@@ -156,6 +156,37 @@ void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char
     }
 }
 
+typedef struct {
+    porch_note note;
+    uint8_t sign_in[32];
+} sign_in_order;
+
+static void drop_sign_in_on_shard(porch_shard *s, porch_note *n) {
+    sign_in_order *o = (sign_in_order *)(void *)n;
+    for (porch_conn *c = s->conns, *next; c != NULL; c = next) {
+        next = c->next;
+        const porch_principal *who = &c->peer.principal;
+        /* Those with a session are being told by the broker: what is left has not said CONNECT yet. */
+        if (c->ws == NULL || porch_conn_closing(c) || who->kind != PORCH_IDENTITY_PERSON ||
+            memcmp(who->sign_in, o->sign_in, sizeof o->sign_in) != 0)
+            continue;
+        porch_conn_log_refused(c, "connection.cut", "the sign-in is over");
+        porch_conn_cut(c);
+    }
+    free(o);
+}
+
+void porch_listener_drop_sign_in(porch_listener *l, const uint8_t sign_in[32]) {
+    for (unsigned i = 0; i < l->shard_count; i++) {
+        if (!l->shards[i].started) continue;
+        sign_in_order *o = calloc(1, sizeof *o);
+        if (o == NULL) return; /* it is looked after again with the next beat */
+        memcpy(o->sign_in, sign_in, sizeof o->sign_in);
+        o->note.run = drop_sign_in_on_shard;
+        porch_shard_post(&l->shards[i], (porch_note *)(void *)o); /* which frees it */
+    }
+}
+
 static struct timespec in_ms(uint32_t ms) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);

@@ -64,6 +64,8 @@ void porch_listener_replace_tls(porch_listener *l, porch_listen_role role, porch
 /* Closes the HTTP connections of one principal; `reason` (a literal) is for the log: "the certificate was
  * revoked". Any thread; takes effect at the shards' next turn. */
 void porch_listener_drop(porch_listener *l, porch_identity_kind kind, const char *name, const char *reason);
+/* Closes connections that became MQTT's for a person by this sign-in: it is over. Any thread. */
+void porch_listener_drop_sign_in(porch_listener *l, const uint8_t sign_in[32]);
 
 typedef struct {
     uint64_t accepted[PORCH_LISTEN_ROLES];

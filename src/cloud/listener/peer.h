@@ -19,13 +19,16 @@ typedef enum {
 #define PORCH_ON_DEVICE (1u << PORCH_LISTEN_DEVICE)
 #define PORCH_ON_PEOPLE (1u << PORCH_LISTEN_PEOPLE)
 
-/* What the registry knows of a device or service; filled by the admit hook. */
+/* What the registry knows of a device or service, filled by the admit hook; or a person whom a sign-in
+ * proved (porch_http_mqtt_person). */
 typedef struct {
     porch_identity_kind kind;
     char name[65];
     char product[65];
     char household[65];
-    bool quarantined; /* a device that is let in for diagnostics and the signed update only */
+    bool quarantined;    /* a device that is let in for diagnostics and the signed update only */
+    uint8_t role;        /* person: a porch_role */
+    uint8_t sign_in[32]; /* person: which one speaks for them */
 } porch_principal;
 
 typedef struct {

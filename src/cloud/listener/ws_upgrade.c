@@ -73,7 +73,7 @@ static bool is_http11(const porch_http_exchange *x) {
 }
 
 static bool has_certificate(const porch_http_exchange *x) {
-    return x->peer.tls.has_certificate;
+    return x->for_person || x->peer.tls.has_certificate;
 }
 
 /* In this order: the first that does not hold is answered. */
@@ -94,6 +94,12 @@ static const struct {
     {has_certificate, 403, "certificate",
      "MQTT is for devices and services; show the client certificate of one", NULL, NULL},
 };
+
+void porch_http_mqtt_person(porch_http_exchange *x, const porch_principal *who) {
+    x->peer.principal = *who;
+    x->for_person = true;
+    porch_http_mqtt(x);
+}
 
 void porch_http_mqtt(porch_http_exchange *x) {
     for (size_t i = 0; i < sizeof demands / sizeof demands[0]; i++) {
