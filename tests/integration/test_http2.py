@@ -158,5 +158,38 @@ class Impatient(case.HubCase):
         self.logged("http2.closed", "http2.stalls")
 
 
+class Crowded(case.HubCase):
+    """Streams of one connection are requests like any other: their limit is the sign-in's, not the connection's."""
+    settings = {"http_open_per_session": 2}
+
+    def lines(self, cookie, *paths, at_once=1):
+        """The errors of a curl with all paths at once over one connection: a line for each answer's end, written when it ends."""
+        ca = str(self.hub.file("tls", "web-ca.pem"))
+        urls = [f"https://localhost:{self.hub.ports['https']}{path}" for path in paths]
+        curl = subprocess.Popen(["curl", "-N", "--http2", "--max-time", "60", "--no-progress-meter", "--parallel", "--parallel-max", str(at_once),
+                                 "--cacert", ca, "-H", f"Cookie: {cookie}", *["-o", "/dev/null"] * len(urls),
+                                 "-w", "%{stderr}%{http_version} %{http_code} %header{retry-after}\n", *urls],
+                                stderr=subprocess.PIPE, text=True)
+        self.addCleanup(curl.stderr.close)
+        self.addCleanup(curl.wait)
+        self.addCleanup(curl.kill)
+        return curl
+
+    def test_streams_past_the_limit_are_refused_and_others_go_on(self):
+        robin = self.hub.person().become_owner("robin")
+        live = "/api/v1/events/stream"
+        crowd = self.lines(robin.cookie, live, live, live, at_once=3)
+        self.assertRegex(crowd.stderr.readline(), r"^2 503 \d+$")
+        self.logged("http.refused", "http.open_per_session")
+        self.assertIsNone(crowd.poll())  # the two within the limit live on
+        self.assertEqual(self.lines(robin.cookie, "/api/v1/me").stderr.readline()[:5], "2 503")
+        self.assertEqual(self.lines("", "/").stderr.readline()[:5], "2 200")
+        crowd.kill()
+        crowd.wait()
+        while (line := self.lines(robin.cookie, "/api/v1/me").stderr.readline())[:5] == "2 503":
+            pass  # until the hub has seen the connection end
+        self.assertEqual(line[:5], "2 200")
+
+
 if __name__ == "__main__":
     unittest.main()
