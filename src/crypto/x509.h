@@ -28,6 +28,7 @@ typedef struct {
     bool is_ca;
     bool client_auth; /* the usage is named: a certificate without extended key usage has neither */
     bool server_auth;
+    bool weak_key;       /* of a curve, and known to others as porch_key_is_weak says */
     char factory_id[65]; /* the subject's serialNumber, else its common name, when that is an id; else "" */
     char subject[128];   /* for people only, cut when long: RFC 2253 text */
     char issuer[128];
@@ -50,6 +51,11 @@ porch_err porch_x509_covers(porch_bytes pem, const char *name_or_ip, porch_why *
 
 /* May this authority vouch for the name, as far as its name constraints go? NOT_FOUND when not. */
 porch_err porch_x509_permits(porch_bytes ca_pem, const char *name_or_ip, porch_why *why);
+/* Appends the certificate at `index` of a PEM text as PEM; NOT_FOUND when it has fewer. */
+porch_err porch_x509_pick(porch_bytes pem, size_t index, porch_buf *out_pem, porch_why *why);
+/* May this authority issue below one of `root_pem` at `now_ms`: signed by it, a CA for certificates, with
+ * none below it? AUTH with the reason, EXPIRED. */
+porch_err porch_x509_check_issuing(porch_bytes pem, porch_bytes root_pem, uint64_t now_ms, porch_why *why);
 /* Appends the first certificate in DER. */
 porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why);
 
@@ -69,6 +75,11 @@ porch_err porch_csr_read(porch_bytes pem_or_der, porch_public_key *ret, porch_wh
 porch_err porch_csr_challenge(porch_bytes pem_or_der, char out[PORCH_CSR_CHALLENGE_BYTES], porch_why *why);
 /* Is the private half of it known to everybody, as far as anybody can tell from a list? */
 bool porch_key_is_weak(const porch_public_key *key);
+
+/* Is the key of every certificate of a PEM text, or of the one in DER, worth believing? UNSUPPORTED with
+ * the reason: known to others as above, RSA that is too short or can be taken apart, or of a kind that
+ * nobody here uses. */
+porch_err porch_x509_check_keys(porch_bytes pem_or_der, porch_why *why);
 
 /* Appends the certificates of a PEM text as PKCS#7 certs-only in DER, for EST. */
 porch_err porch_x509_bundle(porch_bytes chain_pem, porch_buf *out_der, porch_why *why);

@@ -248,7 +248,15 @@ static void on_enroll(porch_http_exchange *x) {
         in.factory = &peer->tls.x509;
         in.issuer = peer->tls.issuer;
     }
-    complete(x, &in, in.claim == NULL ? "factory" : in.factory == NULL ? "claim" : "factory and claim");
+    if (in.factory != NULL && in.factory->weak_key) {
+        porch_fail(
+            &why, PORCH_ERR_UNSUPPORTED,
+            "others have the key of this factory certificate (a standard's example, or next to none): "
+            "anybody could show it");
+        refuse(x, PORCH_ERR_UNSUPPORTED, &why);
+    } else {
+        complete(x, &in, in.claim == NULL ? "factory" : in.factory == NULL ? "claim" : "factory and claim");
+    }
     porch_wipe(token, sizeof token);
 }
 

@@ -255,6 +255,7 @@ porch_err porch_registry_factory_add(porch_registry *r, const char *name, const 
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "the first certificate is no authority's: give the one that signs devices, then "
                           "its issuers up to the root");
+    PORCH_TRY(porch_x509_check_keys(text, why));
     factory_writing w = {name, pem, product,          household,
                          who,  {0}, porch_clock_ms(), r->settings.est_factory_cas};
     memcpy(w.fingerprint, info.fingerprint, sizeof w.fingerprint);

@@ -51,6 +51,7 @@ porch_err porch_registry_tpm_ca_add(porch_registry *r, const char *name, const c
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "the first certificate is no authority's: give the one that signs endorsement "
                           "certificates, then its issuers");
+    PORCH_TRY(porch_x509_check_keys(porch_bytes_of(pem), why));
     tpm_ca_row row = {name, pem, who, porch_clock_ms(), r->settings.est_tpm_cas};
     return porch_store_write(r->store, write_tpm_ca, &row, why);
 }

@@ -313,6 +313,21 @@ static void a_certificate_that_should_not_be_is_not_issued(void **state) {
     porch_key_free(deep.key);
 }
 
+static void only_an_authority_that_the_root_signed_and_with_none_below_it_may_issue(void **state) {
+    (void)state;
+    const porch_bytes top = porch_buf_bytes(&root.pem), own = porch_buf_bytes(&issuing.pem);
+    assert_int_equal(porch_x509_check_issuing(own, top, NOW_MS, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_issuing(own, porch_buf_bytes(&web.pem), NOW_MS, NULL),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_x509_check_issuing(top, top, NOW_MS, NULL), PORCH_ERR_AUTH); /* one below it */
+    assert_int_equal(porch_x509_check_issuing(own, top, NOW_MS + 4000 * DAY_MS, NULL), PORCH_ERR_EXPIRED);
+    assert_int_equal(
+        issue(&issuing, (porch_ca_request){.profile = PORCH_PROFILE_DEVICE, .id = "cam"}, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_issuing(porch_buf_bytes(&leaf.pem), own, NOW_MS, NULL),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_x509_check_issuing(PORCH_LIT("x"), top, NOW_MS, NULL), PORCH_ERR_MALFORMED);
+}
+
 static void an_expired_certificate_can_be_issued_for_tests_of_refusal(void **state) {
     (void)state;
     porch_ca_request past = {.profile = PORCH_PROFILE_DEVICE,
@@ -365,6 +380,7 @@ int main(void) {
         cmocka_unit_test(the_web_ca_can_speak_for_its_names_only),
         cmocka_unit_test(a_kind_of_name_that_is_not_permitted_is_excluded),
         cmocka_unit_test(a_certificate_that_should_not_be_is_not_issued),
+        cmocka_unit_test(only_an_authority_that_the_root_signed_and_with_none_below_it_may_issue),
         cmocka_unit_test(an_expired_certificate_can_be_issued_for_tests_of_refusal),
         cmocka_unit_test(an_authority_tells_which_names_it_may_vouch_for),
     };

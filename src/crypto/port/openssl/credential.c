@@ -181,6 +181,8 @@ porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities
             why, PORCH_ERR_AUTH,
             "the certificate is not one of a TPM's endorsement key (its extended key usage does not "
             "say 2.23.133.8.1, or its key does not encrypt)");
+    } else if (porch_x509_check_keys(certificate_der, why) != PORCH_OK) {
+        e = PORCH_ERR_UNSUPPORTED;
     } else {
         X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), SECURITY_LEVEL);
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));

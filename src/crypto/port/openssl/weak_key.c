@@ -15,12 +15,18 @@
 
 enum { MULTIPLES = 64, FIELD_MOST = 48 };
 
-/* x coordinates: RFC 6979 A.2.5, RFC 7515 A.3, RFC 7517 A.1; RFC 6979 A.2.6. A point and its negative share
- * theirs. */
+/* x coordinates: RFC 6979 A.2.5, RFC 7515 A.3, RFC 7517 A.1, RFC 5903 8.1 (both), RFC 8152 C.7.2 (three),
+ * RFC 9421 B.1.3; RFC 6979 A.2.6. A point and its negative share theirs. */
 static const char *const printed_p256[] = {
     "60fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6",
     "7fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445",
     "30a0424cd21c2944838a2d75c92b37e76ea20d9f00893a3b4eee8a3c0aafec3e",
+    "dad0b65394221cf9b051e1feca5787d098dfe637fc90b9ef945d0c3772581180",
+    "d12dfb5289c8d4f81208b70270398c342296970a0bccb74c736fc7554494bf63",
+    "65eda5a12577c2bae829437fe338701a10aaa375e1bb5b5de108de439c08551d",
+    "98f50a4ff6c05861c8860d13a638ea56c3f5ad7590bbfbf054e1c7b4d91d6280",
+    "bac5b11cad8f99f9c72b05cf4b9e26d244dc189f745228255a219a86d6a09eff",
+    "a885586552c2acf6471878cfd7b0935b4ffe0fd2dfc341248ea17bc41e058af0",
     NULL,
 };
 static const char *const printed_p384[] = {
@@ -28,11 +34,14 @@ static const char *const printed_p384[] = {
     "def8f0ea9055866064a254515480bc13",
     NULL,
 };
-/* RFC 8032, 7.1; then the encodings of the points of order 1, 2, 4 and 8. */
+/* RFC 8032, 7.1; RFC 8410, 10.1; RFC 9421, B.1.4; then the encodings of the points of order 1, 2, 4 and 8.
+ */
 static const char *const bad_ed25519[] = {
     "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
     "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
     "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+    "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1",
+    "26b40b8f93fff3d897112f7ebc582b232dbd72517d082fe83cfb30ddce43d1bb",
     "0100000000000000000000000000000000000000000000000000000000000000",
     "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "0000000000000000000000000000000000000000000000000000000000000000",

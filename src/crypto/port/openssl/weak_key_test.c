@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <ctype.h>
+#include <openssl/ec.h>
+#include <openssl/objects.h>
 
 #include "base/text.h"
 
@@ -42,6 +45,38 @@ static void keys_that_everybody_knows_are_weak(void **state) {
         assert_true(porch_key_is_weak(&weak[i]));
 }
 
+/* The list has public halves: here they are made from the private ones that the standards print. */
+static void every_printed_private_key_of_p256_gives_a_weak_public_one(void **state) {
+    (void)state;
+    static const char *const printed[] = {
+        "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721", /* RFC 6979, A.2.5 */
+        "f3bd0c07a81fb932781ed52752f60cc89a6be5e51934fe01938ddb55d8f77801", /* RFC 7517, A.2 */
+        "c88f01f510d9ac3f70a292daa2316de544e9aab8afe84049c62a9c57862d1433", /* RFC 5903, 8.1 */
+        "c6ef9c5d78ae012a011164acb397ce2088685d8f06bf9be0b283ab46476bee53",
+        "57c92077664146e876760c9520d054aa93c3afb04e306705db6090308507b4d3", /* RFC 8152, C.7.2 */
+        "aff907c99f9ad3aae6c4cdf21122bce2bd68b5283e6907154ad911840fa208cf",
+        "02d1f7e6f26c43d4868d87ceb2353161740aacf1f7163647984b522a848df1c3",
+        "529b85f3597e90ec5b8dfed3e26352bf4af9b4debb1a29bbae77fa105a5c603b", /* RFC 9421, B.1.3 */
+        "0000000000000000000000000000000000000000000000000000000000000040", /* the last of the small ones */
+    };
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_POINT *point = EC_POINT_new(group);
+    for (size_t i = 0; i < sizeof printed / sizeof printed[0]; i++) {
+        BIGNUM *d = NULL;
+        assert_int_not_equal(BN_hex2bn(&d, printed[i]), 0);
+        assert_int_equal(EC_POINT_mul(group, point, d, NULL, NULL, NULL), 1);
+        char *text = EC_POINT_point2hex(group, point, POINT_CONVERSION_UNCOMPRESSED, NULL);
+        for (char *c = text; *c != '\0'; c++)
+            *c = (char)tolower(*c);
+        const porch_public_key key = key_of(PORCH_KEY_P256, P256_HEAD, text + 2);
+        assert_true(porch_key_is_weak(&key));
+        OPENSSL_free(text);
+        BN_free(d);
+    }
+    EC_POINT_free(point);
+    EC_GROUP_free(group);
+}
+
 static void a_fresh_key_is_not(void **state) {
     (void)state;
     porch_key *key = NULL;
@@ -56,6 +91,7 @@ static void a_fresh_key_is_not(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_that_everybody_knows_are_weak),
+        cmocka_unit_test(every_printed_private_key_of_p256_gives_a_weak_public_one),
         cmocka_unit_test(a_fresh_key_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

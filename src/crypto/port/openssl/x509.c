@@ -11,6 +11,7 @@
 #include "base/cursor.h"
 #include "base/text.h"
 #include "crypto/port/openssl/openssl.h"
+#include "crypto/port/openssl/weak_rsa.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 
@@ -84,6 +85,17 @@ static bool serial_text(const X509 *cert, char out[65]) {
     return true;
 }
 
+static bool known_to_others(const EVP_PKEY *key) {
+    porch_public_key own = {.kind = porch_openssl_kind(key)};
+    int len = i2d_PUBKEY(key, NULL);
+    uint8_t *to = own.der;
+    if ((own.kind != PORCH_KEY_P256 && own.kind != PORCH_KEY_P384 && own.kind != PORCH_KEY_ED25519) ||
+        len <= 0 || (size_t)len > sizeof own.der)
+        return false;
+    own.len = (size_t)i2d_PUBKEY(key, &to);
+    return porch_key_is_weak(&own);
+}
+
 porch_err porch_openssl_info(X509 *cert, porch_x509_info *ret, porch_why *why) {
     porch_x509_info info = {.identity = {.kind = PORCH_IDENTITY_NONE}};
     uint8_t *der = NULL;
@@ -107,6 +119,7 @@ porch_err porch_openssl_info(X509 *cert, porch_x509_info *ret, porch_why *why) {
     info.identity = read_identity(cert);
     info.has_common_name = X509_NAME_get_index_by_NID(subject, NID_commonName, -1) >= 0;
     info.is_ca = X509_check_ca(cert) == 1;
+    info.weak_key = X509_get0_pubkey(cert) != NULL && known_to_others(X509_get0_pubkey(cert));
     info.client_auth = porch_openssl_has_usage(cert, XKU_SSL_CLIENT);
     info.server_auth = porch_openssl_has_usage(cert, XKU_SSL_SERVER);
     if (!id_attribute(subject, NID_serialNumber, info.factory_id) &&
@@ -299,5 +312,93 @@ porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why)
     if (len <= 0) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "writing a certificate");
     porch_err e = porch_write_bytes(out, (porch_bytes){der, (size_t)len});
     OPENSSL_free(der);
+    return e;
+}
+
+porch_err porch_x509_pick(porch_bytes pem, size_t index, porch_buf *out_pem, porch_why *why) {
+    STACK_OF(X509) *chain = NULL;
+    porch_crypto_init();
+    PORCH_TRY(porch_openssl_read_chain(pem, &chain, why));
+    porch_err e = PORCH_OK;
+    BIO *memory = BIO_new(BIO_s_mem());
+    if (index >= (size_t)sk_X509_num(chain))
+        e = porch_fail(why, PORCH_ERR_NOT_FOUND, "the text holds fewer certificates");
+    else if (memory == NULL || PEM_write_bio_X509(memory, sk_X509_value(chain, (int)index)) != 1)
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "writing a certificate");
+    else
+        e = porch_openssl_drain(memory, out_pem, why);
+    BIO_free(memory);
+    sk_X509_pop_free(chain, X509_free);
+    return e;
+}
+
+static porch_err check_key(X509 *cert, porch_why *why) {
+    const EVP_PKEY *key = X509_get0_pubkey(cert);
+    const char *what = "of a kind that is not believed here";
+    char name[128];
+    if (key != NULL && EVP_PKEY_is_a(key, "RSA") == 1)
+        what = porch_openssl_weak_rsa(key);
+    else if (key != NULL && known_to_others(key))
+        what = "known to others (a standard's example, or next to none)";
+    else if (key != NULL && EVP_PKEY_is_a(key, "DSA") != 1 && EVP_PKEY_get_security_bits(key) >= 112)
+        what = NULL;
+    if (what == NULL) return PORCH_OK;
+    name_text(X509_get_subject_name(cert), name, sizeof name);
+    return porch_fail(why, PORCH_ERR_UNSUPPORTED, "the key of the certificate %.80s is weak: %s", name,
+                      what);
+}
+
+porch_err porch_x509_check_keys(porch_bytes pem_or_der, porch_why *why) {
+    STACK_OF(X509) *chain = NULL;
+    X509 *one = NULL;
+    porch_err e = PORCH_OK;
+    porch_crypto_init();
+    if (pem_or_der.len > 0 && pem_or_der.at[0] == 0x30) {
+        PORCH_TRY(read_one(pem_or_der, &one, why));
+        e = check_key(one, why);
+        X509_free(one);
+        return e;
+    }
+    PORCH_TRY(porch_openssl_read_chain(pem_or_der, &chain, why));
+    for (int i = 0; i < sk_X509_num(chain) && e == PORCH_OK; i++)
+        e = check_key(sk_X509_value(chain, i), why);
+    sk_X509_pop_free(chain, X509_free);
+    ERR_clear_error();
+    return e;
+}
+
+static porch_err judge_issuing(X509_STORE_CTX *ctx, X509 *cert, uint64_t now_ms, porch_why *why) {
+    X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));
+    X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), 2);
+    if (X509_verify_cert(ctx) != 1) {
+        int error = X509_STORE_CTX_get_error(ctx);
+        bool late = error == X509_V_ERR_CERT_HAS_EXPIRED || error == X509_V_ERR_CERT_NOT_YET_VALID;
+        return porch_fail(why, late ? PORCH_ERR_EXPIRED : PORCH_ERR_AUTH,
+                          "this hub's root does not vouch for it: %s",
+                          X509_verify_cert_error_string(error));
+    }
+    if (X509_check_ca(cert) != 1 || (X509_get_key_usage(cert) & X509v3_KU_KEY_CERT_SIGN) == 0 ||
+        X509_get_pathlen(cert) != 0)
+        return porch_fail(
+            why, PORCH_ERR_AUTH,
+            "it is not the certificate of an authority with none below it (CA:TRUE, pathlen:0, "
+            "keyCertSign)");
+    return PORCH_OK;
+}
+
+porch_err porch_x509_check_issuing(porch_bytes pem, porch_bytes root_pem, uint64_t now_ms, porch_why *why) {
+    X509 *cert = NULL;
+    X509_STORE *store = NULL;
+    PORCH_TRY(read_one(pem, &cert, why));
+    porch_err e = porch_openssl_store(root_pem, &store, why);
+    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    if (e == PORCH_OK && (ctx == NULL || X509_STORE_CTX_init(ctx, store, cert, NULL) != 1))
+        e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "checking an issuer");
+    if (e == PORCH_OK) e = judge_issuing(ctx, cert, now_ms, why);
+    if (e == PORCH_OK) e = check_key(cert, why);
+    X509_STORE_CTX_free(ctx);
+    X509_STORE_free(store);
+    X509_free(cert);
+    ERR_clear_error();
     return e;
 }

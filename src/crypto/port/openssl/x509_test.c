@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/cursor.h"
 #include "base/text.h"
 
 /* A self-signed certificate with these further arguments, as text or DER. */
@@ -49,6 +50,30 @@ static void the_facts_are_those_that_the_maker_put_in(void **state) {
     assert_int_equal(porch_x509_covers(pem, "x y", NULL),
                      PORCH_ERR_NOT_FOUND); /* a common name covers nothing */
     assert_int_equal(porch_x509_covers(pem, "192.0.2.10", NULL), PORCH_ERR_NOT_FOUND);
+}
+
+static void one_weak_key_in_a_text_of_certificates_spoils_it(void **state) {
+    (void)state;
+    uint8_t block[16384], good_block[4096];
+    porch_buf both = PORCH_BUF_OF(block), one = PORCH_BUF_OF(good_block);
+    uint8_t weak_block[8192], der_block[4096];
+    FILE *maker = popen("openssl req -x509 -newkey rsa:1024 -nodes -keyout /dev/null -subj / 2>/dev/null",
+                        "r"); /* NOLINT(cert-env33-c): the command is this test's own */
+    assert_non_null(maker);
+    porch_bytes weak = {weak_block, fread(weak_block, 1, sizeof weak_block, maker)};
+    assert_int_equal(pclose(maker), 0);
+    assert_int_equal(porch_write_bytes(&both, from_openssl("-subj /", good_block, sizeof good_block)),
+                     PORCH_OK);
+    assert_int_equal(porch_x509_check_keys(porch_buf_bytes(&both), NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_keys(weak, NULL), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_write_bytes(&both, weak), PORCH_OK);
+    assert_int_equal(porch_x509_check_keys(porch_buf_bytes(&both), NULL), PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_x509_pick(porch_buf_bytes(&both), 0, &one, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_keys(porch_buf_bytes(&one), NULL), PORCH_OK);
+    assert_int_equal(porch_x509_pick(porch_buf_bytes(&both), 2, &one, NULL), PORCH_ERR_NOT_FOUND);
+    porch_buf der = PORCH_BUF_OF(der_block);
+    assert_int_equal(porch_x509_der(weak, &der, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_keys(porch_buf_bytes(&der), NULL), PORCH_ERR_UNSUPPORTED);
 }
 
 static void a_usage_that_is_not_named_is_not_held(void **state) {
@@ -113,6 +138,7 @@ static void a_name_in_another_place_gives_no_identity(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_facts_are_those_that_the_maker_put_in),
+        cmocka_unit_test(one_weak_key_in_a_text_of_certificates_spoils_it),
         cmocka_unit_test(a_usage_that_is_not_named_is_not_held),
         cmocka_unit_test(pem_and_der_are_one_and_nothing_cut_short_is_read),
         cmocka_unit_test(a_name_in_another_place_gives_no_identity),
