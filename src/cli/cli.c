@@ -8,29 +8,14 @@
 
 /* In the order of `porchlight help`. */
 const porch_cli_command *const porch_cli_tables[] = {
-    porch_cli_init_commands,
-    porch_cli_status_commands,
-    porch_cli_doctor_commands,
-    porch_cli_setup_link_commands,
-    porch_cli_user_commands,
-    porch_cli_device_commands,
-    porch_cli_enrol_commands,
-    porch_cli_service_commands,
-    porch_cli_policy_commands,
-    porch_cli_can_commands,
-    porch_cli_prove_commands,
-    porch_cli_household_commands,
-    porch_cli_webhook_commands,
-    porch_cli_notification_commands,
-    porch_cli_ca_commands,
-    porch_cli_backup_commands,
-    porch_cli_seal_commands,
-    porch_cli_ota_commands,
-    porch_cli_ota_publish_commands,
-    porch_cli_ota_rollout_commands,
-    porch_cli_trust_commands,
-    porch_cli_manual_commands,
-    NULL,
+    porch_cli_init_commands,       porch_cli_status_commands,       porch_cli_doctor_commands,
+    porch_cli_setup_link_commands, porch_cli_user_commands,         porch_cli_device_commands,
+    porch_cli_enrol_commands,      porch_cli_service_commands,      porch_cli_policy_commands,
+    porch_cli_can_commands,        porch_cli_prove_commands,        porch_cli_household_commands,
+    porch_cli_webhook_commands,    porch_cli_notification_commands, porch_cli_ca_commands,
+    porch_cli_issuer_commands,     porch_cli_backup_commands,       porch_cli_seal_commands,
+    porch_cli_ota_commands,        porch_cli_ota_publish_commands,  porch_cli_ota_rollout_commands,
+    porch_cli_trust_commands,      porch_cli_manual_commands,       NULL,
 };
 
 const char *porch_cli_find_dir(const char *of_c) {

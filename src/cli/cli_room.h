@@ -199,6 +199,7 @@ extern const porch_cli_command porch_cli_household_commands[];
 extern const porch_cli_command porch_cli_setup_link_commands[];
 extern const porch_cli_command porch_cli_user_commands[];
 extern const porch_cli_command porch_cli_ca_commands[];
+extern const porch_cli_command porch_cli_issuer_commands[];
 extern const porch_cli_command porch_cli_webhook_commands[];
 extern const porch_cli_command porch_cli_notification_commands[];
 extern const porch_cli_command porch_cli_status_commands[];

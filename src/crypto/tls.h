@@ -40,7 +40,9 @@ typedef struct {
     porch_bytes chain_pem;     /* leaf, then its issuers without the root */
     const porch_key *key;      /* of the leaf; not needed after porch_tls_server_new */
     porch_bytes client_ca_pem; /* roots (self-signed) that client chains must reach; issuing CAs may stand
-                                  beside them to complete chains. Required unless client_mode is NONE */
+                                  beside them to complete chains, and then whoever signed a client's
+                                  certificate must be among all these: what a root signed besides is
+                                  refused. Required unless client_mode is NONE */
     porch_tls_client_mode client_mode;
     bool any_usage; /* clients' certificates without extended key usage pass, too (factories make such);
                        what they may do is for the caller to say */

@@ -156,7 +156,7 @@ class Seals(WithHubs):
         before = hub.file("tls", "web-ca.pem").read_bytes()
         hub.cli("ca", "renew-web")
         self.assertNotEqual(hub.file("tls", "web-ca.pem").read_bytes(), before)
-        self.assertEqual(sorted(path.name for path in hub.file("signer").iterdir()), ["journal", "vault"])
+        self.assertEqual(sorted(path.name for path in hub.file("signer").iterdir()), ["issuers", "journal", "vault"])
         hub.start()
         hub.person().become_owner()
 

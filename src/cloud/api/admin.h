@@ -56,6 +56,11 @@ typedef struct porch_admin_world {
     porch_err (*install_https)(void *ctx, const char *cert, const char *key, porch_x509_info *ret,
                                porch_why *why);
     void *install_https_ctx;
+    /* The next issuer comes into force; one of before goes. NULL: not offered. */
+    porch_err (*issuer_activate)(void *ctx, const char *pem, porch_x509_info *ret, porch_why *why);
+    porch_err (*issuer_retire)(void *ctx, const uint8_t fingerprint[32], bool force,
+                               porch_registry_issuer *ret, porch_why *why);
+    void *issuers_ctx;
     /* Adds what the hub knows to the object that `status` answers; may be NULL. */
     void (*status)(json_t *into, void *ctx);
     void *status_ctx;
@@ -108,6 +113,7 @@ extern const porch_admin_command porch_admin_registry_commands[]; /* device.*, h
 extern const porch_admin_command porch_admin_grants_commands[];   /* service.* */
 extern const porch_admin_command porch_admin_policy_commands[];   /* policy.*, denials */
 extern const porch_admin_command porch_admin_store_commands[]; /* status, drain, ca.export-root, backup */
+extern const porch_admin_command porch_admin_ca_commands[];    /* ca.rotate, list, activate, retire */
 extern const porch_admin_command porch_admin_accounts_commands[];  /* setup-link, user.* */
 extern const porch_admin_command porch_admin_notify_commands[];    /* webhook.*, courier.allow */
 extern const porch_admin_command porch_admin_enrol_commands[];     /* claim tokens, factories, products */

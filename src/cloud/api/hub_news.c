@@ -43,9 +43,10 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
     switch (what) {
     case PORCH_REGISTRY_REVOKED:
     case PORCH_REGISTRY_REMOVED:
+    case PORCH_REGISTRY_ISSUER_RETIRED:
         if (h->broker != NULL)
             porch_broker_drop(h->broker, kind, name,
-                              what == PORCH_REGISTRY_REVOKED ? NOT_AUTHORISED : ADMINISTRATIVE);
+                              what == PORCH_REGISTRY_REMOVED ? ADMINISTRATIVE : NOT_AUTHORISED);
         if (h->listener != NULL)
             porch_listener_drop(h->listener, kind, name, "the certificate was revoked");
         break;

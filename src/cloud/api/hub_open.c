@@ -139,6 +139,7 @@ static porch_err open_core(porch_hub *h, porch_why *why) {
     const char *dir = h->start->dir;
     PORCH_TRY(porch_store_open(dir, &h->settings, &h->store, why));
     PORCH_TRY(porch_registry_open(h->store, &h->settings, &h->registry, why));
+    PORCH_TRY(porch_hub_issuers_settle(h, why));
     PORCH_TRY(porch_grants_open(h->store, h->registry, &h->settings, &h->grants, why));
     PORCH_TRY(porch_accounts_open(h->store, &h->settings, h->signer, &h->accounts, why));
     const porch_updates_config updates = {dir, h->store, h->signer, &h->settings};
@@ -229,11 +230,19 @@ static uid_t owner_uid(const char *dir) {
 }
 
 static porch_err open_admin(porch_hub *h, porch_why *why) {
-    static const porch_admin_command *const tables[] = {
-        porch_admin_registry_commands, porch_admin_grants_commands,  porch_admin_enrol_commands,
-        porch_admin_policy_commands,   porch_admin_store_commands,   porch_admin_accounts_commands,
-        porch_admin_trust_commands,    porch_admin_notify_commands,  porch_admin_household_commands,
-        porch_admin_updates_commands,  porch_admin_rollout_commands, NULL};
+    static const porch_admin_command *const tables[] = {porch_admin_registry_commands,
+                                                        porch_admin_grants_commands,
+                                                        porch_admin_enrol_commands,
+                                                        porch_admin_policy_commands,
+                                                        porch_admin_store_commands,
+                                                        porch_admin_accounts_commands,
+                                                        porch_admin_trust_commands,
+                                                        porch_admin_notify_commands,
+                                                        porch_admin_household_commands,
+                                                        porch_admin_updates_commands,
+                                                        porch_admin_rollout_commands,
+                                                        porch_admin_ca_commands,
+                                                        NULL};
     h->world = (porch_admin_world){
         .dir = h->start->dir,
         .settings = &h->settings,
@@ -255,6 +264,9 @@ static porch_err open_admin(porch_hub *h, porch_why *why) {
         .drain_ctx = h,
         .install_https = porch_hub_https_install,
         .install_https_ctx = h,
+        .issuer_activate = porch_hub_issuer_activate,
+        .issuer_retire = porch_hub_issuer_retire,
+        .issuers_ctx = h,
         .status = porch_hub_status,
         .status_ctx = h,
     };

@@ -63,6 +63,7 @@ typedef struct {
     porch_admin_world world;
     porch_admin *admin;
 
+    atomic_bool issuers_changed;   /* the devices' doors trust others now */
     atomic_bool factories_changed; /* the devices' HTTPS door asks for others now */
     atomic_ullong notifications;   /* made since start */
     char url[300];                 /* https://HOST:PORT of the people's door */
@@ -85,6 +86,16 @@ porch_err porch_hub_tls_servers(porch_hub *h, porch_tls_server *servers[PORCH_LI
                                 porch_why *why);
 /* Renews what is past two thirds of its life and takes up a changed certificate of a public name. */
 void porch_hub_tls_tend(porch_hub *h);
+/* Has the main thread do so and waits for it, so that the next handshake is judged anew. False: it takes
+ * long. Any other thread; nothing to do where no door is open. */
+bool porch_hub_tls_tend_now(porch_hub *h);
+
+/* hub_issuers.c: who issues certificates. Settle: before anything is served. The others: for the admin
+ * socket; harmless to repeat. */
+porch_err porch_hub_issuers_settle(porch_hub *h, porch_why *why);
+porch_err porch_hub_issuer_activate(void *hub, const char *pem, porch_x509_info *ret, porch_why *why);
+porch_err porch_hub_issuer_retire(void *hub, const uint8_t fingerprint[32], bool force,
+                                  porch_registry_issuer *ret, porch_why *why);
 
 /* hub_https.c: the certificate of a public name. */
 void porch_hub_https_find(porch_hub *h);

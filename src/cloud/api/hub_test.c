@@ -17,7 +17,9 @@
 #include <cmocka.h>
 
 #include "cloud/settings/settings.h"
+#include "crypto/x509.h"
 #include "os/channel.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/socket.h"
 
@@ -31,6 +33,20 @@ typedef struct {
 
 static void path_in(const lab *l, const char *name, char out[256]) {
     (void)snprintf(out, 256, "%s/%s", l->dir, name);
+}
+
+/* What every hub has since it was made: the authority that issues. */
+static bool make_issuer(const lab *l) {
+    char path[256];
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf pem = PORCH_BUF_OF(block);
+    porch_key *key = NULL;
+    path_in(l, "tls/issuing.pem", path);
+    bool made = porch_key_generate_p256(&key, NULL) == PORCH_OK &&
+                porch_ca_make_root("issuing", key, porch_clock_ms() - 1000, 1, &pem, NULL) == PORCH_OK &&
+                porch_file_write_atomic(path, porch_buf_bytes(&pem), 0644, NULL) == PORCH_OK;
+    porch_key_free(key);
+    return made;
 }
 
 static int make_lab(void **state) {
@@ -47,7 +63,7 @@ static int make_lab(void **state) {
     }
     porch_settings_default(&settings);
     path_in(l, "hub.conf", path);
-    if (porch_settings_write(path, &settings, NULL) != PORCH_OK) goto fail;
+    if (porch_settings_write(path, &settings, NULL) != PORCH_OK || !make_issuer(l)) goto fail;
     *state = l;
     return 0;
 fail:

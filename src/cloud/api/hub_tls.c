@@ -9,16 +9,18 @@
  * signer that is away does not keep the hub from starting while the old ones are still valid. */
 #include "cloud/api/hub_room.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/log.h"
 
-enum { TICKET_LIFE_S = 3600 };
+enum { TICKET_LIFE_S = 3600, TEND_WAIT_S = 10 };
 
 typedef struct {
     uint8_t *at;
@@ -145,6 +147,23 @@ static porch_err issue(porch_hub *h, porch_signer_profile profile, const porch_g
     return e;
 }
 
+/* Was it issued by the authority that issues now, the first of tls/issuing.pem? One of before may be
+ * retired any day. The web CA stands behind none of its certificates, and has no successor. */
+static bool issuer_is_current(const porch_hub *h, porch_bytes chain) {
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf behind = PORCH_BUF_OF(block);
+    porch_x509_info own, current;
+    file_bytes issuing = {0};
+    if (porch_x509_pick(chain, 1, &behind, NULL) != PORCH_OK ||
+        porch_x509_read(porch_buf_bytes(&behind), &own, NULL) != PORCH_OK ||
+        read_tls(h, "issuing.pem", &issuing, NULL) != PORCH_OK)
+        return true;
+    bool same = porch_x509_read(view(issuing), &current, NULL) != PORCH_OK ||
+                memcmp(own.fingerprint, current.fingerprint, sizeof own.fingerprint) == 0;
+    drop(&issuing, false);
+    return same;
+}
+
 /* The certificate of `file`, renewed when that is due; *renewed (may be NULL) tells. */
 static porch_err own_cert(porch_hub *h, porch_signer_profile profile, const porch_guard_names *names,
                           const porch_key *key, const char *file, file_bytes *ret, bool *renewed,
@@ -153,6 +172,7 @@ static porch_err own_cert(porch_hub *h, porch_signer_profile profile, const porc
     porch_why own = {{0}};
     (void)read_tls(h, file, &pem, NULL);
     cert_state state = judge(names, view(pem), key, porch_clock_ms());
+    if (state == CERT_GOOD && !issuer_is_current(h, view(pem))) state = CERT_AGEING;
     if (state == CERT_GOOD) {
         *ret = pem;
         return PORCH_OK;
@@ -370,12 +390,53 @@ static void tell_not_renewed(porch_err e, const porch_why *why) {
               porch_why_text(why, e), NULL);
 }
 
+/* Who waits for the main thread to have looked. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    uint64_t asked, tended;
+} waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
+
+bool porch_hub_tls_tend_now(porch_hub *h) {
+    struct timespec until;
+    int rc = 0;
+    if (h->listener == NULL || h->tend_fd < 0) return true;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += TEND_WAIT_S;
+    (void)pthread_mutex_lock(&waiting.lock);
+    const uint64_t mine = ++waiting.asked;
+    (void)!write(h->tend_fd, &(uint64_t){1}, sizeof(uint64_t));
+    while (waiting.tended < mine && rc == 0)
+        rc = pthread_cond_timedwait(&waiting.done, &waiting.lock, &until);
+    (void)pthread_mutex_unlock(&waiting.lock);
+    return rc == 0;
+}
+
+static uint64_t tend_asked(void) {
+    (void)pthread_mutex_lock(&waiting.lock);
+    const uint64_t asked = waiting.asked;
+    (void)pthread_mutex_unlock(&waiting.lock);
+    return asked;
+}
+
+static void tended(uint64_t asked) {
+    (void)pthread_mutex_lock(&waiting.lock);
+    waiting.tended = asked;
+    (void)pthread_cond_broadcast(&waiting.done);
+    (void)pthread_mutex_unlock(&waiting.lock);
+}
+
 void porch_hub_tls_tend(porch_hub *h) {
     porch_tls_server *servers[PORCH_LISTEN_ROLES] = {NULL};
-    bool devices = false, people = false, factories = atomic_exchange(&h->factories_changed, false);
+    const uint64_t asked = tend_asked();
+    bool devices = atomic_exchange(&h->issuers_changed, false), people = false,
+         factories = atomic_exchange(&h->factories_changed, false);
     porch_why why = {{0}};
     porch_err e = device_servers(h, servers, &devices, &why);
-    if (e != PORCH_OK) tell_not_renewed(e, &why);
+    if (e != PORCH_OK) {
+        tell_not_renewed(e, &why);
+        if (devices) atomic_store(&h->issuers_changed, true); /* again at the next look */
+    }
     tend_public(h);
     if (!h->https.serving) {
         porch_err web = own_people_server(h, false, &servers[PORCH_LISTEN_PEOPLE], &people, &why);
@@ -388,4 +449,5 @@ void porch_hub_tls_tend(porch_hub *h) {
             porch_listener_replace_tls(h->listener, (porch_listen_role)role, servers[role]);
         porch_tls_server_unref(servers[role]);
     }
+    tended(asked);
 }

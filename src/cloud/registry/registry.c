@@ -139,7 +139,7 @@ void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const cha
 /* ---- the door ----------------------------------------------------------------------------------- */
 
 /* The judgement, in this order: what was withdrawn stays withdrawn whatever else holds. */
-static porch_err judge(const registry_principal *p, const registry_certificate *c,
+static porch_err judge(const porch_registry *r, const registry_principal *p, const registry_certificate *c,
                        porch_principal_kind kind, const char *name, uint64_t now_ms, porch_why *why) {
     const char *word = porch_principal_kind_name(kind);
     bool its_own = c != NULL && c->kind == kind && strcmp(c->name, name) == 0;
@@ -150,6 +150,10 @@ static porch_err judge(const registry_principal *p, const registry_certificate *
         return porch_fail(why, PORCH_ERR_REVOKED,
                           "this certificate of %s %s was replaced by a newer one, which is in use", word,
                           name);
+    if (its_own && c->issuer < r->issuer_count && r->issuers[c->issuer].retired_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED,
+                          "the authority that issued this certificate of %s %s is retired; enrol it again",
+                          word, name);
     if (p == NULL) return porch_fail(why, PORCH_ERR_AUTH, "there is no %s called %s here", word, name);
     if (p->revoked_ms != 0)
         return porch_fail(why, PORCH_ERR_REVOKED, "%s %s was revoked; remove it and enrol it again", word,
@@ -225,7 +229,7 @@ static porch_err first_use(porch_registry *r, const char *name, const uint8_t fi
     registry_principal *p = porch_registry_table_find(&r->devices, name);
     registry_certificate *own = porch_registry_table_find(&r->certificates, fingerprint);
     if (durable && p != NULL && own != NULL && !is_overtaken(r, p, births)) own->replaced_ms = 0;
-    e = judge(p, own, PORCH_PRINCIPAL_DEVICE, name, now_ms, why);
+    e = judge(r, p, own, PORCH_PRINCIPAL_DEVICE, name, now_ms, why);
     if (e == PORCH_OK && is_first_use(own)) {
         take_up(r, p, own, durable ? births : 0, now_ms);
         atomic_store(&p->use_dirty, !durable);
@@ -261,7 +265,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
     pthread_rwlock_rdlock(&r->lock);
     const registry_principal *p = porch_registry_table_find(porch_registry_principals(r, kind), name);
     const registry_certificate *c = porch_registry_table_find(&r->certificates, fingerprint);
-    porch_err e = judge(p, c, kind, name, now_ms, why);
+    porch_err e = judge(r, p, c, kind, name, now_ms, why);
     if (e == PORCH_OK) {
         porch_registry_entry entry = {.kind = kind,
                                       .any_client_id = p->any_client_id,

@@ -155,6 +155,27 @@ typedef struct {
 porch_err porch_registry_tpm_cas(porch_registry *r, bool (*fn)(const porch_registry_tpm_ca *, void *),
                                  void *ctx, porch_why *why);
 
+/* ---- the authorities that issue ---- */
+
+enum { PORCH_REGISTRY_ISSUER_NAMES = 8 };
+typedef struct {
+    porch_x509_info info;
+    uint64_t in_force_ms, followed_ms, retired_ms; /* followed_ms 0: it issues now */
+    size_t live, ended; /* certificates in force; ended, but may renew themselves */
+    char names[PORCH_REGISTRY_ISSUER_NAMES][PORCH_REGISTRY_NAME_BYTES]; /* some of whom they are */
+    size_t named;
+} porch_registry_issuer;
+/* Visits in the order in which they came while fn answers true. */
+void porch_registry_issuers(porch_registry *r, bool (*fn)(const porch_registry_issuer *, void *),
+                            void *ctx);
+/* The first certificate of `pem` issues from now on; the one before goes on to count. The very first takes
+ * over all that there is. Harmless to repeat. REVOKED: it is retired; LIMIT. */
+porch_err porch_registry_issuer_force(porch_registry *r, porch_bytes pem, const char *who, porch_why *why);
+/* What it issued is refused from now on, and its sessions end. STATE: it issues now, or, unless forced,
+ * certificates hang on it. *ret: as it was before. Harmless to repeat. */
+porch_err porch_registry_issuer_retire(porch_registry *r, const uint8_t fingerprint[32], bool force,
+                                       const char *who, porch_registry_issuer *ret, porch_why *why);
+
 /* What a product asks of enrolments. */
 typedef struct {
     bool channel_binding, hardware_keys;
@@ -272,7 +293,8 @@ typedef enum {
     PORCH_REGISTRY_QUARANTINED, /* live sessions must be judged anew, uploads end */
     PORCH_REGISTRY_READMITTED,
     PORCH_REGISTRY_FACTORIES, /* authorities came or went; the name is the authority's, the kind NONE */
-    PORCH_REGISTRY_ONLINE,    /* on the shard that said so: must not block */
+    PORCH_REGISTRY_ISSUER_RETIRED, /* of one whose certificate hangs on it: live sessions must end */
+    PORCH_REGISTRY_ONLINE,         /* on the shard that said so: must not block */
     PORCH_REGISTRY_OFFLINE
 } porch_registry_what;
 

@@ -40,6 +40,17 @@ static porch_err check_issued(const registry_enrolment *n, const porch_public_ke
                : porch_fail(why, PORCH_ERR_INTERNAL, "the signer issued something else than was asked for");
 }
 
+/* Which authority signed it stands behind it in the chain. */
+static porch_err note_issuer(registry_enrolment *n, porch_bytes chain, porch_why *why) {
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf one = PORCH_BUF_OF(block);
+    porch_x509_info info;
+    PORCH_TRY(porch_x509_pick(chain, 1, &one, why));
+    PORCH_TRY(porch_x509_read(porch_buf_bytes(&one), &info, why));
+    memcpy(n->issuer, info.fingerprint, sizeof n->issuer);
+    return PORCH_OK;
+}
+
 /* Asks the signer; fills n->pem and n->info. */
 static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
                        porch_why *why) {
@@ -56,6 +67,7 @@ static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch
     PORCH_TRY(porch_signer_issue(signer, device ? PORCH_SIGNER_DEVICE : PORCH_SIGNER_SERVICE, &n->name, 1,
                                  csr, n->r->settings.hub_certificate_days, &out, why));
     PORCH_TRY(porch_x509_read(porch_buf_bytes(&out), &n->info, why));
+    PORCH_TRY(note_issuer(n, porch_buf_bytes(&out), why));
     return check_issued(n, &key, why);
 }
 
@@ -110,8 +122,8 @@ static porch_err insert_principal(porch_db *db, const registry_enrolment *n, por
 static porch_err insert_certificate(porch_db *db, const registry_enrolment *n, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db,
                                          "insert into certificate (fingerprint, kind, name, serial, "
-                                         "key_hash, not_before_ms, not_after_ms, issued_ms, hardware)"
-                                         " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                         "key_hash, not_before_ms, not_after_ms, issued_ms, hardware, "
+                                         "issuer) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                                          why);
     porch_db_bind_blob(q, 1, (porch_bytes){n->info.fingerprint, 32});
     porch_db_bind_str(q, 2, porch_principal_kind_name(n->kind));
@@ -122,6 +134,7 @@ static porch_err insert_certificate(porch_db *db, const registry_enrolment *n, p
     porch_db_bind_i64(q, 7, (int64_t)n->info.not_after_ms);
     porch_db_bind_i64(q, 8, (int64_t)n->now_ms);
     porch_db_bind_i64(q, 9, n->hardware ? 1 : 0);
+    porch_db_bind_blob(q, 10, (porch_bytes){n->issuer, sizeof n->issuer});
     return porch_db_execute(q, why);
 }
 
@@ -209,6 +222,7 @@ static registry_certificate *new_certificate(const registry_enrolment *n) {
     porch_registry_copy_text(c->name, sizeof c->name, porch_bytes_of(n->name));
     c->not_before_ms = n->info.not_before_ms;
     c->not_after_ms = n->info.not_after_ms;
+    c->issuer = porch_registry_issuer_place(n->r, n->issuer);
     return c;
 }
 

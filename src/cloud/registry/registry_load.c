@@ -69,6 +69,9 @@ static porch_err load_certificate(porch_registry *r, porch_db_query *q, porch_wh
     c->revoked_ms = (uint64_t)porch_db_i64(q, 5);
     c->used_ms = (uint64_t)porch_db_i64(q, 6);
     c->replaced_ms = (uint64_t)porch_db_i64(q, 7);
+    porch_bytes issuer = porch_db_blob(q, 8);
+    c->issuer =
+        issuer.len == 32 ? porch_registry_issuer_place(r, issuer.at) : PORCH_REGISTRY_ISSUER_UNKNOWN;
     c->born = r->births++;
     registry_principal *p = porch_registry_table_find(porch_registry_principals(r, c->kind), c->name);
     if (p != NULL && c->replaced_ms == 0 && c->not_after_ms >= p->certificate_ends_ms) {
@@ -92,6 +95,7 @@ static porch_err load_all(porch_registry *r, porch_db_query *q, load_row row, po
 
 porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
     porch_registry *r = ctx;
+    PORCH_TRY(porch_registry_load_issuers(r, db, why));
     PORCH_TRY(load_all(r, porch_db_prepare(db, "select id, name, timezone, added_ms from household", why),
                        load_household, why));
     PORCH_TRY(load_all(
@@ -108,7 +112,7 @@ porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
                          "select fingerprint, kind, name, not_before_ms, not_after_ms, revoked_ms, used_ms,"
-                         " replaced_ms"
+                         " replaced_ms, issuer"
                          " from certificate where not_after_ms > ?1 order by fingerprint",
                          why);
     uint64_t now = porch_clock_ms();

@@ -19,6 +19,7 @@ typedef struct {
     uint64_t used_ms;     /* 0: never shown yet */
     uint64_t replaced_ms; /* 0: no newer one was used */
     uint64_t born;        /* which one it was to come into memory */
+    uint8_t issuer;       /* its place in the registry's issuers */
 } registry_certificate;
 
 typedef struct {

@@ -8,7 +8,16 @@
 #include "cloud/registry/registry_memory.h"
 #include "crypto/x509.h"
 
-enum { PORCH_REGISTRY_OBSERVERS = 8 };
+enum {
+    PORCH_REGISTRY_OBSERVERS = 8,
+    PORCH_REGISTRY_ISSUERS = 64,        /* ever, retired ones included */
+    PORCH_REGISTRY_ISSUER_UNKNOWN = 255 /* no place */
+};
+
+typedef struct {
+    porch_x509_info info;
+    uint64_t in_force_ms, followed_ms, retired_ms;
+} registry_issuer;
 
 struct porch_registry {
     porch_store *store;
@@ -16,7 +25,9 @@ struct porch_registry {
     pthread_mutex_t change; /* one change at a time; held across the signer and the store */
     pthread_rwlock_t lock;  /* the tables; held for moments only, and never while waiting for anything */
     registry_table devices, services, certificates, households;
-    uint64_t births; /* certificates that came into memory so far */
+    uint64_t births;                                 /* certificates that came into memory so far */
+    registry_issuer issuers[PORCH_REGISTRY_ISSUERS]; /* under `lock`; places never change */
+    size_t issuer_count;
     struct {
         porch_registry_change_fn fn;
         void *ctx;
@@ -28,6 +39,9 @@ struct porch_registry {
 porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why);
 void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
                          porch_registry_what what);
+/* registry_issuer.c. Part of the load; then: where it stands, or UNKNOWN. */
+porch_err porch_registry_load_issuers(porch_registry *r, porch_db *db, porch_why *why);
+uint8_t porch_registry_issuer_place(const porch_registry *r, const uint8_t fingerprint[32]);
 /* The table of a kind. */
 registry_table *porch_registry_principals(porch_registry *r, porch_principal_kind kind);
 /* Copies a text that is known to fit; longer ones are cut. */
@@ -51,7 +65,8 @@ typedef struct {
     uint8_t in_use[32]; /* the certificate that it renews; zeros when none was ever used */
     uint8_t pending[PORCH_REGISTRY_PENDING_MOST][32];
     size_t pending_count;
-    char *pem; /* the chain; becomes the caller's */
+    char *pem;          /* the chain; becomes the caller's */
+    uint8_t issuer[32]; /* who signed it: the second certificate of the chain */
     porch_x509_info info;
 } registry_enrolment;
 porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why);

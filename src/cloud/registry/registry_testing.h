@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/cursor.h"
 #include "cloud/registry/registry.h"
 #include "cloud/signer/signer_client.h"
 #include "cloud/store/store_testing.h"
@@ -57,7 +58,18 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
                                 .not_before_ms = from,
                                 .not_after_ms = from + (uint64_t)days * 86400000ull};
     the_signer.issued++;
-    return porch_ca_issue(&issuer, &key, &request, out_pem, why);
+    PORCH_TRY(porch_ca_issue(&issuer, &key, &request, out_pem, why));
+    return porch_write_bytes(out_pem, issuer.cert_pem);
+}
+
+porch_err porch_signer_issuer_next(porch_signer_client *c, porch_buf *csr_pem, porch_why *why) {
+    (void)c, (void)csr_pem;
+    return porch_fail(why, PORCH_ERR_CHILD, "this signer has no next key");
+}
+
+porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, porch_why *why) {
+    (void)c, (void)cert_pem;
+    return porch_fail(why, PORCH_ERR_CHILD, "this signer has no next key");
 }
 
 porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,

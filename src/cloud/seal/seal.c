@@ -109,8 +109,8 @@ static porch_err read_file(int dir_fd, porch_vault_secret_id id, porch_vault *re
     size_t len = 0;
     porch_err e =
         porch_file_read_at(dir_fd, porch_vault_name(id), PORCH_VAULT_SECRET_BYTES, &at, &len, why);
-    /* The VAPID key is made at the first start. */
-    if (e == PORCH_ERR_NOT_FOUND && id == PORCH_VAULT_VAPID) return PORCH_OK;
+    /* The VAPID key is made at the first start; the first issuing key goes when another has followed it. */
+    if (e == PORCH_ERR_NOT_FOUND && (id == PORCH_VAULT_VAPID || id == PORCH_VAULT_ISSUING)) return PORCH_OK;
     if (e != PORCH_OK) return e;
     memcpy(ret->of[id].at, at, len);
     ret->of[id].len = len;

@@ -92,6 +92,16 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
     return ask(c, &request, true, (answer_into){.data = out_pem}, why);
 }
 
+porch_err porch_signer_issuer_next(porch_signer_client *c, porch_buf *csr_pem, porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_ISSUER_NEXT};
+    return ask(c, &request, true, (answer_into){.data = csr_pem}, why);
+}
+
+porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_ISSUER_USE, .data = cert_pem};
+    return ask(c, &request, true, (answer_into){NULL, NULL}, why);
+}
+
 porch_err porch_signer_totp_make(porch_signer_client *c, const char *account, porch_buf *sealed,
                                  char secret_base32[PORCH_SIGNER_SECRET_TEXT], porch_why *why) {
     porch_signer_request request = {.op = PORCH_SIGNER_OP_TOTP_MAKE, .name = porch_bytes_of(account)};

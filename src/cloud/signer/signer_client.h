@@ -53,6 +53,14 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
                              size_t names_count, porch_bytes csr_pem, uint32_t days, porch_buf *out_pem,
                              porch_why *why);
 
+/* The request for the next issuing key's certificate, appended as PEM; the key is made when there is none
+ * that waits. Harmless to repeat: the same key. */
+porch_err porch_signer_issuer_next(porch_signer_client *c, porch_buf *csr_pem, porch_why *why);
+/* The key of that issuing certificate signs from now on; at the signer's next start tls/issuing.pem must
+ * say the same. NOT_FOUND: it is for no key of this signer. DENIED: no authority's, or not valid now.
+ * Harmless to repeat. */
+porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, porch_why *why);
+
 /* Makes a TOTP secret (RFC 6238: SHA-1, 30 s, 6 digits) for `account` (an id). `sealed` is appended to, to
  * be stored with the account; `secret_base32` is what the person's authenticator is given, once. The
  * account's last accepted counter stays: a new secret does not bring spent time steps back. */

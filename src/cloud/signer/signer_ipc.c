@@ -31,6 +31,8 @@ static const struct {
     [PORCH_SIGNER_OP_UPDATE_SIGN] = {"update-sign", HAS_DATA},
     [PORCH_SIGNER_OP_TIME] = {"time", HAS_DATA},
     [PORCH_SIGNER_OP_TIME_KEY] = {"time-key", 0},
+    [PORCH_SIGNER_OP_ISSUER_NEXT] = {"issuer-next", 0},
+    [PORCH_SIGNER_OP_ISSUER_USE] = {"issuer-use", HAS_DATA},
 };
 
 static bool op_known(unsigned op) {

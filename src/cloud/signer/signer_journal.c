@@ -6,6 +6,7 @@
  *   vapid 1767225600456 https://push.example 1767268800000
  *   forget 1767225600789 2
  *   head  1767225600999 41 9f86...08              the trust log up to row 41
+ *   issuer 1767225601000 7c21...9a made          an issuing key, or that it signs from now on
  *   role  1767225601000 camera.json 7             the update repository's roles, as announced
  *   update 1767225601001 12 40                    its snapshot and timestamp
  *
@@ -64,7 +65,7 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
     uint64_t number = 0;
     PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &at_ms));
     if (porch_bytes_eq_text(kind, "issue") || porch_bytes_eq_text(kind, "vapid") ||
-        porch_bytes_eq_text(kind, "forget"))
+        porch_bytes_eq_text(kind, "forget") || porch_bytes_eq_text(kind, "issuer"))
         return PORCH_OK;
     if (porch_bytes_eq_text(kind, "head")) {
         porch_signer_head got;
@@ -236,6 +237,17 @@ porch_err porch_signer_journal_head(porch_signer_journal *j, uint64_t now_ms, ui
     PORCH_TRY(number(&line, seq));
     PORCH_TRY(porch_write_text(&line, " "));
     PORCH_TRY(porch_hex_write(&line, (porch_bytes){hash, 32}));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_issuer(porch_signer_journal *j, uint64_t now_ms, const char *key,
+                                      const char *what, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(begin(&line, "issuer", now_ms));
+    PORCH_TRY(word(&line, porch_bytes_of(key)));
+    PORCH_TRY(word(&line, porch_bytes_of(what)));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
 }

@@ -2,6 +2,8 @@
 #ifndef PORCH_CLOUD_SIGNER_ROOM_H
 #define PORCH_CLOUD_SIGNER_ROOM_H
 
+#include <sys/types.h>
+
 #include "base/bytes.h"
 #include "base/error.h"
 #include "cloud/settings/settings.h"
@@ -67,6 +69,9 @@ porch_err porch_signer_journal_step(porch_signer_journal *j, uint64_t now_ms, po
 porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, porch_bytes audience,
                                      uint64_t ends_ms, porch_why *why);
 
+/* `what` happened to an issuing key: "made", "signs". `key`: its public half's SHA-256 in hex. */
+porch_err porch_signer_journal_issuer(porch_signer_journal *j, uint64_t now_ms, const char *key,
+                                      const char *what, porch_why *why);
 porch_err porch_signer_journal_role(porch_signer_journal *j, uint64_t now_ms, porch_bytes name,
                                     uint64_t version, porch_why *why);
 porch_err porch_signer_journal_update(porch_signer_journal *j, uint64_t now_ms, uint64_t snapshot,
@@ -133,9 +138,24 @@ typedef struct {
     size_t cert_len;
 } porch_signer_issuer;
 
+/* Issuing keys, the oldest first (signer_issuer.c). */
+enum { PORCH_SIGNER_ISSUER_KEYS = 8 };
+typedef struct {
+    porch_key *key;
+    uint8_t hash[32];
+    off_t at; /* its line in DIR/signer/issuers; of no length: it lies elsewhere */
+    size_t len;
+} porch_signer_issuer_key;
+typedef struct {
+    int fd, edit_fd; /* appends; overwrites */
+    porch_signer_issuer_key of[PORCH_SIGNER_ISSUER_KEYS];
+    size_t count, current;
+} porch_signer_issuers;
+
 typedef struct {
     porch_settings settings;
-    porch_signer_issuer issuing;
+    porch_signer_issuers issuers;
+    porch_signer_issuer issuing; /* its key is one of issuers */
     porch_signer_issuer web;
     uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES];
     porch_signer_journal journal;
@@ -167,6 +187,15 @@ porch_err porch_signer_do_issue(porch_signer *s, const porch_signer_request *r, 
 porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request *r, porch_buf *data,
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                     porch_why *why);
+/* Reads what there is and finds which key signs: the one that fits the first certificate of `cert_pem`.
+ * `first_pem`: the key that `init` made, empty when it is gone; `in_files`: it lies in the clear. */
+porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
+                                    porch_bytes cert_pem, porch_why *why);
+void porch_signer_issuers_unload(porch_signer *s);
+porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
+                                      porch_why *why);
+porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
 /* An Ed25519 key of one use, derived from the sealing key. */
 porch_err porch_signer_derive_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_bytes use,

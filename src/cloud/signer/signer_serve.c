@@ -46,6 +46,19 @@ static porch_err load_issuer(porch_signer_issuer *issuer, const porch_vault *vau
     return porch_file_read_fd(cert_fd, cert_name, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
 }
 
+static porch_err load_issuing(porch_signer *s, const porch_signer_files *files, const porch_vault *vault,
+                              bool in_files, porch_why *why) {
+    const porch_vault_secret *first = &vault->of[PORCH_VAULT_ISSUING];
+    uint8_t *certs = NULL;
+    size_t len = 0;
+    PORCH_TRY(
+        porch_file_read_fd(files->issuing_fd, "DIR/tls/issuing.pem", PEM_FILE_MAX, &certs, &len, why));
+    porch_err e = porch_signer_issuers_load(s, files->dir_fd, (porch_bytes){first->at, first->len},
+                                            in_files, (porch_bytes){certs, len}, why);
+    free(certs);
+    return e;
+}
+
 /* hub.conf and what lies there must agree: a key file that turns up in a sealed hub's folder is not taken.
  */
 static porch_err open_vault(const porch_signer *s, const porch_signer_files *files, porch_vault *ret,
@@ -68,9 +81,7 @@ static porch_err load_secrets(porch_signer *s, const porch_signer_files *files, 
     porch_seal_kind found = PORCH_SEAL_FILE;
     porch_err e = open_vault(s, files, &vault, &found, why);
     if (e == PORCH_OK) e = load_seal_key(&vault, s->seal_key, why);
-    if (e == PORCH_OK)
-        e = load_issuer(&s->issuing, &vault, PORCH_VAULT_ISSUING, files->issuing_fd, "DIR/tls/issuing.pem",
-                        why);
+    if (e == PORCH_OK) e = load_issuing(s, files, &vault, found == PORCH_SEAL_FILE, why);
     if (e == PORCH_OK)
         e = load_issuer(&s->web, &vault, PORCH_VAULT_WEB_CA, files->web_fd, "DIR/tls/web-ca.pem", why);
     if (e == PORCH_OK) {
@@ -104,7 +115,7 @@ static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
 porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, porch_signer_now now,
                             porch_why *why) {
     memset(s, 0, sizeof *s);
-    s->journal.fd = s->journal.edit_fd = -1;
+    s->journal.fd = s->journal.edit_fd = s->issuers.fd = s->issuers.edit_fd = -1;
     PORCH_TRY(load_settings(files->conf_fd, &s->settings, why));
     PORCH_TRY(porch_signer_steps_init(&s->steps, s->settings.signer_accounts));
     PORCH_TRY(load_secrets(s, files, why));
@@ -135,7 +146,7 @@ static void unload_issuer(porch_signer_issuer *issuer) {
 }
 
 void porch_signer_unload(porch_signer *s) {
-    unload_issuer(&s->issuing);
+    porch_signer_issuers_unload(s);
     unload_issuer(&s->web);
     porch_key_free(s->vapid);
     s->vapid = NULL;
@@ -208,6 +219,10 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_time(s, r, now, data, why);
     case PORCH_SIGNER_OP_TIME_KEY:
         return porch_signer_do_time_key(s, data, why);
+    case PORCH_SIGNER_OP_ISSUER_NEXT:
+        return porch_signer_do_issuer_next(s, now, data, why);
+    case PORCH_SIGNER_OP_ISSUER_USE:
+        return porch_signer_do_issuer_use(s, r, now, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

@@ -86,7 +86,7 @@ struct porch_tls_server {
     _Atomic(SSL_CTX *) settled;   /* what connections refer to after their handshake; made by the first */
     STACK_OF(X509) * authorities; /* what clients' certificates must reach; NULL: none is asked for */
     porch_verified *verified;     /* NULL: no client shows a certificate */
-    bool has_tickets, any_usage;
+    bool has_tickets, any_usage, names_issuers;
     porch_tickets tickets;
     porch_tls_sessions *sessions; /* NULL: tickets carry the sessions */
     uint8_t context[SSL_MAX_SID_CTX_LENGTH];

@@ -9,6 +9,16 @@
 #include "crypto/port/openssl/openssl.h"
 #include "crypto/port/openssl/tls_port.h"
 
+/* A root vouches for every authority that it ever signed, those that are retired included: whoever signed
+ * the leaf must itself stand among those that were named. */
+static bool issuer_is_named(const porch_tls_server *server, X509_STORE_CTX *store) {
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+    const X509 *issuer = sk_X509_num(chain) > 1 ? sk_X509_value(chain, 1) : NULL;
+    for (int i = 0; issuer != NULL && i < sk_X509_num(server->authorities); i++)
+        if (X509_cmp(issuer, sk_X509_value(server->authorities, i)) == 0) return true;
+    return false;
+}
+
 /* The verdict on one certificate of the client's chain. Of all faults only the leaf's times pass: they are
  * judged right after the handshake, where the client can be told why. */
 static int judge_client(int ok, X509_STORE_CTX *store) {
@@ -26,6 +36,10 @@ static int judge_client(int ok, X509_STORE_CTX *store) {
                    X509_get_extended_key_usage(cert) == UINT32_MAX;
     if (depth == 0 && !unnamed && !porch_openssl_has_usage(cert, XKU_SSL_CLIENT)) {
         X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+        return 0;
+    }
+    if (depth == 0 && server != NULL && server->names_issuers && !issuer_is_named(server, store)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
         return 0;
     }
     return 1;
@@ -86,6 +100,8 @@ static porch_err trust_clients(porch_tls_server *s, const porch_tls_server_confi
     for (int i = 0; good && i < sk_X509_num(cas); i++)
         good = SSL_CTX_add_client_CA(ctx, sk_X509_value(cas, i)) == 1;
     s->authorities = cas;
+    for (int i = 0; i < sk_X509_num(cas); i++)
+        if ((X509_get_extension_flags(sk_X509_value(cas, i)) & EXFLAG_SI) == 0) s->names_issuers = true;
     if (!good) return porch_openssl_fail(why, PORCH_ERR_CRYPTO, "naming the clients' authorities");
     int mode = SSL_VERIFY_PEER;
     if (config->client_mode == PORCH_TLS_CLIENT_REQUIRE) mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;

@@ -1,0 +1,299 @@
+/* The keys that certificates are issued with, one after the other. A key is made here and never leaves; its
+ * certificate comes from the root, which is somewhere else.
+ *
+ *   DIR/signer/issuers, a line a key, the oldest first:
+ *   key 1767225600000 <SHA-256 of its public half> <the key in a box, base64>
+ *
+ * The first key of all lies where `init` put it (seal.h). Which one signs is said by the first certificate
+ * of DIR/tls/issuing.pem. Keys from before it are overwritten at the next start; one behind it waits for
+ * its certificate. Opened append-only and synced line by line, as the journal is: no crash leaves half a
+ * key. */
+#include "cloud/signer/signer_room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "base/text.h"
+#include "cloud/seal/seal.h"
+#include "crypto/random.h"
+#include "crypto/sha256.h"
+#include "crypto/x509.h"
+#include "os/file.h"
+
+enum { LINE_BYTES = 1024, FILE_BYTES = 256 * 1024, BOX_BYTES = PORCH_KEY_PEM_BYTES + 64, HASH_TEXT = 64 };
+
+static porch_err io_error(porch_why *why, const char *call) {
+    int e = errno;
+    return porch_fail(why, e == ENOSPC || e == EDQUOT ? PORCH_ERR_FULL : PORCH_ERR_IO,
+                      "DIR/signer/issuers: %s failed: %s", call, strerror(e));
+}
+
+static porch_err hash_of(const porch_key *key, uint8_t hash[32], porch_why *why) {
+    porch_public_key public;
+    PORCH_TRY(porch_key_public(key, &public, why));
+    porch_sha256((porch_bytes){public.der, public.len}, hash);
+    return PORCH_OK;
+}
+
+static void hex_of(const uint8_t hash[32], char out[HASH_TEXT + 1]) {
+    porch_buf b = {(uint8_t *)out, 0, HASH_TEXT};
+    (void)porch_hex_write(&b, (porch_bytes){hash, 32});
+    out[b.len] = '\0';
+}
+
+/* Takes over `key`. */
+static porch_err remember(porch_signer_issuers *all, porch_key *key, off_t at, size_t len, porch_why *why) {
+    porch_signer_issuer_key made = {.key = key, .at = at, .len = len};
+    porch_err e = all->count < PORCH_SIGNER_ISSUER_KEYS
+                      ? hash_of(key, made.hash, why)
+                      : porch_fail(why, PORCH_ERR_LIMIT,
+                                   "the signer holds %d issuing keys already; restart the hub, which drops "
+                                   "those of before",
+                                   PORCH_SIGNER_ISSUER_KEYS);
+    if (e != PORCH_OK)
+        porch_key_free(key);
+    else
+        all->of[all->count++] = made;
+    return e;
+}
+
+/* ---- reading ---- */
+
+static porch_err open_box(const porch_signer *s, porch_bytes name, porch_bytes text, porch_key **ret,
+                          porch_why *why) {
+    uint8_t box_block[BOX_BYTES], pem_block[PORCH_KEY_PEM_BYTES];
+    porch_buf box = PORCH_BUF_OF(box_block), pem = PORCH_BUF_OF(pem_block);
+    porch_err e = porch_base64_read(&box, text, false);
+    if (e == PORCH_OK) e = porch_signer_box_open(s->seal_key, "issuer", name, porch_buf_bytes(&box), &pem);
+    if (e == PORCH_OK) e = porch_key_load_pem(porch_buf_bytes(&pem), ret, why);
+    porch_wipe(pem_block, sizeof pem_block);
+    return e;
+}
+
+static bool cut(porch_bytes *rest, const char *word, size_t most, porch_bytes *ret) {
+    size_t skip = strlen(word), n = 0;
+    if (rest->len < skip || memcmp(rest->at, word, skip) != 0) return false;
+    *rest = (porch_bytes){rest->at + skip, rest->len - skip};
+    while (n < rest->len && rest->at[n] != ' ')
+        n++;
+    *ret = (porch_bytes){rest->at, n};
+    *rest = (porch_bytes){rest->at + n, rest->len - n};
+    return n > 0 && n <= most;
+}
+
+static porch_err take_line(porch_signer *s, porch_bytes line, off_t at, porch_why *why) {
+    porch_bytes rest = line, time, hash, box;
+    porch_key *key = NULL;
+    char text[HASH_TEXT + 1];
+    if (line.len == 0 || line.at[0] == '-') return PORCH_OK; /* it was overwritten */
+    bool good = cut(&rest, "key ", 20, &time) && cut(&rest, " ", HASH_TEXT, &hash) &&
+                cut(&rest, " ", LINE_BYTES, &box) && rest.len == 0;
+    if (good) good = open_box(s, hash, box, &key, why) == PORCH_OK;
+    if (!good)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "DIR/signer/issuers cannot be read: it was changed, or belongs to another hub; "
+                          "restore DIR/signer and DIR/tls from one backup");
+    PORCH_TRY(remember(&s->issuers, key, at, line.len, why));
+    hex_of(s->issuers.of[s->issuers.count - 1].hash, text);
+    if (porch_bytes_eq_text(hash, text)) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_STATE, "DIR/signer/issuers names another key than it holds");
+}
+
+static porch_err take_lines(porch_signer *s, porch_bytes all, size_t *whole, porch_why *why) {
+    *whole = 0;
+    for (size_t i = 0; i < all.len; i++) {
+        if (all.at[i] != '\n') continue;
+        PORCH_TRY(take_line(s, (porch_bytes){all.at + *whole, i - *whole}, (off_t)*whole, why));
+        *whole = i + 1;
+    }
+    return PORCH_OK;
+}
+
+/* A line without its end was cut by a power loss before anybody heard of its key: it is cut off again. */
+static porch_err read_all(porch_signer *s, int dir_fd, porch_why *why) {
+    uint8_t *bytes = NULL;
+    size_t len = 0, whole = 0;
+    PORCH_TRY(porch_file_read_at(dir_fd, "issuers", FILE_BYTES, &bytes, &len, why));
+    porch_err e = take_lines(s, (porch_bytes){bytes, len}, &whole, why);
+    free(bytes);
+    if (e == PORCH_OK && whole < len &&
+        (ftruncate(s->issuers.fd, (off_t)whole) != 0 || fsync(s->issuers.fd) != 0))
+        e = io_error(why, "ftruncate");
+    return e;
+}
+
+static porch_err open_file(porch_signer_issuers *all, int dir_fd, porch_why *why) {
+    all->fd = openat(dir_fd, "issuers", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    all->edit_fd = openat(dir_fd, "issuers", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (all->fd < 0 || all->edit_fd < 0) return io_error(why, "open");
+    return fsync(dir_fd) == 0 ? PORCH_OK : io_error(why, "fsync of its folder");
+}
+
+/* ---- which one signs ---- */
+
+static porch_err find_fitting(const porch_signer_issuers *all, porch_bytes cert, size_t *ret) {
+    for (size_t i = all->count; i > 0; i--)
+        if (porch_x509_check_key(cert, all->of[i - 1].key, NULL) == PORCH_OK) {
+            *ret = i - 1;
+            return PORCH_OK;
+        }
+    return PORCH_ERR_NOT_FOUND;
+}
+
+/* The certificate, the first of `pem`, and its key sign from now on. */
+static porch_err put_in_force(porch_signer *s, porch_bytes pem, size_t index, porch_why *why) {
+    porch_buf first = {malloc(PORCH_X509_PEM_BYTES), 0, PORCH_X509_PEM_BYTES};
+    porch_err e = first.at == NULL ? porch_fail(why, PORCH_ERR_BUSY, "out of memory")
+                                   : porch_x509_pick(pem, 0, &first, why);
+    if (e != PORCH_OK) {
+        free(first.at);
+        return e;
+    }
+    free(s->issuing.cert_pem);
+    s->issuing = (porch_signer_issuer){s->issuers.of[index].key, first.at, first.len};
+    s->issuers.current = index;
+    return PORCH_OK;
+}
+
+static porch_err overwrite(const porch_signer_issuers *all, const porch_signer_issuer_key *k,
+                           porch_why *why) {
+    uint8_t dashes[LINE_BYTES + 128];
+    memset(dashes, '-', sizeof dashes);
+    for (size_t done = 0; done < k->len;) {
+        size_t want = k->len - done < sizeof dashes ? k->len - done : sizeof dashes;
+        ssize_t n = pwrite(all->edit_fd, dashes, want, k->at + (off_t)done);
+        if (n <= 0) return io_error(why, "pwrite");
+        done += (size_t)n;
+    }
+    return fdatasync(all->edit_fd) == 0 ? PORCH_OK : io_error(why, "fdatasync");
+}
+
+/* Those from before are of no more use to anybody but a thief. The first one in a sealed vault stays there
+ * until the vault is written anew. */
+static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_files, porch_why *why) {
+    size_t gone = all->current;
+    for (size_t i = 0; i < gone; i++) {
+        const porch_signer_issuer_key *k = &all->of[i];
+        if (k->len > 0)
+            PORCH_TRY(overwrite(all, k, why));
+        else if (in_files)
+            PORCH_TRY(porch_seal_forget(dir_fd, porch_vault_name(PORCH_VAULT_ISSUING), why));
+        porch_key_free(k->key);
+    }
+    memmove(all->of, all->of + gone, (all->count - gone) * sizeof all->of[0]);
+    all->count -= gone;
+    all->current = 0;
+    return PORCH_OK;
+}
+
+porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
+                                    porch_bytes cert_pem, porch_why *why) {
+    porch_key *first = NULL;
+    size_t index = 0;
+    if (first_pem.len > 0) {
+        PORCH_TRY(porch_key_load_pem(first_pem, &first, why));
+        PORCH_TRY(remember(&s->issuers, first, 0, 0, why));
+    }
+    PORCH_TRY(open_file(&s->issuers, dir_fd, why));
+    PORCH_TRY(read_all(s, dir_fd, why));
+    if (find_fitting(&s->issuers, cert_pem, &index) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "no key of DIR/signer fits the first certificate of DIR/tls/issuing.pem; restore "
+                          "both folders from one backup");
+    PORCH_TRY(put_in_force(s, cert_pem, index, why));
+    return drop_former(&s->issuers, dir_fd, in_files, why);
+}
+
+void porch_signer_issuers_unload(porch_signer *s) {
+    for (size_t i = 0; i < s->issuers.count; i++)
+        porch_key_free(s->issuers.of[i].key);
+    if (s->issuers.fd >= 0) close(s->issuers.fd);
+    if (s->issuers.edit_fd >= 0) close(s->issuers.edit_fd);
+    free(s->issuing.cert_pem);
+    s->issuing = (porch_signer_issuer){0};
+    s->issuers = (porch_signer_issuers){.fd = -1, .edit_fd = -1};
+}
+
+/* ---- the next one ---- */
+
+static porch_err append(const porch_signer_issuers *all, porch_bytes line, off_t *at, porch_why *why) {
+    struct stat before;
+    if (fstat(all->fd, &before) != 0) return io_error(why, "fstat");
+    *at = before.st_size;
+    if (before.st_size > FILE_BYTES - LINE_BYTES)
+        return porch_fail(why, PORCH_ERR_FULL, "DIR/signer/issuers is full");
+    if (write(all->fd, line.at, line.len) == (ssize_t)line.len && fdatasync(all->fd) == 0) return PORCH_OK;
+    porch_err e = io_error(why, "write");
+    if (ftruncate(all->fd, before.st_size) != 0) e = io_error(why, "ftruncate after a failed write");
+    return e;
+}
+
+static porch_err write_line(const porch_signer *s, const porch_key *key, const char *name, uint64_t now_ms,
+                            porch_buf *line, porch_why *why) {
+    uint8_t pem_block[PORCH_KEY_PEM_BYTES], box_block[BOX_BYTES];
+    porch_buf pem = PORCH_BUF_OF(pem_block), box = PORCH_BUF_OF(box_block);
+    porch_err e = porch_key_pem(key, &pem, why);
+    if (e == PORCH_OK)
+        e = porch_signer_box_close(s->seal_key, "issuer", porch_bytes_of(name), porch_buf_bytes(&pem),
+                                   &box);
+    porch_wipe(pem_block, sizeof pem_block);
+    if (e == PORCH_OK) e = porch_write_text(line, "key ");
+    if (e == PORCH_OK) e = porch_write_decimal(line, now_ms);
+    if (e == PORCH_OK) e = porch_write_text(line, " ");
+    if (e == PORCH_OK) e = porch_write_text(line, name);
+    if (e == PORCH_OK) e = porch_write_text(line, " ");
+    if (e == PORCH_OK) e = porch_base64_write(line, porch_buf_bytes(&box), false);
+    if (e == PORCH_OK) e = porch_write_text(line, "\n");
+    return e;
+}
+
+static porch_err make_next(porch_signer *s, uint64_t now_ms, porch_why *why) {
+    uint8_t block[LINE_BYTES], hash[32];
+    porch_buf line = PORCH_BUF_OF(block);
+    porch_key *key = NULL;
+    char name[HASH_TEXT + 1];
+    off_t at = 0;
+    if (s->issuers.count == PORCH_SIGNER_ISSUER_KEYS)
+        return porch_fail(why, PORCH_ERR_LIMIT, "restart the hub first: it drops the keys of before");
+    PORCH_TRY(porch_key_generate_p256(&key, why));
+    porch_err e = hash_of(key, hash, why);
+    if (e == PORCH_OK) {
+        hex_of(hash, name);
+        e = write_line(s, key, name, now_ms, &line, why);
+    }
+    if (e == PORCH_OK) e = porch_signer_journal_issuer(&s->journal, now_ms, name, "made", why);
+    if (e == PORCH_OK) e = append(&s->issuers, porch_buf_bytes(&line), &at, why);
+    if (e == PORCH_OK) return remember(&s->issuers, key, at, line.len - 1, why);
+    porch_key_free(key);
+    return e;
+}
+
+porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
+                                      porch_why *why) {
+    if (s->issuers.current + 1 == s->issuers.count) PORCH_TRY(make_next(s, now.wall_ms, why));
+    return porch_csr_make(s->issuers.of[s->issuers.count - 1].key, data, why);
+}
+
+porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                     porch_why *why) {
+    porch_x509_info info;
+    size_t index = 0;
+    char name[HASH_TEXT + 1];
+    PORCH_TRY(porch_x509_read(r->data, &info, why));
+    if (!info.is_ca || now.wall_ms < info.not_before_ms || now.wall_ms >= info.not_after_ms)
+        return porch_fail(why, PORCH_ERR_DENIED,
+                          "the certificate is none of an authority that is valid now");
+    if (find_fitting(&s->issuers, r->data, &index) != PORCH_OK)
+        return porch_fail(
+            why, PORCH_ERR_NOT_FOUND,
+            "the certificate is for no key of this hub; have the newest request of 'ca rotate' "
+            "signed");
+    hex_of(s->issuers.of[index].hash, name);
+    PORCH_TRY(porch_signer_journal_issuer(&s->journal, now.wall_ms, name, "signs", why));
+    return put_in_force(s, r->data, index, why);
+}
