@@ -2,7 +2,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-foreach(program porchlightd porchlight porchlight-device porchlight-tuf porchlight-launch)
+foreach(program porchlightd porchlight porchlight-device porchlight-tuf porchlight-launch porchlight-rauc)
     install(TARGETS ${program} RUNTIME DESTINATION bin)
 endforeach()
 foreach(program porchlight-analyst porchlight-courier)

@@ -1,0 +1,192 @@
+"""porchlight-rauc against a real RAUC: its service on a message bus of the test's own, bundles that it mounts and verifies, slots that are
+files, and a boot loader of a few lines of shell, which the test restarts as a device would."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+import case  # noqa: F401 (finds lab)
+import lab
+
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={top}/bus</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
+<allow send_type="method_call"/><allow send_type="signal"/><allow send_type="method_return"/><allow send_type="error"/>
+<allow receive_type="method_call"/><allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/></policy></busconfig>
+"""
+BOOT = """#!/bin/sh
+case "$1" in
+get-primary) cat {top}/boot/primary;;
+set-primary) echo "$2" > {top}/boot/primary; echo good > {top}/boot/state.$2;;
+get-state) cat {top}/boot/state.$2;;
+set-state) echo "$3" > {top}/boot/state.$2;;
+esac
+"""
+SYSTEM = """[system]
+compatible=camera
+bootloader=custom
+mountprefix={top}/mnt
+statusfile={top}/status.raucs
+bundle-formats=plain verity
+[handlers]
+bootloader-custom-backend={top}/boot.sh
+[keyring]
+path={top}/team.pem
+[slot.rootfs.0]
+device={top}/slot.A
+type=raw
+bootname=A
+[slot.rootfs.1]
+device={top}/slot.B
+type=raw
+bootname=B
+"""
+
+
+@unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/loop-control"), "RAUC mounts bundles: root and loop devices")
+class Rauc(unittest.TestCase):
+    def setUp(self):
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-rauc-"))
+        self.addCleanup(shutil.rmtree, self.top)
+        self.folder, self.service = self.top / "folder", None
+        for name in ("folder", "mnt", "boot"):
+            (self.top / name).mkdir()
+        for name, text in (("bus.conf", BUS), ("boot.sh", BOOT), ("system.conf", SYSTEM)):
+            (self.top / name).write_text(text.format(top=self.top))
+        (self.top / "boot.sh").chmod(0o755)
+        (self.top / "boot/primary").write_text("A\n")
+        for slot in "AB":
+            (self.top / f"boot/state.{slot}").write_text("good\n")
+            (self.top / f"slot.{slot}").write_bytes(bytes(2 << 20))
+        self.team, self.stranger = self.signer("team"), self.signer("stranger")
+        bus = subprocess.Popen(["dbus-daemon", f"--config-file={self.top / 'bus.conf'}", "--nofork", "--nopidfile", "--print-address"], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL)
+        self.addCleanup(bus.stdout.close)
+        self.addCleanup(bus.wait)
+        self.addCleanup(bus.terminate)
+        self.bus = f"unix:path={self.top / 'bus'}"
+        self.assertIn(b"unix:", bus.stdout.readline())
+        self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.bus}
+        self.addCleanup(self.off)
+        self.start("A")
+        self.first = self.bundle(1)
+        self.ok("init", "--bundle", self.first, "--counter", 1)
+
+    def signer(self, name):
+        """(certificate, key) of somebody who signs bundles."""
+        out = self.top / f"{name}.pem", self.top / f"{name}.key"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", out[1], "-out", out[0],
+                        "-subj", f"/CN={name}", "-days", "30", "-addext", "extendedKeyUsage=emailProtection"], check=True, capture_output=True)
+        return out
+
+    def bundle(self, version, signer=None):
+        content, path = self.top / f"content-{version}", self.top / f"{version}.raucb"
+        content.mkdir(exist_ok=True)
+        (content / "rootfs.img").write_bytes(f"version {version} ".encode() * 50_000)
+        (content / "manifest.raucm").write_text(f"[update]\ncompatible=camera\nversion={version}\n[bundle]\nformat=plain\n[image.rootfs]\nfilename=rootfs.img\n")
+        certificate, key = signer or self.team
+        path.unlink(missing_ok=True)
+        subprocess.run(["rauc", "--cert", certificate, "--key", key, "bundle", content, path], check=True, capture_output=True)
+        return path
+
+    def off(self):
+        if self.service is not None:
+            self.service.terminate()
+            self.service.wait(60)
+            self.service = None
+
+    def start(self, slot):
+        """The device starts that slot."""
+        self.off()
+        log = (self.top / "rauc.log").open("ab")
+        self.service = subprocess.Popen(["rauc", "--conf", self.top / "system.conf", f"--override-boot-slot={slot}", "service"], env=self.env, stdout=log,
+                                        stderr=log)
+        log.close()
+        until = time.monotonic() + 60
+        while subprocess.run(["rauc", "status"], env=self.env, capture_output=True).returncode != 0:
+            self.assertTrue(self.service.poll() is None and time.monotonic() < until, (self.top / "rauc.log").read_text())
+            time.sleep(0.05)  # until the service has its name on the bus
+
+    def restart(self):
+        """The boot loader: the primary slot, if it may be started."""
+        primary = (self.top / "boot/primary").read_text().strip()
+        bad = (self.top / f"boot/state.{primary}").read_text().strip() == "bad"
+        slot = {"A": "B", "B": "A"}[primary] if bad else primary
+        self.start(slot)
+        return slot
+
+    def run_tool(self, *words):
+        done = subprocess.run([lab.program("porchlight-rauc"), self.folder, *map(str, words), "--bus", self.bus], capture_output=True, text=True, timeout=120)
+        self.assertNotIn("Sanitizer", done.stderr)
+        return done
+
+    def ok(self, *words):
+        done = self.run_tool(*words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def install(self, bundle, counter):
+        return self.run_tool("install", "--bundle", bundle, "--counter", counter, "--sha256", hashlib.sha256(bundle.read_bytes()).hexdigest())
+
+    def status(self):
+        return json.loads(self.ok("status"))
+
+    def test_an_update_is_tried_confirmed_and_stays(self):
+        self.assertEqual(self.ok("booted"), "good")
+        done = self.install(self.bundle(2), 2)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.top / "slot.B").read_bytes().startswith(b"version 2 version 2 "))
+        self.assertEqual(self.status()["other"], "staged")
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+        self.assertEqual(self.status()["floor"], 1)
+        self.ok("confirm")
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "good"))
+        said = self.status()
+        self.assertEqual((said["active"], said["booted"], said["floor"], said["other"]), (1, 1, 2, "old"))
+        # nothing below the floor reaches RAUC any more
+        done = self.install(self.first, 1)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("below this device's floor 2", done.stderr)
+        self.assertNotIn(b"version 1", (self.top / "slot.A").read_bytes()[:100])
+
+    def test_what_finds_itself_unhealthy_and_what_the_boot_loader_gives_up_is_rolled_back(self):
+        self.assertEqual(self.install(self.bundle(2), 2).returncode, 0)
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+        self.ok("reject")
+        self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
+        self.assertEqual((self.status()["other"], self.status()["floor"]), ("rolled back", 1))
+        self.assertEqual(self.install(self.bundle(3), 3).returncode, 0)
+        self.start("A")  # its boot loader tried the other one by itself, in vain
+        self.assertEqual(self.ok("booted"), "good")
+        self.assertEqual((self.status()["other"], self.status()["floor"]), ("rolled back", 1))
+
+    def test_a_trial_that_never_confirms_is_over_after_its_tries(self):
+        self.assertEqual(self.install(self.bundle(2), 2).returncode, 0)
+        for _ in range(3):
+            self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+        self.restart()
+        done = self.run_tool("booted")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("rootfs.0 must run and rootfs.1 does: start the device again", done.stderr)
+        self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
+
+    def test_a_bundle_of_strangers_and_one_that_was_not_announced_change_nothing(self):
+        stranger = self.bundle(66, self.stranger)
+        done = self.install(stranger, 2)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "RAUC: .*(signature|certificate)")
+        good = self.bundle(2)
+        done = self.run_tool("install", "--bundle", good, "--counter", 2, "--sha256", "ab" * 32)
+        self.assertIn("has not the hash that was signed", done.stderr)
+        self.assertEqual((self.restart(), self.ok("booted"), self.status()["active"]), ("A", "good", 0))
+        self.assertEqual(self.install(good, 2).returncode, 0)
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+
+
+if __name__ == "__main__":
+    unittest.main()
