@@ -9,6 +9,7 @@
 #include "os/clock.h"
 #include "ota/author/author_policy.h"
 #include "ota/client/tuf_role.h"
+#include "wire/id.h"
 
 #define OPTION_PASSPHRASE                                                                                  \
     {"--passphrase-file", "FILE", false, false, "the offline keys' passphrase; without it you are asked"}, \
@@ -20,6 +21,22 @@ static const porch_cli_option init_options[] = {
     {"--product", "NAME", true, true, "a product whose releases get a key of their own; repeatable"},
     {"--online-keys", "FILE", false, false,
      "the hub's keys for snapshot and timestamp, as `ota keys --out FILE` wrote them"},
+    {"--threshold", "ROLE=N", false, true,
+     "so many different keys must sign for the role; they are made here, one file each in FOLDER/keys: "
+     "give "
+     "each to its person; repeatable"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option threshold_options[] = {
+    {"--role", "ROLE", true, false, "root, targets, rollout or a product"},
+    {"--signatures", "N", true, false, "how many of its keys must sign"},
+    OPTION_PASSPHRASE,
+    {0},
+};
+static const porch_cli_option sign_options[] = {
+    {"--drop", NULL, false, false, "drop the change: nothing of it comes into force"},
+    {"--dry-run", NULL, false, false, "show what would be signed, and sign nothing"},
     OPTION_PASSPHRASE,
     {0},
 };
@@ -101,13 +118,38 @@ static porch_cli_ota begin(const porch_cli *c) {
 static int end(const porch_cli *c, porch_cli_ota *o, porch_err e, const porch_why *why,
                const char *sentence) {
     if (e == PORCH_OK) {
-        json_t *result = json_pack("{s:s,s:O}", "folder", o->folder, "timestamp",
-                                   json_object_get(o->repo.timestamp, "version"));
-        if (!porch_cli_json(c, result)) (void)printf("%s\n", sentence);
+        char waiting[200];
+        porch_cli_ota_waiting_text(o, waiting, sizeof waiting);
+        json_t *result = json_pack("{s:s,s:O,s:s}", "folder", o->folder, "timestamp",
+                                   json_object_get(o->repo.timestamp, "version"), "waiting", waiting);
+        if (!porch_cli_json(c, result)) {
+            if (o->waiting != NULL)
+                (void)printf(
+                    "It waits for signatures (%s): nothing has changed for devices. Bring the folder, "
+                    "without keys/, to who\nsigns next: porchlight ota sign %s\n",
+                    waiting, o->folder);
+            else
+                (void)printf("%s\n", sentence);
+        }
         json_decref(result);
     }
     porch_cli_ota_free(o);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, why);
+}
+
+/* "targets=2": so many keys, and so many signatures. */
+static porch_err add_threshold(porch_cli_ota *o, const char *text, porch_why *why) {
+    char role[PORCH_ID_MOST + 1], id[65];
+    const char *sign = strchr(text, '=');
+    uint64_t n = 0;
+    if (sign == NULL ||
+        !porch_bytes_to_text((porch_bytes){(const uint8_t *)text, (size_t)(sign - text)}, role,
+                             sizeof role) ||
+        porch_decimal_read(porch_bytes_of(sign + 1), 16, &n) != PORCH_OK || n == 0)
+        return porch_fail(why, PORCH_ERR_USAGE, "--threshold is a role and 1 to 16, as targets=2");
+    for (uint64_t i = 1; i < n; i++)
+        PORCH_TRY(porch_cli_ota_new_key(o, role, NULL, id, why));
+    return porch_author_threshold(&o->repo, role, n, why);
 }
 
 static int init(porch_cli *c) {
@@ -115,7 +157,8 @@ static int init(porch_cli *c) {
     porch_cli_ota o = begin(c);
     porch_why why = {""};
     char id[65];
-    json_t *products = porch_cli_list(c, "--product"), *each;
+    json_t *products = porch_cli_list(c, "--product"), *thresholds = porch_cli_list(c, "--threshold"),
+           *each;
     size_t i;
     porch_err e = porch_cli_ota_make(&o, &why);
     const char *online = porch_cli_text(c, "--online-keys");
@@ -131,7 +174,10 @@ static int init(porch_cli *c) {
         if (e == PORCH_OK) e = porch_cli_ota_new_key(&o, name, NULL, id, &why);
         porch_cli_ota_touch(&o, name);
     }
+    json_array_foreach(thresholds, i, each) if (e == PORCH_OK) e =
+        add_threshold(&o, json_string_value(each), &why);
     if (e == PORCH_OK) e = porch_cli_ota_commit(&o, &why);
+    json_decref(thresholds);
     int code = end(
         c, &o, e, &why,
         "The repository is made. Put FOLDER/repository/metadata/1.root.json into your product, "
@@ -175,6 +221,54 @@ static int key_revoke(porch_cli *c) {
     }
     return end(c, &o, e, &why,
                "The key is revoked: devices refuse what it signs from their next refresh on.");
+}
+
+static int threshold(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    const char *role = porch_cli_text(c, "--role");
+    uint64_t n = 0;
+    porch_err e = porch_decimal_read(porch_bytes_of(porch_cli_text(c, "--signatures")), 16, &n);
+    if (e != PORCH_OK) e = porch_fail(&why, PORCH_ERR_USAGE, "--signatures is 1 to 16");
+    if (e == PORCH_OK) e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_author_threshold(&o.repo, role, n, &why);
+    if (e == PORCH_OK) {
+        touch_trust(&o, role);
+        e = porch_cli_ota_commit(&o, &why);
+    }
+    return end(c, &o, e, &why, "The role needs so many signatures from now on.");
+}
+
+/* What is about to be signed, whole: who signs next did not make it. */
+static void show_waiting(const porch_cli_ota *o) {
+    json_t *each;
+    size_t i;
+    json_array_foreach(o->waiting, i, each) {
+        char *text = json_dumps(json_object_get(json_object_get(each, "document"), "signed"),
+                                JSON_INDENT(2) | JSON_SORT_KEYS);
+        (void)printf("%s\n%s\n", porch_cli_safe(porch_cli_member(each, "file")).text,
+                     text != NULL ? text : "");
+        free(text);
+    }
+}
+
+static int sign(porch_cli *c) {
+    porch_cli_ota o = begin(c);
+    porch_why why = {""};
+    bool drop = porch_cli_flag(c, "--drop"), dry = porch_cli_flag(c, "--dry-run");
+    o.may_wait = true;
+    o.dropping = drop;
+    porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK && o.waiting == NULL)
+        e = porch_fail(&why, PORCH_ERR_STATE, "nothing waits for signatures here");
+    if (e == PORCH_OK && drop) {
+        e = porch_cli_ota_drop_waiting(&o, &why);
+        return end(c, &o, e, &why, "The change is dropped.");
+    }
+    if (e == PORCH_OK && !c->json) show_waiting(&o);
+    if (e == PORCH_OK) e = porch_cli_ota_check_images(&o, &why);
+    if (e == PORCH_OK && !dry) e = porch_cli_ota_sign_waiting(&o, &why);
+    return end(c, &o, e, &why, "Enough have signed: the change is in force in the folder.");
 }
 
 static int online_keys(porch_cli *c) {
@@ -410,6 +504,9 @@ static void show_status(const json_t *status) {
         json_array_foreach(json_object_get(each, "keys"), k, key)(void)
             printf("    %s\n", json_string_value(key));
     }
+    if (porch_cli_member(status, "waiting")[0] != '\0')
+        (void)printf("waiting for signatures: %s (porchlight ota sign)\n",
+                     porch_cli_member(status, "waiting"));
     json_array_foreach(json_object_get(status, "releases"), i, each)(void)
         printf("release %s, %llu bytes\n", porch_cli_safe(porch_cli_member(each, "target")).text,
                (unsigned long long)porch_cli_number(each, "length"));
@@ -444,17 +541,25 @@ static int hub_status(porch_cli *c) {
     return whole ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
 }
 
+/* What is in force, and beside it who is still to sign what waits. */
 static int status(porch_cli *c) {
     if (c->argument == NULL) return hub_status(c);
-    porch_cli_ota o = begin(c);
+    porch_cli_ota o = begin(c), next = begin(c);
     porch_why why = {""};
+    char waiting[200];
+    o.in_force = true;
+    next.may_wait = true;
     porch_err e = porch_cli_ota_load(&o, &why);
+    if (e == PORCH_OK) e = porch_cli_ota_load(&next, &why);
     if (e == PORCH_OK) {
         json_t *result = status_of(&o);
+        porch_cli_ota_waiting_text(&next, waiting, sizeof waiting);
+        (void)json_object_set_new(result, "waiting", json_string(waiting));
         if (!porch_cli_json(c, result)) show_status(result);
         json_decref(result);
     }
     porch_cli_ota_free(&o);
+    porch_cli_ota_free(&next);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
@@ -467,6 +572,12 @@ const porch_cli_command porch_cli_ota_commands[] = {
     {"ota key add", "FOLDER", false, key_options, "makes one more key for a role of an update repository",
      key_add},
     {"ota key revoke", "FOLDER", false, revoke_key_options, "takes a key away from a role", key_revoke},
+    {"ota threshold", "FOLDER", false, threshold_options,
+     "says how many different keys must sign for a role", threshold},
+    {"ota sign", "FOLDER", false, sign_options,
+     "shows a change that waits for signatures, and adds yours\n"
+     "Roles may need several people's signatures; the folder travels between them without keys/.",
+     sign},
     {"ota online-keys", "FOLDER", false, online_options,
      "lets a hub sign snapshot and timestamp, and nobody else", online_keys},
     {"ota time-key", "FOLDER", false, time_options,

@@ -16,18 +16,12 @@
 #include "crypto/sha256.h"
 #include "os/clock.h"
 #include "os/file.h"
-#include "ota/author/author_manifest.h"
 #include "ota/author/author_sign.h"
 
-enum { METADATA_MOST = 5 * 1024 * 1024, KEY_FILE_MOST = 4096, IMAGE_BUFFER = 256 * 1024, DAY_S = 86400 };
+enum { METADATA_MOST = 5 * 1024 * 1024, KEY_FILE_MOST = 4096, IMAGE_BUFFER = 256 * 1024 };
 
-static const struct {
-    const char *role;
-    unsigned days;
-} lives[] = {{"root", 365}, {"targets", 180}, {"snapshot", 30}, {"timestamp", 7}, {NULL, 180}};
-
-static porch_err path_of(const porch_cli_ota *o, const char *name, char out[PORCH_CLI_PATH_BYTES],
-                         porch_why *why) {
+porch_err porch_cli_ota_path(const porch_cli_ota *o, const char *name, char out[PORCH_CLI_PATH_BYTES],
+                             porch_why *why) {
     return porch_path_join(o->folder, name, out, PORCH_CLI_PATH_BYTES) == PORCH_OK
                ? PORCH_OK
                : porch_fail(why, PORCH_ERR_USAGE, "the folder's name is too long");
@@ -81,14 +75,14 @@ static porch_err passphrase(porch_cli_ota *o, porch_why *why) {
 
 /* ---- keys ---- */
 
-static bool is_online(const char *role) {
+bool porch_cli_ota_is_online(const char *role) {
     return strcmp(role, "snapshot") == 0 || strcmp(role, "timestamp") == 0;
 }
 
 static porch_err save_keys(const porch_cli_ota *o, porch_why *why) {
     char path[PORCH_CLI_PATH_BYTES];
     char *text = json_dumps(o->keys, JSON_INDENT(1) | JSON_SORT_KEYS);
-    porch_err e = path_of(o, "keys.json", path, why);
+    porch_err e = porch_cli_ota_path(o, "keys.json", path, why);
     if (text == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
     if (e == PORCH_OK) e = porch_file_write_atomic(path, porch_bytes_of(text), 0644, why);
     free(text);
@@ -100,7 +94,7 @@ static porch_err write_key(porch_cli_ota *o, const porch_key *key, bool online, 
     uint8_t block[PORCH_KEY_LOCKED_PEM_BYTES];
     porch_buf pem = PORCH_BUF_OF(block);
     char path[PORCH_CLI_PATH_BYTES];
-    PORCH_TRY(path_of(o, name, path, why));
+    PORCH_TRY(porch_cli_ota_path(o, name, path, why));
     if (!online) {
         PORCH_TRY(passphrase(o, why));
         if (strlen(o->passphrase) < PORCH_CLI_OTA_PASSPHRASE_LEAST)
@@ -131,9 +125,10 @@ porch_err porch_cli_ota_new_key(porch_cli_ota *o, const char *role, const char *
     char name[128];
     PORCH_TRY(make_key(o, uri, &key, why));
     porch_err e = porch_author_key(key, &public, id, why);
-    (void)snprintf(name, sizeof name, "%s/%.16s.pem", is_online(role) ? "online" : "keys", id);
+    (void)snprintf(name, sizeof name, "%s/%.16s.pem", porch_cli_ota_is_online(role) ? "online" : "keys",
+                   id);
     if (e == PORCH_OK) e = porch_author_key_add(&o->repo, role, public, id, why);
-    if (e == PORCH_OK && uri == NULL) e = write_key(o, key, is_online(role), name, why);
+    if (e == PORCH_OK && uri == NULL) e = write_key(o, key, porch_cli_ota_is_online(role), name, why);
     if (e == PORCH_OK &&
         json_object_set_new(o->keys, id,
                             json_pack("{s:s,s:s,s:I}", "role", role, "at", uri != NULL ? uri : name,
@@ -210,10 +205,10 @@ porch_err porch_cli_ota_online_keys(porch_cli_ota *o, const char *file, porch_wh
 }
 
 /* Does the hub sign for this role? */
-static bool of_hub(const porch_cli_ota *o, const char *role) {
+bool porch_cli_ota_of_hub(const porch_cli_ota *o, const char *role) {
     json_t *unused = NULL, *each;
     size_t i;
-    if (!is_online(role)) return false;
+    if (!porch_cli_ota_is_online(role)) return false;
     json_array_foreach(json_object_get(porch_author_trust(&o->repo, role, &unused), "keyids"), i, each) {
         const char *at =
             json_string_value(json_object_get(json_object_get(o->keys, json_string_value(each)), "at"));
@@ -222,7 +217,7 @@ static bool of_hub(const porch_cli_ota *o, const char *role) {
     return false;
 }
 
-static porch_err open_key(porch_cli_ota *o, const char *id, porch_key **ret, porch_why *why) {
+porch_err porch_cli_ota_open_key(porch_cli_ota *o, const char *id, porch_key **ret, porch_why *why) {
     const char *at = json_string_value(json_object_get(json_object_get(o->keys, id), "at"));
     char path[PORCH_CLI_PATH_BYTES];
     porch_key_uri uri;
@@ -232,15 +227,22 @@ static porch_err open_key(porch_cli_ota *o, const char *id, porch_key **ret, por
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "keys.json does not say where key %.16s lies", id);
     if (strncmp(at, "tpm2:", 5) == 0 || strncmp(at, "pkcs11:", 7) == 0) {
         PORCH_TRY(porch_key_uri_parse(porch_bytes_of(at), &uri, why));
-        return porch_key_uri_open(&uri, o->tpm, ret, why);
+        porch_why reason = {""};
+        porch_err e = porch_key_uri_open(&uri, o->tpm, ret, &reason);
+        if (e == PORCH_OK || e == PORCH_ERR_AUTH)
+            return e == PORCH_OK ? e : porch_fail(why, e, "%s", reason.text);
+        /* The token may be another person's. */
+        (void)fprintf(stderr, "Key %.16s is not at hand: %.200s\n", id, porch_why_text(&reason, e));
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.200s", porch_why_text(&reason, e));
     }
     bool online = strncmp(at, "online/", 7) == 0;
-    PORCH_TRY(path_of(o, at, path, why));
-    if (!online) PORCH_TRY(passphrase(o, why));
+    PORCH_TRY(porch_cli_ota_path(o, at, path, why));
     PORCH_TRY(porch_file_read(path, KEY_FILE_MOST, &pem, &len, why));
     porch_bytes bytes = {pem, len};
-    porch_err e = online ? porch_key_load_pem(bytes, ret, why)
-                         : porch_key_load_locked_pem(bytes, porch_bytes_of(o->passphrase), ret, why);
+    porch_err e = online ? PORCH_OK : passphrase(o, why);
+    if (e == PORCH_OK)
+        e = online ? porch_key_load_pem(bytes, ret, why)
+                   : porch_key_load_locked_pem(bytes, porch_bytes_of(o->passphrase), ret, why);
     porch_wipe(pem, len);
     free(pem);
     return e;
@@ -254,7 +256,7 @@ static porch_err read_role(const porch_cli_ota *o, const char *name, json_t **re
     size_t len = 0;
     json_error_t error;
     (void)snprintf(file, sizeof file, "repository/metadata/%s", name);
-    PORCH_TRY(path_of(o, file, path, why));
+    PORCH_TRY(porch_cli_ota_path(o, file, path, why));
     PORCH_TRY(porch_file_read(path, METADATA_MOST, &text, &len, why));
     json_t *document = json_loadb((const char *)text, len, JSON_REJECT_DUPLICATES, &error);
     free(text);
@@ -314,130 +316,35 @@ porch_err porch_cli_ota_load(porch_cli_ota *o, porch_why *why) {
     PORCH_TRY(read_versioned(o, o->repo.timestamp, "snapshot", &o->repo.snapshot, why));
     PORCH_TRY(read_versioned(o, o->repo.snapshot, "targets", &o->repo.targets, why));
     PORCH_TRY(read_products(o, why));
-    PORCH_TRY(path_of(o, "keys.json", path, why));
+    PORCH_TRY(porch_cli_ota_path(o, "keys.json", path, why));
     o->keys = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(o->keys))
         return porch_fail(why, PORCH_ERR_MALFORMED, "%s cannot be read: %s", path, error.text);
-    o->root_keys_old = json_deep_copy(
-        json_object_get(json_object_get(json_object_get(o->repo.root, "roles"), "root"), "keyids"));
-    return PORCH_OK;
+    o->root_old = json_deep_copy(o->repo.root);
+    return porch_cli_ota_load_waiting(o, why);
 }
 
 porch_err porch_cli_ota_make(porch_cli_ota *o, porch_why *why) {
     static const char *const folders[] = {
         "", "keys", "online", "repository", "repository/metadata", "repository/targets"};
     char path[PORCH_CLI_PATH_BYTES];
-    PORCH_TRY(path_of(o, "keys.json", path, why));
+    PORCH_TRY(porch_cli_ota_path(o, "keys.json", path, why));
     if (access(path, F_OK) == 0)
         return porch_fail(why, PORCH_ERR_EXISTS, "%s is an update repository already", o->folder);
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        PORCH_TRY(path_of(o, folders[i], path, why));
+        PORCH_TRY(porch_cli_ota_path(o, folders[i], path, why));
         PORCH_TRY(porch_dir_make(path, i == 1 || i == 2 ? 0700 : 0755, why));
     }
     o->keys = json_object();
-    o->root_keys_old = json_array();
     return porch_author_repo_begin(&o->repo, why);
 }
 
 void porch_cli_ota_free(porch_cli_ota *o) {
     porch_author_repo_free(&o->repo);
     json_decref(o->keys);
-    json_decref(o->root_keys_old);
+    json_decref(o->root_old);
+    json_decref(o->waiting);
     porch_wipe(o->passphrase, sizeof o->passphrase);
-}
-
-/* ---- committing ---- */
-
-void porch_cli_ota_touch(porch_cli_ota *o, const char *role) {
-    for (size_t i = 0; i < o->changed_count; i++)
-        if (strcmp(o->changed[i], role) == 0) return;
-    if (o->changed_count < PORCH_CLI_OTA_CHANGED_MOST) o->changed[o->changed_count++] = role;
-}
-
-typedef struct {
-    porch_key *key[PORCH_AUTHOR_SIGNERS_MOST];
-    size_t count;
-} signers;
-
-static void let_go(signers *s) {
-    while (s->count > 0)
-        porch_key_free(s->key[--s->count]);
-}
-
-/* Opens those of the ids that are not open yet; one that is not at hand is passed over, a wrong passphrase
- * is not. */
-static porch_err open_keys(porch_cli_ota *o, const json_t *ids, const json_t *but, signers *s,
-                           size_t *count, porch_why *why) {
-    json_t *each, *other;
-    size_t i, k;
-    json_array_foreach(ids, i, each) {
-        bool twice = false;
-        json_array_foreach(but, k, other) twice = twice || json_equal(each, other);
-        if (twice || s->count == PORCH_AUTHOR_SIGNERS_MOST) continue;
-        porch_err e = open_key(o, json_string_value(each), &s->key[s->count], why);
-        if (e == PORCH_ERR_AUTH || e == PORCH_ERR_USAGE) return e;
-        if (e != PORCH_OK) continue;
-        s->count++;
-        (*count)++;
-    }
-    return PORCH_OK;
-}
-
-static porch_err open_signers(porch_cli_ota *o, const char *role, signers *s, porch_why *why) {
-    json_t *unused = NULL;
-    const json_t *trust = porch_author_trust(&o->repo, role, &unused),
-                 *ids = json_object_get(trust, "keyids");
-    size_t own = 0, old = 0;
-    porch_why reason = {""};
-    porch_err e = open_keys(o, ids, NULL, s, &own, &reason);
-    if (e == PORCH_OK && strcmp(role, "root") == 0)
-        e = open_keys(o, o->root_keys_old, ids, s, &old, &reason);
-    if (e != PORCH_OK) return porch_fail(why, e, "%s", porch_why_text(&reason, e));
-    if (own >= (size_t)json_integer_value(json_object_get(trust, "threshold"))) return PORCH_OK;
-    return porch_fail(why, PORCH_ERR_STATE, "too few keys of %s are at hand%s%.150s", role,
-                      reason.text[0] ? ": " : "", reason.text);
-}
-
-static porch_err write_role(porch_cli_ota *o, const char *role, json_t *above, porch_why *why) {
-    char expires[PORCH_CLOCK_TEXT_BYTES], file[256], path[PORCH_CLI_PATH_BYTES], name[160];
-    json_t *content = porch_author_role(&o->repo, role);
-    signers s = {.count = 0};
-    char *text = NULL;
-    size_t len = 0, row = 0;
-    while (lives[row].role != NULL && strcmp(lives[row].role, role) != 0)
-        row++;
-    porch_clock_rfc3339(porch_clock_ms() + (uint64_t)lives[row].days * DAY_S * 1000, expires);
-    (void)snprintf(expires + 19, sizeof expires - 19, "Z"); /* whole seconds */
-    PORCH_TRY(porch_author_next(content, expires, why));
-    long long version = (long long)json_integer_value(json_object_get(content, "version"));
-    bool bare = strcmp(role, "timestamp") == 0;
-    (void)snprintf(name, sizeof name, "%.120s.json", role);
-    (void)(bare ? snprintf(file, sizeof file, "repository/metadata/%s", name)
-                : snprintf(file, sizeof file, "repository/metadata/%lld.%s", version, name));
-    porch_err e = of_hub(o, role) ? PORCH_OK : open_signers(o, role, &s, why);
-    if (e == PORCH_OK)
-        e = porch_author_sign(content, (const porch_key *const *)s.key, s.count, &text, &len, why);
-    if (e == PORCH_OK && above != NULL)
-        e = porch_author_announce(above, name, content, (porch_bytes){(const uint8_t *)text, len}, why);
-    if (e == PORCH_OK) e = path_of(o, file, path, why);
-    if (e == PORCH_OK)
-        e = porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)text, len}, 0644, why);
-    let_go(&s);
-    free(text);
-    return e;
-}
-
-porch_err porch_cli_ota_commit(porch_cli_ota *o, porch_why *why) {
-    bool has_root = false;
-    for (size_t i = 0; i < o->changed_count; i++) {
-        bool root = strcmp(o->changed[i], "root") == 0;
-        has_root = has_root || root;
-        if (!root && !is_online(o->changed[i]))
-            PORCH_TRY(write_role(o, o->changed[i], o->repo.snapshot, why));
-    }
-    PORCH_TRY(write_role(o, "snapshot", o->repo.timestamp, why));
-    if (has_root) PORCH_TRY(write_role(o, "root", NULL, why));
-    return write_role(o, "timestamp", NULL, why);
 }
 
 /* ---- images ---- */
@@ -479,7 +386,7 @@ porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *pr
     for (size_t i = 0; i < 2; i++) {
         (void)(i == 0 ? snprintf(name, sizeof name, "repository/targets/%s", product)
                       : snprintf(name, sizeof name, "repository/targets/%s/%s", product, version));
-        PORCH_TRY(path_of(o, name, path, why));
+        PORCH_TRY(porch_cli_ota_path(o, name, path, why));
         PORCH_TRY(porch_dir_make(path, 0755, why));
     }
     int from = open(file, O_RDONLY | O_CLOEXEC);
@@ -497,37 +404,5 @@ porch_err porch_cli_ota_image(porch_cli_ota *o, const char *file, const char *pr
     (void)snprintf(done, sizeof done, "%.*s/%s.image", (int)at, path, sha256);
     if (e == PORCH_OK && rename(path, done) != 0)
         e = porch_fail(why, PORCH_ERR_IO, "keep %s: %s", done, strerror(errno));
-    return e;
-}
-
-/* ---- the manifest for small devices ---- */
-
-static porch_err keep_manifest(porch_cli_ota *o, const char *product, const char *version, porch_bytes text,
-                               porch_why *why) {
-    char name[400], path[PORCH_CLI_PATH_BYTES], sha256[65] = "";
-    uint8_t hash[32];
-    porch_buf hex = {(uint8_t *)sha256, 0, 64};
-    porch_sha256(text, hash);
-    PORCH_TRY(porch_hex_write(&hex, (porch_bytes){hash, sizeof hash}));
-    (void)snprintf(name, sizeof name, "repository/targets/%s/%s/%s.manifest", product, version, sha256);
-    PORCH_TRY(path_of(o, name, path, why));
-    PORCH_TRY(porch_file_write_atomic(path, text, 0644, why));
-    return porch_author_manifest_add(&o->repo, product, version, text.len, sha256, why);
-}
-
-porch_err porch_cli_ota_manifest(porch_cli_ota *o, const char *product, const char *version,
-                                 porch_why *why) {
-    const json_t *target = porch_author_released(&o->repo, product, version);
-    signers s = {.count = 0};
-    uint8_t *text = NULL;
-    size_t len = 0;
-    if (target == NULL)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
-    porch_err e = open_signers(o, product, &s, why);
-    if (e == PORCH_OK)
-        e = porch_author_manifest(target, (const porch_key *const *)s.key, s.count, &text, &len, why);
-    if (e == PORCH_OK) e = keep_manifest(o, product, version, (porch_bytes){text, len}, why);
-    let_go(&s);
-    free(text);
     return e;
 }

@@ -131,7 +131,7 @@ class OtaAuthor(unittest.TestCase):
         common = cbor2.loads(manifest[3])
         override, parameters = cbor2.loads(common[4])
         self.assertEqual((common[2], override, cbor2.loads(parameters[3]), parameters[14], cbor2.loads(manifest[7])),
-                         ([[b"\0"]], 20, [-16, image], 300_000, [3, 15]))
+                         ([[b"\0"]], 20, [-16, image], IMAGE, [3, 15]))
         self.assertEqual({key: value for key, value in manifest.items() if key not in (3, 7)},
                          {1: 1, 2: 1, -1: "camera", -2: "1.2", -3: ["rev-a", "rev-b"], -4: 1,
                           -5: {1: [[100, 86400], [10000, 0]], 2: 30, 3: [120, 300], 4: 4_000_000, 5: 3}})
@@ -257,6 +257,118 @@ class OtaAuthor(unittest.TestCase):
         code, said = self.update("camera/6.6/image")
         self.assertEqual(code, 1)
         self.assertEqual([path.name for path in (self.device / "targets").iterdir()], ["camera%2F1.0%2Fimage"])
+
+    # ---- several people sign: two folders on two machines, between which everything but keys/ travels ----
+
+    def people(self):
+        """The first person's folder is self.repo; the second's has no key of it."""
+        self.first, self.second = self.repo, self.top / "second"
+        self.travel(self.first, self.second)
+
+    @staticmethod
+    def travel(start, end):
+        (end / "keys").mkdir(parents=True, exist_ok=True)
+        for name in ("repository", "online", "waiting"):
+            shutil.rmtree(end / name, ignore_errors=True)
+            if (start / name).exists():
+                shutil.copytree(start / name, end / name)
+        shutil.copy(start / "keys.json", end / "keys.json")
+
+    def as_second(self, *words, code=0, **how):
+        """What the second person does in a folder that came, and brings back."""
+        self.travel(self.first, self.second)
+        self.repo = self.second
+        try:
+            done = self.run_ota(*words, **how)
+        finally:
+            self.repo = self.first
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.travel(self.second, self.first)
+        return done.stdout + done.stderr
+
+    def test_two_people_on_two_machines_sign_a_release_one_after_the_other(self):
+        self.people()
+        # The second person's key is made where it stays; root and targets, whose keys are the first one's, take it up.
+        said = self.as_second("key", "add", "--role", "camera")
+        self.assertIn("targets: 0 of 1", said)
+        self.assertEqual(len(self.role("camera")["keys"]), 1)
+        self.ota("sign")
+        self.assertEqual(len(self.role("camera")["keys"]), 2)
+        self.ota("threshold", "--role", "camera", "--signatures", "2")  # not enough yet: both must sign the role anew
+        self.assertIn("camera: 1 of 2", self.status()["waiting"])
+        self.assertIn("Enough have signed", self.as_second("sign"))
+        self.assertEqual((self.role("camera")["threshold"], self.status()["waiting"]), (2, ""))
+        self.assertUpdates()
+
+        said = self.ota("release", "--product", "camera", "--version", "1.0", "--image", self.image, "--hardware", "rev-a")
+        self.assertIn("waits for signatures (camera: 1 of 2)", said)
+        self.assertEqual(self.update("camera/1.0/image")[0], 1)  # devices see nothing of it
+        self.assertIn("waiting for signatures: camera: 1 of 2", self.ota("status", passphrase=False))
+        # Nothing else is begun meanwhile, and the same person cannot sign twice.
+        self.refused(r"waits for signatures \(camera: 1 of 2\)", "release", "--product", "camera", "--version", "1.1", "--image", self.image,
+                     "--hardware", "a")
+        self.assertIn("waits for signatures (camera: 1 of 2)", self.ota("sign"))
+        # Who signs sees it whole, and signs no other bytes.
+        self.assertRegex(self.as_second("sign", "--dry-run"), r'"camera/1.0/image": \{')
+        image = next((self.first / "repository/targets/camera/1.0").glob("*.image"))
+        good = image.read_bytes()
+        image.write_bytes(good[:-1] + b"x")
+        self.assertIn("not what the change says", self.as_second("sign", code=1))
+        image.write_bytes(good)
+        self.assertIn("Enough have signed", self.as_second("sign"))
+        self.assertUpdates("camera/1.0/image")
+        self.refused("nothing waits", "sign")
+
+        # A change of what waits undoes the first signature; a drop undoes all of it.
+        self.ota("release", "--product", "camera", "--version", "2.0", "--image", self.image, "--hardware", "rev-a")
+        waiting, = (self.first / "waiting").glob("*.camera.json")
+        waiting.write_text(waiting.read_text().replace('"rev-a"', '"rev-b"'))
+        self.assertIn("camera: 1 of 2", self.as_second("sign"))
+        self.ota("sign", "--drop", passphrase=False)
+        self.assertEqual(self.status()["waiting"], "")
+        self.assertUpdates("camera/1.0/image", device=self.new_device())
+
+    def test_a_new_root_is_signed_by_as_many_old_and_new_keys_as_they_ask_for(self):
+        self.people()
+        self.as_second("key", "add", "--role", "root")
+        self.ota("sign")
+        self.refused("fewer than 3 signatures", "threshold", "--role", "root", "--signatures", "3")
+        self.ota("threshold", "--role", "root", "--signatures", "2")  # of the old root one, of the new one both
+        self.assertIn("root: 1 of 2", self.status()["waiting"])
+        self.as_second("sign")
+        self.assertEqual(self.role("root")["threshold"], 2)
+        self.assertUpdates()
+        # The first one's key is replaced: two of the old root must say so, and two of the new.
+        old = self.role("root")["keys"]
+        mine, = [key for key in old if (self.first / f"keys/{key[:16]}.pem").exists()]
+        self.ota("key", "add", "--role", "root")
+        self.as_second("sign")
+        fresh, = [key for key in self.role("root")["keys"] if key not in old]
+        self.ota("key", "revoke", "--role", "root", "--id", mine)
+        self.assertIn("root: 1 of 2", self.status()["waiting"])
+        self.as_second("sign")
+        self.assertEqual(sorted(self.role("root")["keys"]), sorted([fresh] + [key for key in old if key != mine]))
+        self.assertUpdates()
+        self.assertUpdates(device=self.new_device())  # the whole chain, from the first root
+
+    def test_a_repository_may_begin_with_several_signatures(self):
+        self.repo = self.top / "other"
+        self.refused("targets=2", "init", "--product", "camera", "--threshold", "targets")
+        self.repo = self.top / "third"
+        self.refused("one key", "init", "--product", "camera", "--threshold", "timestamp=2")
+        self.repo = self.top / "several"
+        self.ota("init", "--product", "camera", "--threshold", "root=2", "--threshold", "camera=3")
+        self.assertEqual([(self.role(name)["threshold"], len(self.role(name)["keys"])) for name in ("root", "targets", "camera")],
+                         [(2, 2), (1, 1), (3, 3)])
+        # All keys are here still: one command signs. With one of them away it waits.
+        self.release("1.0")
+        away = self.role("camera")["keys"][1]
+        (self.repo / f"keys/{away[:16]}.pem").rename(self.top / "away.pem")
+        self.ota("release", "--product", "camera", "--version", "1.1", "--image", self.image, "--hardware", "a", "--no-delta")
+        self.assertEqual(self.status()["waiting"], "camera: 2 of 3")
+        (self.top / "away.pem").rename(self.repo / f"keys/{away[:16]}.pem")
+        self.ota("sign")
+        self.assertEqual(self.status()["waiting"], "")
 
     def test_the_last_key_of_a_role_cannot_be_revoked(self):
         self.refused("add one first", "key", "revoke", "--role", "root", "--id", self.role("root")["keys"][0])

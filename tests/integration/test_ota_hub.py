@@ -108,6 +108,24 @@ class OtaHub(ota_lab.OtaCase):
         # Wrong bytes were found by their hash and are not kept: the repeat sends the right ones.
         self.assertIn("1 new release", self.publish())
 
+        # What waits for a second person's signature is not published, and says so.
+        self.ota("key", "add", self.repo, "--role", "camera")
+        self.ota("threshold", self.repo, "--role", "camera", "--signatures", "2")
+        self.publish()
+        spare = sorted((self.repo / "keys").iterdir(), key=lambda path: path.stat().st_mtime)[-1]
+        spare.rename(self.top / "spare.pem")
+        self.release("7")
+        self.assertIn("waits for signatures (camera: 1 of 2)", self.publish(code=1))
+        (self.top / "spare.pem").rename(spare)
+        self.ota("sign", self.repo)
+        self.assertIn("1 new release", self.publish())
+        role = [row for row in self.hub.cli("ota", "audit")["roles"] if row["role"] == "camera"][0]
+        self.assertEqual((role["threshold"], len(role["signers"].split())), (2, 2))
+        # Whose word counts has changed: that is in the trust log, with the keys before and after.
+        change, = [row for row in self.hub.cli("trust-log", "list")["rows"] if (row["kind"], row["subject"]) == ("update.keys", "update:camera")]
+        detail = json.loads(change["detail"])
+        self.assertEqual((len(detail["before"]), len(detail["keys"]), detail["threshold"]), (1, 2, 2))
+
         # After a restart the hub goes on where it was, and renews by itself before the timestamp ends.
         last = json.loads(self.get("metadata/timestamp.json")[2])["signed"]["version"]
         self.hub.stop()

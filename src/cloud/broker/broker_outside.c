@@ -11,7 +11,11 @@ enum { OUTSIDE_MOST = 8192, REGRANT_WAIT_S = 10 };
 
 /* ---- life ---- */
 
+/* Stored whatever the setting says: an acknowledged report of an update counts in its rollout. */
+static const char always_stored[] = "d/+/update/status";
+
 static porch_err read_stored(porch_broker *b, porch_why *why) {
+    bool has_always = false;
     char *text = b->settings.broker_stored;
     for (char *at = text; *at != 0;) {
         size_t n = strcspn(at, " ");
@@ -23,10 +27,14 @@ static porch_err read_stored(porch_broker *b, porch_why *why) {
                                   "broker.stored: '%.*s' is no topic filter, or is one too many",
                                   PORCH_FMT(one));
             b->stored_count++;
+            has_always = has_always || porch_bytes_eq_text(one, always_stored);
         }
         at += n + (at[n] == ' ' ? 1 : 0);
     }
-    return PORCH_OK;
+    if (has_always) return PORCH_OK;
+    porch_log(PORCH_LOG_INFO, "broker.stored_too", "topic", always_stored, "reason",
+              "reports of updates are stored whatever broker.stored says", NULL);
+    return porch_topic_filter_parse(porch_bytes_of(always_stored), NULL, &b->stored[b->stored_count++]);
 }
 
 porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret, porch_why *why) {

@@ -238,7 +238,7 @@ struct porch_broker {
     uint64_t seed;
     pthread_mutex_t lock; /* parties */
     porch_party *parties[PORCH_BROKER_PARTY_BUCKETS];
-    porch_topic_filter stored[PORCH_BROKER_STORED_MOST];
+    porch_topic_filter stored[PORCH_BROKER_STORED_MOST + 1]; /* one is always there */
     size_t stored_count;
     bool exact_suback;         /* access.suback_refusal */
     unsigned shard_count;      /* as started so far */

@@ -57,8 +57,10 @@ static int setup(void **state) {
     store_lab_make(&f->lab);
     f->lab.settings.store_tick_ms = 3600000; /* the test ticks */
     f->lab.settings.ota_history = 3;
-    if (getenv("PORCH_SWEEP") != NULL)
-        f->lab.settings.store_cache_kib = 262144; /* as a hub of this size has it */
+    if (getenv("PORCH_SWEEP") != NULL) { /* as a hub of this size has it */
+        f->lab.settings.store_cache_kib = 262144;
+        f->lab.settings.store_checkpoint_pages = 50000;
+    }
     if (store_lab_open(&f->lab) != PORCH_OK) return -1;
     const porch_rollouts_config config = {f->lab.store, &f->lab.settings, online, f, ready, f};
     if (porch_rollouts_open(&config, &f->rollouts, NULL) != PORCH_OK) return -1;
@@ -771,13 +773,19 @@ static void a_large_fleet_is_rolled_out_to_its_end(void **state) {
     double before_memory = mebibytes_resident();
     const porch_rollout_spec spec = plain("2", "1,10,100");
     (void)start(f, &spec);
-    uint64_t began = porch_clock_mono_ms(), hearing_ms = 0, reports = 0;
+    uint64_t began = porch_clock_mono_ms(), hearing_ms = 0, reports = 0, said = 0;
     for (unsigned rounds = 0; strcmp(look(f).state, "running") == 0 && rounds < 20000; rounds++) {
         for (unsigned i = 0; i < 8; i++)
             tick(f, 1000);
         uint64_t from = porch_clock_mono_ms();
         reports += all_good(f);
         hearing_ms += porch_clock_mono_ms() - from;
+        if (sweep != NULL && reports / 100000 > said) {
+            said = reports / 100000;
+            (void)printf("%llu of %u reports, %.0f/s\n", (unsigned long long)reports, devices,
+                         (double)reports * 1000 / (double)(hearing_ms + 1));
+            (void)fflush(stdout);
+        }
     }
     porch_rollout_view v = look(f);
     assert_string_equal(v.state, "done");

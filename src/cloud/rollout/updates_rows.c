@@ -198,13 +198,49 @@ static json_t *trust_of(json_t *root, json_t *const *documents, size_t count, co
     return NULL;
 }
 
+/* Another set of keys, or another threshold, for a role that was known: whose word counts has changed. */
+static porch_err tell_keys(const job *j, const porch_updates_doc *d, int64_t threshold, const char *keys,
+                           porch_why *why) {
+    char subject[96];
+    json_t *before = NULL;
+    int64_t threshold_before = 0;
+    porch_db_query *q =
+        porch_db_prepare(j->db, "select keys, threshold from update_role where name = ?1", why);
+    porch_db_bind_str(q, 1, d->role);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) {
+        porch_bytes text = porch_db_text(q, 0);
+        before = json_loadb((const char *)text.at, text.len, 0, NULL);
+        threshold_before = porch_db_i64(q, 1);
+    }
+    porch_db_finish(q);
+    json_t *now = json_loads(keys, 0, NULL);
+    bool same = e != PORCH_OK || (json_equal(before, now) && threshold_before == threshold);
+    json_t *detail =
+        same ? NULL
+             : json_pack("{s:O?,s:O?,s:I,s:I}", "keys", now, "before", before, "threshold",
+                         (json_int_t)threshold, "threshold_before", (json_int_t)threshold_before);
+    char *text = detail != NULL ? json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    json_decref(detail);
+    json_decref(now);
+    json_decref(before);
+    if (e == PORCH_ERR_NOT_FOUND || same) return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+    (void)snprintf(subject, sizeof subject, "update:%.64s", d->role);
+    e = text == NULL ? PORCH_ERR_NO_SPACE
+                     : porch_trust_append(j->db, "update.keys", j->who, subject, text, why);
+    free(text);
+    return e;
+}
+
 static porch_err take_role(job *j, const porch_updates_doc *d, json_t *document, const json_t *trust,
                            porch_why *why) {
     char signers[1200], *keys = json_dumps(json_object_get(trust, "keyids"), JSON_COMPACT);
     const char *path;
     json_t *target, *targets = json_object_get(json_object_get(document, "signed"), "targets");
     porch_updates_signers(j->set, d, signers, sizeof signers);
-    porch_err e = put_role(j, d, number_of(trust, "threshold"), keys != NULL ? keys : "[]", signers, why);
+    int64_t threshold = number_of(trust, "threshold");
+    porch_err e = tell_keys(j, d, threshold, keys != NULL ? keys : "[]", why);
+    if (e == PORCH_OK) e = put_role(j, d, threshold, keys != NULL ? keys : "[]", signers, why);
     free(keys);
     if (!json_is_object(targets)) return e;
     json_object_foreach(targets, path, target) if (e == PORCH_OK) e =

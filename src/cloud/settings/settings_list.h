@@ -179,7 +179,7 @@
     X(broker, bytes_s,         broker_bytes_s, U32, 8388608, 0, 4294967295, "bytes a second of one device or service; faster ones are read more slowly; 0 means no limit") \
     X(broker, memory_bytes,    broker_memory_bytes, U64, 268435456, 1048576, 1099511627776, "memory of one shard for messages under way and unsent bytes") \
     X(broker, ring_slots,      broker_ring_slots, U32, 8192, 64, 1048576, "messages under way from one shard to another, a power of two") \
-    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported d/+/update/status", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit") \
+    X(broker, stored,          broker_stored, TEXT, "d/+/telemetry/# d/+/event/# d/+/state/reported d/+/update/status", 0, 1000, "topics whose messages are stored, by space; their QoS 1 and 2 are acknowledged after the commit; d/+/update/status always is") \
     X(ota, snapshot_hours,     ota_snapshot_hours, U32, 168, 1, 8760, "how long a snapshot of the update repository is good; it is renewed at half that time") \
     X(ota, timestamp_hours,    ota_timestamp_hours, U32, 48, 1, 8760, "how long a timestamp of the update repository is good: a device that is shown an old repository notices after that time") \
     X(ota, bytes,              ota_bytes, U64, 10737418240, 65536, 1000000000000000, "most bytes of images that the hub keeps; more are refused") \

@@ -7,7 +7,7 @@
 #include "crypto/sha256.h"
 #include "wire/id.h"
 
-enum { PATH_BYTES = 256, VERSION_MOST = 64 };
+enum { PATH_BYTES = 256, VERSION_MOST = 64, SIGNATURES_MOST = 16 };
 
 static porch_err no_memory(porch_why *why) {
     return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the metadata");
@@ -149,6 +149,24 @@ porch_err porch_author_key_remove(porch_author_repo *r, const char *role, const 
         json_object_get(of_root ? r->root : json_object_get(r->targets, "delegations"), "roles");
     if (!named_anywhere(roles, id)) json_object_del(keys, id);
     return PORCH_OK;
+}
+
+porch_err porch_author_threshold(porch_author_repo *r, const char *role, uint64_t signatures,
+                                 porch_why *why) {
+    json_t *keys = NULL, *trust = porch_author_trust(r, role, &keys);
+    if (trust == NULL) return no_role(role, why);
+    if (strcmp(role, "snapshot") == 0 || strcmp(role, "timestamp") == 0)
+        return porch_fail(why, PORCH_ERR_USAGE, "%s is signed by one key: it only says what is newest",
+                          role);
+    if (signatures == 0 || signatures > SIGNATURES_MOST)
+        return porch_fail(why, PORCH_ERR_USAGE, "a role needs 1 to %d signatures", SIGNATURES_MOST);
+    if (signatures > json_array_size(json_object_get(trust, "keyids")))
+        return porch_fail(
+            why, PORCH_ERR_STATE, "%s has %zu key(s), fewer than %llu signatures; `ota key add` first",
+            role, json_array_size(json_object_get(trust, "keyids")), (unsigned long long)signatures);
+    return json_object_set_new(trust, "threshold", json_integer((json_int_t)signatures)) == 0
+               ? PORCH_OK
+               : no_memory(why);
 }
 
 static porch_err target_path(const char *product, const char *version, char out[PATH_BYTES],

@@ -59,6 +59,10 @@ uint64_t porch_author_highest(const porch_author_repo *r, const char *product, c
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why);
 
+/* So many different keys must sign for the role from now on; it must have them. USAGE for snapshot and
+ * timestamp, which one key signs. */
+porch_err porch_author_threshold(porch_author_repo *r, const char *role, uint64_t signatures,
+                                 porch_why *why);
 /* One version more, good until then. */
 porch_err porch_author_next(json_t *content, const char *expires, porch_why *why);
 /* `above` (snapshot, timestamp) names the file as it was just signed. */

@@ -1,5 +1,6 @@
 #include "ota/author/author_sign.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "ota/client/tuf_json.h"
+#include "ota/client/tuf_role.h"
 
 enum { MEMBERS = 256 * 1024, ED25519_BYTES = 32, PEM_BYTES = 512, PEM_LINE = 64 };
 
@@ -83,6 +85,16 @@ porch_err porch_author_key(const porch_key *key, json_t **ret, char id[PORCH_AUT
     return PORCH_OK;
 }
 
+static bool has_signed(const json_t *list, const char *id) {
+    json_t *each;
+    size_t i;
+    json_array_foreach(list, i, each) {
+        const char *by = json_string_value(json_object_get(each, "keyid"));
+        if (by != NULL && strcmp(by, id) == 0) return true;
+    }
+    return false;
+}
+
 static porch_err add_signature(json_t *list, const porch_key *key, porch_bytes data, porch_why *why) {
     uint8_t block[PORCH_SIGNATURE_MAX_BYTES];
     char text[2 * PORCH_SIGNATURE_MAX_BYTES + 1], id[PORCH_AUTHOR_KEYID_TEXT];
@@ -90,6 +102,7 @@ static porch_err add_signature(json_t *list, const porch_key *key, porch_bytes d
     json_t *unused = NULL;
     PORCH_TRY(porch_author_key(key, &unused, id, why));
     json_decref(unused);
+    if (has_signed(list, id)) return PORCH_OK;
     PORCH_TRY(porch_key_sign(key, porch_key_scheme(key->kind), data, &sig, why));
     PORCH_TRY(porch_hex_write(&hex, porch_buf_bytes(&sig)));
     text[hex.len] = '\0';
@@ -98,25 +111,68 @@ static porch_err add_signature(json_t *list, const porch_key *key, porch_bytes d
                : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to sign");
 }
 
-porch_err porch_author_sign(const json_t *content, const porch_key *const *keys, size_t count, char **ret,
-                            size_t *len, porch_why *why) {
+porch_err porch_author_sign_more(json_t *document, const porch_key *const *keys, size_t count,
+                                 porch_why *why) {
+    json_t *list = json_object_get(document, "signatures"), *content = json_object_get(document, "signed");
     porch_buf data = {0};
-    json_t *signatures = json_array();
-    json_t *document = NULL;
-    char *text = NULL;
+    if (!json_is_array(list) || !json_is_object(content))
+        return porch_fail(why, PORCH_ERR_MALFORMED, "this is no signed metadata");
     porch_err e = canonical(content, &data, why);
     for (size_t i = 0; e == PORCH_OK && i < count; i++)
-        e = add_signature(signatures, keys[i], porch_buf_bytes(&data), why);
+        e = add_signature(list, keys[i], porch_buf_bytes(&data), why);
+    free(data.at);
+    return e;
+}
+
+porch_err porch_author_sign(const json_t *content, const porch_key *const *keys, size_t count, char **ret,
+                            size_t *len, porch_why *why) {
+    json_t *document = json_pack("{s:[],s:O}", "signatures", "signed", (json_t *)content);
+    char *text = NULL;
+    porch_err e = document != NULL ? porch_author_sign_more(document, keys, count, why)
+                                   : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to sign");
     if (e == PORCH_OK) {
-        document = json_pack("{s:O,s:O}", "signatures", signatures, "signed", (json_t *)content);
-        text = document != NULL ? json_dumps(document, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+        text = json_dumps(document, JSON_INDENT(1) | JSON_SORT_KEYS);
         if (text == NULL) e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to sign");
     }
     json_decref(document);
-    json_decref(signatures);
-    free(data.at);
     if (e != PORCH_OK) return e;
     *ret = text;
     *len = strlen(text);
     return PORCH_OK;
+}
+
+/* Each key is asked alone, then all of them together, which counts two names of one key once. */
+static void ask_keys(porch_bytes document, const porch_tuf_trust *trust, const json_t *keyids, size_t *have,
+                     bool *enough) {
+    json_t *each;
+    size_t i;
+    *have = 0;
+    json_array_foreach(keyids, i, each) {
+        char one[80];
+        int n = snprintf(one, sizeof one, "[\"%.64s\"]", json_string_value(each));
+        const porch_tuf_trust alone = {trust->keys, {(const uint8_t *)one, (size_t)n}, 1};
+        *have += porch_tuf_signatures_check(porch_verify_library(), document, &alone, NULL) == PORCH_OK;
+    }
+    *enough = porch_tuf_signatures_check(porch_verify_library(), document, trust, NULL) == PORCH_OK;
+}
+
+porch_err porch_author_count(const json_t *document, const json_t *keys, const json_t *trust, size_t *have,
+                             bool *enough, porch_why *why) {
+    const json_t *keyids = json_object_get(trust, "keyids");
+    porch_buf texts[3] = {{0}, {0}, {0}};
+    const json_t *parts[] = {document, keys, keyids};
+    porch_err e = PORCH_OK;
+    *have = 0;
+    *enough = false;
+    if (!json_is_array(keyids) || !json_is_object(keys)) return PORCH_OK; /* nobody may sign */
+    for (size_t i = 0; e == PORCH_OK && i < 3; i++)
+        e = canonical(parts[i], &texts[i], why);
+    if (e == PORCH_OK) {
+        const porch_tuf_trust of = {porch_buf_bytes(&texts[1]), porch_buf_bytes(&texts[2]),
+                                    (uint64_t)json_integer_value(json_object_get(trust, "threshold"))};
+        ask_keys(porch_buf_bytes(&texts[0]), &of, keyids, have, enough);
+    }
+    for (size_t i = 0; i < 3; i++)
+        free(texts[i].at);
+    return e;
 }

@@ -20,4 +20,12 @@ porch_err porch_author_key(const porch_key *key, json_t **ret, char id[PORCH_AUT
 porch_err porch_author_sign(const json_t *content, const porch_key *const *keys, size_t count, char **ret,
                             size_t *len, porch_why *why);
 
+/* {"signatures", "signed"} gets those signatures that it has not; keys may lie with several people. */
+porch_err porch_author_sign_more(json_t *document, const porch_key *const *keys, size_t count,
+                                 porch_why *why);
+/* How many of a role's keys have signed the document, and whether that is enough: `trust` is {keyids,
+ * threshold}, `keys` what the ids stand for. A signature that does not fit counts for nothing. */
+porch_err porch_author_count(const json_t *document, const json_t *keys, const json_t *trust, size_t *have,
+                             bool *enough, porch_why *why);
+
 #endif

@@ -74,9 +74,47 @@ static void content_without_a_canonical_form_is_not_signed(void **state) {
     porch_key_free(key);
 }
 
+static void signatures_come_one_after_another_and_only_those_that_fit_count(void **state) {
+    (void)state;
+    porch_key *keys[2] = {NULL, NULL};
+    json_t *known = json_object(), *trust = json_pack("{s:[],s:i}", "keyids", "threshold", 2);
+    size_t have = 9;
+    bool enough = true;
+    for (size_t i = 0; i < 2; i++) {
+        char id[PORCH_AUTHOR_KEYID_TEXT];
+        json_t *key = NULL;
+        assert_int_equal(porch_key_generate_p256(&keys[i], &why), PORCH_OK);
+        assert_int_equal(porch_author_key(keys[i], &key, id, &why), PORCH_OK);
+        json_object_set_new(known, id, key);
+        json_array_append_new(json_object_get(trust, "keyids"), json_string(id));
+    }
+    json_t *document = json_pack("{s:[],s:{s:i}}", "signatures", "signed", "version", 1);
+    assert_int_equal(porch_author_count(document, known, trust, &have, &enough, &why), PORCH_OK);
+    assert_true(have == 0 && !enough);
+    for (size_t i = 0; i < 2; i++) { /* the same key twice is one signature */
+        assert_int_equal(porch_author_sign_more(document, (const porch_key *const *)keys, 1, &why),
+                         PORCH_OK);
+        assert_int_equal(porch_author_count(document, known, trust, &have, &enough, &why), PORCH_OK);
+        assert_true(have == 1 && !enough);
+    }
+    assert_int_equal(json_array_size(json_object_get(document, "signatures")), 1);
+    assert_int_equal(porch_author_sign_more(document, (const porch_key *const *)keys, 2, &why), PORCH_OK);
+    assert_int_equal(porch_author_count(document, known, trust, &have, &enough, &why), PORCH_OK);
+    assert_true(have == 2 && enough);
+    json_object_set_new(json_object_get(document, "signed"), "version", json_integer(2));
+    assert_int_equal(porch_author_count(document, known, trust, &have, &enough, &why), PORCH_OK);
+    assert_true(have == 0 && !enough);
+    json_decref(document);
+    json_decref(known);
+    json_decref(trust);
+    porch_key_free(keys[0]);
+    porch_key_free(keys[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_signed_here_the_client_core_accepts),
+        cmocka_unit_test(signatures_come_one_after_another_and_only_those_that_fit_count),
         cmocka_unit_test(content_without_a_canonical_form_is_not_signed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
