@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 export JOBS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build app demo test test-deb deb lint fuzz sweep soak bench bench-mqtt bench-revoke bench-access bench-slow bench-ota testssl clean
+.PHONY: help setup build app demo test test-deb deb lint fuzz sweep soak bench bench-mqtt bench-mqtt-scale bench-revoke bench-access bench-slow bench-ota testssl clean
 
 help:
 	@echo "make setup          install the Debian and npm packages (sudo when not root)"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak           5,000 connections that come and go, MINUTES=20: memory by quarters; then a short one under ASan for leaks"
 	@echo "make bench          the figures that the README quotes"
 	@echo "make bench-mqtt     the hub beside Debian's mosquitto: throughput, handshakes, memory (ROUNDS=3)"
+	@echo "make bench-mqtt-scale  what a message costs beside a million subscriptions, 10,000 connections, on two shards (ROUNDS=3)"
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
 	@echo "make bench-access   what access costs: decisions, proofs, a broker's messages beside mosquitto's dynamic-security plugin, changes, enrolments (PARTS=...)"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
@@ -92,6 +93,11 @@ bench-ota:
 	@tools/build release delta
 	@/usr/bin/python3 bench/ota.py
 	@/usr/bin/python3 bench/ota_size.py
+
+bench-mqtt-scale:
+	@tools/setup bench
+	@tools/build release programs
+	@/usr/bin/python3 bench/mqtt_scale.py --rounds $(or $(ROUNDS),3)
 
 bench-mqtt:
 	@tools/setup bench

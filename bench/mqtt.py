@@ -69,10 +69,10 @@ class HubBroker:
 
     name = "hub"
 
-    def __init__(self, pin):
+    def __init__(self, pin, shards=0):
         self.hub = lab.Hub()
         self.hub.init()
-        self.hub.set(hub_shards=1 if pin else 0, broker_messages_s=0, broker_bytes_s=0, broker_sessions=20000,
+        self.hub.set(hub_shards=1 if pin else shards, broker_messages_s=0, broker_bytes_s=0, broker_sessions=20000,
                      listener_per_address=20000)
         self.hub.start(wrapper=pin)
         self.folder = self.hub.service("bench", allow=["publish,subscribe:bench/#", "publish,subscribe:d/bench/#"])

@@ -9,7 +9,8 @@
  *   pairs     `clients` publishers, a subscriber for each
  *   connect   full handshakes, counted at CONNACK: only then has the broker judged the client's chain
  *   reconnect the same by clients that resume with the ticket of the time before, where the broker gives
- * one idle      connects `clients`, says so, and holds them until standard input ends
+ * one idle      connects `clients`, each with `filters` subscriptions, says so, and holds them until
+ * standard input ends
  *
  * The load is a closed loop: at most `window` deliveries are outstanding, so that a slow broker is not
  * asked for more than it passes on, and what is counted has arrived. What does not arrive for a second is
@@ -37,7 +38,8 @@
 #define MOST_PACKET     4096
 #define OPENING         16  /* handshakes under way at once */
 #define QOS1_INFLIGHT   100 /* of one publisher */
-#define UP_US           60000000ull
+#define UP_US           300000000ull
+#define FILTERS_A_TIME  50 /* of one SUBSCRIBE of a quiet client */
 #define STALL_US        1000000ull
 #define LATENCY_BUCKETS 1024
 
@@ -51,6 +53,7 @@ typedef struct {
     stage stage;
     bool subscriber;
     unsigned number;
+    unsigned filters;  /* subscribed to, of a quiet client */
     unsigned inflight; /* QoS 1 publications without PUBACK */
     uint16_t packet_id;
     uint8_t *in, *out;
@@ -61,7 +64,7 @@ typedef struct {
 
 typedef struct {
     const char *folder, *kind, *prefix, *host;
-    unsigned port, qos, clients, seconds, window, batch, rate;
+    unsigned port, qos, clients, seconds, window, batch, rate, filters;
 } options;
 
 static options opt = {.prefix = "bench/load",
@@ -162,6 +165,26 @@ static void send_subscribe(client *c) {
     porch_mqtt_subscription one = {.text = porch_bytes_of(filter), .qos = (uint8_t)opt.qos};
     must(porch_mqtt_subscription_put(&list, PORCH_MQTT_V5, &one), "writing a filter");
     porch_mqtt_subscribe packet = {1, 1, porch_buf_bytes(&list), none};
+    must(porch_mqtt_subscribe_write(&b, PORCH_MQTT_V5, &packet), "writing SUBSCRIBE");
+    c->out_len = b.len;
+    c->stage = SUBSCRIBING;
+    flush(c);
+}
+
+/* The next filters of a quiet client, of its own level; every other one with a wildcard. */
+static void send_filters(client *c) {
+    static uint8_t space[FILTERS_A_TIME * 160];
+    porch_buf list = PORCH_BUF_OF(space), b = room(c);
+    unsigned first = c->filters,
+             last = first + FILTERS_A_TIME < opt.filters ? first + FILTERS_A_TIME : opt.filters;
+    for (; c->filters < last; c->filters++) {
+        char filter[128];
+        (void)snprintf(filter, sizeof filter, "%s/%.8s/%u/%u/%s", opt.prefix, run_id, c->number, c->filters,
+                       c->filters % 2 == 0 ? "state" : "+");
+        const porch_mqtt_subscription one = {.text = porch_bytes_of(filter)};
+        must(porch_mqtt_subscription_put(&list, PORCH_MQTT_V5, &one), "writing a filter");
+    }
+    porch_mqtt_subscribe packet = {1, (uint16_t)(last - first), porch_buf_bytes(&list), none};
     must(porch_mqtt_subscribe_write(&b, PORCH_MQTT_V5, &packet), "writing SUBSCRIBE");
     c->out_len = b.len;
     c->stage = SUBSCRIBING;
@@ -279,12 +302,17 @@ static void on_frame(client *c, const porch_mqtt_frame *f, uint64_t now_us) {
         if (len < 2 || at[1] != 0) refused("CONNECT was refused", len < 2 ? 0xff : at[1]);
         if (c->subscriber)
             send_subscribe(c);
+        else if (opt.filters > 0)
+            send_filters(c);
         else
             came_up(c);
         return;
     case PORCH_MQTT_SUBACK:
         if (len < 3 || at[len - 1] > 2) refused("SUBSCRIBE was refused", len < 3 ? 0xff : at[len - 1]);
-        came_up(c);
+        if (c->filters < opt.filters)
+            send_filters(c);
+        else
+            came_up(c);
         return;
     case PORCH_MQTT_DISCONNECT:
         refused("the broker ended a session", len > 0 ? at[0] : 0);
@@ -361,7 +389,7 @@ static void bring_up(void) {
         while (next < all_count && opening < OPENING)
             open_client(&all[next++]);
         must(porch_loop_turn(loop, 100), "epoll");
-        if (porch_clock_mono_us() > end) die("not all clients came up within a minute", "");
+        if (porch_clock_mono_us() > end) die("not all clients came up within five minutes", "");
     }
 }
 
@@ -469,9 +497,13 @@ static void read_options(int argc, char **argv) {
         const char *name;
         unsigned *at;
         unsigned least, most;
-    } numbers[] = {{"--qos", &opt.qos, 0, 1},           {"--clients", &opt.clients, 1, 10000},
-                   {"--seconds", &opt.seconds, 1, 600}, {"--window", &opt.window, 1, 1000000},
-                   {"--batch", &opt.batch, 1, 200},     {"--rate", &opt.rate, 0, 1000000}};
+    } numbers[] = {{"--qos", &opt.qos, 0, 1},
+                   {"--clients", &opt.clients, 1, 10000},
+                   {"--seconds", &opt.seconds, 1, 600},
+                   {"--window", &opt.window, 1, 1000000},
+                   {"--batch", &opt.batch, 1, 200},
+                   {"--rate", &opt.rate, 0, 1000000},
+                   {"--filters", &opt.filters, 0, 1000000}};
     static const char *const kinds = " fan-in fan-out pairs connect reconnect idle ";
     if (argc < 4 || argc % 2 != 0)
         die("usage", "mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|idle [--name value]...");
@@ -492,6 +524,7 @@ static void read_options(int argc, char **argv) {
         if (!known) die("unknown option", argv[i]);
     }
     if (strlen(opt.prefix) > 64) die("--topic", "is too long");
+    if (opt.filters > 0 && strcmp(opt.kind, "idle") != 0) die("--filters", "is for idle clients");
 }
 
 int main(int argc, char **argv) {
