@@ -202,6 +202,31 @@ static int publish(porch_cli *c) {
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
+/* ---- prune ---- */
+
+static const porch_cli_option prune_options[] = {
+    {"--yes", NULL, false, false, "remove them; without it they are only counted"},
+    {0},
+};
+
+static int prune(porch_cli *c) {
+    porch_why why = {""};
+    json_t *result = NULL;
+    bool yes = porch_cli_flag(c, "--yes");
+    porch_err e = porch_cli_ask(c, "ota.prune", json_pack("{s:b}", "dry_run", !yes), &result, &why);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    unsigned long long files = porch_cli_number(result, "files"), bytes = porch_cli_number(result, "bytes");
+    if (!porch_cli_json(c, result))
+        (void)printf(yes ? "%llu file(s), %llu bytes, are removed.\n"
+                     : files == 0
+                         ? "%llu file(s), %llu bytes: nothing to remove.\n"
+                         : "%llu file(s), %llu bytes, would be removed: images of withdrawn releases and "
+                           "what goes with them. Nothing was;\n--yes removes them.\n",
+                     files, bytes);
+    json_decref(result);
+    return PORCH_CLI_DONE;
+}
+
 const porch_cli_command porch_cli_ota_publish_commands[] = {
     {"ota keys", NULL, false, keys_options,
      "shows the public keys with which this hub signs snapshot, timestamp and the time\n"
@@ -212,5 +237,10 @@ const porch_cli_command porch_cli_ota_publish_commands[] = {
      "Only what is new travels; a transfer that was cut goes on where it was. Devices see all of it or "
      "nothing.",
      publish},
+    {"ota prune", NULL, false, prune_options,
+     "removes images that nobody is led to any more from the hub\n"
+     "Kept is what the roles in force name, and what a rollout under way gives out: withdraw a release "
+     "(`ota revoke`) and publish first.",
+     prune},
     {0},
 };

@@ -126,6 +126,20 @@ class OtaHub(ota_lab.OtaCase):
         detail = json.loads(change["detail"])
         self.assertEqual((len(detail["before"]), len(detail["keys"]), detail["threshold"]), (1, 2, 2))
 
+        # Images of a withdrawn release, and the delta to it, go when they are told to: seen before, and no other with them.
+        old, = (self.hub.dir / "updates/targets/camera/2").glob("*.image")
+        delta, = (self.hub.dir / "updates/targets/camera/2").glob("*.delta-from-*")
+        self.assertEqual(self.hub.cli("ota", "prune")["files"], 0)
+        self.ota("revoke", self.repo, "--product", "camera", "--version", "2")
+        self.publish()
+        seen = self.hub.cli("ota", "prune")
+        self.assertEqual((seen["files"] >= 2, seen["bytes"] > 100_000, old.exists(), delta.exists()), (True, True, True, True))
+        self.assertEqual(self.hub.cli("ota", "prune", "--yes"), seen)
+        self.assertFalse(old.exists() or delta.exists() or old.parent.exists())
+        self.assertEqual(self.hub.cli("ota", "prune")["files"], 0)
+        self.assertEqual(self.get(path)[0], 200)
+        self.newest()
+
         # After a restart the hub goes on where it was, and renews by itself before the timestamp ends.
         last = json.loads(self.get("metadata/timestamp.json")[2])["signed"]["version"]
         self.hub.stop()

@@ -4,6 +4,7 @@
  *   ota.have {names}              how much of each file is there
  *   ota.put {name, offset, data}  bytes of one, in base64
  *   ota.commit {...}              verified, announced, in force
+ *   ota.prune {dry_run}           images that nobody is led to any more go
  *   ota.status                    what is in force, or what is amiss with it */
 #include <stdlib.h>
 #include <string.h>
@@ -148,7 +149,22 @@ static porch_err status(porch_admin_call *call) {
     return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
+static porch_err prune(porch_admin_call *call) {
+    static const char *const names[] = {"dry_run", NULL};
+    porch_updates_pruned pruned;
+    PORCH_TRY(porch_admin_only(call, names));
+    PORCH_TRY(need_updates(call));
+    if (porch_trust_heads_held(call->world->dir))
+        return porch_fail(call->why, PORCH_ERR_BUSY, "a backup is being made; prune when it is done");
+    PORCH_TRY(
+        porch_updates_prune(call->world->updates, porch_admin_flag(call, "dry_run"), &pruned, call->why));
+    return json_object_set_new(call->result, "files", json_integer((json_int_t)pruned.files)) == 0 &&
+                   json_object_set_new(call->result, "bytes", json_integer((json_int_t)pruned.bytes)) == 0
+               ? PORCH_OK
+               : PORCH_ERR_INTERNAL;
+}
+
 const porch_admin_command porch_admin_updates_commands[] = {
-    {"ota.keys", keys},     {"ota.have", have},     {"ota.put", put},
-    {"ota.commit", commit}, {"ota.status", status}, {NULL, NULL},
+    {"ota.keys", keys},   {"ota.have", have},     {"ota.put", put}, {"ota.commit", commit},
+    {"ota.prune", prune}, {"ota.status", status}, {NULL, NULL},
 };

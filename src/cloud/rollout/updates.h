@@ -77,6 +77,13 @@ porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_up
  * there is no repository yet. */
 porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, porch_why *why);
 
+typedef struct {
+    uint64_t files, bytes;
+} porch_updates_pruned;
+/* Removes images that neither the roles in force name nor a rollout under way gives out; with `dry` it only
+ * counts them. STATE: the folder is damaged. */
+porch_err porch_updates_prune(porch_updates *u, bool dry, porch_updates_pruned *ret, porch_why *why);
+
 /* ---- serving; any thread ---- */
 
 /* A published file, open for reading: the caller closes *fd. `name` as above. NOT_FOUND; STATE:
