@@ -85,7 +85,7 @@ static porch_err read_rollouts(porch_db *db, void *ctx, porch_why *why) {
 static bool is_kept(const kept *k, const char *name) {
     char sha256[HEX + 1];
     const char *file = strrchr(name, '/');
-    (void)snprintf(sha256, sizeof sha256, "%s", file != NULL ? file + 1 : name);
+    (void)snprintf(sha256, sizeof sha256, "%.64s", file != NULL ? file + 1 : name);
     return bsearch(name, k->at, k->count, sizeof *k->at, by_text) != NULL ||
            bsearch(sha256, k->at, k->count, sizeof *k->at, by_text) != NULL;
 }

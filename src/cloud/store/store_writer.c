@@ -3,10 +3,11 @@
  *   wait ─► begin ─► ticks ─► jobs ─► messages ─► commit ─┬─► observers, jobs end, lanes answer ─► fold the
  * log └─ refused: everything in it is answered with why
  *
- * Jobs and ticks have a savepoint each. Messages have one in common, which is enough as long as no observer
- * fails; when one does, they are stored again with a savepoint each (the careful way), so that one bad
- * message costs nobody else. After a failed commit SQLite has rolled back and the frames it left in the log
- * are overwritten by the next commit, fsync included; nothing of the batch was reported, nothing is lost.
+ * Jobs and ticks have a savepoint each. Messages have one in common (none where they are alone in the
+ * transaction), which is enough as long as no observer fails; when one does, they are stored again with a
+ * savepoint each (the careful way), so that one bad message costs nobody else. After a failed commit SQLite
+ * has rolled back and the frames it left in the log are overwritten by the next commit, fsync included;
+ * nothing of the batch was reported, nothing is lost.
  */
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +29,7 @@ typedef struct {
     size_t message_count, commit_count, tick_count; /* observers as of the batch's start */
     store_message_observer note;
     bool tick_again;
+    bool ticked; /* ticks have written into the transaction */
     porch_why why;
 } batch;
 
@@ -135,6 +137,7 @@ static porch_err run_ticks(batch *b) {
     uint64_t mono = porch_clock_mono_ms();
     if (mono < s->tick_due_ms) return PORCH_OK;
     s->tick_due_ms = mono + s->settings.store_tick_ms;
+    b->ticked = true;
     uint64_t now_ms = porch_clock_ms();
     PORCH_TRY(run_tick(b, keep_tick, s, now_ms));
     for (size_t i = 0; i < b->tick_count; i++)
@@ -242,17 +245,30 @@ static porch_err drain_lanes(batch *b, size_t lanes, bool carefully) {
     return PORCH_OK;
 }
 
+/* The way back to before the first message. A savepoint makes the database keep a copy of every page that
+ * messages touch; where nothing else is in the transaction, its beginning is the way back. */
+static porch_err mark_messages(batch *b, bool alone) {
+    return alone ? PORCH_OK : porch_db_run(b->s->db, "savepoint messages", &b->why);
+}
+
+static porch_err back_to_mark(batch *b, bool alone) {
+    if (!alone) return porch_db_run(b->s->db, "rollback to messages", &b->why);
+    PORCH_TRY(porch_db_run(b->s->db, "rollback", &b->why));
+    return porch_db_run(b->s->db, "begin immediate", &b->why);
+}
+
 static porch_err store_messages(batch *b, size_t lanes) {
     porch_store *s = b->s;
+    const bool alone = b->jobs == NULL && !b->ticked;
     porch_lane_mark marks[PORCH_STORE_LANES];
     for (size_t i = 0; i < lanes; i++)
         marks[i] = porch_lane_mark_now(s->lanes[i]);
-    PORCH_TRY(porch_db_run(s->db, "savepoint messages", &b->why));
+    PORCH_TRY(mark_messages(b, alone));
     porch_err e = drain_lanes(b, lanes, false);
     if (e != PORCH_OK) {
         porch_db_finish_all(s->db);
         if (!porch_db_in_transaction(s->db)) return lost(b, e);
-        PORCH_TRY(porch_db_run(s->db, "rollback to messages", &b->why));
+        PORCH_TRY(back_to_mark(b, alone));
         for (size_t i = 0; i < lanes; i++) {
             porch_lane_back_to(s->lanes[i], marks[i]);
             porch_lane_unanswer(s->lanes[i]);
@@ -260,7 +276,7 @@ static porch_err store_messages(batch *b, size_t lanes) {
         b->next_seq = b->first_seq;
         PORCH_TRY(drain_lanes(b, lanes, true));
     }
-    return porch_db_run(s->db, "release messages", &b->why);
+    return alone ? PORCH_OK : porch_db_run(s->db, "release messages", &b->why);
 }
 
 /* Notes use numbers up as messages do; the mark keeps a number from being given twice. */
