@@ -159,11 +159,20 @@ static porch_err put_into_force(const porch_updates *u, const porch_signer_updat
     return porch_updates_write(u, "metadata/timestamp.json", signed_->timestamp, why);
 }
 
-static void drop_snapshot(const porch_updates *u, uint64_t version, uint64_t now) {
-    char name[PORCH_UPDATES_NAME], path[PORCH_UPDATES_PATH];
-    if (version == 0 || version == now) return;
-    (void)snprintf(name, sizeof name, "metadata/%llu.snapshot.json", (unsigned long long)version);
-    if (porch_updates_place(u, name, path) == PORCH_OK) (void)unlink(path);
+/* The snapshot before stays: a device may have fetched the timestamp that leads to it a moment ago. Older
+ * ones go. */
+static void drop_snapshots(const porch_updates *u, uint64_t before) {
+    char path[PORCH_UPDATES_PATH];
+    if (porch_updates_place(u, "metadata", path) != PORCH_OK) return;
+    DIR *d = opendir(path);
+    if (d == NULL) return;
+    for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        char *end = NULL;
+        unsigned long long version = strtoull(e->d_name, &end, 10);
+        if (end != e->d_name && strcmp(end, ".snapshot.json") == 0 && version < before)
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    (void)closedir(d);
 }
 
 static porch_err read_ends(const porch_updates *u, porch_updates_state *state,
@@ -243,7 +252,7 @@ static porch_err commit(porch_updates *u, const char *who, const porch_updates_p
     PORCH_TRY(put_into_force(u, &signed_, why));
     PORCH_TRY(read_ends(u, &state, &signed_, why));
     porch_updates_adopt(u, s, &state);
-    drop_snapshot(u, before, state.snapshot);
+    drop_snapshots(u, before);
     unsigned releases = 0, withdrawn = 0;
     PORCH_TRY(porch_updates_rows_write(u, s, who, &releases, &withdrawn, why));
     porch_updates_sweep(u);
@@ -289,7 +298,7 @@ static porch_err renew(porch_updates *u, porch_buf *block, porch_why *why) {
     pthread_mutex_lock(&u->lock);
     u->state = state;
     pthread_mutex_unlock(&u->lock);
-    drop_snapshot(u, before, state.snapshot);
+    drop_snapshots(u, before);
     return PORCH_OK;
 }
 
