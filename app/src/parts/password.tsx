@@ -1,6 +1,7 @@
 // A new password with live advice from the hub: what is still missing, how strong it is, what would help.
 import { useEffect, useState } from "preact/hooks";
 import { api, type PasswordAdvice } from "../api";
+import { Alert } from "./notice";
 
 const RULES: [keyof PasswordAdvice, string][] = [
   ["long_enough", "at least 12 characters"], ["capital", "a capital letter"], ["symbol", "a symbol, such as - or ?"],
@@ -17,6 +18,7 @@ function strength(advice: PasswordAdvice): string {
 export function PasswordField(props: { label?: string; token?: string; name: string; value: string; onChange: (value: string, ok: boolean) => void }) {
   const [advice, setAdvice] = useState<PasswordAdvice | null>(null);
   const [shown, setShown] = useState(false);
+  const [trouble, setTrouble] = useState<string | null>(null); // such as a link that was used before
   useEffect(() => {
     if (!props.value) {
       setAdvice(null);
@@ -26,8 +28,11 @@ export function PasswordField(props: { label?: string; token?: string; name: str
     const timer = setTimeout(() => {
       api.passwordCheck(props.value, props.name, props.token, stop.signal).then((now) => {
         setAdvice(now);
+        setTrouble(null);
         props.onChange(props.value, now.ok);
-      }, () => undefined);
+      }, (failed) => {
+        if (!stop.signal.aborted) setTrouble((failed as Error).message);
+      });
     }, 250);
     return () => {
       clearTimeout(timer);
@@ -53,6 +58,7 @@ export function PasswordField(props: { label?: string; token?: string; name: str
         {advice && <p>Against guessing: {strength(advice)}.</p>}
         {advice?.tips.map((tip) => <p key={tip}>{tip}</p>)}
       </div>
+      <Alert text={trouble} />
     </div>
   );
 }
