@@ -4,6 +4,7 @@
   change     N live sessions: how long `policy apply` takes until the last of them is judged anew, and how many messages pass that
              were published after it was acknowledged and that it refuses
   enrol      certificates for devices per second, by the hub's signer
+  keys       full handshakes per second of clients whose key is a file, in a SoftHSM token, in a software TPM (swtpm)
 
 `make bench-access` runs all of it after bench/access.c (the engine alone). Each broker is pinned to core 0 and the load to core 1."""
 
@@ -20,7 +21,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools" / "lab"))
+sys.path[:0] = [str(ROOT / "tools" / "lab"), str(ROOT / "tests" / "integration")]
 import lab  # noqa: E402
 
 
@@ -257,9 +258,44 @@ def enrol(args, pins):
         hub.remove()
 
 
+# ---- keys ----------------------------------------------------------------------------------------------------------------------------
+
+def keys(args, pins):
+    hub = lab.Hub()
+    tpm = lab.Tpm().start()
+    token = module("keys", "tests", "integration", "test_keys.py").Token()
+    try:
+        hub.init()
+        hub.set(hub_shards=1 if pins[0] else 0, broker_sessions=20000, listener_per_address=20000)
+        hub.start(wrapper=pins[0])
+        base = None
+        for name, words in (("file", None), ("SoftHSM", ("--key", token.uri("bench"))),
+                            ("swtpm", ("--key", "tpm2:0x81000042", "--tcti", tpm.tcti))):
+            made = hub.top / f"made-{name}"
+            options = {}
+            if words:
+                make = [lab.program("porchlight-device"), str(made), "make-key", words[1]] + (["--tpm", tpm.tcti] if len(words) > 2 else [])
+                subprocess.run(make, check=True, capture_output=True, env=token.environment)
+                options["csr"] = made / "request.pem"
+            folder = hub.service(f"bench-{name.lower()}", allow=["publish,subscribe:bench/#"], client_ids="any", **options)
+            command = [*pins[1], str(beside.LOAD), str(folder), str(hub.ports["mqtt"]), "connect", "--seconds", str(args.seconds), *(words or ())]
+            rates = []
+            for _ in range(args.rounds):
+                done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=token.environment)
+                if done.returncode:
+                    raise lab.LabError(f"{name}: {done.stderr.strip()}")
+                rates.append(json.loads(done.stdout)["connected_s"])
+            base = base or statistics.median(rates)
+            print(f"keys: {name:8} {statistics.median(rates):8.0f} full handshakes a second with CONNECT, {statistics.median(rates) / base:.2f} of a file's", flush=True)
+    finally:
+        hub.remove()
+        tpm.remove()
+        token.remove()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=[[], "messages", "change", "enrol"], help="one or more parts (default: all)")
+    parser.add_argument("part", nargs="*", choices=[[], "messages", "change", "enrol", "keys"], help="one or more parts (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--sessions", type=int, default=10000, help="live sessions of `change`")
@@ -269,8 +305,9 @@ def main():
     args = parser.parse_args()
     pinned = len(os.sched_getaffinity(0)) > 1
     pins = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if pinned else ([], [])
-    for part in args.part or ["messages", "change", "enrol"]:
-        {"messages": messages, "change": change, "enrol": enrol}[part](args, pins)
+    parts = {"messages": messages, "change": change, "enrol": enrol, "keys": keys}
+    for part in args.part or parts:
+        parts[part](args, pins)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
  *
  *   mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|reconnect|idle [--name value]...
  *
- * FOLDER has ca.pem, cert.pem and key.pem, as `porchlight service add` writes them. One JSON line goes to
- * standard output.
+ * FOLDER has ca.pem, cert.pem and key.pem, as `porchlight service add` writes them; --key URI takes a key
+ * of a TPM (--tcti says how it is reached) or token instead. One JSON line goes to standard output.
  *
  *   fan-in    `clients` publishers, 1 subscriber          fan-out  1 publisher, `clients` subscribers
  *   pairs     `clients` publishers, a subscriber for each
@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crypto/key_uri.h"
 #include "crypto/random.h"
 #include "crypto/tls.h"
 #include "os/clock.h"
@@ -64,6 +65,7 @@ typedef struct {
 
 typedef struct {
     const char *folder, *kind, *prefix, *host;
+    const char *key, *tcti; /* a key of a TPM or token instead of key.pem, and how that TPM is reached */
     unsigned port, qos, clients, seconds, window, batch, rate, filters;
 } options;
 
@@ -512,8 +514,15 @@ static void read_options(int argc, char **argv) {
     opt.kind = argv[3];
     if (strstr(kinds, opt.kind) == NULL) die("no such case", opt.kind);
     for (int i = 4; i < argc; i += 2) {
-        bool known = strcmp(argv[i], "--topic") == 0;
-        if (known) opt.prefix = argv[i + 1];
+        bool known = true;
+        if (strcmp(argv[i], "--topic") == 0)
+            opt.prefix = argv[i + 1];
+        else if (strcmp(argv[i], "--key") == 0)
+            opt.key = argv[i + 1];
+        else if (strcmp(argv[i], "--tcti") == 0)
+            opt.tcti = argv[i + 1];
+        else
+            known = false;
         for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++) {
             if (strcmp(argv[i], numbers[k].name) != 0) continue;
             known = true;
@@ -527,14 +536,20 @@ static void read_options(int argc, char **argv) {
     if (opt.filters > 0 && strcmp(opt.kind, "idle") != 0) die("--filters", "is for idle clients");
 }
 
+static porch_err open_key(porch_key **ret, porch_why *why) {
+    porch_key_uri uri;
+    if (opt.key == NULL) return porch_key_load_pem(file_of("key.pem"), ret, why);
+    PORCH_TRY(porch_key_uri_parse(porch_bytes_of(opt.key), &uri, why));
+    return porch_key_uri_open(&uri, opt.tcti, ret, why);
+}
+
 int main(int argc, char **argv) {
     porch_why why = {""};
     porch_key *key;
     (void)signal(SIGPIPE, SIG_IGN);
     read_options(argc, argv);
     porch_random_id(run_id);
-    porch_bytes key_pem = file_of("key.pem");
-    if (porch_key_load_pem(key_pem, &key, &why) != PORCH_OK) die("key.pem", why.text);
+    if (open_key(&key, &why) != PORCH_OK) die("the key", why.text);
     config = (porch_tls_client_config){
         .ca_pem = file_of("ca.pem"), .chain_pem = file_of("cert.pem"), .key = key, .name = opt.host};
     config.resume = strcmp(opt.kind, "reconnect") == 0;
