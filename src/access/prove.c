@@ -758,6 +758,13 @@ static void try_lifted(search *s, const void *more) {
     }
 }
 
+/* Two rows that each name one, and not the same one: nobody is both. */
+static bool apart(const porch_access_member *a, const porch_access_member *b) {
+    bool named = a->kind == PORCH_ACCESS_MEMBER_DEVICE || a->kind == PORCH_ACCESS_MEMBER_SERVICE ||
+                 a->kind == PORCH_ACCESS_MEMBER_PERSON;
+    return named && a->kind == b->kind && !porch_bytes_eq(a->value, b->value);
+}
+
 /* Every allow that stands, against one deny row that does not stand any more. */
 static void try_lifted_deny(search *s, const porch_access_member *denied,
                             const porch_access_statement *deny) {
@@ -774,7 +781,7 @@ static void try_lifted_deny(search *s, const porch_access_member *denied,
             s->found_here = false;
             for (size_t n = 0; n < s->group->member_count && !s->found_here && !s->enough; n++) {
                 s->member = &s->group->members[n];
-                each_principal(s, now, s->member, try_lifted, denied);
+                if (!apart(s->member, denied)) each_principal(s, now, s->member, try_lifted, denied);
             }
         }
     }
