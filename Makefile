@@ -24,7 +24,7 @@ help:
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
 	@echo "make bench-access   what access costs: decisions, proofs, a broker's messages beside mosquitto's dynamic-security plugin, changes, enrolments (PARTS=...)"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
-	@echo "make bench-ota      deltas of updates beside bsdiff, xdelta3 and zstd, on Debian packages that apt fetches"
+	@echo "make bench-ota      deltas beside bsdiff, xdelta3 and zstd on Debian packages that apt fetches; a release's way beside nginx; the core's size"
 	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
 
@@ -90,8 +90,9 @@ bench:
 
 bench-ota:
 	@tools/setup bench
-	@tools/build release delta
+	@tools/build release delta programs
 	@/usr/bin/python3 bench/ota.py
+	@/usr/bin/python3 bench/ota_fetch.py
 	@/usr/bin/python3 bench/ota_size.py
 
 bench-mqtt-scale:
