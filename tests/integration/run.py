@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the integration tests, two files at a time: most of their time is waiting, each file has hubs, ports and
 folders of its own. Prints one line for each file as it ends, then whatever failed, then what `unittest` prints
-last. The longest files go first, as far as the last run's times are known (build/test-logs/integration-times.json).
+last. The longest files go first, by the last run's times (build/test-logs/integration-times.json) or, in a fresh clone, by LONG.
 
     tests/integration/run.py [--jobs N] [PATTERN]...      default: 2 at a time, test_*.py
 """
@@ -17,6 +17,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TIMES = HERE.parent.parent / "build/test-logs/integration-times.json"
+
+LONG = ("test_tuf.py", "test_journey.py", "test_update_agent.py", "test_ota_author.py")  # minutes, of which much is waiting
 
 
 def run(path):
@@ -39,7 +41,7 @@ def main():
     if not paths:
         sys.exit(f"no file of tests/integration is called {' or '.join(args.patterns)}")
     times = json.loads(TIMES.read_text()) if TIMES.exists() else {}
-    paths.sort(key=lambda p: -times.get(p.name, 1e9))
+    paths.sort(key=lambda p: -times.get(p.name, 2e9 if p.name in LONG else 1e9))
     begun, tests, skipped, failed = time.monotonic(), 0, 0, []
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for future in concurrent.futures.as_completed([pool.submit(run, p) for p in paths]):
