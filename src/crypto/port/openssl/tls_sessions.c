@@ -9,9 +9,10 @@
  * and sealing it again were a third of a resumption. Neither kind outlives the process: the keys of tickets
  * are in memory, too.
  *
- * Rows stand in sets of four that the name chooses; the oldest of a set makes room. So memory is bounded,
- * and a client whose row is gone does a full handshake. Only clients that have shown a certificate get a
- * row. A chain of resumptions cannot outlive one lifetime: a row remembers when the full handshake was. */
+ * Rows are written one after the other, round and round: the oldest makes room, memory is bounded and only
+ * what was used weighs. A name finds its row through an index, four places for each hash of a name. A
+ * client whose row is gone does a full handshake. Only clients that have shown a certificate get a row. A
+ * chain of resumptions cannot outlive one lifetime: a row remembers when the full handshake was. */
 #include "crypto/port/openssl/tls_port.h"
 
 #include <stdlib.h>
@@ -29,25 +30,28 @@ typedef struct {
     uint8_t secret[64];
     size_t secret_len; /* 0: a free row */
     uint32_t cipher;   /* the library's number of it */
-    uint64_t order;
     porch_tls_kept kept;
 } row;
 
 struct porch_tls_sessions {
     pthread_mutex_t lock;
     porch_tickets *life; /* lifetime and clock, and the server's */
-    uint64_t order;
-    size_t sets;
+    size_t most, next;   /* rows, and the one to write next */
     row *rows;
+    size_t sets;
+    uint32_t *index; /* WAYS for each set: a row's number and one; 0: none */
 };
 
 porch_tls_sessions *porch_tls_sessions_new(uint32_t most) {
     porch_tls_sessions *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;
-    t->sets = ((size_t)most + WAYS - 1) / WAYS;
-    t->rows = calloc(t->sets * WAYS, sizeof *t->rows); /* pages come into being as rows are written */
-    if (t->rows == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
+    t->most = most;
+    t->sets = ((size_t)most + 1) / 2; /* twice as many places as rows: a set is seldom full */
+    t->rows = calloc(t->most, sizeof *t->rows);
+    t->index = calloc(t->sets * WAYS, sizeof *t->index);
+    if (t->rows == NULL || t->index == NULL || pthread_mutex_init(&t->lock, NULL) != 0) {
         free(t->rows);
+        free(t->index);
         free(t);
         return NULL;
     }
@@ -56,36 +60,44 @@ porch_tls_sessions *porch_tls_sessions_new(uint32_t most) {
 
 void porch_tls_sessions_free(porch_tls_sessions *t) {
     if (t == NULL) return;
-    for (size_t i = 0; i < t->sets * WAYS; i++)
-        if (t->rows[i].secret_len > 0) porch_wipe(&t->rows[i], sizeof t->rows[i]);
+    for (size_t i = 0; i < t->most && t->rows[i].secret_len > 0; i++)
+        porch_wipe(&t->rows[i], sizeof t->rows[i]);
     (void)pthread_mutex_destroy(&t->lock);
     free(t->rows);
+    free(t->index);
     free(t);
 }
 
-static row *set_of(porch_tls_sessions *t, const uint8_t *id) {
+static uint32_t *set_of(const porch_tls_sessions *t, const uint8_t *id) {
     uint64_t n;
     memcpy(&n, id, sizeof n);
-    return t->rows + (size_t)(n % t->sets) * WAYS;
+    return t->index + (size_t)(n % t->sets) * WAYS;
+}
+
+/* How many rows ago the one of this place was written; SIZE_MAX when it is of this set no more. */
+static size_t age_of(const porch_tls_sessions *t, const uint32_t *set, uint32_t place) {
+    if (place == 0 || set_of(t, t->rows[place - 1].id) != set) return SIZE_MAX;
+    return (t->next + t->most - place) % t->most;
 }
 
 static void keep(porch_tls_sessions *t, const row *made) {
     (void)pthread_mutex_lock(&t->lock);
-    row *set = set_of(t, made->id), *place = set;
+    uint32_t *set = set_of(t, made->id), *place = set;
     for (size_t i = 1; i < WAYS; i++)
-        if (set[i].order < place->order) place = &set[i];
-    *place = *made;
-    place->order = ++t->order;
+        if (age_of(t, set, set[i]) > age_of(t, set, *place)) place = &set[i];
+    t->rows[t->next] = *made;
+    *place = (uint32_t)t->next + 1;
+    t->next = (t->next + 1) % t->most;
     (void)pthread_mutex_unlock(&t->lock);
 }
 
 static bool find(porch_tls_sessions *t, const uint8_t *id, row *ret) {
     bool found = false;
     (void)pthread_mutex_lock(&t->lock);
-    row *set = set_of(t, id);
+    const uint32_t *set = set_of(t, id);
     for (size_t i = 0; i < WAYS && !found; i++) {
-        if (set[i].secret_len == 0 || memcmp(set[i].id, id, sizeof set[i].id) != 0) continue;
-        *ret = set[i];
+        if (set[i] == 0 || memcmp(t->rows[set[i] - 1].id, id, sizeof ret->id) != 0) continue;
+        *ret = t->rows[set[i] - 1];
         found = true;
     }
     (void)pthread_mutex_unlock(&t->lock);
