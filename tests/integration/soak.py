@@ -235,6 +235,7 @@ def soak(minutes, connections, seed, leaks=False, tell=print):
         hub.environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:disable_coredump=1:exitcode=77")
     try:
         hub.init()
+        hub.set(signer_service_issues_per_minute=100000)  # all the services come into being at once
         hub.start(120)
         person = hub.person().become_owner()
         services = []
