@@ -6,13 +6,22 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "cloud/api/household_erase.h"
 #include "cloud/api/household_export.h"
 #include "cloud/media/media_keep.h"
 #include "cloud/notify/notify_zone.h"
 #include "cloud/trust/trust.h"
 #include "os/clock.h"
 #include "os/log.h"
+
+porch_erase_rooms porch_api_erase_rooms(const porch_api *api) {
+    return (porch_erase_rooms){.dir = api->dir,
+                               .store = api->store,
+                               .registry = api->registry,
+                               .grants = api->grants,
+                               .signer = api->signer,
+                               .accounts = api->accounts,
+                               .media = api->media};
+}
 
 #define FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
 
@@ -210,13 +219,7 @@ void porch_api_household_erase(porch_http_exchange *x) {
         return;
     }
     porch_exports_end(api->exports, home.id);
-    const porch_erase_rooms rooms = {.dir = api->dir,
-                                     .store = api->store,
-                                     .registry = api->registry,
-                                     .grants = api->grants,
-                                     .signer = api->signer,
-                                     .accounts = api->accounts,
-                                     .media = api->media};
+    const porch_erase_rooms rooms = porch_api_erase_rooms(api);
     e = porch_household_erase(&rooms, home.id, "owner", &why);
     if (e != PORCH_OK) {
         porch_api_refuse(x, e, &why);

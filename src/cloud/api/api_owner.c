@@ -97,13 +97,7 @@ void porch_api_device_release(porch_http_exchange *x) {
     }
     who_of(&s, who);
     porch_exports_end(api->exports, s.person.household); /* it may hold what is to be nowhere */
-    const porch_erase_rooms rooms = {.dir = api->dir,
-                                     .store = api->store,
-                                     .registry = api->registry,
-                                     .grants = api->grants,
-                                     .signer = api->signer,
-                                     .accounts = api->accounts,
-                                     .media = api->media};
+    const porch_erase_rooms rooms = porch_api_erase_rooms(api);
     porch_err e = porch_device_release(&rooms, d.id, s.person.household, who, &why);
     if (e != PORCH_OK && e != PORCH_ERR_BUSY) { /* BUSY: all is erased, a backup still holds the old log */
         porch_api_refuse(x, e, &why);
