@@ -1,35 +1,10 @@
 /* People in proofs: known answers, then random policies against brute force over a world small enough to
  * try all of it. */
-#include "access/prove.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "access/prove_testbed.h"
 
 #include "access/automaton.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-typedef struct {
-    porch_access_document document;
-    porch_access_index index;
-    porch_access_world world;
-    uint64_t rows[8192];
-} bench;
-
-static void make(bench *b, const char *text) {
-    porch_arena arena = porch_arena_of(b->rows, sizeof b->rows);
-    porch_why why = {""};
-    if (porch_access_document_parse(porch_bytes_of(text), &arena, &b->document, NULL, &why) != PORCH_OK)
-        fail_msg("%s in\n%s", why.text, text);
-    assert_int_equal(porch_access_index_make(&b->document, &arena, &b->index), PORCH_OK);
-    assert_int_equal(porch_access_world_make(&b->document, &b->index, &arena, &b->world), PORCH_OK);
-}
 
 /* ---- who and what the registry and the accounts know ------------------------------------------------ */
 
@@ -50,11 +25,6 @@ static bool person(porch_bytes name, porch_access_principal *ret, void *ctx) {
     ret->role = anna ? PORCH_ROLE_ADULT : PORCH_ROLE_GUEST;
     return true;
 }
-
-typedef struct {
-    size_t count;
-    char first[300];
-} findings;
 
 static bool take(const porch_access_finding *f, void *ctx) {
     findings *all = ctx;
@@ -78,27 +48,6 @@ static porch_access_question asked(const bench *b, findings *all) {
     "group people\nmember every owner\nmember every adult\nmember every child\nmember every guest\n" \
     "allow subscribe,receive d/${household.device}/event/#\n"                                        \
     "allow subscribe,receive $porchlight/device/${household.device}/#\n"
-
-static findings isolation(const char *text) {
-    static bench b;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, text);
-    porch_access_question q = asked(&b, &all);
-    porch_access_prove_isolation(&q, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
-}
-
-static void isolated(const char *text) {
-    findings f = isolation(text);
-    if (f.count != 0) fail_msg("%s\n%s", f.first, text);
-}
-
-static void broken(const char *text, const char *example) {
-    findings f = isolation(text);
-    if (strcmp(f.first, example) != 0) fail_msg("'%s' for\n%s", f.first, text);
-}
 
 static void households_of_a_new_hub_are_isolated(void **state) {
     (void)state;
@@ -135,18 +84,6 @@ static void who_reaches_another_household_is_found(void **state) {
            "person somebody (child of any-household) receive d/victim/x by g");
 }
 
-static findings nobody_but(const char *text, const char *group, unsigned action, const char *filter) {
-    static bench b;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, text);
-    porch_access_question q = asked(&b, &all);
-    porch_access_prove_nobody(&q, porch_access_document_find(&b.document, porch_bytes_of(group)), action,
-                              (porch_topic_filter){porch_bytes_of(filter)}, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
-}
-
 static void nobody_but_counts_people(void **state) {
     (void)state;
     const char *text = PEOPLE "group parents\nmember people h1 adult\nallow subscribe d/a/state/#\n"
@@ -165,18 +102,6 @@ static void nobody_but_counts_people(void **state) {
                                    "k", PORCH_ACCESS_RECEIVE, "d/+/x")
                             .first,
                         "person somebody (owner of h1) receive d/x-2/x by g");
-}
-
-static findings newly(const char *before, const char *after) {
-    static bench b, a;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, before);
-    make(&a, after);
-    porch_access_question q = asked(&a, &all);
-    porch_access_prove_newly(&q, &b.world, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
 }
 
 static void a_difference_about_people_is_told(void **state) {
@@ -205,12 +130,6 @@ static void a_difference_about_people_is_told(void **state) {
 }
 
 /* ---- against brute force ----------------------------------------------------------------------------- */
-
-static uint32_t seed;
-static uint32_t dice(uint32_t sides) {
-    seed = seed * 1664525u + 1013904223u;
-    return (seed >> 10) % sides;
-}
 
 static const char *const members[] = {"every person", "every person", "every adult",
                                       "every guest",  "people h1",    "people h1 adult",

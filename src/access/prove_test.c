@@ -1,38 +1,6 @@
-#include "access/prove.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "access/prove_testbed.h"
 
 #include "access/statement.h"
-
-/* ---- a world of a text ---------------------------------------------------------------------------- */
-
-typedef struct {
-    porch_access_document document;
-    porch_access_index index;
-    porch_access_world world;
-    uint64_t rows[8192];
-} bench;
-
-static void make(bench *b, const char *text) {
-    porch_arena arena = porch_arena_of(b->rows, sizeof b->rows);
-    porch_why why = {""};
-    if (porch_access_document_parse(porch_bytes_of(text), &arena, &b->document, NULL, &why) != PORCH_OK)
-        fail_msg("%s in\n%s", why.text, text);
-    assert_int_equal(porch_access_index_make(&b->document, &arena, &b->index), PORCH_OK);
-    assert_int_equal(porch_access_world_make(&b->document, &b->index, &arena, &b->world), PORCH_OK);
-}
-
-typedef struct {
-    size_t count;
-    char first[300];
-} findings;
 
 static bool take(const porch_access_finding *f, void *ctx) {
     findings *all = ctx;
@@ -44,30 +12,13 @@ static bool take(const porch_access_finding *f, void *ctx) {
     return true;
 }
 
-static findings isolation(const char *text) {
-    static bench b;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, text);
-    porch_access_question q = {.world = &b.world, .found = take, .found_ctx = &all};
-    porch_access_prove_isolation(&q, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
+static porch_access_question asked(const bench *b, findings *all) {
+    return (porch_access_question){.world = &b->world, .found = take, .found_ctx = all};
 }
 
 #define DEFAULTS                                                                                     \
     "group devices\nmember every device\nallow publish d/${device.id}/+/#\nallow subscribe,receive " \
     "d/${device.id}/#\n"
-
-static void isolated(const char *text) {
-    findings f = isolation(text);
-    if (f.count != 0) fail_msg("%s\n%s", f.first, text);
-}
-
-static void broken(const char *text, const char *example) {
-    findings f = isolation(text);
-    if (strcmp(f.first, example) != 0) fail_msg("'%s' for\n%s", f.first, text);
-}
 
 /* ---- known answers -------------------------------------------------------------------------------- */
 
@@ -159,18 +110,6 @@ static void a_deny_holds_for_wider_subscriptions_too(void **state) {
 
 /* ---- nobody but ----------------------------------------------------------------------------------- */
 
-static findings nobody_but(const char *text, const char *group, unsigned action, const char *filter) {
-    static bench b;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, text);
-    porch_access_question q = {.world = &b.world, .found = take, .found_ctx = &all};
-    porch_access_prove_nobody(&q, porch_access_document_find(&b.document, porch_bytes_of(group)), action,
-                              (porch_topic_filter){porch_bytes_of(filter)}, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
-}
-
 static void nobody_but_a_group_is_decided(void **state) {
     (void)state;
     const char *text = DEFAULTS "group heat\nmember service heating\nallow publish d/+/command/#\n"
@@ -185,18 +124,6 @@ static void nobody_but_a_group_is_decided(void **state) {
 }
 
 /* ---- what is new ---------------------------------------------------------------------------------- */
-
-static findings newly(const char *before, const char *after) {
-    static bench b, a;
-    findings all = {0, ""};
-    porch_access_proof proof;
-    make(&b, before);
-    make(&a, after);
-    porch_access_question q = {.world = &a.world, .found = take, .found_ctx = &all};
-    porch_access_prove_newly(&q, &b.world, &proof);
-    assert_int_equal(proof.undecided, 0);
-    return all;
-}
 
 static void a_difference_is_what_changes_and_not_how_it_is_written(void **state) {
     (void)state;
@@ -234,12 +161,6 @@ static void a_difference_is_what_changes_and_not_how_it_is_written(void **state)
 }
 
 /* ---- against brute force -------------------------------------------------------------------------- */
-
-static uint32_t seed;
-static uint32_t dice(uint32_t sides) {
-    seed = seed * 1664525u + 1013904223u;
-    return (seed >> 10) % sides;
-}
 
 static const char *const levels[] = {
     "d", "d", "d", "+", "+", "a", "b", "${device.id}", "p", "x", "${device.product}", "${device.id}b",
