@@ -136,7 +136,7 @@ static void close_rest(int keep) {
 
 static void limit(int what, rlim_t most) {
     const struct rlimit r = {most, most};
-    (void)setrlimit(what, &r);
+    (void)setrlimit((__rlimit_resource_t)what, &r);
 }
 
 static void be_quiet(void) {

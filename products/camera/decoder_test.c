@@ -103,14 +103,13 @@ static void bad_close(porch_camera_source *s) {
 }
 
 static porch_camera_source *open_bad(const porch_camera_source_options *o, char why[256]) {
-    bad *b = calloc(1, sizeof *b);
-    if (!b) return NULL;
     if (strcmp(o->what, "refused") == 0) {
         (void)snprintf(why, 256, "there is no such film");
-        free(b);
         return NULL;
     }
     if (strcmp(o->what, "early") == 0) raise(SIGKILL);
+    bad *b = calloc(1, sizeof *b);
+    if (!b) return NULL;
     *b = (bad){.base = {bad_next, bad_close, 33, 17, {25, 1}}, .what = o->what, .camera = camera_pid};
 
     if (strcmp(o->what, "huge") == 0) b->base.width = 1 << 15;
@@ -119,9 +118,10 @@ static porch_camera_source *open_bad(const porch_camera_source_options *o, char 
     b->frame->format = AV_PIX_FMT_YUV420P;
     b->frame->width = 33;
     b->frame->height = 17;
-    if (av_frame_get_buffer(b->frame, 0) < 0) return NULL;
-    if (strcmp(o->what, "unlocked") != 0 && !o->ready(o->ready_ctx)) return NULL;
-    return &b->base;
+    bool lent = av_frame_get_buffer(b->frame, 0) == 0;
+    if (lent && (strcmp(o->what, "unlocked") == 0 || o->ready(o->ready_ctx))) return &b->base;
+    bad_close(&b->base);
+    return NULL;
 }
 
 /* ---- the camera ---- */

@@ -193,7 +193,8 @@ static bool set_format(device *d, char why[256]) {
     if (!o) return fail(d, why, "needs memory that is not there", 0);
     list_offers(d, o);
     int best = porch_camera_offer_pick(o->at, o->count);
-    porch_camera_offer take = best < 0 ? (porch_camera_offer){0} : o->at[best];
+    porch_camera_offer take = {0};
+    if (best >= 0) take = o->at[best];
     free(o);
     if (best < 0)
         return fail(d, why, "offers no format that can be read (YUV 4:2:0, NV12, YUYV or Motion JPEG)", 0);

@@ -180,17 +180,17 @@ static void random_policies_decide_as_their_statements_one_by_one(void **state) 
         }
         for (size_t t = 0; t < COUNT(names); t++) {
             porch_topic_name name = {porch_bytes_of(names[t])};
-            bool may[2] = {false, false}, not [2] = {false, false};
+            bool may[2] = {false, false}, barred[2] = {false, false};
             for (size_t i = 0; i < COUNT(s); i++) {
                 if (!porch_topic_matches(concrete[i], name)) continue;
                 bool about[2] = {(s[i].actions & PUB) != 0, (s[i].actions & (SUB | RECV)) != 0};
                 for (int k = 0; k < 2; k++) {
                     may[k] = may[k] || (about[k] && s[i].effect == PORCH_ACCESS_ALLOW);
-                    not [k] = not [k] || (about[k] && s[i].effect == PORCH_ACCESS_DENY);
+                    barred[k] = barred[k] || (about[k] && s[i].effect == PORCH_ACCESS_DENY);
                 }
             }
-            assert_int_equal(porch_access_can_publish(p, name).allowed, may[0] && !not [0]);
-            assert_int_equal(porch_access_can_receive(p, name).allowed, may[1] && !not [1]);
+            assert_int_equal(porch_access_can_publish(p, name).allowed, may[0] && !barred[0]);
+            assert_int_equal(porch_access_can_receive(p, name).allowed, may[1] && !barred[1]);
         }
         for (size_t f = 0; f < COUNT(filters); f++) {
             if (strstr(filters[f], "${") != NULL) continue;

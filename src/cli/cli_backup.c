@@ -78,10 +78,13 @@ static porch_err pack_into(int fd, const char *dir, const char *db, const porch_
     PORCH_TRY(porch_backup_writer_new(fd, r->public_key, &w, why));
     porch_progress bar = porch_progress_begin(porch_backup_weigh(dir, db, updates));
     sums->at = tell;
+    /* cppcheck-suppress autoVariables ; taken back below, before this function returns */
     sums->ctx = &bar;
     porch_err e = porch_backup_pack(w, dir, db, (porch_bytes){(const uint8_t *)r->text, r->text_len},
                                     updates, sums, why);
     porch_progress_end(&bar);
+    sums->at = NULL;
+    sums->ctx = NULL;
     if (e == PORCH_OK) e = porch_backup_finish(w, why);
     porch_backup_writer_free(w);
     return e;
@@ -232,9 +235,12 @@ static porch_err unpack_from(const char *file, const uint8_t secret[PORCH_BOX_SE
     porch_err e = porch_backup_reader_new(fd, secret, &r, why);
     porch_progress bar = porch_progress_begin(fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0);
     sums->at = tell;
+    /* cppcheck-suppress autoVariables ; taken back below, before this function returns */
     sums->ctx = &bar;
     if (e == PORCH_OK) e = porch_backup_unpack(r, dir, sums, why);
     porch_progress_end(&bar);
+    sums->at = NULL;
+    sums->ctx = NULL;
     porch_backup_reader_free(r);
     close(fd);
     return e == PORCH_OK ? complete(dir, why) : e;

@@ -13,6 +13,9 @@ import sys
 JOBS = os.environ.get("JOBS", "2")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLASSES = "warning,performance,portability"
+# Two checks of cppcheck 2.10 that take an address handed out to be written for a read (each finding of theirs in this tree was looked at);
+# its newer check of the same thing, uninitvar, stays on, as do those of clang and of gcc.
+CRIED_WOLF = ["--suppress=legacyUninitvar", "--suppress=ctuuninitvar"]
 
 
 def tracked(*patterns, leave=()):
@@ -42,7 +45,7 @@ def clang_tidy(files, build):
 
 def cppcheck(places):
     return subprocess.run(["cppcheck", "--quiet", "--inline-suppr", f"--enable={CLASSES}", "--error-exitcode=1", "--std=c11", "-j", JOBS,
-                           "--suppress=missingIncludeSystem", "--suppress=varFuncNullUB", f"-I{ROOT}/src", f"-I{ROOT}/include",
+                           "--suppress=missingIncludeSystem", "--suppress=varFuncNullUB", *CRIED_WOLF, f"-I{ROOT}/src", f"-I{ROOT}/include",
                            *map(str, places)], check=False).returncode == 0
 
 

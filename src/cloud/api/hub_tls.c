@@ -219,7 +219,8 @@ static bool append_factory(const porch_registry_factory *f, void *ctx) {
     memcpy(more + all->len, f->pem, len);
     more[all->len + len] = '\n';
     more[all->len + len + 1] = 0;
-    *all = (file_bytes){more, all->len + len + 1};
+    all->at = more;
+    all->len += len + 1;
     return true;
 }
 

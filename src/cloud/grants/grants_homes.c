@@ -64,8 +64,10 @@ static bool add(const porch_registry_device *d, void *ctx) {
     if (l->count == l->cap) {
         size_t cap = l->cap == 0 ? 16 : l->cap * 2;
         void *wider = realloc(l->ids, cap * sizeof *l->ids);
-        l->failed = wider == NULL;
-        if (l->failed) return false;
+        if (wider == NULL) {
+            l->failed = true;
+            return false;
+        }
         l->ids = wider;
         l->cap = cap;
     }

@@ -123,7 +123,7 @@ static void evidence_holds_for_its_key_its_challenge_and_its_tpm_alone(void **st
     porch_key_evidence evidence, theirs;
     porch_bytes challenge = PORCH_LIT("prove it, now");
     assert_int_equal(porch_tpm_key_make(one.tcti, HANDLE, &key, NULL), PORCH_OK);
-    assert_int_equal(porch_tpm_key_make(one.tcti, HANDLE + 1, &second, NULL), PORCH_OK);
+    assert_int_equal(porch_tpm_key_make(one.tcti, HANDLE + 1u, &second, NULL), PORCH_OK);
     assert_int_equal(porch_tpm_key_make(other.tcti, HANDLE, &stranger, NULL), PORCH_OK);
     assert_int_equal(porch_key_public(key, &own, NULL), PORCH_OK);
     assert_int_equal(porch_key_public(second, &others, NULL), PORCH_OK);

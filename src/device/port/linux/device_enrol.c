@@ -218,7 +218,7 @@ static porch_err write_conf(const enrolment *n, const porch_x509_info *info, por
 static porch_err write_folder(enrolment *n, porch_why *why) {
     porch_buf der = {malloc(PORCH_EST_BODY_BYTES), 0, PORCH_EST_BODY_BYTES};
     porch_buf pem = {malloc(CHAIN_BYTES), 0, CHAIN_BYTES};
-    porch_x509_info info;
+    porch_x509_info info = {0};
     porch_err e = der.at != NULL && pem.at != NULL ? PORCH_OK : PORCH_ERR_NO_SPACE;
     if (e == PORCH_OK && porch_est_body_read(porch_exchange_body(&n->exchange), &der) != PORCH_OK)
         e = porch_fail(why, PORCH_ERR_MALFORMED, "the hub's answer is no base64");
