@@ -28,6 +28,8 @@ import mqtt
 from mqtt import packet
 
 SESSIONS_EACH = 40  # of one service; broker.sessions is above
+STREET = 5  # services that share topics: what one says to all reaches hundreds, and not everybody
+CONNECTS_A_SECOND = 100  # lives are so long that this many begin in a second, whatever the number of connections
 HANDSHAKES_AT_ONCE = 16
 GONE = (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.TimeoutError, mqtt.Closed, EOFError)
 EXPIRY, ALIASES, SUBSCRIPTION_ID, MESSAGE_EXPIRY, ALIAS = 0x11, 0x22, 0x0B, 0x02, 0x23
@@ -121,16 +123,17 @@ class Soak:
         self.count["resumed"] += welcome.body[0]
         return wire
 
-    async def talk(self, wire, name, dice):
+    async def talk(self, wire, which, dice):
         """A life: subscriptions of each kind, publications of each kind, a while of listening."""
-        filters = dice.sample([f"soak/{name}/#", f"soak/{name}/+", "soak/all/news", f"$share/g{dice.randrange(4)}/soak/all/work",
-                               f"soak/{name}/will", "soak/all/+"], dice.randrange(1, 4))
+        name, street = self.services[which][0], f"soak/all/{which // STREET}"
+        filters = dice.sample([f"soak/{name}/#", f"soak/{name}/+", f"{street}/news", f"$share/g{dice.randrange(4)}/{street}/work",
+                               f"soak/{name}/will", f"{street}/+"], dice.randrange(1, 4))
         properties = bytes([SUBSCRIPTION_ID]) + mqtt.varint(dice.randrange(1, 300)) if dice.random() < 0.5 else b""
         wire.send(mqtt.subscribe([(text, dice.randrange(3)) for text in filters], 1, properties=properties))
         await wire.until(mqtt.SUBACK)
         for turn in range(dice.randrange(1, 8)):
             qos, size = dice.randrange(3), dice.choice((0, 20, 200, 3000))
-            topic = dice.choice((f"soak/{name}/a", f"soak/{name}/{dice.randrange(20)}", "soak/all/news", "soak/all/work"))
+            topic, = dice.choices((f"soak/{name}/a", f"soak/{name}/{dice.randrange(20)}", f"{street}/news", f"{street}/work"), (8, 8, 1, 2))
             more = number(MESSAGE_EXPIRY, dice.randrange(1, 60), 4) if dice.random() < 0.3 else b""
             if qos == 0 and dice.random() < 0.4:
                 more += number(ALIAS, dice.randrange(1, 8), 2)
@@ -147,7 +150,7 @@ class Soak:
         if dice.random() < 0.3:
             wire.send(packet(mqtt.UNSUBSCRIBE, 2, struct.pack(">H", 2) + b"\0" + mqtt.text(filters[0])))
             await wire.until(mqtt.UNSUBACK)
-        end = time.monotonic() + dice.expovariate(1 / 20.0)
+        end = time.monotonic() + dice.expovariate(CONNECTS_A_SECOND / self.connections)
         while time.monotonic() < end and not self.over.is_set():
             try:
                 if wire.answer(await wire.receive(max(0.05, end - time.monotonic()))):
@@ -166,7 +169,7 @@ class Soak:
                 wire = await self.connect(which, client_id, dice.random() < 0.5, dice)
                 self.open += 1
                 try:
-                    await self.talk(wire, name, dice)
+                    await self.talk(wire, which, dice)
                 finally:
                     self.open -= 1
                 end = dice.random()
