@@ -177,6 +177,7 @@ class Server:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer waits 40 ms for the reader's delayed ACK
 
             def do_GET(handler):
                 path = handler.path.lstrip("/")
