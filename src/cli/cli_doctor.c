@@ -233,13 +233,35 @@ static void look_at_members(visit *v, const json_t *list, const char *kind, cons
     }
 }
 
-static void look_at_updates(visit *v, const char *damage) {
+static void look_at_updates(visit *v, const json_t *updates) {
     char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
-    if (damage[0] == '\0') return;
+    const char *damage = porch_cli_member(updates, "damage");
+    const json_t *bad = json_object_get(updates, "damaged_images"), *name;
+    (void)snprintf(mend, sizeof mend, "porchlight -C %s ota publish FOLDER", v->c->dir);
     (void)snprintf(text, sizeof text, "the update repository is damaged, nothing of it is served: %.250s",
                    porch_cli_safe(damage).text);
-    (void)snprintf(mend, sizeof mend, "porchlight -C %s ota publish FOLDER", v->c->dir);
-    porch_doctor_add(v->report, "updates", text, mend);
+    if (damage[0] != '\0') porch_doctor_add(v->report, "updates", text, mend);
+    for (size_t i = 0; (name = json_array_get(bad, i)) != NULL; i++) {
+        (void)snprintf(text, sizeof text,
+                       "an update's image is not what was signed, no device gets it: %.300s",
+                       porch_cli_safe(json_string_value(name)).text);
+        porch_doctor_add(v->report, "updates", text, mend);
+    }
+}
+
+/* No signer, no answer: that is said elsewhere. */
+static void look_at_told_time(visit *v, porch_cli_hub *hub) {
+    char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_DOCTOR_TEXT_BYTES];
+    json_t *clock = NULL;
+    if (porch_cli_hub_ask(hub, "clock", NULL, &clock, NULL) != PORCH_OK) return;
+    const char *reason = porch_cli_member(clock, "reason");
+    (void)snprintf(text, sizeof text, "the hub's clock is not believed, devices are told no time: %.220s",
+                   porch_cli_safe(reason).text);
+    (void)snprintf(mend, sizeof mend,
+                   "timedatectl set-ntp true; or, when it is right: porchlight -C %.200s clock confirm",
+                   v->c->dir);
+    if (reason[0] != '\0') porch_doctor_add(v->report, "clock", text, mend);
+    json_decref(clock);
 }
 
 static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
@@ -255,7 +277,8 @@ static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
                              "make room on the disk, or look at it: dmesg | tail");
         look_at_members(v, json_object_get(devices, "devices"), "device", "id");
         look_at_members(v, json_object_get(services, "services"), "service", "name");
-        look_at_updates(v, porch_cli_member(updates, "damage"));
+        look_at_updates(v, updates);
+        look_at_told_time(v, hub);
     }
     json_decref(updates);
     json_decref(status);

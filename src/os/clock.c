@@ -17,6 +17,10 @@ uint64_t porch_clock_mono_ms(void) {
     return read_clock(CLOCK_MONOTONIC, 1000);
 }
 
+uint64_t porch_clock_boot_ms(void) {
+    return read_clock(CLOCK_BOOTTIME, 1000);
+}
+
 uint64_t porch_clock_mono_us(void) {
     return read_clock(CLOCK_MONOTONIC, 1000000);
 }

@@ -10,6 +10,8 @@ uint64_t porch_clock_ms(void);
 /* Since some fixed moment of this boot. */
 uint64_t porch_clock_mono_ms(void);
 uint64_t porch_clock_mono_us(void);
+/* Since the machine was started; time asleep counts, too. */
+uint64_t porch_clock_boot_ms(void);
 
 #define PORCH_CLOCK_TEXT_BYTES 25
 /* "2026-01-31T08:15:00.123Z", always 24 characters and a zero. Times from the year 10000 on show as its

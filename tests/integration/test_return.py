@@ -3,6 +3,7 @@ it and nothing else, for est.renew_only_days; it gets through by itself. A revok
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import time
@@ -63,6 +64,16 @@ class Return(ClockIsSet):
         self.assertEqual(self.connack(back, "front-door"), 0x87)
         for method, path in (("HEAD", "/api/v1/device/clips/00"), ("POST", "/api/v1/device/clips"), ("PATCH", "/api/v1/device/clips/00")):
             self.assertEqual(self.ask(method, path, self.folder).status, 403, path)
+        # A clock that jumped by a year tells devices nothing until a person has looked at it.
+        answer = self.ask("GET", f"/.well-known/porchlight/time?nonce={NONCE}", self.folder)
+        self.assertEqual(answer.status, 503, answer.body)
+        self.assertIn("does not believe the hub's clock", answer.body.decode())
+        self.assertIsNotNone(self.hub.log.wait_for(lambda line: "signer.clock-not-believed" in line, 30))
+        findings = json.loads(self.hub.cli("doctor", check=False)[1])["findings"]
+        self.assertEqual([f["mend"].endswith("clock confirm") for f in findings if f["check"] == "clock"], [True])
+        self.assertFalse(self.hub.cli("clock")["believed"])
+        self.assertTrue(self.hub.cli("clock", "confirm")["believed"])
+        self.assertIn("clock.confirm", [row["kind"] for row in self.hub.cli("trust-log", "list")["rows"]])
         values = self.signed_time(self.folder)
         self.assertEqual((values["nonce"], values["timestamp"]), (NONCE, "-"))
         metadata = self.hub.file("updates", "metadata")
@@ -92,6 +103,7 @@ class Return(ClockIsSet):
         self.hub.stop()
         self.hub.start(wrapper=["env", f"LD_PRELOAD={' '.join(shims.build(self.hub.top, 'clock_shim'))}",
                                 f"PORCH_TEST_CLOCK={self.offset}"])
+        self.assertTrue(self.hub.cli("clock", "confirm")["believed"])
         conf = self.folder / "device.conf"
         text = conf.read_text()
         for key, port in (("mqtt_port", "mqtt"), ("device_port", "device")):

@@ -1,4 +1,4 @@
-/* status, drain, ca.export-root, backup: the hub as a whole. */
+/* status, clock, drain, ca.export-root, backup: the hub as a whole. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +48,29 @@ static porch_err status(porch_admin_call *call) {
         bad |= json_object_set_new(o, "signer", json_boolean(porch_signer_client_attached(w->signer)));
     if (w->status != NULL) w->status(o, w->status_ctx);
     return bad == 0 ? PORCH_OK : porch_fail(call->why, PORCH_ERR_INTERNAL, "no memory for the answer");
+}
+
+/* ---- clock -------------------------------------------------------------------------------------- */
+
+static porch_err note_clock(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_trust_append(db, "clock.confirm", "operator", "hub", "{}", why);
+}
+
+/* {confirm?}: whether the signer tells devices the time, or why not. */
+static porch_err look_at_clock(porch_admin_call *call) {
+    static const char *const names[] = {"confirm", NULL};
+    const porch_admin_world *w = call->world;
+    char reason[PORCH_SIGNER_REASON_BYTES];
+    bool confirm = porch_admin_flag(call, "confirm");
+    PORCH_TRY(porch_admin_only(call, names));
+    if (w->signer == NULL || w->store == NULL)
+        return porch_fail(call->why, PORCH_ERR_STATE, "this hub runs without its signer");
+    if (confirm) PORCH_TRY(porch_store_write(w->store, note_clock, NULL, call->why));
+    PORCH_TRY(porch_signer_clock(w->signer, confirm, reason, call->why));
+    int bad = json_object_set_new(call->result, "believed", json_boolean(reason[0] == '\0'));
+    bad |= json_object_set_new(call->result, "reason", json_string(reason));
+    return bad == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
 /* ---- drain -------------------------------------------------------------------------------------- */
@@ -173,6 +196,7 @@ static porch_err backup(porch_admin_call *call) {
 
 const porch_admin_command porch_admin_store_commands[] = {
     {"status", status},
+    {"clock", look_at_clock},
     {"drain", drain},
     {"backup", backup},
     {"ca.export-root", export_root},

@@ -78,6 +78,13 @@ porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porc
     return porch_fail(why, PORCH_ERR_CHILD, "this signer signs no heads");
 }
 
+porch_err porch_signer_clock(porch_signer_client *c, bool confirm, char reason[PORCH_SIGNER_REASON_BYTES],
+                             porch_why *why) {
+    (void)c, (void)confirm, (void)why;
+    reason[0] = '\0';
+    return PORCH_OK;
+}
+
 porch_err porch_signer_time_key(porch_signer_client *c, uint8_t key[32], porch_why *why) {
     (void)c, (void)why;
     memset(key, 1, 32);

@@ -87,6 +87,7 @@
     X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
     X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
     X(signer, times_per_minute, signer_times_per_minute, U32, 6000,     1, 1000000, "questions for the time that the signer answers in a minute") \
+    X(signer, clock_ahead_days, signer_clock_ahead_days, U32, 60,       1, 36500, "how many days further than the time that has passed the clock may have come before the signer tells the time no more; after a start of the machine, how long it may have been off") \
     X(signer, vapid_per_minute, signer_vapid_per_minute, U32, 30,       1, 1000, "tokens for push services that the signer signs in a minute") \
     X(signer, updates_per_minute, signer_updates_per_minute, U32, 30, 1, 100000, "snapshots of the update repository that the signer signs in a minute") \
     X(signer, totp_free_tries, signer_totp_free_tries, U32, 5,          1, 1000, "wrong codes of one account before it has to wait") \
@@ -184,6 +185,7 @@
     X(ota, timestamp_hours,    ota_timestamp_hours, U32, 48, 1, 8760, "how long a timestamp of the update repository is good: a device that is shown an old repository notices after that time") \
     X(ota, bytes,              ota_bytes, U64, 10737418240, 65536, 1000000000000000, "most bytes of images that the hub keeps; more are refused") \
     X(ota, image_bytes,        ota_image_bytes, U64, 2147483648, 65536, 1000000000000000, "longest image or metadata file that is published") \
+    X(ota, check_kib_s,        ota_check_kib_s, U32, 16384, 64, 10485760, "how fast the hub reads its images after a start, to see whether they are still what was signed, in KiB a second") \
     X(ota, history,            ota_history, U32, 50, 1, 10000, "entries of each device's update story, oldest out first") \
     X(ota, burst_ms,           ota_burst_ms, U32, 5000, 100, 600000, "a rollout may ask as many devices at once as its rate gives in this time, one at least") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \

@@ -14,7 +14,7 @@
 enum { SEND_WAIT_MS = 5000 };
 
 static porch_signer_now now(void) {
-    return (porch_signer_now){porch_clock_ms(), porch_clock_mono_ms()};
+    return (porch_signer_now){porch_clock_ms(), porch_clock_boot_ms()};
 }
 
 static porch_err serve_until_closed(porch_signer *s, int socket_fd, uint8_t *blocks, porch_why *why) {

@@ -220,3 +220,14 @@ porch_err porch_signer_time_key(porch_signer_client *c, uint8_t key[32], porch_w
     memcpy(key, got, sizeof got);
     return PORCH_OK;
 }
+
+porch_err porch_signer_clock(porch_signer_client *c, bool confirm, char reason[PORCH_SIGNER_REASON_BYTES],
+                             porch_why *why) {
+    porch_buf into = {(uint8_t *)reason, 0, PORCH_SIGNER_REASON_BYTES - 1};
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_CLOCK,
+                                    .name = confirm ? PORCH_LIT("confirm") : PORCH_LIT("look")};
+    reason[0] = '\0';
+    PORCH_TRY(ask(c, &request, true, (answer_into){.data = &into}, why));
+    reason[into.len] = '\0';
+    return PORCH_OK;
+}

@@ -107,6 +107,11 @@ porch_err porch_signer_time(porch_signer_client *c, const uint8_t nonce[32], con
                             porch_buf *out, porch_why *why);
 /* The public half of the key that does so (Ed25519). */
 porch_err porch_signer_time_key(porch_signer_client *c, uint8_t key[32], porch_why *why);
+/* Why the signer does not believe the hub's clock, "" when it does. `confirm`: an operator has looked at
+ * the clock and says that it is right; from then on it is believed as it is. */
+enum { PORCH_SIGNER_REASON_BYTES = 200 };
+porch_err porch_signer_clock(porch_signer_client *c, bool confirm, char reason[PORCH_SIGNER_REASON_BYTES],
+                             porch_why *why);
 
 /* Rows of the trust log (signer_trust_ipc.h, one after the other) that follow the head which the signer
  * remembers; it hashes them, remembers the new head and signs it: `head` is appended to, for

@@ -33,6 +33,7 @@ static const struct {
     [PORCH_SIGNER_OP_TIME_KEY] = {"time-key", 0},
     [PORCH_SIGNER_OP_ISSUER_NEXT] = {"issuer-next", 0},
     [PORCH_SIGNER_OP_ISSUER_USE] = {"issuer-use", HAS_DATA},
+    [PORCH_SIGNER_OP_CLOCK] = {"clock", HAS_NAME},
 };
 
 static bool op_known(unsigned op) {

@@ -33,6 +33,7 @@ typedef enum {
     PORCH_SIGNER_OP_TIME_KEY = 14,
     PORCH_SIGNER_OP_ISSUER_NEXT = 15,
     PORCH_SIGNER_OP_ISSUER_USE = 16,
+    PORCH_SIGNER_OP_CLOCK = 17,
     PORCH_SIGNER_OP_END
 } porch_signer_op;
 

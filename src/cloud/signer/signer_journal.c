@@ -9,6 +9,8 @@
  *   issuer 1767225601000 7c21...9a made          an issuing key, or that it signs from now on
  *   role  1767225601000 camera.json 7             the update repository's roles, as announced
  *   update 1767225601001 12 40                    its snapshot and timestamp
+ *   time  1767225601002 86400000 5f0e...b1        the time was told, so long after that start of the
+ * machine clock 1767225601003 86400001 5f0e...b1        an operator has confirmed that it is this
  *
  * Opened append-only and synced line by line, so a line that was answered is there after any crash. The
  * names of a household that was erased become dashes in their places; the lines stay, and a forget line
@@ -58,6 +60,17 @@ static porch_err replay_update(bool role, porch_bytes line, porch_signer_updates
     return PORCH_OK;
 }
 
+/* A start of the machine begins with the first time that was told in it; an operator's word begins all
+ * anew. */
+static porch_err replay_told(bool confirmed, uint64_t wall_ms, porch_bytes line, porch_signer_head *head) {
+    porch_signer_told got = {.wall_ms = wall_ms};
+    PORCH_TRY(porch_decimal_read(next_word(&line), UINT64_MAX, &got.boot_ms));
+    if (line.len == 0 || !porch_bytes_to_text(line, got.boot, sizeof got.boot)) return PORCH_ERR_MALFORMED;
+    if (confirmed || strcmp(head->anchor.boot, got.boot) != 0) head->anchor = got;
+    if (confirmed || wall_ms > head->told.wall_ms) head->told = got;
+    return PORCH_OK;
+}
+
 static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *ctx,
                              porch_signer_head *head) {
     porch_bytes kind = next_word(&line);
@@ -77,6 +90,8 @@ static porch_err replay_line(porch_bytes line, porch_signer_step_fn step, void *
         memcpy(head->hash, got.hash, sizeof head->hash);
         return PORCH_OK;
     }
+    if (porch_bytes_eq_text(kind, "time") || porch_bytes_eq_text(kind, "clock"))
+        return replay_told(porch_bytes_eq_text(kind, "clock"), at_ms, line, head);
     if (porch_bytes_eq_text(kind, "role") || porch_bytes_eq_text(kind, "update"))
         return replay_update(porch_bytes_eq_text(kind, "role"), line, &head->updates);
     if (!porch_bytes_eq_text(kind, "totp")) return PORCH_ERR_MALFORMED;
@@ -248,6 +263,17 @@ porch_err porch_signer_journal_issuer(porch_signer_journal *j, uint64_t now_ms, 
     PORCH_TRY(begin(&line, "issuer", now_ms));
     PORCH_TRY(word(&line, porch_bytes_of(key)));
     PORCH_TRY(word(&line, porch_bytes_of(what)));
+    PORCH_TRY(porch_write_text(&line, "\n"));
+    return append(j, porch_buf_bytes(&line), why);
+}
+
+porch_err porch_signer_journal_told(porch_signer_journal *j, const char *kind,
+                                    const porch_signer_told *told, porch_why *why) {
+    uint8_t block[LINE_MAX_BYTES];
+    porch_buf line = PORCH_BUF_OF(block);
+    PORCH_TRY(begin(&line, kind, told->wall_ms));
+    PORCH_TRY(number(&line, told->boot_ms));
+    PORCH_TRY(word(&line, porch_bytes_of(told->boot)));
     PORCH_TRY(porch_write_text(&line, "\n"));
     return append(j, porch_buf_bytes(&line), why);
 }

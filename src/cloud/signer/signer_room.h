@@ -19,7 +19,8 @@ enum {
     PORCH_SIGNER_CLOCK_SLACK_MS = 120000, /* how far the hub's clock may be from the signer's */
 };
 
-/* Both clocks, read once a request: wall time stands in certificates, monotonic time drives limits. */
+/* Both clocks, read once a request: wall time stands in certificates; what passed since the machine was
+ * started, asleep included, drives limits and tells how far wall time may have come. */
 typedef struct {
     uint64_t wall_ms;
     uint64_t mono_ms;
@@ -32,6 +33,13 @@ typedef struct {
     int fd;      /* appends */
     int edit_fd; /* blanks names that are to be forgotten */
 } porch_signer_journal;
+
+/* Until when the signer has told the time, in which start of the machine, and how long after it. */
+enum { PORCH_SIGNER_BOOT_TEXT = 40 };
+typedef struct {
+    uint64_t wall_ms, boot_ms; /* wall_ms 0: never */
+    char boot[PORCH_SIGNER_BOOT_TEXT];
+} porch_signer_told;
 
 /* What the journal is replayed into, oldest first: each accepted second-factor step, and the last head of
  * the trust log. */
@@ -52,6 +60,8 @@ typedef struct {
     uint64_t seq;
     uint8_t hash[32];
     porch_signer_updates updates; /* its keys stay NULL */
+    porch_signer_told told;       /* the greatest since an operator last confirmed the clock */
+    porch_signer_told anchor;     /* the first of that start of the machine since then */
 } porch_signer_head;
 
 /* Opens (or makes, 0600) `journal` in the folder and replays it. A last line that was cut by a power loss
@@ -72,6 +82,9 @@ porch_err porch_signer_journal_vapid(porch_signer_journal *j, uint64_t now_ms, p
 /* `what` happened to an issuing key: "made", "signs". `key`: its public half's SHA-256 in hex. */
 porch_err porch_signer_journal_issuer(porch_signer_journal *j, uint64_t now_ms, const char *key,
                                       const char *what, porch_why *why);
+/* `kind`: "time", that it was told; "clock", that an operator confirmed it. */
+porch_err porch_signer_journal_told(porch_signer_journal *j, const char *kind,
+                                    const porch_signer_told *told, porch_why *why);
 porch_err porch_signer_journal_role(porch_signer_journal *j, uint64_t now_ms, porch_bytes name,
                                     uint64_t version, porch_why *why);
 porch_err porch_signer_journal_update(porch_signer_journal *j, uint64_t now_ms, uint64_t snapshot,
@@ -152,6 +165,14 @@ typedef struct {
     size_t count, current;
 } porch_signer_issuers;
 
+/* Whether the clock is believed (signer_clock.c). */
+typedef struct {
+    porch_signer_told told, anchor; /* as in the journal, but for the last minutes of told */
+    uint64_t journaled_ms, least_ms;
+    char boot[PORCH_SIGNER_BOOT_TEXT];
+    bool refused; /* it was said already */
+} porch_signer_belief;
+
 typedef struct {
     porch_settings settings;
     porch_signer_issuers issuers;
@@ -163,6 +184,7 @@ typedef struct {
     porch_key *trust; /* signs heads of the trust log */
     porch_key *time;  /* signs what time it is */
     porch_signer_rate time_rate;
+    porch_signer_belief clock;
     uint64_t trust_seq;
     uint8_t trust_hash[32];
     porch_signer_updates updates;
@@ -209,6 +231,14 @@ porch_err porch_signer_do_update_sign(porch_signer *s, const porch_signer_reques
                                       porch_buf *data, porch_why *why);
 porch_err porch_signer_trust_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_key **ret,
                                  porch_why *why);
+/* At start, with what the journal holds; `boot` names this start of the machine, "-" when nobody knows. The
+ * clock of a hub's very first start is believed and noted. */
+porch_err porch_signer_clock_start(porch_signer *s, const porch_signer_head *head, const char *boot,
+                                   porch_signer_now now, porch_why *why);
+/* OK, and the time is noted as told; BUSY with the reason when the clock cannot be right. */
+porch_err porch_signer_clock_tell(porch_signer *s, porch_signer_now now, porch_why *why);
+porch_err porch_signer_do_clock(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
+                                porch_buf *data, porch_why *why);
 porch_err porch_signer_do_time(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                porch_buf *data, porch_why *why);
 porch_err porch_signer_do_time_key(porch_signer *s, porch_buf *data, porch_why *why);

@@ -1,9 +1,11 @@
 /* The signer without its process: keys loaded, one message answered. */
 #include "cloud/signer/signer_room.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cursor.h"
 #include "cloud/seal/seal.h"
@@ -112,6 +114,18 @@ static void remember_step(porch_bytes account, uint64_t step, void *ctx) {
     if (row && step > row->last_step) row->last_step = step;
 }
 
+/* The kernel's name for this start of the machine. */
+static void boot_name(char out[PORCH_SIGNER_BOOT_TEXT]) {
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, out, PORCH_SIGNER_BOOT_TEXT - 1) : 0;
+    if (fd >= 0) close(fd);
+    size_t len = n > 0 ? (size_t)n : 0;
+    while (len > 0 && out[len - 1] == '\n')
+        len--;
+    if (len == 0) out[len++] = '-';
+    out[len] = '\0';
+}
+
 porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, porch_signer_now now,
                             porch_why *why) {
     memset(s, 0, sizeof *s);
@@ -135,6 +149,9 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
     s->trust_seq = head.seq;
     memcpy(s->trust_hash, head.hash, sizeof s->trust_hash);
     s->updates = head.updates;
+    char boot[PORCH_SIGNER_BOOT_TEXT];
+    boot_name(boot);
+    PORCH_TRY(porch_signer_clock_start(s, &head, boot, now, why));
     s->update_rate = porch_signer_rate_of(s->settings.signer_updates_per_minute, now.mono_ms);
     return porch_signer_update_keys(s->seal_key, &s->updates, why);
 }
@@ -219,6 +236,8 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_time(s, r, now, data, why);
     case PORCH_SIGNER_OP_TIME_KEY:
         return porch_signer_do_time_key(s, data, why);
+    case PORCH_SIGNER_OP_CLOCK:
+        return porch_signer_do_clock(s, r, now, data, why);
     case PORCH_SIGNER_OP_ISSUER_NEXT:
         return porch_signer_do_issuer_next(s, now, data, why);
     case PORCH_SIGNER_OP_ISSUER_USE:

@@ -1,7 +1,6 @@
 /* What time it is, for devices whose clock is wrong. The time is this process's own, the nonce is the
- * asker's; the key signs statements of this one form (wire/signed_time.h) and nothing else. A statement
- * changes no trust and says nothing that a clock on the wall does not: it is limited in rate, not
- * journalled.
+ * asker's; the key signs statements of this one form (wire/signed_time.h) and nothing else. They are
+ * limited in rate, and only made while the clock is believed (signer_clock.c).
  *
  * The key is derived from the sealing key, as the trust log's is. */
 #include <string.h>
@@ -28,6 +27,7 @@ porch_err porch_signer_do_time(porch_signer *s, const porch_signer_request *r, p
                           "too many ask for the time; try again in %llu ms (signer.times_per_minute)",
                           (unsigned long long)wait_ms);
     PORCH_TRY(porch_signer_check_id(porch_bytes_of(s->settings.hub_id), "a hub (hub.id in hub.conf)", why));
+    PORCH_TRY(porch_signer_clock_tell(s, now, why));
     (void)porch_bytes_to_text(porch_bytes_of(s->settings.hub_id), t.hub, sizeof t.hub); /* an id fits */
     memcpy(t.nonce, r->data.at, nonce);
     t.has_timestamp = r->data.len > nonce;
