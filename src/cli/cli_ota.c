@@ -512,6 +512,15 @@ static void show_status(const json_t *status) {
                (unsigned long long)porch_cli_number(each, "length"));
 }
 
+/* Images that are not what was signed: no device gets them. */
+static void show_damaged_images(const porch_cli *c, const json_t *result) {
+    const json_t *names = json_object_get(result, "damaged_images"), *name;
+    for (size_t i = 0; (name = json_array_get(names, i)) != NULL; i++)
+        (void)printf("Damaged, served to nobody: %s\n", porch_cli_safe(json_string_value(name)).text);
+    if (json_array_size(names) > 0)
+        (void)printf("Publish the team's folder again: porchlight -C %s ota publish FOLDER\n", c->dir);
+}
+
 /* What the hub serves. */
 static int hub_status(porch_cli *c) {
     porch_why why = {""};
@@ -535,8 +544,9 @@ static int hub_status(porch_cli *c) {
                          (unsigned long long)porch_cli_number(result, "root"),
                          (unsigned long long)porch_cli_number(result, "snapshot"), ends[0],
                          (unsigned long long)porch_cli_number(result, "timestamp"), ends[1]);
+        show_damaged_images(c, result);
     }
-    bool whole = damage[0] == '\0';
+    bool whole = damage[0] == '\0' && json_array_size(json_object_get(result, "damaged_images")) == 0;
     json_decref(result);
     return whole ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
 }

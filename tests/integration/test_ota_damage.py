@@ -96,6 +96,8 @@ class OtaDamage(ota_lab.OtaCase):
                 self.assertGreater(now, announced)  # devices that have seen the one before take it
                 announced = now
 
+        self.one_image_that_changed_in_its_length_is_found_by_its_hash()
+
         # What was in force still counts: another team's folder does not come in through the damage.
         other = self.top / "other"
         self.make(other)
@@ -109,6 +111,31 @@ class OtaDamage(ota_lab.OtaCase):
         self.assertEqual(self.assertWell(), {"1", "2"})
         log = json.dumps(self.hub.cli("trust-log", "list"))
         self.assertEqual(log.count('"release:camera/1"'), 1)
+
+    def one_image_that_changed_in_its_length_is_found_by_its_hash(self):
+        self.hub.stop()
+        with (self.updates() / self.image).open("r+b") as image:
+            image.seek(50_000)
+            byte = image.read(1)
+            image.seek(50_000)
+            image.write(bytes([byte[0] ^ 1]))
+        self.log_start = 0
+        self.hub.start()
+        self.logged("update.image-damaged", self.image)
+        self.logged("update.checked", "images=")
+        code, said, _ = self.hub.cli("ota", "status", check=False, json_output=False)
+        self.assertEqual((code, self.image in said, "ota publish FOLDER" in said), (1, True, True), said)
+        told = json.loads(self.hub.cli("ota", "status", check=False)[1])
+        self.assertEqual((told["damaged_images"], told["damage"], told["images_checked"]), ([self.image], "", True))
+        finding, = [each for each in json.loads(self.hub.cli("doctor", check=False)[1])["findings"] if each["check"] == "updates"]
+        self.assertIn(self.image, finding["text"])
+        # No device gets it; all else of the repository is served.
+        status, _, body = self.get(self.image)
+        self.assertEqual((status, b"updates-damaged" in body), (503, True))
+        self.assertEqual(self.get("metadata/timestamp.json")[0], 200)
+        self.publish()
+        self.assertEqual(self.assertWell(), {"1", "2"})
+        self.assertEqual(self.hub.cli("ota", "status")["damaged_images"], [])
 
     def restore(self, backup, key):
         top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-restored-", dir=self.top))

@@ -134,16 +134,23 @@ static porch_err commit(porch_admin_call *call) {
     return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 
+static void add_name(const char *name, void *ctx) {
+    (void)json_array_append_new(ctx, json_string(name));
+}
+
 static porch_err status(porch_admin_call *call) {
     static const char *const names[] = {NULL};
     porch_updates_state s;
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(need_updates(call));
     porch_updates_state_get(call->world->updates, &s);
+    json_t *bad = json_array();
+    porch_updates_bad_names(call->world->updates, add_name, bad);
     json_decref(call->result);
     call->result =
-        json_pack("{s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "published", s.timestamp > 0, "damage", s.damage, "root",
-                  (json_int_t)s.root, "snapshot", (json_int_t)s.snapshot, "timestamp",
+        json_pack("{s:o,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "damaged_images", bad, "images_checked",
+                  porch_updates_checked(call->world->updates), "published", s.timestamp > 0, "damage",
+                  s.damage, "root", (json_int_t)s.root, "snapshot", (json_int_t)s.snapshot, "timestamp",
                   (json_int_t)s.timestamp, "snapshot_ends_ms", (json_int_t)s.snapshot_ends_ms,
                   "timestamp_ends_ms", (json_int_t)s.timestamp_ends_ms);
     return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;

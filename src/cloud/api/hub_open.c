@@ -159,6 +159,7 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
         .owner_ctx = h->registry,
     };
     const porch_broker_config broker = {&h->settings, h->registry, h->grants, h->store};
+    PORCH_TRY(porch_updates_check_start(h->updates, why));
     PORCH_TRY(porch_media_open(&media, &h->media, why));
     PORCH_TRY(porch_twins_open(h->store, &h->twins, why));
     const porch_rollouts_config rollouts = {h->store,    &h->settings,  is_online,

@@ -25,6 +25,10 @@ bool porch_updates_damaged(const porch_updates *u) {
     return u->state.damage[0] != '\0';
 }
 
+bool porch_updates_mistrusted(const porch_updates *u, const char *name) {
+    return porch_updates_damaged(u) || porch_updates_is_bad(u, name);
+}
+
 porch_err porch_updates_ready(porch_updates *u, porch_why *why) {
     porch_updates_state state;
     porch_updates_state_get(u, &state);
@@ -44,7 +48,7 @@ porch_err porch_updates_have(porch_updates *u, const char *name, uint64_t *bytes
     bool published = false;
     porch_err e = porch_updates_find(u, name, path, &published, &got, why);
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
-    if (published && porch_updates_damaged(u) && !porch_updates_is_image(path)) {
+    if (published && porch_updates_mistrusted(u, name) && !porch_updates_is_image(path)) {
         got = 0; /* nobody knows what it is: it is sent anew */
         published = false;
     }
@@ -327,6 +331,8 @@ porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64
     struct stat st;
     if (!porch_updates_name_ok(name)) return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such file");
     PORCH_TRY(porch_updates_ready(u, why));
+    if (porch_updates_is_bad(u, name))
+        return porch_fail(why, PORCH_ERR_STATE, "%.120s is damaged; publish it again", name);
     PORCH_TRY(porch_updates_place(u, name, path));
     int opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (opened < 0 || fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {

@@ -38,6 +38,12 @@ typedef struct {
  * nothing is served until it was published again. */
 porch_err porch_updates_open(const porch_updates_config *config, porch_updates **ret, porch_why *why);
 void porch_updates_close(porch_updates *u); /* NULL is fine */
+/* Begins to hash the published images, slowly, in a thread of its own. One that is not what was signed is
+ * told by porch_updates_bad_names and is not served. */
+porch_err porch_updates_check_start(porch_updates *u, porch_why *why);
+bool porch_updates_checked(porch_updates *u); /* all of them were */
+/* Under a lock: `fn` must not call back. */
+void porch_updates_bad_names(porch_updates *u, void (*fn)(const char *name, void *ctx), void *ctx);
 
 /* ---- publishing; any thread, one call at a time each waits for the other ---- */
 
@@ -87,7 +93,7 @@ porch_err porch_updates_prune(porch_updates *u, bool dry, porch_updates_pruned *
 /* ---- serving; any thread ---- */
 
 /* A published file, open for reading: the caller closes *fd. `name` as above. NOT_FOUND; STATE:
- * the folder is damaged. */
+ * the folder is damaged, or this image. */
 porch_err porch_updates_file(porch_updates *u, const char *name, int *fd, uint64_t *bytes, porch_why *why);
 
 typedef struct {

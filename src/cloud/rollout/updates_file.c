@@ -59,8 +59,9 @@ porch_err porch_updates_find(const porch_updates *u, const char *name, char out[
     struct stat st;
     if (!porch_updates_name_ok(name))
         return porch_fail(why, PORCH_ERR_MALFORMED, "'%.64s' is no file of an update repository", name);
+    const bool mistrusted = porch_updates_mistrusted(u, name);
     for (unsigned i = 0; i < 2; i++) {
-        *published = porch_updates_damaged(u) == (i == 1);
+        *published = mistrusted == (i == 1);
         PORCH_TRY(*published ? porch_updates_place(u, name, out) : porch_updates_incoming(u, name, out));
         if (lstat(out, &st) != 0 || !S_ISREG(st.st_mode)) continue;
         *bytes = (uint64_t)st.st_size;
@@ -134,10 +135,11 @@ porch_err porch_updates_move(const porch_updates *u, const char *name, porch_why
     PORCH_TRY(porch_updates_place(u, name, to));
     PORCH_TRY(porch_updates_incoming(u, name, from));
     bool fresh = access(from, F_OK) == 0;
-    if (access(to, F_OK) == 0 && !(fresh && porch_updates_damaged(u))) return PORCH_OK;
+    if (access(to, F_OK) == 0 && !(fresh && porch_updates_mistrusted(u, name))) return PORCH_OK;
     PORCH_TRY(make_folders(u, name, why));
     if (rename(from, to) != 0)
         return porch_fail(why, PORCH_ERR_IO, "keep %.100s: %s", name, strerror(errno));
+    porch_updates_mended(u, name);
     *strrchr(to, '/') = '\0';
     return porch_dir_sync(to, why);
 }

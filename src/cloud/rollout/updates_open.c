@@ -100,7 +100,7 @@ static porch_err load_roles(const porch_updates *u, porch_bytes snapshot, porch_
     return PORCH_OK;
 }
 
-/* Each image is there in its length; what is in it, devices hash, and so does whoever publishes again. */
+/* Each image is there in its length; whether it is what was signed is looked at later (updates_check.c). */
 static porch_err check_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
     porch_bytes targets, name, each;
     char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME], place[PORCH_UPDATES_PATH];
@@ -283,19 +283,23 @@ porch_err porch_updates_open(const porch_updates_config *config, porch_updates *
     porch_err e = PORCH_ERR_NO_SPACE;
     if (u != NULL && s != NULL) {
         u->config = *config;
-        e = open_it(u, s, why);
+        u->check = porch_updates_check_new();
+        e = u->check != NULL ? open_it(u, s, why) : PORCH_ERR_NO_SPACE;
         porch_updates_set_free(s);
     }
     free(s);
-    if (e == PORCH_OK)
+    if (e == PORCH_OK) {
         *ret = u;
-    else
-        free(u);
+        return e;
+    }
+    if (u != NULL) porch_updates_check_free(u->check);
+    free(u);
     return e;
 }
 
 void porch_updates_close(porch_updates *u) {
     if (u == NULL) return;
+    porch_updates_check_free(u->check);
     (void)pthread_mutex_destroy(&u->publish);
     (void)pthread_mutex_destroy(&u->lock);
     free(u);

@@ -16,58 +16,16 @@
 enum { DEPTH_MOST = 8, HEX = 64 };
 
 typedef struct {
-    char (*at)[PORCH_UPDATES_NAME];
-    size_t count, cap;
+    porch_updates_names names;
     bool dry;
     porch_updates_pruned *sums;
 } kept;
-
-static porch_err keep(kept *k, const char *name, porch_why *why) {
-    if (k->count == k->cap) {
-        size_t cap = k->cap * 2 + 64;
-        void *more = realloc(k->at, cap * sizeof *k->at);
-        if (more == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory");
-        k->at = more;
-        k->cap = cap;
-    }
-    (void)snprintf(k->at[k->count++], PORCH_UPDATES_NAME, "%s", name);
-    return PORCH_OK;
-}
 
 static int by_text(const void *a, const void *b) {
     return strcmp(a, b);
 }
 
 /* ---- what is named ---- */
-
-static porch_err keep_targets(const porch_updates_doc *d, kept *k, porch_why *why) {
-    porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME];
-    porch_tuf_target t;
-    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
-    porch_tuf_json_walk w = porch_tuf_json_open(targets);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
-        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
-        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
-        PORCH_TRY(keep(k, file, why));
-    }
-    return PORCH_OK;
-}
-
-static porch_err keep_roles(const porch_updates *u, kept *k, porch_why *why) {
-    char file[PORCH_UPDATES_NAME];
-    for (size_t i = 0; i < u->count; i++) {
-        porch_updates_doc d = {.version = 0};
-        (void)snprintf(file, sizeof file, "%llu.%s.json", (unsigned long long)u->docs[i].version,
-                       u->docs[i].role);
-        PORCH_TRY(porch_updates_load(u, file, u->docs[i].role, "targets", &d, why));
-        porch_err e = keep_targets(&d, k, why);
-        porch_updates_doc_free(&d);
-        PORCH_TRY(e);
-    }
-    return PORCH_OK;
-}
 
 /* By their hash alone: these names are shorter than any path. */
 static porch_err read_rollouts(porch_db *db, void *ctx, porch_why *why) {
@@ -77,7 +35,8 @@ static porch_err read_rollouts(porch_db *db, void *ctx, porch_why *why) {
         porch_db_prepare(db, "select sha256 from update_rollout where state in ('running', 'paused')", why);
     porch_err e = PORCH_OK;
     while (e == PORCH_OK && (e = porch_db_step(q, why)) == PORCH_OK)
-        if (porch_bytes_to_text(porch_db_text(q, 0), sha256, sizeof sha256)) e = keep(k, sha256, why);
+        if (porch_bytes_to_text(porch_db_text(q, 0), sha256, sizeof sha256))
+            e = porch_updates_names_add(&k->names, sha256, why);
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
@@ -86,8 +45,8 @@ static bool is_kept(const kept *k, const char *name) {
     char sha256[HEX + 1];
     const char *file = strrchr(name, '/');
     (void)snprintf(sha256, sizeof sha256, "%.64s", file != NULL ? file + 1 : name);
-    return bsearch(name, k->at, k->count, sizeof *k->at, by_text) != NULL ||
-           bsearch(sha256, k->at, k->count, sizeof *k->at, by_text) != NULL;
+    return bsearch(name, k->names.at, k->names.count, sizeof *k->names.at, by_text) != NULL ||
+           bsearch(sha256, k->names.at, k->names.count, sizeof *k->names.at, by_text) != NULL;
 }
 
 /* ---- what lies there ---- */
@@ -124,12 +83,12 @@ porch_err porch_updates_prune(porch_updates *u, bool dry, porch_updates_pruned *
     *ret = (porch_updates_pruned){0, 0};
     pthread_mutex_lock(&u->publish);
     porch_err e = porch_updates_ready(u, why);
-    if (e == PORCH_OK) e = keep_roles(u, &k, why);
+    if (e == PORCH_OK) e = porch_updates_names_in_force(u, &k.names, why);
     if (e == PORCH_OK) e = porch_store_read(u->config.store, read_rollouts, &k, why);
-    if (e == PORCH_OK && k.count > 0) qsort(k.at, k.count, sizeof *k.at, by_text);
+    if (e == PORCH_OK && k.names.count > 0) qsort(k.names.at, k.names.count, sizeof *k.names.at, by_text);
     if (e == PORCH_OK) e = walk(u, "targets", 0, &k, why);
     pthread_mutex_unlock(&u->publish);
-    free(k.at);
+    free(k.names.at);
     if (e == PORCH_OK && !dry && ret->files > 0)
         porch_log(PORCH_LOG_INFO, "update.pruned", "files", porch_log_number(ret->files).text, "bytes",
                   porch_log_number(ret->bytes).text, NULL);

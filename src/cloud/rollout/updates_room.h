@@ -28,12 +28,28 @@ typedef struct {
     porch_updates_doc docs[PORCH_UPDATES_ROLES_MOST]; /* targets and all that it delegates to */
 } porch_updates_set;
 
+typedef struct {
+    char (*at)[PORCH_UPDATES_NAME]; /* malloc'ed */
+    size_t count, cap;
+} porch_updates_names;
+
+/* Images that are not what was signed, and the thread that looks (updates_check.c). */
+typedef struct {
+    pthread_mutex_t lock; /* all but the thread */
+    pthread_cond_t stop;
+    porch_updates_names bad;
+    bool done, stopping;
+    bool started;
+    pthread_t thread;
+} porch_updates_check;
+
 struct porch_updates {
     porch_updates_config config;
     char folder[PORCH_UPDATES_PATH];
     pthread_mutex_t publish; /* one publishes or renews at a time */
     pthread_mutex_t lock;    /* state */
     porch_updates_state state;
+    porch_updates_check *check;
     /* with `publish` held */
     uint64_t first_root; /* oldest root that is there */
     size_t count;
@@ -45,6 +61,8 @@ struct porch_updates {
 
 /* With `publish` held, or while it opens. */
 bool porch_updates_damaged(const porch_updates *u);
+/* The folder is, or this file of it: what was sent anew counts before what lies there. */
+bool porch_updates_mistrusted(const porch_updates *u, const char *name);
 /* Keeps what the set says for the judgement of the next one; the texts go with the set. */
 void porch_updates_adopt(porch_updates *u, const porch_updates_set *s, const porch_updates_state *state);
 
@@ -89,6 +107,16 @@ void porch_updates_signers(const porch_updates_set *s, const porch_updates_doc *
 /* Is this text signed by the role's keys in the root? */
 porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
                                      porch_why *why);
+
+/* ---- images that are damaged (updates_check.c) ---- */
+
+porch_err porch_updates_names_add(porch_updates_names *k, const char *name, porch_why *why);
+/* Those that the roles in force name, with `publish` held. */
+porch_err porch_updates_names_in_force(const porch_updates *u, porch_updates_names *k, porch_why *why);
+bool porch_updates_is_bad(const porch_updates *u, const char *name);
+void porch_updates_mended(const porch_updates *u, const char *name);
+porch_updates_check *porch_updates_check_new(void);    /* NULL without memory */
+void porch_updates_check_free(porch_updates_check *c); /* stops it; NULL is fine */
 
 /* ---- rows (updates_rows.c) ---- */
 

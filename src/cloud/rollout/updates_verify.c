@@ -239,7 +239,7 @@ static porch_err check_image(const porch_updates *u, const char *path, const por
     bool published = false;
     PORCH_TRY(porch_updates_image_name(path, target, name, why));
     PORCH_TRY(porch_updates_find(u, name, file, &published, &bytes, why));
-    bool damaged = porch_updates_damaged(u);
+    bool damaged = porch_updates_mistrusted(u, name);
     if (published && bytes == target->length && !damaged) return PORCH_OK; /* it was hashed when it came */
     if (bytes == target->length) {
         PORCH_TRY(porch_updates_hash(file, hash, why));
