@@ -39,6 +39,7 @@ enum {
     STALL_MS = 10000,      /* a live source without a picture for so long is opened anew */
     AGAIN_FIRST_MS = 1000, /* the pause before that; doubles */
     AGAIN_MOST_MS = 30000,
+    DECODER_MEMORY_MIB = 512, /* sixteen pictures of the largest size that is taken, and what reads them */
     HANG_MS = 60000, /* a decoder without a word for so long is ended; pauses in a film may be as long */
     DEATHS_MOST = 3, /* a film at which the decoder dies more often in a row is given up */
     HELD_MS = 30000, /* a source that gave pictures for so long begins with the short pause again */
@@ -74,6 +75,7 @@ static const char help[] =
     "ends when another\n"
     "                      version is to be started\n"
     "  --hardware REVISION which releases are for this camera (rev-a)\n"
+    "  --decoder-memory MIB   most memory of the process that takes the source's pictures apart (512)\n"
     "  --loop              a film begins again at its end\n"
     "  --json              the hops on standard output as one JSON object a line\n"
     "\n"
@@ -89,6 +91,7 @@ typedef struct {
     const char *hardware;
     char source[SOURCE_BYTES];
     porch_camera_source_kind kind;
+    uint32_t decoder_memory_mib;
     bool loop;
     bool json;
 } arguments;
@@ -150,6 +153,15 @@ static void cover(char *word) {
         }
 }
 
+static bool take_memory(arguments *a, const char *word) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long mib = strtoul(word, &end, 10);
+    if (errno != 0 || end == word || *end != '\0' || mib < 64 || mib > 65536) return false;
+    a->decoder_memory_mib = (uint32_t)mib;
+    return true;
+}
+
 /* EXIT_DONE when there is something to run, else the code to end with, -1 for help. */
 static int parse(int argc, char **argv, arguments *a) {
     for (int i = 1; i < argc; i++) {
@@ -166,6 +178,9 @@ static int parse(int argc, char **argv, arguments *a) {
         } else if (strcmp(word, "--slots") == 0 || strcmp(word, "--hardware") == 0) {
             if (++i >= argc) return usage("a value is missing after ", word);
             *(strcmp(word, "--slots") == 0 ? &a->slots : &a->hardware) = argv[i];
+        } else if (strcmp(word, "--decoder-memory") == 0) {
+            if (++i >= argc || !take_memory(a, argv[i]))
+                return usage("--decoder-memory needs MiB from 64 to 65536", "");
         } else if (strcmp(word, "--source-from") == 0) {
             if (++i >= argc) return usage("--source-from needs a file", "");
             if (!read_source(a, argv[i])) return usage("no source can be read from ", argv[i]);
@@ -440,6 +455,7 @@ static porch_camera_decoder *start_decoder(const arguments *a) {
                                                   .loop = a->loop,
                                                   .stall_ms = STALL_MS,
                                                   .hang_ms = HANG_MS,
+                                                  .memory_mib = a->decoder_memory_mib,
                                                   .open = porch_camera_source_open};
     porch_camera_decoder *d = porch_camera_decoder_start(&options, why);
     if (!d) porch_camera_report_note("error", why);
@@ -447,7 +463,7 @@ static porch_camera_decoder *start_decoder(const arguments *a) {
 }
 
 int main(int argc, char **argv) {
-    arguments a = {0};
+    arguments a = {.decoder_memory_mib = DECODER_MEMORY_MIB};
     int code = parse(argc, argv, &a);
     if (code < 0) {
         (void)fputs(help, stdout);

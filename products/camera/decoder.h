@@ -26,6 +26,8 @@ typedef struct {
     bool loop;
     uint32_t stall_ms; /* see source.h */
     uint32_t hang_ms;  /* a decoder that answers nothing for so long is ended; a film may pause so long */
+    uint32_t
+        memory_mib; /* most memory of a decoder; 0: no limit. Without sanitizers, whose own is much more */
     porch_camera_open_fn open; /* porch_camera_source_open; runs in the decoder */
 } porch_camera_decoder_options;
 

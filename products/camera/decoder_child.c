@@ -124,6 +124,12 @@ static void decode(int channel, int memory, const porch_camera_decoder_options *
 
 /* ---- the spawner ---- */
 
+#if defined(PORCH_SANITIZE)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* The one descriptor that is kept besides is given; standard ones lead nowhere, so that nobody's words get
  * into the camera's output. */
 static void close_rest(int keep) {
@@ -187,6 +193,8 @@ static pid_t fork_decoder(int control, int fds[2], const porch_camera_decoder_op
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != spawner) _exit(0);
     (void)close(control);
+    /* What a film may make it allocate: an allocation beyond that fails, and is told. */
+    if (!SANITIZED && o->memory_mib > 0) limit(RLIMIT_DATA, (rlim_t)o->memory_mib << 20);
     decode(fds[0], fds[1], o);
     _exit(0);
 }

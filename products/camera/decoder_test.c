@@ -13,7 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -75,6 +77,10 @@ static int try_to_get_out(pid_t camera) {
     if (syscall(SYS_io_uring_setup, 1, NULL) >= 0 || syscall(SYS_bpf, 0, NULL, 0) >= 0) return 16;
     if (syscall(SYS_pidfd_open, camera, 0) >= 0 || syscall(SYS_tgkill, camera, camera, SIGTERM) == 0)
         return 17;
+    struct stat st; /* is that file there? */
+    if (stat(key_path, &st) == 0 || syscall(SYS_newfstatat, 0, key_path, &st, AT_EMPTY_PATH) == 0)
+        return 19;
+    if (syscall(SYS_statx, 0, key_path, 0, 0, &st) == 0 || access(key_path, F_OK) == 0) return 20;
     if (setuid(0) == 0 || chdir("/") == 0 || syscall(SYS_unshare, 0) == 0) return 18;
     return 0;
 }
@@ -124,11 +130,101 @@ static porch_camera_source *open_bad(const porch_camera_source_options *o, char 
     return NULL;
 }
 
+/* ---- a film that is small on the disk and large in memory ---- */
+
+typedef struct {
+    uint8_t at[256];
+    size_t bits;
+} bit_writer;
+
+static void put_bits(bit_writer *w, unsigned value, unsigned count) {
+    while (count-- > 0) {
+        if ((value >> count & 1u) != 0) w->at[w->bits / 8] |= (uint8_t)(0x80u >> w->bits % 8);
+        w->bits++;
+    }
+}
+
+/* ue(v) of H.264, 9.1 */
+static void put_number(bit_writer *w, unsigned value) {
+    unsigned bits = 0;
+    while ((value + 1) >> (bits + 1) != 0)
+        bits++;
+    put_bits(w, 0, bits);
+    put_bits(w, value + 1, bits + 1);
+}
+
+static void end_unit(bit_writer *w, FILE *f) {
+    static const uint8_t start[] = {0, 0, 0, 1};
+    put_bits(w, 1, 1);
+    (void)fwrite(start, 1, sizeof start, f);
+    for (size_t i = 0, zeros = 0; i < (w->bits + 7) / 8; i++) {
+        if (zeros == 2 && w->at[i] <= 3) { /* emulation prevention */
+            (void)fputc(3, f);
+            zeros = 0;
+        }
+        zeros = w->at[i] == 0 ? zeros + 1 : 0;
+        (void)fputc(w->at[i], f);
+    }
+    memset(w, 0, sizeof *w);
+}
+
+static void put_parameters(FILE *f, unsigned side_blocks) {
+    bit_writer w = {.bits = 0};
+    put_bits(&w, 0x67, 8);
+    put_bits(&w, 66, 8); /* baseline */
+    put_bits(&w, 0, 8);
+    put_bits(&w, 51, 8); /* level */
+    put_number(&w, 0);
+    put_number(&w, 0); /* 4 bits of frame numbers */
+    put_number(&w, 2);
+    put_number(&w, 1); /* reference frames */
+    put_bits(&w, 0, 1);
+    put_number(&w, side_blocks - 1);
+    put_number(&w, side_blocks - 1);
+    put_bits(&w, 0xc, 4); /* whole frames; no cropping, no more */
+    end_unit(&w, f);
+    put_bits(&w, 0x68, 8);
+    put_number(&w, 0);
+    put_number(&w, 0);
+    put_bits(&w, 0, 2);
+    for (int i = 0; i < 3; i++)
+        put_number(&w, 0);
+    put_bits(&w, 0, 3);
+    for (int i = 0; i < 3; i++)
+        put_number(&w, 0);
+    put_bits(&w, 0, 3);
+    end_unit(&w, f);
+}
+
+/* Key pictures of 16,000 by 16,000 of which almost nothing is there: 384 MB each, and as much again to fill
+ * in what is missing. */
+static void make_bomb(const char *path) {
+    FILE *f = fopen(path, "w");
+    bit_writer w = {.bits = 0};
+    assert_non_null(f);
+    put_parameters(f, 1000);
+    for (unsigned i = 0; i < 8; i++) {
+        put_bits(&w, 0x65, 8);
+        put_number(&w, 0);
+        put_number(&w, 7); /* I */
+        put_number(&w, 0);
+        put_bits(&w, 0, 4);
+        put_number(&w, i % 2);
+        put_bits(&w, 0, 2);
+        put_number(&w, 0);
+        for (int b = 0; b < 8; b++) /* blocks of one colour, as far as they go */
+            put_number(&w, 3);
+        end_unit(&w, f);
+    }
+    assert_int_equal(fclose(f), 0);
+}
+
 /* ---- the camera ---- */
 
 static porch_camera_decoder *start(const char *what, uint32_t hang_ms) {
     char why[256] = "";
-    const porch_camera_decoder_options o = {what, false, 1000, hang_ms, open_bad};
+    const porch_camera_decoder_options o = {
+        .what = what, .stall_ms = 1000, .hang_ms = hang_ms, .open = open_bad};
     porch_camera_decoder *d = porch_camera_decoder_start(&o, why);
     if (!d) fail_msg("%s", why);
     return d;
@@ -198,6 +294,35 @@ static void one_that_dies_is_told_and_another_can_be_opened(void **state) {
     assert_true(died);
     assert_string_equal(why, "the decoder died of signal 9");
     porch_camera_decoder_end(d);
+}
+
+static void a_film_that_would_eat_all_memory_is_a_failure_that_is_told(void **state) {
+    (void)state;
+    char why[256] = "", path[] = "/tmp/porch-bomb-XXXXXX";
+    bool died = false;
+    struct rusage used;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && close(fd) == 0);
+    make_bomb(path);
+    const porch_camera_decoder_options o = {.what = path,
+                                            .stall_ms = 60000,
+                                            .hang_ms = 120000,
+                                            .memory_mib = 256,
+                                            .open = porch_camera_source_open};
+    porch_camera_decoder *d = porch_camera_decoder_start(&o, why);
+    if (!d) fail_msg("%s", why);
+    assert_null(porch_camera_decoder_open(d, NULL, NULL, &died, why));
+    assert_false(died);
+    assert_string_not_equal(why, "");
+    porch_camera_decoder_end(d);
+    assert_int_equal(getrusage(RUSAGE_CHILDREN, &used), 0);
+    print_message("\"%s\", %ld KiB at most\n", why, used.ru_maxrss);
+#ifndef PORCH_SANITIZE
+    assert_true(used.ru_maxrss < 256 * 1024);
+#else
+    print_message("a sanitizer's own memory has no limit: that is looked at in the build without one\n");
+#endif
+    assert_int_equal(unlink(path), 0);
 }
 
 static void one_that_hangs_is_ended(void **state) {
@@ -278,6 +403,7 @@ int main(void) {
         cmocka_unit_test(a_decoder_that_was_taken_over_finds_no_way_out),
         cmocka_unit_test(the_search_for_ways_out_finds_them_where_there_is_no_lock),
         cmocka_unit_test(one_that_dies_is_told_and_another_can_be_opened),
+        cmocka_unit_test(a_film_that_would_eat_all_memory_is_a_failure_that_is_told),
         cmocka_unit_test(one_that_hangs_is_ended),
         cmocka_unit_test(whoever_waits_can_be_called_off),
         cmocka_unit_test(lies_and_refusals_end_in_a_sentence),

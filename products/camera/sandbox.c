@@ -128,20 +128,47 @@ bool porch_camera_sandbox(const char *folder, const char *slots, const char *sou
 
 /* All that decoding needs of the kernel. Everything else is refused with EPERM. */
 static const int allowed[] = {
-    SCMP_SYS(read),          SCMP_SYS(readv),           SCMP_SYS(pread64),
-    SCMP_SYS(lseek),         SCMP_SYS(write),           SCMP_SYS(writev),
-    SCMP_SYS(recvfrom),      SCMP_SYS(recvmsg),         SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),       SCMP_SYS(shutdown),        SCMP_SYS(close),
-    SCMP_SYS(fstat),         SCMP_SYS(getsockopt),      SCMP_SYS(setsockopt),
-    SCMP_SYS(getsockname),   SCMP_SYS(getpeername),     SCMP_SYS(poll),
-    SCMP_SYS(ppoll),         SCMP_SYS(select),          SCMP_SYS(pselect6),
-    SCMP_SYS(brk),           SCMP_SYS(munmap),          SCMP_SYS(mremap),
-    SCMP_SYS(madvise),       SCMP_SYS(futex),           SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime), SCMP_SYS(clock_nanosleep), SCMP_SYS(nanosleep),
-    SCMP_SYS(gettimeofday),  SCMP_SYS(sched_yield),     SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(rt_sigaction),  SCMP_SYS(rt_sigprocmask),  SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack),   SCMP_SYS(restart_syscall), SCMP_SYS(getpid),
-    SCMP_SYS(gettid),        SCMP_SYS(getppid),         SCMP_SYS(exit),
+    SCMP_SYS(read),
+    SCMP_SYS(readv),
+    SCMP_SYS(pread64),
+    SCMP_SYS(lseek),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(close),
+    SCMP_SYS(getsockopt),
+    SCMP_SYS(setsockopt),
+    SCMP_SYS(getsockname),
+    SCMP_SYS(getpeername),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(select),
+    SCMP_SYS(pselect6),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getppid),
+    SCMP_SYS(exit),
     SCMP_SYS(exit_group),
 };
 
@@ -152,9 +179,6 @@ static int allow_shapes(scmp_filter_ctx c, bool device) {
     for (int i = 0; i < 2 && r == 0; i++) /* memory, but none that can be run */
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, i == 0 ? SCMP_SYS(mmap) : SCMP_SYS(mprotect), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (r == 0) /* fstat, as the C library writes it */
-        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
-                             SCMP_A3(SCMP_CMP_EQ, AT_EMPTY_PATH));
     if (r == 0) /* abort() */
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self));
     const int flags[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};

@@ -23,6 +23,7 @@ typedef struct {
     bool live;
     bool ready;          /* options.ready was called */
     int fd;              /* of a film; -1: none */
+    int64_t bytes;       /* of the film, when it was opened */
     char shown[128];     /* options.what as it may be told */
     uint64_t give_up_ms; /* monotonic: a read that is under way then has stalled; 0: none is */
     AVFormatContext *input;
@@ -219,15 +220,16 @@ static int read_film(void *ctx, uint8_t *buf, int size) {
 
 static int64_t seek_film(void *ctx, int64_t offset, int whence) {
     const film *f = ctx;
-    struct stat st;
-    if (whence == AVSEEK_SIZE) return fstat(f->fd, &st) == 0 ? st.st_size : AVERROR(errno);
+    if (whence == AVSEEK_SIZE) return f->bytes;
     int64_t at = lseek(f->fd, offset, whence & ~AVSEEK_FORCE);
     return at < 0 ? AVERROR(errno) : at;
 }
 
 static int open_film(film *f) {
     f->fd = open(f->options.what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (f->fd < 0) return AVERROR(errno);
+    struct stat st;
+    if (f->fd < 0 || fstat(f->fd, &st) != 0) return AVERROR(errno);
+    f->bytes = st.st_size; /* once the process is locked, nobody may be asked any more */
     uint8_t *buf = av_malloc(IO_BYTES);
     if (!buf) return AVERROR(ENOMEM);
     f->input->pb = avio_alloc_context(buf, IO_BYTES, 0, f, read_film, NULL,
