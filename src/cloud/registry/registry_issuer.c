@@ -104,6 +104,30 @@ static void remember_force(porch_registry *r, const force_job *job) {
     pthread_rwlock_unlock(&r->lock);
 }
 
+typedef struct {
+    porch_registry *r;
+    const uint8_t *issuer;
+} adoption;
+
+static porch_err read_early(porch_db *db, void *ctx, porch_why *why) {
+    const adoption *job = ctx;
+    porch_registry *r = job->r;
+    porch_db_query *q = porch_db_prepare(db, "select fingerprint from certificate where issuer = ?1", why);
+    porch_err e;
+    porch_db_bind_blob(q, 1, (porch_bytes){job->issuer, 32});
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        porch_bytes print = porch_db_blob(q, 0);
+        if (print.len != 32) continue;
+        pthread_rwlock_wrlock(&r->lock);
+        registry_certificate *c = porch_registry_table_find(&r->certificates, print.at);
+        if (c != NULL && c->issuer == PORCH_REGISTRY_ISSUER_UNKNOWN)
+            c->issuer = porch_registry_issuer_place(r, job->issuer);
+        pthread_rwlock_unlock(&r->lock);
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
 porch_err porch_registry_issuer_force(porch_registry *r, porch_bytes pem, const char *who, porch_why *why) {
     porch_x509_info info;
     PORCH_TRY(porch_x509_read(pem, &info, why));
@@ -119,6 +143,10 @@ porch_err porch_registry_issuer_force(porch_registry *r, porch_bytes pem, const 
     else if (at == PORCH_REGISTRY_ISSUER_UNKNOWN || r->issuers[at].followed_ms != 0) {
         e = porch_store_write(r->store, write_force, &job, why);
         if (e == PORCH_OK) remember_force(r, &job);
+        /* The signer takes the next one up before it is known here: what it issued meanwhile hangs on it.
+         */
+        adoption early = {r, info.fingerprint};
+        if (e == PORCH_OK) e = porch_store_read(r->store, read_early, &early, why);
     }
     pthread_mutex_unlock(&r->change);
     return e;

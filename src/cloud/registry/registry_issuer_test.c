@@ -188,12 +188,34 @@ static void an_issuer_that_nothing_hangs_on_goes_without_force(void **state) {
         PORCH_ERR_REVOKED); /* and does not come back */
 }
 
+static void what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it(void **state) {
+    bench *b = *state;
+    uint8_t first[32], second[32], early[32];
+    porch_registry_issuer gone;
+    assert_int_equal(force(b), PORCH_OK);
+    next_issuer(first);
+    add(b, "early-1", false, early); /* the signer has taken it up, the registry not yet */
+    assert_int_equal(force(b), PORCH_OK);
+    assert_int_equal(issuers(b).all[1].live, 1);
+    next_issuer(second);
+    assert_int_equal(force(b), PORCH_OK);
+    assert_int_equal(porch_registry_issuer_retire(b->registry, second, false, "operator", &gone, &b->why),
+                     PORCH_ERR_STATE);
+    assert_int_equal(porch_registry_issuer_retire(b->registry, second, true, "operator", &gone, &b->why),
+                     PORCH_OK);
+    assert_int_equal(b->cut_off, 1);
+    assert_int_equal(admit(b, "early-1", early), PORCH_ERR_REVOKED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_hangs_on_an_issuer_is_counted_until_it_is_renewed, make_bench,
                                         drop_bench),
         cmocka_unit_test_setup_teardown(a_retired_issuers_certificates_are_refused_and_their_sessions_end,
                                         make_bench, drop_bench),
+        cmocka_unit_test_setup_teardown(
+            what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it, make_bench,
+            drop_bench),
         cmocka_unit_test_setup_teardown(an_issuer_that_nothing_hangs_on_goes_without_force, make_bench,
                                         drop_bench),
     };
