@@ -58,7 +58,7 @@ static bool connected(void) {
     for (int fd = 3; fd < FDS_LOOKED_AT; fd++) {
         int type = 0;
         socklen_t len = sizeof type;
-        struct sockaddr_storage peer;
+        struct sockaddr_storage peer = {0};
         socklen_t peer_len = sizeof peer;
         if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
             getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 && peer.ss_family != AF_UNIX)

@@ -455,7 +455,7 @@ size_t porch_access_document_bytes(porch_bytes text) {
     row_counts n = count_rows(text);
     return n.groups * sizeof(porch_access_group) + n.members * sizeof(porch_access_member) +
            n.statements * sizeof(porch_access_statement) + n.tagged * sizeof(porch_access_tagged) +
-           4 * ROOM_TO_ALIGN;
+           (size_t)4 * ROOM_TO_ALIGN;
 }
 
 static porch_err make_rows(parser *p, porch_bytes text, porch_arena *arena) {

@@ -141,7 +141,8 @@ static porch_err retire(porch_admin_call *call) {
     PORCH_TRY(w->issuer_retire(w->issuers_ctx, s.fingerprint, porch_admin_flag(call, "cut_off"), &one,
                                call->why));
     int bad = json_object_set_new(call->result, "subject", json_string(one.info.subject));
-    bad |= json_object_set_new(call->result, "cut_off", json_integer((json_int_t)(one.live + one.ended)));
+    bad |= json_object_set_new(call->result, "cut_off",
+                               json_integer((json_int_t)one.live + (json_int_t)one.ended));
     return bad == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 

@@ -378,8 +378,8 @@ size_t porch_est_routes(porch_api *api, porch_http_route *out, size_t most) {
          api, NULL, NULL},
         {"POST", "/.well-known/est/simplereenroll", PORCH_ON_DEVICE, open, PORCH_EST_BODY_BYTES,
          on_reenroll, api, NULL, NULL},
-        {"POST", PORCH_ATTESTATION_PATH, PORCH_ON_DEVICE, open, 2 * PORCH_ATTESTATION_BYTES, on_attestation,
-         api, NULL, NULL},
+        {"POST", PORCH_ATTESTATION_PATH, PORCH_ON_DEVICE, open, (uint64_t)2 * PORCH_ATTESTATION_BYTES,
+         on_attestation, api, NULL, NULL},
         {"GET", PORCH_SIGNED_TIME_PATH, PORCH_ON_DEVICE, open | PORCH_HTTP_QUARANTINED, 0, on_time, api,
          NULL, NULL},
     };
