@@ -255,6 +255,9 @@ static void pictures_arrive_whole_and_times_run_on(void **state) {
 
 static void a_decoder_that_was_taken_over_finds_no_way_out(void **state) {
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* its runtime aborts where a fork is refused, so the later ways would not be tried */
+#endif
     char why[256] = "";
     porch_camera_frame f;
     porch_camera_decoder *d = start("escape", 60000);
