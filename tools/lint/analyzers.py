@@ -52,11 +52,24 @@ def cppcheck(places):
                            *map(str, places)], check=False).returncode == 0
 
 
+# Files in which gcc's analyzer loses the thread, each with the check that is left out there and why.
+LOST_THREAD = {
+    "src/access/index.c": "null-argument",  # bytes with a length have a place
+    "src/cloud/broker/broker_outside.c": "use-after-free",  # cannot count who holds the note that is waited for
+    "src/cloud/broker/broker_share.c": "malloc-leak",  # a group hangs in the shard's list
+    "src/device/port/linux/device_enrol.c": "use-of-uninitialized-value",  # the challenge points into what was just decoded
+    "src/ota/client/tuf_json.c": "use-of-uninitialized-value",  # bytes that come back by value
+}
+
+
 def gcc_analyzer(files):
-    flags = subprocess.run(["pkg-config", "--cflags", "jansson", "sqlite3", "libcurl", "libssl", "cmocka", "libnghttp2"], capture_output=True,
-                           text=True, check=True).stdout.split()
-    return shared_out(["gcc", "-std=c17", "-D_GNU_SOURCE", "-DOPENSSL_NO_DEPRECATED", '-DPORCH_VERSION="0"', "-DPORCH_ANALYSIS", "-O1", "-fanalyzer", "-Werror",
-                       f"-I{ROOT}/src", f"-I{ROOT}/include", *flags, "-o", "/dev/null", "-c"], files, 1)
+    flags = subprocess.run(["pkg-config", "--cflags", "jansson", "sqlite3", "libcurl", "libssl", "cmocka", "libnghttp2", "p11-kit-1", "tss2-esys"],
+                           capture_output=True, text=True, check=True).stdout.split()
+    command = ["gcc", "-std=c17", "-D_GNU_SOURCE", "-DOPENSSL_NO_DEPRECATED", '-DPORCH_VERSION="0"', "-DPORCH_ANALYSIS", "-O1", "-fanalyzer",
+               "-Werror", f"-I{ROOT}/src", f"-I{ROOT}/include", *flags, "-o", "/dev/null", "-c"]
+    left = [name for name in files if str(name) in LOST_THREAD]
+    sound = [shared_out([*command, f"-Wno-analyzer-{LOST_THREAD[str(name)]}"], [name], 1) for name in left]
+    return shared_out(command, [name for name in files if name not in left], 1) and all(sound)
 
 
 def main(tool, build="build/clang"):

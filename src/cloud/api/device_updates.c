@@ -52,17 +52,19 @@ static void send_file(porch_http_exchange *x, const char *name, int fd, uint64_t
     porch_range_kind kind =
         metadata ? PORCH_RANGE_WHOLE
                  : porch_range_read(porch_bytes_of(porch_http_header(x, "Range")), bytes, &first, &last);
-    source *s = malloc(sizeof *s);
     tell_age(x, name);
     if (!metadata) (void)porch_http_reply_header(x, "Accept-Ranges", "bytes");
-    if (kind == PORCH_RANGE_NONE || s == NULL) {
+    if (kind == PORCH_RANGE_NONE) {
         (void)snprintf(range, sizeof range, "bytes */%llu", (unsigned long long)bytes);
-        if (s != NULL) (void)porch_http_reply_header(x, "Content-Range", range);
-        (void)porch_http_problem(x, s != NULL ? 416 : 503, s != NULL ? "range" : "busy",
-                                 s != NULL ? "the range begins past the file's end"
-                                           : "no memory; try again");
+        (void)porch_http_reply_header(x, "Content-Range", range);
+        (void)porch_http_problem(x, 416, "range", "the range begins past the file's end");
         (void)close(fd);
-        free(s);
+        return;
+    }
+    source *s = malloc(sizeof *s);
+    if (s == NULL) {
+        (void)porch_http_problem(x, 503, "busy", "no memory; try again");
+        (void)close(fd);
         return;
     }
     *s = (source){fd, first};

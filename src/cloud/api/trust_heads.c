@@ -197,7 +197,7 @@ static porch_err verify_all(porch_db *db, void *ctx, porch_why *why) {
 porch_err porch_trust_heads_verify(porch_store *store, porch_signer_client *signer, porch_trust_report *ret,
                                    porch_why *why) {
     porch_trust_report report = {.heads = 0};
-    porch_trust_signed_head own;
+    porch_trust_signed_head own = {.seq = 0};
     report.signer_asked = signer != NULL && porch_signer_client_attached(signer) &&
                           ask(signer, (porch_bytes){NULL, 0}, &own, why) == PORCH_OK;
     check c = {&report, report.signer_asked ? &own : NULL};

@@ -540,8 +540,8 @@ static bool take_part(media_uploads *all, const char *household, const char *dev
                       char id[PORCH_MEDIA_UID], porch_media_upload **active) {
     porch_media_uploads_lock(all);
     media_part *p = all->parts;
-    while (p != NULL && (household != NULL ? strcmp(p->owner.household, household)
-                                           : strcmp(p->owner.device, device)) != 0)
+    while (p != NULL && !(household != NULL && strcmp(p->owner.household, household) == 0) &&
+           !(device != NULL && strcmp(p->owner.device, device) == 0))
         p = p->next;
     if (p != NULL) {
         memcpy(id, p->id, sizeof p->id);

@@ -133,8 +133,10 @@ porch_err porch_tpm_activate(porch_tpm_line *l, porch_bytes credential, porch_by
         if (rc != TSS2_RC_SUCCESS)
             e = porch_tpm_fail(why, PORCH_ERR_AUTH, "the TPM does not open the hub's challenge", rc);
     }
-    if (e == PORCH_OK) e = porch_write_bytes(secret, (porch_bytes){opened->buffer, opened->size});
-    if (opened != NULL) porch_wipe(opened, sizeof *opened);
+    if (opened != NULL) {
+        if (e == PORCH_OK) e = porch_write_bytes(secret, (porch_bytes){opened->buffer, opened->size});
+        porch_wipe(opened, sizeof *opened);
+    }
     Esys_Free(opened);
     if (session != ESYS_TR_NONE) (void)Esys_FlushContext(l->esys, session);
     if (endorsement != ESYS_TR_NONE) (void)Esys_FlushContext(l->esys, endorsement);
