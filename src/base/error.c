@@ -31,7 +31,6 @@ const char *porch_err_text(porch_err e) {
     return row_of(e)->text;
 }
 
-#undef porch_fail
 porch_err porch_fail(porch_why *why, porch_err e, const char *format, ...) {
     if (why == NULL) return e;
     va_list args;

@@ -35,14 +35,6 @@ __attribute__((format(printf, 3, 4)))
 #endif
 porch_err
 porch_fail(porch_why *why, porch_err e, const char *format, ...);
-#if defined(__clang_analyzer__) || defined(PORCH_ANALYSIS)
-/* For programs that read the source file by file: what comes back is what was given, so never PORCH_OK. */
-static inline porch_err porch_fail_is(porch_err told, porch_err e) {
-    (void)told;
-    return e;
-}
-#define porch_fail(why, e, ...) porch_fail_is(porch_fail((why), (e), __VA_ARGS__), (e))
-#endif
 /* The sentence in `why`, or the error's own when there is none. */
 const char *porch_why_text(const porch_why *why, porch_err e);
 
