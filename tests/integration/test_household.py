@@ -201,6 +201,24 @@ class Exported(case.HubCase):
             self.assertEqual(answer.status, 403)
             self.assertIn("step-up", answer.json()["type"])
 
+    def test_no_export_outlives_the_release_of_a_device(self):
+        """Whoever releases it: one that waits to be fetched is gone, and so is one that was under way."""
+        hub = lab.Hub()
+        self.addCleanup(hub.remove)
+        hub.init()
+        hub.start()
+        owner = hub.person().become_owner()
+        for name in ("front-door", "garden"):
+            seed(hub, hub.device(name), name, [os.urandom(20000)])
+        waiting = owner.must("POST", "/api/v1/household/export", {})["url"]
+        hub.cli("device", "release", "front-door", input="front-door\n")
+        self.assertEqual(owner.ask("GET", waiting).status, 404, "the operator's way")
+        waiting = owner.must("POST", "/api/v1/household/export", {})["url"]
+        owner.must("POST", "/api/v1/devices/garden/release", {"confirm": "garden"})
+        self.assertEqual(owner.ask("GET", waiting).status, 404, "the owner's way")
+        whole = owner.ask("GET", owner.must("POST", "/api/v1/household/export", {})["url"])
+        self.assertNotIn(b"front-door", whole.body)
+
     def test_one_at_a_time(self):
         """A download that is not read on keeps the next one out, and breaks off without harm."""
         hub = lab.Hub()

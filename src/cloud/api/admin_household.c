@@ -3,7 +3,6 @@
 
 #include "cloud/api/admin.h"
 #include "cloud/api/household_erase.h"
-#include "cloud/api/household_export.h"
 #include "cloud/api/household_release.h"
 
 static void tell(double done, const char *text, void *ctx) {
@@ -37,6 +36,7 @@ static porch_erase_rooms rooms_of(porch_admin_call *call) {
                                .signer = w->signer,
                                .accounts = w->accounts,
                                .media = w->media,
+                               .exports = w->exports,
                                .progress = tell,
                                .progress_ctx = call};
 }
@@ -48,7 +48,6 @@ static porch_err answer_id(const porch_admin_call *call, const char *id) {
 static porch_err household_erase(porch_admin_call *call) {
     const char *id = NULL;
     PORCH_TRY(take_id(call, "household", "erase", &id));
-    if (call->world->exports != NULL) porch_exports_end(call->world->exports, id);
     const porch_erase_rooms rooms = rooms_of(call);
     PORCH_TRY(porch_household_erase(&rooms, id, "operator", call->why));
     return answer_id(call, id);

@@ -20,7 +20,8 @@ porch_erase_rooms porch_api_erase_rooms(const porch_api *api) {
                                .grants = api->grants,
                                .signer = api->signer,
                                .accounts = api->accounts,
-                               .media = api->media};
+                               .media = api->media,
+                               .exports = api->exports};
 }
 
 #define FIELDS(array) (array), sizeof(array) / sizeof((array)[0])
@@ -218,7 +219,6 @@ void porch_api_household_erase(porch_http_exchange *x) {
         (void)porch_http_problem(x, 422, "confirm", "type the household's name exactly as it is shown");
         return;
     }
-    porch_exports_end(api->exports, home.id);
     const porch_erase_rooms rooms = porch_api_erase_rooms(api);
     e = porch_household_erase(&rooms, home.id, "owner", &why);
     if (e != PORCH_OK) {

@@ -5,7 +5,6 @@
 
 #include "cloud/api/api_household.h"
 #include "cloud/api/api_live.h"
-#include "cloud/api/household_export.h"
 #include "cloud/api/household_release.h"
 #include "os/log.h"
 
@@ -96,7 +95,6 @@ void porch_api_device_release(porch_http_exchange *x) {
         return;
     }
     who_of(&s, who);
-    porch_exports_end(api->exports, s.person.household); /* it may hold what is to be nowhere */
     const porch_erase_rooms rooms = porch_api_erase_rooms(api);
     porch_err e = porch_device_release(&rooms, d.id, s.person.household, who, &why);
     if (e != PORCH_OK && e != PORCH_ERR_BUSY) { /* BUSY: all is erased, a backup still holds the old log */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cloud/accounts/accounts_erase.h"
+#include "cloud/api/household_export.h"
 #include "cloud/media/media_keep.h"
 #include "cloud/rollout/rollout.h"
 #include "cloud/trust/trust_erase.h"
@@ -274,6 +275,7 @@ static porch_err erase(const porch_erase_rooms *r, const char *household, const 
     PORCH_TRY(porch_store_write(r->store, note_former_devices, id, why));
     tell(r, 0.05, "deleting accounts");
     PORCH_TRY(porch_accounts_erase(r->accounts, household, why));
+    porch_exports_end(r->exports, household); /* nobody is left to order another */
     tell(r, 0.1, "deleting clips, events and pictures");
     PORCH_TRY(porch_media_erase(r->media, household, media_progress, (void *)(uintptr_t)r, why));
     tell(r, 0.7, "deleting notifications and messages");

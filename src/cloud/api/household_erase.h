@@ -16,7 +16,7 @@
 
 struct porch_accounts;
 struct porch_media;
-struct porch_notify;
+struct porch_exports;
 
 typedef struct {
     const char *dir;
@@ -26,6 +26,7 @@ typedef struct {
     porch_signer_client *signer;
     struct porch_accounts *accounts;
     struct porch_media *media;
+    struct porch_exports *exports; /* those of what ends are ended, waiting and running ones */
     /* Hears where it is; may be NULL. */
     void (*progress)(double done, const char *text, void *ctx);
     void *progress_ctx;

@@ -137,6 +137,7 @@ void porch_export_look(porch_exports *all, const char *household, porch_export_s
 }
 
 void porch_exports_end(porch_exports *all, const char *household) {
+    if (all == NULL) return;
     (void)pthread_mutex_lock(&all->lock);
     for (porch_export *x = all->list, *next; x != NULL; x = next) {
         next = x->next;
@@ -539,7 +540,7 @@ porch_err porch_export_read(porch_export *x, uint8_t *at, size_t cap, size_t *go
     (void)pthread_mutex_lock(&x->all->lock);
     bool ended = x->ended;
     (void)pthread_mutex_unlock(&x->all->lock);
-    if (ended) return porch_fail(why, PORCH_ERR_CLOSED, "the household is being erased");
+    if (ended) return porch_fail(why, PORCH_ERR_CLOSED, "what this export may hold is being erased");
     while (porch_zip_ready(x->zip) == 0 && x->at != STEP_END)
         PORCH_TRY(go_on(x, why));
     *got = porch_zip_take(x->zip, at, cap);

@@ -35,7 +35,8 @@ porch_err porch_export_open(porch_exports *all, const char *household, const uin
 porch_err porch_export_read(porch_export *x, uint8_t *at, size_t cap, size_t *got, porch_why *why);
 void porch_export_close(porch_export *x);
 void porch_export_look(porch_exports *all, const char *household, porch_export_state *ret);
-/* The household is being erased: no order is left, and a running download breaks off. */
+/* The household, or a device of it, is being erased: no order is left, and a running download breaks off.
+ * NULL is allowed: nothing is exported. */
 void porch_exports_end(porch_exports *all, const char *household);
 
 extern const char porch_export_readme[];

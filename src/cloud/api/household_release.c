@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "cloud/api/household_export.h"
 #include "cloud/media/media_keep.h"
 #include "cloud/trust/trust.h"
 #include "crypto/random.h"
@@ -76,6 +77,8 @@ porch_err porch_device_release(const porch_erase_rooms *rooms, const char *devic
         porch_registry_household_add(rooms->registry, to, "A released device", NULL, "hub", NULL, why));
     move m = {.device = d.id, .from = d.household, .to = to, .who = who};
     PORCH_TRY(porch_registry_device_move(rooms->registry, d.id, d.household, to, move_rows, &m, why));
+    /* One that began before may hold what is to be nowhere; one that begins now cannot. */
+    porch_exports_end(rooms->exports, d.household);
     porch_media_account(rooms->media, d.household, -m.bytes);
     porch_media_account(rooms->media, to, m.bytes);
     porch_log(PORCH_LOG_INFO, "device.released", "device", d.id, "household", d.household, "by", who, NULL);

@@ -2,7 +2,7 @@
  * are dead, and the next owner claims it like a new one.
  *
  *   revoked (sessions and uploads end) ─► moved, with all that is its, into a household of its own
- *   ─► that household ends (household_erase.h)
+ *   ─► exports of the old household end, fetched or not ─► that household ends (household_erase.h)
  *
  * Should the hub die in between, that household, `released-...`, is in `household list`, and `household
  * erase` goes on. The trust log keeps what the household did with the device, and that it was released. */
