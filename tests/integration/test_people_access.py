@@ -1,17 +1,20 @@
 """People under the policy: what the members of a household hear over MQTT (WebSocket, by their sign-in) and in live streams, what
-`can` says about it, and that nobody of another household gets anything by any way."""
+they read over HTTP, what `can` says about it, and that nobody of another household gets anything by any way."""
 
+import io
 import json
 import pathlib
 import struct
 import subprocess
 import time
 import unittest
+import zipfile
 
 import case
 import lab
 import mqtt
 from mqtt import Closed
+from test_household import send_clip, send_event
 from test_websocket import Frames
 
 REFUSED = 0x87
@@ -234,6 +237,144 @@ class PeopleAccess(case.HubCase):
             while True:
                 waiting.frame()
         self.assertEqual(other.subscribe("d/n-cam/event/#"), [0])
+
+
+class WhatIsRead(case.HubCase):
+    """The timeline, clips, pictures, live streams and exports ask the same policy as the broker does."""
+
+    settings = {"people_free_attempts_account": 1000, "people_free_attempts_address": 10000}
+    EVENTS = 6
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        hub = cls.hub
+        hub.cli("household", "add", "south")
+        cls.people = {"owner": hub.person().become_owner("Robin")}
+        for role in ("adult", "child", "guest"):
+            words = ("--days", "7") if role == "guest" else ()
+            cls.people[role] = hub.person().join(f"{role}@example.org", role, *words)
+        cls.eve = hub.person().join("eve@example.org", "guest", "--household", "south", "--days", "7")
+        cls.folders = {name: hub.device(name, household=home)
+                       for name, home in (("n-cam", "home"), ("n-two", "home"), ("s-cam", "south"))}
+        for turn in range(cls.EVENTS):
+            for number, name in enumerate(cls.folders):
+                with mqtt.Client(hub, hub.device_tls(cls.folders[name])) as client:
+                    client.connect(name)
+                    send_event(client, name, f"e{turn}", 1790000000000 + (turn * 3 + number) * 1000)
+        for name, folder in cls.folders.items():
+            send_clip(hub, folder, "e0", f"a film of {name}".encode() * 100)
+
+    def timeline(self, person, limit, words=""):
+        """All pages of that many events: their devices, newest first. Each page but the last is full."""
+        devices, place = [], ""
+        while True:
+            page = person.must("GET", f"/api/v1/events?limit={limit}{words}{place}")
+            devices += [event["device"] for event in page["events"]]
+            if page["next"] is None:
+                return devices
+            self.assertEqual(len(page["events"]), limit)
+            place = f"&before={page['next']}"
+
+    def things(self, device):
+        """The paths of one event with a clip, by the eyes of one who sees them."""
+        reader = self.eve if device == "s-cam" else self.people["adult"]
+        event = next(one for one in reader.must("GET", f"/api/v1/events?limit=50&device={device}")["events"] if one["clip"])
+        return [f"/api/v1/events/{event['id']}", event["thumbnail"], event["clip"]["url"]]
+
+    def expect(self, person, paths, status, kind=None):
+        for path in paths:
+            answer = person.ask("GET", path)
+            self.assertEqual(answer.status, status, path)
+            if kind:
+                self.assertEqual(answer.json()["type"], f"urn:porchlight:problem:{kind}", path)
+
+    def test_a_deny_for_one_reaches_all_that_is_read_and_nobody_else(self):
+        hidden, shown, theirs = self.things("n-cam"), self.things("n-two"), self.things("s-cam")
+        both = ["n-two", "n-cam"] * self.EVENTS
+        for person in self.people.values():  # as it is by default: the household's own, for each role
+            self.assertEqual(self.timeline(person, 5), both)
+            self.expect(person, hidden + shown, 200)
+            self.expect(person, theirs, 403, "household")
+        self.assertEqual(self.timeline(self.eve, 4), ["s-cam"] * self.EVENTS)
+        self.expect(self.eve, hidden + shown, 403, "household")
+
+        guest, child = self.people["guest"], self.people["child"]
+        stream = guest.stream()
+        self.addCleanup(stream.close)
+        self.hub.cli("group", "add", "quiet", "--member", "people home guest", "--deny", "receive:d/n-cam/#")
+        self.addCleanup(self.hub.cli, "group", "remove", "quiet", check=False)
+        for limit in (1, 4, 5, 200):
+            self.assertEqual(self.timeline(guest, limit), ["n-two"] * self.EVENTS, limit)
+        self.assertEqual(self.timeline(guest, 5, "&device=n-cam"), [])
+        self.assertEqual(self.timeline(guest, 5, "&device=n-two"), ["n-two"] * self.EVENTS)
+        self.expect(guest, hidden, 403, "policy")
+        self.expect(guest, shown, 200)
+        self.assertIsNone(guest.must("GET", "/api/v1/devices/n-cam/settings")["picture"])
+        self.assertIsNotNone(guest.must("GET", "/api/v1/devices/n-two/settings")["picture"])
+        for role in ("owner", "adult", "child"):
+            self.assertEqual(self.timeline(self.people[role], 5), both)
+            self.expect(self.people[role], hidden, 200)
+        self.assertEqual(self.timeline(self.eve, 4), ["s-cam"] * self.EVENTS)
+
+        # the stream that was open before tells the one and not the other, and so does a page that comes back for what it missed
+        for name in ("n-cam", "n-two"):
+            with mqtt.Client(self.hub, self.hub.device_tls(self.folders[name])) as client:
+                client.connect(name)
+                send_event(client, name, "after", 1780000000000)
+        self.assertEqual(stream.next("motion", 30)[0]["device"], "n-two")
+        self.assertEqual(child.must("GET", "/api/v1/events?limit=2&before=1785000000000-1")["events"][1]["device"], "n-cam")
+        again = guest.stream("1-0")
+        self.addCleanup(again.close)
+        self.assertEqual({again.next("motion", 30)[0]["device"] for _ in range(self.EVENTS + 1)}, {"n-two"})
+
+        # and whoever asks why is told the same
+        self.assertEqual(self.hub.cli("can", guest.name, "receive", "d/n-cam/event/motion", check=False)[0], 1)
+        self.assertEqual(self.hub.cli("can", child.name, "receive", "d/n-cam/event/motion", check=False)[0], 0)
+        row = next(one for one in self.hub.cli("denials")["denials"] if one["name"] == guest.name)
+        self.assertEqual((row["kind"], row["action"], row["statement"]), ("person", "receive", "quiet: deny receive:d/n-cam/#"))
+        self.assertGreaterEqual(row["count"], 9)
+        self.logged("people.refused", f"name={guest.name}", "wanted=clip")
+
+        self.hub.cli("group", "remove", "quiet")
+        self.assertEqual(self.timeline(guest, 5)[-2:], ["n-two", "n-cam"])
+        self.expect(guest, hidden, 200)
+
+    def test_who_may_not_see_a_thing_may_not_change_it(self):
+        adult = self.people["adult"]
+        event, _, clip = self.things("n-cam")
+        self.hub.cli("group", "add", "blind", "--member", "person adult@example.org", "--deny", "receive:d/n-cam/event/#")
+        self.addCleanup(self.hub.cli, "group", "remove", "blind", check=False)
+        for method, path, body in (("DELETE", event, None), ("DELETE", clip, None), ("PUT", f"{event}/feedback", {"verdict": "none"})):
+            answer = adult.ask(method, path, body)
+            self.assertEqual((answer.status, answer.json()["type"]), (403, "urn:porchlight:problem:policy"), path)
+        self.expect(self.people["owner"], [event, clip], 200)
+
+    def test_an_export_holds_what_the_owner_may_see(self):
+        owner = self.people["owner"]
+        self.hub.cli("group", "add", "discreet", "--member", "people home owner", "--deny", "receive:d/n-cam/#")
+        self.addCleanup(self.hub.cli, "group", "remove", "discreet", check=False)
+        answer = owner.ask("GET", owner.must("POST", "/api/v1/household/export", {})["url"])
+        self.assertEqual(answer.status, 200)
+        with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+            events = json.loads(archive.read("events.json"))
+            summary = json.loads(archive.read("summary.json"))
+            self.assertEqual({event["device"] for event in events}, {"n-two"})
+            self.assertEqual([name for name in archive.namelist() if "n-cam" in name], [])
+            self.assertEqual(len([name for name in archive.namelist() if name.startswith("clips/")]), 1)
+            self.assertGreaterEqual(summary["withheld"], self.EVENTS)
+
+    def test_without_the_default_group_people_read_nothing(self):
+        version = self.hub.cli("policy", "export")
+        self.assertTrue(version)
+        self.hub.cli("group", "remove", "people")
+        self.addCleanup(self.hub.cli, "group", "add", "people", *[word for role in ("owner", "adult", "child", "guest")
+                                                                for word in ("--member", f"every {role}")],
+                        "--allow", "subscribe,receive:d/${household.device}/event/#",
+                        "--allow", "subscribe,receive:d/${household.device}/state/reported",
+                        "--allow", "subscribe,receive:$porchlight/device/${household.device}/#")
+        for person in self.people.values():
+            self.assertEqual(person.must("GET", "/api/v1/events")["events"], [])
 
 
 class GuestsTime(unittest.TestCase):

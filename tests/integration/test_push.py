@@ -175,6 +175,31 @@ class Push(unittest.TestCase):
         journal = self.hub.file("signer", "journal").read_text()
         self.assertEqual(journal.count(f"https://localhost:{self.service.port}"), 1, "one token serves all")
 
+    def test_whom_the_policy_denies_a_camera_is_not_pushed_to(self):
+        guest = self.hub.person().join("gus@example.org", "guest", "--days", "7")
+        self.hub.cli("group", "add", "quiet", "--member", "people home guest", "--deny", "receive:$porchlight/device/front-door/#")
+        phones = {person: Browser(self.folder, person.name) for person in (self.person, guest)}
+        for person, phone in phones.items():
+            answer = person.ask("POST", "/api/v1/push/subscriptions", {
+                "endpoint": self.endpoint(f"/{person.name}"), "p256dh": b64(phone.point), "auth": b64(phone.auth)})
+            self.assertEqual(answer.status, 201)
+        self.camera()
+        path, _, body, _ = self.received(120)
+        self.assertEqual((path, phones[self.person].open(body)["kind"]), ("/robin", "person"))
+        self.assertIsNotNone(self.hub.log.wait_for(lambda text: "notify.push" in text and "outcome=withheld" in text, 60))
+        guest.must("POST", "/api/v1/push/test", {})  # what is the person's own arrives, and nothing before it
+        path, _, body, _ = self.received(60)
+        self.assertEqual((path, phones[guest].open(body)["kind"]), ("/gus@example.org", "test"))
+        row = next(one for one in self.hub.cli("denials")["denials"] if one["name"] == guest.name)
+        self.assertEqual((row["topic"], row["statement"]), ("$porchlight/device/front-door/event/person",
+                                                            "quiet: deny receive:$porchlight/device/front-door/#"))
+        # the event itself may be seen, who was in it may not
+        event = self.person.must("GET", "/api/v1/events?person=1")["events"][0]
+        self.assertEqual(self.person.ask("GET", event["person"]["picture"]).status, 200)
+        self.assertEqual(guest.ask("GET", event["person"]["picture"]).status, 403)
+        self.assertIsNone(guest.must("GET", f"/api/v1/events/{event['id']}")["person"])
+        self.assertEqual(guest.must("GET", "/api/v1/events?person=1")["events"], [])
+
     def test_a_test_message_arrives_and_a_gone_browser_is_forgotten(self):
         phone, tablet = Browser(self.folder, "phone"), Browser(self.folder, "tablet")
         self.subscribe(phone, self.endpoint("/phone"))

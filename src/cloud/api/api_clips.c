@@ -1,5 +1,5 @@
 /* A clip to a player: whole or one range of it, decrypted piece by piece as the player takes it. */
-#include "cloud/api/api_world.h"
+#include "cloud/api/api_sight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,6 @@
 #include "cloud/api/api_range.h"
 #include "cloud/media/media_clip.h"
 #include "os/log.h"
-#include "wire/id.h"
 
 typedef struct {
     porch_media_clip *clip;
@@ -33,23 +32,12 @@ static void free_source(void *ctx) {
     free(s);
 }
 
-/* The clip of the path, if it is the person's household's and complete; false: it has answered. */
-static bool own_clip(porch_http_exchange *x, const porch_user_session *s, porch_media_clip_info *ret) {
-    porch_why why = {{0}};
-    porch_id id;
-    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
-    if (e == PORCH_OK) e = porch_media_clip_get(porch_api_of(x)->media, id.text, ret, &why);
-    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED)
-        (void)porch_http_problem(x, 404, "not-found", "there is no such clip");
-    else if (e != PORCH_OK)
-        porch_api_refuse(x, e, &why);
-    else if (strcmp(ret->owner.household, s->person.household) != 0)
-        porch_api_refuse_household(x, s, "clip", id.text);
-    else if (ret->state != PORCH_MEDIA_CLIP_COMPLETE)
-        (void)porch_http_problem(x, 409, "recording",
-                                 "this clip is still being recorded; come back in some seconds");
-    else
-        return true;
+/* The clip of the path, if the person may see it and it is complete; false: it has answered. */
+static bool whole_clip(porch_http_exchange *x, const porch_user_session *s, porch_media_clip_info *ret) {
+    if (!porch_api_seen_clip(x, s, ret)) return false;
+    if (ret->state == PORCH_MEDIA_CLIP_COMPLETE) return true;
+    (void)porch_http_problem(x, 409, "recording",
+                             "this clip is still being recorded; come back in some seconds");
     return false;
 }
 
@@ -98,7 +86,7 @@ void porch_api_clip_bytes(porch_http_exchange *x) {
     porch_media_clip *clip = NULL;
     porch_why why = {{0}};
     char copy[16], hex[65], etag[72];
-    if (!porch_api_session(x, &s) || !own_clip(x, &s, &info)) return;
+    if (!porch_api_session(x, &s) || !whole_clip(x, &s, &info)) return;
     bool indexed = info.indexed_bytes > 0 && (porch_http_query(x, "copy", copy, sizeof copy) != PORCH_OK ||
                                               strcmp(copy, "original") != 0);
     porch_buf out = {(uint8_t *)hex, 0, sizeof hex - 1};

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cloud/api/api_sight.h"
 #include "cloud/media/media_delete.h"
 #include "cloud/trust/trust.h"
 #include "os/clock.h"
 #include "os/log.h"
-#include "wire/id.h"
 
 typedef struct {
     const char *event;
@@ -66,39 +66,16 @@ static void delete_event(porch_http_exchange *x, const porch_user_session *s, co
         porch_api_refuse(x, e, &why);
 }
 
-/* Whether what was read is there and the person's household's; false: it has answered. */
-static bool is_own(porch_http_exchange *x, const porch_user_session *s, porch_err e, const porch_why *why,
-                   const char *what, const char *household) {
-    const char *id = porch_http_param(x, "id");
-    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED)
-        (void)porch_http_problem(x, 404, "not-found", "there is nothing by this name; it may be deleted");
-    else if (e != PORCH_OK)
-        porch_api_refuse(x, e, why);
-    else if (strcmp(household, s->person.household) != 0)
-        porch_api_refuse_household(x, s, what, id);
-    else
-        return true;
-    return false;
-}
-
+/* Who may not see a thing may not make it go away either. */
 void porch_api_event_delete(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_event event;
-    porch_why why = {{0}};
-    porch_id id;
-    if (!porch_api_session(x, &s)) return;
-    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
-    if (e == PORCH_OK) e = porch_media_event_get(porch_api_of(x)->media, id.text, &event, &why);
-    if (is_own(x, &s, e, &why, "event", event.owner.household)) delete_event(x, &s, event.uid);
+    if (porch_api_session(x, &s) && porch_api_seen_event(x, &s, PORCH_SEES_EVENT, &event))
+        delete_event(x, &s, event.uid);
 }
 
 void porch_api_clip_delete(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_clip_info clip;
-    porch_why why = {{0}};
-    porch_id id;
-    if (!porch_api_session(x, &s)) return;
-    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
-    if (e == PORCH_OK) e = porch_media_clip_get(porch_api_of(x)->media, id.text, &clip, &why);
-    if (is_own(x, &s, e, &why, "clip", clip.owner.household)) delete_event(x, &s, clip.event);
+    if (porch_api_session(x, &s) && porch_api_seen_clip(x, &s, &clip)) delete_event(x, &s, clip.event);
 }

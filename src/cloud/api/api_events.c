@@ -1,5 +1,5 @@
 /* The timeline: events newest first, page by page, and their pictures. */
-#include "cloud/api/api_world.h"
+#include "cloud/api/api_sight.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +58,7 @@ json_t *porch_api_event(const porch_media_event *e) {
 /* ---- the list ---- */
 
 typedef struct {
+    const porch_sights *sights;
     json_t *events;
     uint64_t last_ms, last_seq;
     uint32_t count, limit;
@@ -70,7 +71,10 @@ static void add_event(const porch_media_event *event, void *ctx) {
         p->more = true;
         return;
     }
-    (void)json_array_append_new(p->events, porch_api_event(event));
+    porch_media_event seen = *event;
+    if (event->has_person && !p->sights->whole)
+        porch_sight_trim(porch_sights_of(p->sights, event->owner.device), &seen);
+    (void)json_array_append_new(p->events, porch_api_event(&seen));
     p->last_ms = event->at_ms;
     p->last_seq = event->seq;
     p->count++;
@@ -153,6 +157,22 @@ static bool read_query(porch_http_exchange *x, wish *w) {
     return true;
 }
 
+/* What the list of devices leaves out is never read: a page is as full, and its `next` as good, as if those
+ * were not there. */
+static porch_err read_page(const porch_api *api, const porch_person *person, wish *w, page *p,
+                           porch_why *why) {
+    porch_sights sights;
+    PORCH_TRY(porch_sights_open(api, person, w->q.person, &sights, why));
+    p->sights = &sights;
+    if (!sights.all) {
+        w->q.devices = sights.devices;
+        w->q.device_count = sights.count;
+    }
+    porch_err e = porch_media_timeline(api->media, &w->q, add_event, p, why);
+    porch_sights_free(&sights);
+    return e;
+}
+
 void porch_api_events(porch_http_exchange *x) {
     porch_api *api = porch_api_of(x);
     porch_user_session s;
@@ -170,7 +190,7 @@ void porch_api_events(porch_http_exchange *x) {
     /* One more than asked for tells whether there is a next page, except at the very largest. */
     w.q.limit = p.limit < PORCH_MEDIA_LIST_MOST ? p.limit + 1 : PORCH_MEDIA_LIST_MOST;
     p.events = json_array();
-    porch_err e = porch_media_timeline(api->media, &w.q, add_event, &p, &why);
+    porch_err e = read_page(api, &s.person, &w, &p, &why);
     if (e != PORCH_OK) {
         json_decref(p.events);
         porch_api_refuse(x, e, &why);
@@ -187,44 +207,23 @@ void porch_api_events(porch_http_exchange *x) {
 
 /* ---- one ---- */
 
-/* The event of the path, if it is the person's household's; false: it has answered. */
-static bool own_event(porch_http_exchange *x, const porch_user_session *s, porch_media_event *ret) {
-    porch_why why = {{0}};
-    porch_id id;
-    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
-    if (e == PORCH_OK) e = porch_media_event_get(porch_api_of(x)->media, id.text, ret, &why);
-    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED) {
-        (void)porch_http_problem(x, 404, "not-found", "there is no such event");
-        return false;
-    }
-    if (e != PORCH_OK) {
-        porch_api_refuse(x, e, &why);
-        return false;
-    }
-    if (strcmp(ret->owner.household, s->person.household) != 0) {
-        porch_api_refuse_household(x, s, "event", id.text);
-        return false;
-    }
-    return true;
-}
-
 void porch_api_event_one(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_event event;
-    if (porch_api_session(x, &s) && own_event(x, &s, &event))
+    if (porch_api_session(x, &s) && porch_api_seen_event(x, &s, PORCH_SEES_EVENT, &event))
         porch_api_json(x, 200, porch_api_event(&event));
 }
 
 typedef porch_err (*picture_fn)(porch_media *, const char *, const char *, uint8_t **, size_t *,
                                 porch_why *);
 
-static void reply_picture(porch_http_exchange *x, picture_fn get) {
+static void reply_picture(porch_http_exchange *x, unsigned wanted, picture_fn get) {
     porch_user_session s;
     porch_media_event event;
     porch_why why = {{0}};
     uint8_t *bytes = NULL;
     size_t len = 0;
-    if (!porch_api_session(x, &s) || !own_event(x, &s, &event)) return;
+    if (!porch_api_session(x, &s) || !porch_api_seen_event(x, &s, wanted, &event)) return;
     porch_err e = get(porch_api_of(x)->media, event.uid, s.person.household, &bytes, &len, &why);
     if (e == PORCH_ERR_NOT_FOUND) {
         (void)porch_http_problem(x, 404, "not-found", "this event has no such picture");
@@ -242,9 +241,9 @@ static void reply_picture(porch_http_exchange *x, picture_fn get) {
 }
 
 void porch_api_event_thumbnail(porch_http_exchange *x) {
-    reply_picture(x, porch_media_thumbnail);
+    reply_picture(x, PORCH_SEES_EVENT, porch_media_thumbnail);
 }
 
 void porch_api_event_picture(porch_http_exchange *x) {
-    reply_picture(x, porch_media_picture);
+    reply_picture(x, PORCH_SEES_PERSON, porch_media_picture);
 }

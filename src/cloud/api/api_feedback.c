@@ -2,12 +2,10 @@
  */
 #include "cloud/api/api_live.h"
 
-#include <string.h>
-
+#include "cloud/api/api_sight.h"
 #include "cloud/media/media_feedback.h"
 #include "os/clock.h"
 #include "os/log.h"
-#include "wire/id.h"
 
 typedef struct {
     const char *event;
@@ -51,30 +49,20 @@ static void say(porch_http_exchange *x, const porch_user_session *s, const char 
     answer(x, event);
 }
 
+/* Of a person found: who may not see that finding has no say about it. */
 void porch_api_event_feedback(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_event event;
     porch_bytes verdict;
-    porch_why why = {{0}};
-    porch_id id;
     json_t *root = NULL;
     const porch_json_field fields[] = {{"verdict", 16, true, &verdict}};
-    if (!porch_api_session(x, &s)) return;
-    porch_err e = porch_id_parse(porch_bytes_of(porch_http_param(x, "id")), &id);
-    if (e == PORCH_OK) e = porch_media_event_get(porch_api_of(x)->media, id.text, &event, &why);
-    if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_MALFORMED) {
-        (void)porch_http_problem(x, 404, "not-found", "there is no such event");
-    } else if (e != PORCH_OK) {
-        porch_api_refuse(x, e, &why);
-    } else if (strcmp(event.owner.household, s.person.household) != 0) {
-        porch_api_refuse_household(x, &s, "event", id.text);
-    } else if (porch_api_body(x, fields, 1, &root)) {
-        bool said = porch_bytes_eq_text(verdict, "not-a-person"),
-             none = porch_bytes_eq_text(verdict, "none");
-        json_decref(root);
-        if (said || none)
-            say(x, &s, event.uid, said);
-        else
-            (void)porch_http_problem(x, 400, "malformed", "the verdict is not-a-person or none");
-    }
+    if (!porch_api_session(x, &s) || !porch_api_seen_event(x, &s, PORCH_SEES_ALL, &event) ||
+        !porch_api_body(x, fields, 1, &root))
+        return;
+    bool said = porch_bytes_eq_text(verdict, "not-a-person"), none = porch_bytes_eq_text(verdict, "none");
+    json_decref(root);
+    if (said || none)
+        say(x, &s, event.uid, said);
+    else
+        (void)porch_http_problem(x, 400, "malformed", "the verdict is not-a-person or none");
 }

@@ -139,8 +139,7 @@ void porch_api_export_order(porch_http_exchange *x) {
     char ticket[33], url[96];
     porch_why why = {{0}};
     if (!porch_api_session(x, &s)) return;
-    porch_err e =
-        porch_export_order(api->exports, s.person.household, s.hash, porch_clock_ms(), ticket, &why);
+    porch_err e = porch_export_order(api->exports, &s.person, s.hash, porch_clock_ms(), ticket, &why);
     if (e == PORCH_OK) e = porch_store_write(api->store, log_export, &s, &why);
     if (e != PORCH_OK) {
         porch_api_refuse(x, e, &why);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "access/policy.h"
 #include "base/text.h"
+#include "cloud/api/live_message.h"
 #include "cloud/grants/grants.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -94,18 +94,6 @@ static void send_message(subscriber *s, porch_live_kind kind, uint64_t seq, cons
 
 /* ---- what the policy lets a person hear ---- */
 
-static bool may_hear(const subscriber *s, porch_live_kind kind, const char *device, const char *name) {
-    char topic[128];
-    if (device == NULL) return true;
-    (void)snprintf(topic, sizeof topic,
-                   kind == PORCH_LIVE_PERSON     ? "$porchlight/device/%s/event/person"
-                   : strcmp(name, "device") == 0 ? "d/%s/state/reported"
-                                                 : "d/%s/event/motion",
-                   device);
-    return s->policy != NULL &&
-           porch_access_can_receive(s->policy, (porch_topic_name){porch_bytes_of(topic)}).allowed;
-}
-
 void porch_live_regrant(porch_live *l) {
     (void)pthread_mutex_lock(&l->lock);
     for (subscriber *s = l->subscribers; s != NULL; s = s->next) {
@@ -128,26 +116,27 @@ static void free_subscriber(subscriber *s) {
 }
 
 /* While it catches up, what has a number is read from the database: it is there already. */
-static void tell_subscriber(subscriber *s, porch_live_kind kind, const char *household, const char *device,
-                            const char *name, uint64_t seq, const char *text) {
-    if (s->stream == NULL || strcmp(s->household, household) != 0 || !may_hear(s, kind, device, name))
-        return;
-    if (s->catching_up && kind != PORCH_LIVE_PASSING)
+static void tell_subscriber(subscriber *s, const char *household, porch_live_message *m) {
+    if (s->stream == NULL || strcmp(s->household, household) != 0) return;
+    const char *text = porch_live_message_for(m, s->policy);
+    if (text == NULL) return;
+    if (s->catching_up && m->kind != PORCH_LIVE_PASSING)
         s->behind = true;
     else
-        send_message(s, kind, seq, name, text);
+        send_message(s, m->kind, m->seq, m->name, text);
 }
 
 void porch_live_tell(porch_live *l, porch_live_kind kind, const char *household, const char *device,
                      const char *name, uint64_t seq, json_t *data) {
-    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    porch_live_message m;
+    if (porch_live_message_make(&m, kind, device, name, seq, data)) {
+        (void)pthread_mutex_lock(&l->lock);
+        for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+            tell_subscriber(s, household, &m);
+        (void)pthread_mutex_unlock(&l->lock);
+    }
+    porch_live_message_free(&m);
     json_decref(data);
-    if (text == NULL) return;
-    (void)pthread_mutex_lock(&l->lock);
-    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
-        tell_subscriber(s, kind, household, device, name, seq, text);
-    (void)pthread_mutex_unlock(&l->lock);
-    free(text);
 }
 
 void porch_live_tell_person(porch_live *l, const char *account, const char *except, const char *name,
@@ -204,13 +193,15 @@ static void collect_motion(const porch_media_event *event, void *ctx) {
 
 /* Sends under the lock, so that the stream cannot go away meanwhile. */
 static void tell_one(subscriber *s, porch_live_kind kind, uint64_t seq, const char *device,
-                     const char *name, const json_t *data) {
-    char *text = data == NULL ? NULL : json_dumps(data, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (text == NULL) return;
-    (void)pthread_mutex_lock(&s->live->lock);
-    if (may_hear(s, kind, device, name)) send_message(s, kind, seq, name, text);
-    (void)pthread_mutex_unlock(&s->live->lock);
-    free(text);
+                     const char *name, json_t *data) {
+    porch_live_message m;
+    if (porch_live_message_make(&m, kind, device, name, seq, data)) {
+        (void)pthread_mutex_lock(&s->live->lock);
+        const char *text = porch_live_message_for(&m, s->policy);
+        if (text != NULL) send_message(s, kind, seq, name, text);
+        (void)pthread_mutex_unlock(&s->live->lock);
+    }
+    porch_live_message_free(&m);
 }
 
 static porch_err catch_up_motion(subscriber *s, porch_why *why) {
@@ -228,7 +219,7 @@ static porch_err catch_up_motion(subscriber *s, porch_why *why) {
             (uint64_t)json_integer_value(json_object_get(json_array_get(m.items, now - 1), "seq"));
     }
     for (size_t i = json_array_size(m.items); e == PORCH_OK && i-- > 0;) {
-        const json_t *item = json_array_get(m.items, i);
+        json_t *item = json_array_get(m.items, i);
         tell_one(s, PORCH_LIVE_MOTION, (uint64_t)json_integer_value(json_object_get(item, "seq")),
                  json_string_value(json_object_get(item, "device")), "motion",
                  json_object_get(item, "event"));

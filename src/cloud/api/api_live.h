@@ -4,6 +4,9 @@
  *   device came or went     ─► porch_live_device ─► live thread ─► registry ─► streams
  *   page comes back with Last-Event-ID ─► what it missed from the database ─► then live
  *
+ * What a message brings along of another topic (the person found in a motion, the motion of a person found)
+ * is null for whom the policy lets not hear of that.
+ *
  * An event's id is "E-N": the newest motion event and notification that this stream has been told. A page
  * that reconnects with it misses nothing and hears nothing twice: the database is read until nothing
  * happened meanwhile, then the stream is live. A thread gives signs of life and closes streams whose

@@ -330,6 +330,40 @@ static void what_the_policy_holds_back_is_not_told(void **state) {
     assert_null(memmem(returning->text, returning->len, "event: motion", 13));
 }
 
+/* A message of one topic brings a part of another along: that is null for whom the other is denied. */
+static void what_came_under_another_topic_is_left_out_where_that_is_denied(void **state) {
+    lab *l = *state;
+    static const struct {
+        const char *denied;
+        porch_live_kind kind;
+        const char *name, *data, *heard;
+    } rows[] = {
+        {"", PORCH_LIVE_MOTION, "motion", "{\"n\":1,\"person\":{\"s\":2}}",
+         "{\"n\":1,\"person\":{\"s\":2}}"},
+        {"$porchlight/device/cam/event/person", PORCH_LIVE_MOTION, "motion",
+         "{\"n\":1,\"person\":{\"s\":2}}", "{\"n\":1,\"person\":null}"},
+        {"$porchlight/device/cam/event/person", PORCH_LIVE_PASSING, "event",
+         "{\"n\":1,\"person\":{\"s\":2}}", "{\"n\":1,\"person\":null}"},
+        {"$porchlight/device/cam/event/person", PORCH_LIVE_MOTION, "motion", "{\"n\":1,\"person\":null}",
+         "{\"n\":1,\"person\":null}"},
+        {"d/cam/event/motion", PORCH_LIVE_PERSON, "person",
+         "{\"notification\":{\"s\":2},\"event\":{\"n\":1}}", "{\"notification\":{\"s\":2},\"event\":null}"},
+        {"", PORCH_LIVE_PERSON, "person", "{\"notification\":{\"s\":2},\"event\":{\"n\":1}}",
+         "{\"notification\":{\"s\":2},\"event\":{\"n\":1}}"},
+    };
+    struct porch_http_stream *s = open_stream(l, 1, "home", NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char wanted[256];
+        denied_topic = rows[i].denied;
+        size_t before = s->len;
+        porch_live_tell(l->live, rows[i].kind, "home", "cam", rows[i].name, i + 1,
+                        json_loads(rows[i].data, 0, NULL));
+        int len = snprintf(wanted, sizeof wanted, "data: %s\n\n", rows[i].heard);
+        assert_true(len > 0 && s->len > before + (size_t)len);
+        assert_memory_equal(s->text + s->len - len, wanted, (size_t)len);
+    }
+}
+
 static void a_persons_news_reaches_their_other_sign_ins_and_nobody_else(void **state) {
     lab *l = *state;
     struct porch_http_stream *own = open_stream(l, 11, "home", NULL);
@@ -487,6 +521,7 @@ int main(void) {
         LAB_TEST(a_fresh_stream_begins_now_with_an_id_to_come_back_with),
         LAB_TEST(another_household_hears_nothing),
         LAB_TEST(what_the_policy_holds_back_is_not_told),
+        LAB_TEST(what_came_under_another_topic_is_left_out_where_that_is_denied),
         LAB_TEST(a_persons_news_reaches_their_other_sign_ins_and_nobody_else),
         LAB_TEST(a_returning_page_is_told_what_it_missed_oldest_first_and_once),
         LAB_TEST(what_happens_while_the_missed_is_read_comes_after_it_and_once),

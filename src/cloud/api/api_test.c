@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "access/policy.h"
 #include "cloud/api/api_live.h"
 
 #include "cloud/accounts/accounts_change.h"
@@ -17,6 +18,7 @@
 #include "cloud/accounts/accounts_password.h"
 #include "cloud/accounts/accounts_setup.h"
 #include "cloud/accounts/accounts_stepup.h"
+#include "cloud/grants/grants.h"
 #include "cloud/media/media_clip.h"
 #include "cloud/rollout/rollout.h"
 #include "os/clock.h"
@@ -382,6 +384,52 @@ porch_err porch_media_timeline(porch_media *m, const porch_media_timeline_query 
     }
     return PORCH_OK;
 }
+porch_err porch_media_devices(porch_media *m, const char *household, porch_id **ret, size_t *count,
+                              porch_why *why) {
+    (void)m;
+    (void)why;
+    assert_string_equal(household, "home");
+    *ret = calloc(2, sizeof **ret);
+    *count = 2;
+    assert_int_equal(porch_id_parse(PORCH_LIT("attic"), &(*ret)[0]), PORCH_OK);
+    assert_int_equal(porch_id_parse(PORCH_LIT("cam"), &(*ret)[1]), PORCH_OK);
+    return PORCH_OK;
+}
+static const char *denied_topic;
+static unsigned policies, denials;
+const porch_access_policy *porch_grants_policy_about(porch_grants *g, const porch_registry_entry *entry,
+                                                     const char *device) {
+    (void)g;
+    assert_string_equal(entry->name, "robin");
+    assert_string_equal(entry->household, "home");
+    assert_int_equal(entry->kind, PORCH_PRINCIPAL_PERSON);
+    assert_int_equal(entry->role, PORCH_ROLE_OWNER);
+    assert_true(device[0] != '\0');
+    policies++;
+    return (const porch_access_policy *)(const void *)&policies;
+}
+void porch_grants_policy_release(const porch_access_policy *p) {
+    assert_non_null(p);
+    policies--;
+}
+porch_access_decision porch_access_can_receive(const porch_access_policy *p, porch_topic_name topic) {
+    assert_non_null(p);
+    return (porch_access_decision){!porch_bytes_eq_text(topic.text, denied_topic), 0};
+}
+bool porch_grants_denied(porch_grants *g, const porch_registry_entry *who,
+                         const porch_access_policy *policy, porch_access_decision decision, unsigned action,
+                         porch_bytes topic, uint32_t times, porch_why *why) {
+    (void)g;
+    (void)who;
+    assert_non_null(policy);
+    assert_false(decision.allowed);
+    assert_int_equal(action, PORCH_ACCESS_RECEIVE);
+    assert_true(porch_bytes_eq_text(topic, denied_topic));
+    assert_int_equal(times, 1);
+    denials++;
+    (void)porch_fail(why, PORCH_ERR_DENIED, "'quiet: deny' forbids it");
+    return true;
+}
 porch_err porch_media_event_get(porch_media *m, const char *uid, porch_media_event *ret, porch_why *why) {
     (void)m;
     (void)why;
@@ -476,7 +524,8 @@ static int reset(void **state) {
     outcome = PORCH_OK;
     outcome_retry_s = 0;
     signed_in = true;
-    ended = zones_set = events_there = clips_open = 0;
+    ended = zones_set = events_there = clips_open = policies = denials = 0;
+    denied_topic = "";
     store_state = PORCH_OK;
     the_event = (porch_media_event){
         .uid = "e1", .owner = {"cam", "camera", "home"}, .kind = "motion", .at_ms = 5, .score = 0.25};
@@ -889,6 +938,45 @@ static void an_event_is_told_whole(void **state) {
     expect(porch_api_event_picture, 404, "not-found");
 }
 
+static void what_the_policy_denies_is_neither_listed_nor_given(void **state) {
+    (void)state;
+    the_event.has_thumbnail = the_event.has_clip = the_event.has_person = the_event.has_picture = true;
+    the_event.clip = the_clip;
+    events_there = 3;
+    denied_topic = "d/cam/event/motion";
+    expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.device_count, 1); /* the other one */
+    x.id = "e1";
+    expect(porch_api_event_one, 403, "policy");
+    expect(porch_api_event_thumbnail, 403, "policy");
+    x.id = "c1";
+    expect(porch_api_clip_bytes, 403, "policy");
+    assert_int_equal(denials, 4);
+    /* the event may be seen, who was in it may not */
+    denied_topic = "$porchlight/device/cam/event/person";
+    x.id = "e1";
+    expect(porch_api_event_one, 200, NULL);
+    assert_non_null(strstr(x.text, "\"person\":null"));
+    expect(porch_api_event_thumbnail, 200, NULL);
+    expect(porch_api_event_picture, 403, "policy");
+    expect(porch_api_events, 200, NULL);
+    assert_null(last_query.devices);
+    assert_non_null(strstr(x.text, "\"person\":null"));
+    assert_null(strstr(x.text, "held_back"));
+    x.query_name = "person";
+    x.query_value = "1";
+    expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.device_count, 1);
+    denied_topic = "d/attic/event/motion";
+    expect(porch_api_events, 200, NULL);
+    assert_int_equal(last_query.device_count, 1);
+    assert_non_null(strstr(x.text, "held_back"));
+    denied_topic = "";
+    expect(porch_api_events, 200, NULL);
+    assert_null(last_query.devices);
+    assert_int_equal(policies, 0);
+}
+
 static void another_households_things_are_refused(void **state) {
     (void)state;
     x.id = "e1";
@@ -1061,6 +1149,7 @@ int main(void) {
         TEST(queries_that_are_off_are_refused),
         TEST(the_timeline_is_filtered_by_camera_day_and_person),
         TEST(an_event_is_told_whole),
+        TEST(what_the_policy_denies_is_neither_listed_nor_given),
         TEST(another_households_things_are_refused),
         TEST(what_is_not_there_is_not_found),
         TEST(a_clip_is_given_whole_or_in_ranges_and_closed_again),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cloud/api/api_sight.h"
 #include "cloud/broker/broker.h"
 #include "cloud/trust/trust.h"
 #include "cloud/twin/twin.h"
@@ -61,16 +62,19 @@ static porch_err read_twin(porch_db *db, void *ctx, porch_why *why) {
     return porch_twin_get(db, device, v, why);
 }
 
-static void answer(porch_http_exchange *x, const char *device, const char *household) {
+static void answer(porch_http_exchange *x, const char *device, const porch_person *person) {
     porch_api *api = porch_api_of(x);
     porch_twin_view v = {.desired_version = 0};
     porch_why why = {{0}};
     char picture[80] = "";
-    const porch_media_timeline_query q = {
-        .household = household, .device = device, .before_ms = UINT64_MAX, .limit = PICTURES_LOOKED_AT};
+    const porch_media_timeline_query q = {.household = person->household,
+                                          .device = device,
+                                          .before_ms = UINT64_MAX,
+                                          .limit = PICTURES_LOOKED_AT};
     (void)snprintf(v.device, sizeof v.device, "%s", device);
     porch_err e = porch_store_read(api->store, read_twin, &v, &why);
-    if (e == PORCH_OK) e = porch_media_timeline(api->media, &q, newest_picture, picture, &why);
+    if (e == PORCH_OK && porch_sight_of(api, person, device, PORCH_SEES_EVENT, NULL) == PORCH_SEES_EVENT)
+        e = porch_media_timeline(api->media, &q, newest_picture, picture, &why);
     if (e != PORCH_OK)
         porch_api_refuse(x, e, &why);
     else
@@ -97,7 +101,7 @@ bool porch_api_own_device(porch_http_exchange *x, const porch_user_session *s, p
 void porch_api_twin_get(porch_http_exchange *x) {
     porch_user_session s;
     porch_registry_device d;
-    if (porch_api_session(x, &s) && porch_api_own_device(x, &s, &d)) answer(x, d.id, s.person.household);
+    if (porch_api_session(x, &s) && porch_api_own_device(x, &s, &d)) answer(x, d.id, &s.person);
 }
 
 /* ---- changes ---- */
@@ -149,7 +153,7 @@ static void change(porch_http_exchange *x, const porch_user_session *s, const ch
               o->change == PORCH_TWIN_CHANGE_PRIVACY ? "privacy" : "zones", NULL);
     porch_api_twin_publish(api, device, porch_buf_bytes(&o->document));
     porch_live_device(api->live, device);
-    answer(x, device, s->person.household);
+    answer(x, device, &s->person);
 }
 
 void porch_api_twin_privacy(porch_http_exchange *x) {

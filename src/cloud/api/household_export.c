@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud/api/api_sight.h"
 #include "cloud/api/export_zip.h"
 #include "cloud/media/media_clip.h"
 #include "cloud/media/media_keep.h"
@@ -13,7 +14,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { TICKET_MS = 120000, PAGE = PORCH_MEDIA_LIST_MOST, PIECE = 65536, NAME = 160 };
+enum { TICKET_MS = 120000, PAGE = PORCH_MEDIA_LIST_MOST, PIECE = 65536, NAME = 160, KNOWN = 32 };
 
 /* What is written in which order; each step is begun once and gone on with until it says that it is over.
  */
@@ -40,6 +41,12 @@ struct porch_export {
     bool ended;               /* under the lock: break off */
 
     /* whoever reads */
+    porch_person person; /* who ordered it: what they may see is in it */
+    struct {
+        char device[65];
+        unsigned sees;
+    } known[KNOWN]; /* decided for this page */
+    size_t known_count;
     porch_registry_household home;
     porch_zip *zip;
     step at;
@@ -51,7 +58,7 @@ struct porch_export {
     int part; /* of the event under way: thumbnail, picture, clip */
     porch_media_clip *clip;
     uint64_t clip_at;
-    uint64_t pictures, clips, left_out;
+    uint64_t pictures, clips, left_out, withheld;
     uint8_t piece[PIECE];
 };
 
@@ -101,18 +108,19 @@ static bool too_old(const porch_export *x, uint64_t now_ms) {
     return !x->state.running && now_ms > x->ordered_ms && now_ms - x->ordered_ms > TICKET_MS;
 }
 
-porch_err porch_export_order(porch_exports *all, const char *household, const uint8_t session[32],
+porch_err porch_export_order(porch_exports *all, const porch_person *person, const uint8_t session[32],
                              uint64_t now_ms, char ticket[33], porch_why *why) {
     porch_export *fresh = calloc(1, sizeof *fresh);
     if (fresh == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an export");
     fresh->all = all;
     fresh->ordered_ms = now_ms;
     memcpy(fresh->session, session, sizeof fresh->session);
-    (void)snprintf(fresh->household, sizeof fresh->household, "%s", household);
+    fresh->person = *person;
+    (void)snprintf(fresh->household, sizeof fresh->household, "%s", person->household);
     porch_random_id(fresh->ticket);
     memcpy(ticket, fresh->ticket, sizeof fresh->ticket);
     (void)pthread_mutex_lock(&all->lock);
-    porch_export *old = find(all, household);
+    porch_export *old = find(all, person->household);
     /* One that nobody fetched gives way; one that runs does not. */
     if (old != NULL && !old->state.running) {
         drop(all, old);
@@ -298,8 +306,9 @@ static porch_err write_devices(porch_export *x, porch_why *why) {
 
 static porch_err write_summary(porch_export *x, porch_why *why) {
     return put_file(x, "summary.json",
-                    json_pack("{s:I, s:I, s:I}", "pictures", (json_int_t)x->pictures, "clips",
-                              (json_int_t)x->clips, "left_out", (json_int_t)x->left_out),
+                    json_pack("{s:I, s:I, s:I, s:I}", "pictures", (json_int_t)x->pictures, "clips",
+                              (json_int_t)x->clips, "left_out", (json_int_t)x->left_out, "withheld",
+                              (json_int_t)x->withheld),
                     why);
 }
 
@@ -349,14 +358,50 @@ static void take_event(const porch_media_event *e, void *ctx) {
     if (x->count < PAGE) x->page[x->count++] = *e;
 }
 
-/* The next page in order of arrival, newest first; an empty one is the end. */
+/* Once for each device of a page; when there are more, another one's place is taken. */
+static unsigned sight_of(porch_export *x, const char *device) {
+    for (size_t i = 0; i < x->known_count && i < KNOWN; i++)
+        if (strcmp(x->known[i].device, device) == 0) return x->known[i].sees;
+    size_t place = x->known_count++ % KNOWN;
+    memcpy(x->known[place].device, device, sizeof x->known[place].device);
+    x->known[place].sees = porch_sight_of(x->all->api, &x->person, device, PORCH_SEES_ALL, NULL);
+    return x->known[place].sees;
+}
+
+static void count_event(porch_export *x) {
+    (void)pthread_mutex_lock(&x->all->lock);
+    x->state.events_done++;
+    if (x->state.events < x->state.events_done) x->state.events = x->state.events_done;
+    (void)pthread_mutex_unlock(&x->all->lock);
+}
+
+/* Leaves on the page what the person may see. */
+static void withhold(porch_export *x) {
+    size_t left = 0;
+    x->known_count = 0;
+    for (size_t i = 0; i < x->count; i++) {
+        unsigned sees = sight_of(x, x->page[i].owner.device);
+        if ((sees & PORCH_SEES_EVENT) != 0) {
+            porch_sight_trim(sees, &x->page[i]);
+            if (left != i) x->page[left] = x->page[i];
+            left++;
+        } else if (x->at == STEP_EVENTS) {
+            x->withheld++;
+        } else {
+            count_event(x);
+        }
+    }
+    x->count = left;
+}
+
+/* The next page in order of arrival, newest first, of which nothing may be left to tell. */
 static porch_err next_page(porch_export *x, porch_why *why) {
     const porch_media_event_query q = {.household = x->household, .before_seq = x->place, .limit = PAGE};
     x->count = x->index = 0;
-    if (x->last_page) return PORCH_OK;
     PORCH_TRY(porch_media_events(x->all->api->media, &q, take_event, x, why));
     x->last_page = x->count < PAGE;
     if (x->count > 0) x->place = x->page[x->count - 1].seq;
+    withhold(x);
     return PORCH_OK;
 }
 
@@ -372,7 +417,7 @@ static porch_err write_events(porch_export *x, bool *over, porch_why *why) {
     PORCH_TRY(next_page(x, why));
     for (; x->index < x->count; x->index++)
         PORCH_TRY(put_element(x, event_json(x, &x->page[x->index]), why));
-    *over = x->count == 0 || x->last_page;
+    *over = x->last_page;
     return *over ? end_list(x, why) : PORCH_OK;
 }
 
@@ -381,6 +426,7 @@ static porch_err write_events(porch_export *x, bool *over, porch_why *why) {
 typedef struct {
     porch_export *x;
     json_t *list;
+    size_t read;
 } notes_job;
 
 static bool add_note(const porch_notify_item *item, void *ctx) {
@@ -388,6 +434,8 @@ static bool add_note(const porch_notify_item *item, void *ctx) {
     uint8_t block[4096];
     porch_buf out = PORCH_BUF_OF(block);
     job->x->place = item->seq;
+    job->read++;
+    if ((sight_of(job->x, item->device) & PORCH_SEES_PERSON) == 0) return true;
     if (porch_notify_item_json(item, NULL, &out) != PORCH_OK) return true;
     json_t *o = json_loadb((const char *)block, out.len, 0, NULL);
     (void)json_object_del(o, "picture");
@@ -401,7 +449,8 @@ static porch_err read_notes(porch_db *db, void *ctx, porch_why *why) {
 }
 
 static porch_err write_notes(porch_export *x, bool *over, porch_why *why) {
-    notes_job job = {x, json_array()};
+    notes_job job = {x, json_array(), 0};
+    x->known_count = 0;
     porch_err e = x->place == 0 ? begin_text(x, "notifications.json", why) : PORCH_OK;
     if (e == PORCH_OK) e = porch_store_read(x->all->api->store, read_notes, &job, why);
     size_t i;
@@ -409,7 +458,7 @@ static porch_err write_notes(porch_export *x, bool *over, porch_why *why) {
     json_array_foreach(job.list, i, note) {
         if (e == PORCH_OK) e = put_element(x, json_incref(note), why);
     }
-    *over = json_array_size(job.list) < PAGE;
+    *over = job.read < PAGE;
     json_decref(job.list);
     return e == PORCH_OK && *over ? end_list(x, why) : e;
 }
@@ -464,20 +513,12 @@ static porch_err put_clip(porch_export *x, const porch_media_event *e, bool *ove
     return PORCH_OK;
 }
 
-static void count_event(porch_export *x) {
-    (void)pthread_mutex_lock(&x->all->lock);
-    x->state.events_done++;
-    if (x->state.events < x->state.events_done) x->state.events = x->state.events_done;
-    (void)pthread_mutex_unlock(&x->all->lock);
-}
-
 static porch_err write_files(porch_export *x, bool *over, porch_why *why) {
     bool part_over = true;
     *over = false;
     if (x->index == x->count) {
-        PORCH_TRY(next_page(x, why));
-        *over = x->count == 0;
-        return PORCH_OK;
+        *over = x->last_page;
+        return *over ? PORCH_OK : next_page(x, why);
     }
     const porch_media_event *e = &x->page[x->index];
     if (has_part(e, x->part))

@@ -5,7 +5,8 @@
  * browser GET  .../export ─► how far it is
  *
  * One at a time for each household. Nothing of it touches the disk and no more than a page of events and
- * one piece of a clip is in memory; what is deleted meanwhile is left out and counted. */
+ * one piece of a clip is in memory; what is deleted meanwhile is left out and counted, and so is what the
+ * policy does not let the one who ordered it see (api_sight.h), asked anew for each page of events. */
 #ifndef PORCH_CLOUD_API_HOUSEHOLD_EXPORT_H
 #define PORCH_CLOUD_API_HOUSEHOLD_EXPORT_H
 
@@ -24,9 +25,10 @@ typedef struct {
     uint64_t bytes_sent;
 } porch_export_state;
 
-/* A ticket (an id) for one download. STATE while one of the household is running or waits for its download.
+/* A ticket (an id) for one download of the person's household. STATE while one of the household is running
+ * or waits for its download.
  */
-porch_err porch_export_order(porch_exports *all, const char *household, const uint8_t session[32],
+porch_err porch_export_order(porch_exports *all, const porch_person *person, const uint8_t session[32],
                              uint64_t now_ms, char ticket[33], porch_why *why);
 /* Takes the ticket. NOT_FOUND: unknown, used, too old or of another sign-in. */
 porch_err porch_export_open(porch_exports *all, const char *household, const uint8_t session[32],

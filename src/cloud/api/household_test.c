@@ -11,6 +11,7 @@
 
 static porch_why why;
 static const uint8_t ROBIN[32] = {1}, KIM[32] = {2};
+static const porch_person OWNER = {.name = "robin", .role = PORCH_ROLE_OWNER, .household = "home"};
 
 static void the_schema_is_json_and_knows_every_file_that_the_readme_names(void **state) {
     (void)state;
@@ -33,7 +34,7 @@ static void a_ticket_is_for_its_own_household_sign_in_and_time(void **state) {
     porch_export *x = NULL;
     char ticket[33];
     assert_int_equal(porch_exports_new(NULL, &all, &why), PORCH_OK);
-    assert_int_equal(porch_export_order(all, "home", ROBIN, 1000, ticket, &why), PORCH_OK);
+    assert_int_equal(porch_export_order(all, &OWNER, ROBIN, 1000, ticket, &why), PORCH_OK);
     const struct {
         const char *household, *ticket;
         const uint8_t *session;
@@ -57,13 +58,13 @@ static void an_order_that_nobody_fetched_gives_way_to_the_next(void **state) {
     porch_export_state now;
     char first[33], second[33];
     assert_int_equal(porch_exports_new(NULL, &all, &why), PORCH_OK);
-    assert_int_equal(porch_export_order(all, "home", ROBIN, 1000, first, &why), PORCH_OK);
-    assert_int_equal(porch_export_order(all, "home", ROBIN, 2000, second, &why), PORCH_OK);
+    assert_int_equal(porch_export_order(all, &OWNER, ROBIN, 1000, first, &why), PORCH_OK);
+    assert_int_equal(porch_export_order(all, &OWNER, ROBIN, 2000, second, &why), PORCH_OK);
     assert_string_not_equal(first, second);
     assert_int_equal(porch_export_open(all, "home", ROBIN, first, 2000, &x, &why), PORCH_ERR_NOT_FOUND);
     porch_export_look(all, "home", &now);
     assert_false(now.running);
-    /* the household ends: so does its order */
+    /* the household or a device of it ends: so does its order */
     porch_exports_end(all, "home");
     assert_int_equal(porch_export_open(all, "home", ROBIN, second, 2000, &x, &why), PORCH_ERR_NOT_FOUND);
     porch_exports_free(all);

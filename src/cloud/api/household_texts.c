@@ -14,7 +14,8 @@ const char porch_export_readme[] =
     "proves it\n"
     "  summary.json        how many pictures and clips there are, and what was left out since it was "
     "deleted\n"
-    "                      meanwhile or cannot be read any more\n"
+    "                      meanwhile or cannot be read any more; 'withheld' counts the events that the\n"
+    "                      hub's policy does not let the one who ordered this archive see\n"
     "  schema.json         the form of the files above, as JSON Schema (draft 2020-12)\n"
     "\n"
     "Times that end in _ms are Unix milliseconds. Names of files begin with the household's local time.\n"
@@ -56,6 +57,7 @@ const char porch_export_schema[] =
     "  \"notifications.json\": {\"type\": \"array\", \"items\": {\"type\": \"object\", \"required\": "
     "[\"id\", "
     "\"kind\", \"device\", \"event\", \"at_ms\", \"at\", \"why\"]}},\n"
-    "  \"summary.json\": {\"type\": \"object\", \"required\": [\"pictures\", \"clips\", \"left_out\"]}\n"
+    "  \"summary.json\": {\"type\": \"object\", \"required\": [\"pictures\", \"clips\", \"left_out\", "
+    "\"withheld\"]}\n"
     " }\n"
     "}\n";

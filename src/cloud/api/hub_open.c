@@ -1,4 +1,5 @@
 /* Opening the hub's rooms in the order in which they need each other, and closing them backwards. */
+#include "cloud/api/api_sight.h"
 #include "cloud/api/attestation.h"
 #include "cloud/api/hub_room.h"
 
@@ -135,6 +136,11 @@ static porch_err updates_ready(void *ctx, porch_why *why) {
     return porch_updates_ready(ctx, why);
 }
 
+static bool may_tell(const porch_person *person, const char *device, void *ctx) {
+    const porch_hub *h = ctx;
+    return porch_sight_of(&h->api, person, device, PORCH_SEES_PERSON, NULL) == PORCH_SEES_PERSON;
+}
+
 static porch_err open_core(porch_hub *h, porch_why *why) {
     const char *dir = h->start->dir;
     PORCH_TRY(porch_store_open(dir, &h->settings, &h->store, why));
@@ -144,7 +150,13 @@ static porch_err open_core(porch_hub *h, porch_why *why) {
     PORCH_TRY(porch_accounts_open(h->store, &h->settings, h->signer, &h->accounts, why));
     const porch_updates_config updates = {dir, h->store, h->signer, &h->settings};
     PORCH_TRY(porch_updates_open(&updates, &h->updates, why));
-    const porch_notify_config notify = {h->store, h->signer, h->courier, &h->settings, h->url};
+    const porch_notify_config notify = {.store = h->store,
+                                        .signer = h->signer,
+                                        .courier = h->courier,
+                                        .settings = &h->settings,
+                                        .public_url = h->url,
+                                        .may_tell = may_tell,
+                                        .may_tell_ctx = h};
     return porch_notify_open(&notify, &h->notify, why);
 }
 

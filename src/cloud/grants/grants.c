@@ -135,7 +135,16 @@ static porch_err bind(grants_class *class, grants_home *home, const porch_access
     return PORCH_OK;
 }
 
-const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry) {
+/* `device` NULL: the household's devices as they are now. */
+static porch_err take_home(porch_grants *g, const porch_access_principal *who, const char *household,
+                           const char *device, grants_home **ret) {
+    if (who->kind != PORCH_ACCESS_PERSON) return device == NULL ? PORCH_OK : PORCH_ERR_DENIED;
+    return device == NULL ? porch_grants_home_take(g->homes, household, ret)
+                          : porch_grants_home_of(device, ret);
+}
+
+static const porch_access_policy *make_policy(porch_grants *g, const porch_registry_entry *entry,
+                                              const char *device) {
     grants_class *class = NULL;
     grants_home *home = NULL;
     shared_policy *shared = NULL;
@@ -143,8 +152,8 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
     grants_model *m = porch_grants_model_now(g);
     porch_err e = porch_grants_principal(entry, &who) ? PORCH_OK : PORCH_ERR_DENIED;
     if (e == PORCH_OK) e = porch_grants_model_class(m, entry, &class);
-    if (e == PORCH_OK && who.kind == PORCH_ACCESS_PERSON) {
-        e = porch_grants_home_take(g->homes, entry->household, &home);
+    if (e == PORCH_OK) {
+        e = take_home(g, &who, entry->household, device, &home);
         if (e != PORCH_OK) porch_grants_class_release(class);
     }
     if (e == PORCH_OK) e = bind(class, home, &who, &shared);
@@ -157,6 +166,15 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
                                      "pattern",
               NULL);
     return NULL;
+}
+
+const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry) {
+    return make_policy(g, entry, NULL);
+}
+
+const porch_access_policy *porch_grants_policy_about(porch_grants *g, const porch_registry_entry *entry,
+                                                     const char *device) {
+    return make_policy(g, entry, device);
 }
 
 const porch_access_policy *porch_grants_policy_retain(const porch_access_policy *p) {

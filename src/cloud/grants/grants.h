@@ -25,6 +25,10 @@ void porch_grants_close(porch_grants *g);
  * statements, or a deny whose meaning for it is not known; the log says which. Any thread, shards too: no
  * SQL. Give it back with porch_grants_policy_release. */
 const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_registry_entry *entry);
+/* A person's policy about what their household keeps of `device`: ${household.device} is that device, which
+ * may have left since. Whose it is the caller has judged. NULL also for who is no person. */
+const porch_access_policy *porch_grants_policy_about(porch_grants *g, const porch_registry_entry *entry,
+                                                     const char *device);
 const porch_access_policy *porch_grants_policy_retain(const porch_access_policy *p);
 void porch_grants_policy_release(const porch_access_policy *p);
 

@@ -110,6 +110,22 @@ static porch_err make(porch_registry *registry, const char *household, uint64_t 
     return PORCH_OK;
 }
 
+porch_err porch_grants_home_of(const char *device, grants_home **ret) {
+    const porch_bytes one = porch_bytes_of(device);
+    size_t bytes = porch_access_set_bytes(&one, 1);
+    void *block = malloc(bytes);
+    grants_home *home = calloc(1, sizeof *home);
+    if (block == NULL || home == NULL ||
+        porch_access_set_build(&one, 1, block, bytes, &home->devices) != PORCH_OK) {
+        free(block);
+        free(home);
+        return PORCH_ERR_INTERNAL;
+    }
+    atomic_init(&home->references, 1);
+    *ret = home;
+    return PORCH_OK;
+}
+
 static size_t place_of(const char *household) {
     uint64_t h = 14695981039346656037u;
     for (; *household != '\0'; household++)

@@ -14,6 +14,8 @@ void porch_grants_homes_free(grants_homes *homes);
 /* The household's devices as they are now, retained. Any thread, shards too; walks the registry's memory
  * where they are not known since the last change. PORCH_ERR_INTERNAL. */
 porch_err porch_grants_home_take(grants_homes *homes, const char *household, grants_home **ret);
+/* A home of this one device, which belongs to no household's set, retained. PORCH_ERR_INTERNAL. */
+porch_err porch_grants_home_of(const char *device, grants_home **ret);
 /* NULL for NULL. */
 const porch_access_set *porch_grants_home_devices(const grants_home *home);
 void porch_grants_home_release(grants_home *home); /* NULL is fine */

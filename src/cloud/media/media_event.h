@@ -6,6 +6,7 @@
 #define PORCH_CLOUD_MEDIA_MEDIA_EVENT_H
 
 #include "cloud/media/media.h"
+#include "wire/id.h"
 
 /* Room for a uid and its zero. */
 #define PORCH_MEDIA_UID 33
@@ -74,11 +75,20 @@ typedef struct {
     const char *household;
     const char *device; /* NULL: all */
     bool person;        /* only those in which a person was found */
+    /* Only of these (of which `device` is one, where it is given); NULL: of all. A page costs as many looks
+     * into an index as there are devices, however many events of others lie between. */
+    const porch_id *devices;
+    size_t device_count;
     uint64_t from_ms;   /* 0: from the beginning */
     uint64_t before_ms; /* with before_seq: only what is older than this place */
     uint64_t before_seq;
     uint32_t limit; /* at most PORCH_MEDIA_LIST_MOST */
 } porch_media_timeline_query;
+
+/* Every device of which the household keeps an event, in order; malloc'ed, the caller frees it. It costs a
+ * look into an index for each. */
+porch_err porch_media_devices(porch_media *m, const char *household, porch_id **ret, size_t *count,
+                              porch_why *why);
 
 /* Calls `fn` for each event. The event is valid during the call only. */
 porch_err porch_media_timeline(porch_media *m, const porch_media_timeline_query *query,

@@ -61,6 +61,8 @@ bool porch_media_uid_good(const char *text);
 /* ---- media_timeline.c ---- */
 /* The query of each kind of timeline: ?1 household, ?2 from, ?3 and ?4 the place, ?5 limit, ?6 device. */
 const char *porch_media_timeline_sql(bool device, bool person);
+/* (at_ms, seq) of one device, newest first: ?1 to ?6 as above. */
+const char *porch_media_timeline_keys_sql(bool person);
 
 /* ---- media_clip.c ---- */
 /* dir/clips/<id>.clip or .index */

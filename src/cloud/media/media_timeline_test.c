@@ -111,6 +111,63 @@ static void filters_narrow_it_alone_and_together(void **state) {
     assert_int_equal(counted(m, q, 3), 0);
 }
 
+static porch_id id_of(const char *text) {
+    porch_id id;
+    assert_int_equal(porch_id_parse(porch_bytes_of(text), &id), PORCH_OK);
+    return id;
+}
+
+/* What is asked for some devices only is what those devices' events are among all, page by page. */
+static void of_some_devices_pages_are_as_whole_as_of_all(void **state) {
+    media_lab *m = *state;
+    assert_int_equal(porch_store_write(m->lab.store, fill, NULL, &m->why), PORCH_OK);
+    const porch_id both[] = {id_of("front"), id_of("back")}, front = id_of("front"), gate = id_of("gate");
+    static const uint32_t sizes[] = {1, 7, 50, 200, 5000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        porch_media_timeline_query q = {.household = "home", .devices = both, .device_count = 2};
+        found *all = walk(m, (porch_media_timeline_query){.household = "home"}, sizes[i]);
+        found *some = walk(m, q, sizes[i]);
+        assert_int_equal(some->count, 667);
+        assert_memory_equal(some->seq, all->seq, sizeof all->seq);
+        free(all);
+        free(some);
+        q.person = true;
+        assert_int_equal(counted(m, q, sizes[i]), 67);
+        q = (porch_media_timeline_query){.household = "home", .devices = &front, .device_count = 1};
+        found *one = walk(m, q, sizes[i]);
+        assert_int_equal(one->count, 334);
+        for (size_t k = 0; k < one->count; k++)
+            assert_string_equal(one->device[k], "front");
+        free(one);
+        q.device = "front";
+        assert_int_equal(counted(m, q, sizes[i]), 334);
+        q.device = "back"; /* there, and not among those */
+        assert_int_equal(counted(m, q, sizes[i]), 0);
+        q = (porch_media_timeline_query){
+            .household = "home", .devices = both, .device_count = 2, .from_ms = 1100, .before_ms = 1200};
+        assert_int_equal(counted(m, q, sizes[i]), 133);
+        q = (porch_media_timeline_query){.household = "home", .devices = &gate, .device_count = 1};
+        assert_int_equal(counted(m, q, sizes[i]), 0); /* another household's */
+        q.device_count = 0;
+        assert_int_equal(counted(m, q, sizes[i]), 0);
+    }
+}
+
+static void a_household_s_devices_are_those_that_it_keeps_events_of(void **state) {
+    media_lab *m = *state;
+    porch_id *ids = NULL;
+    size_t count = 9;
+    assert_int_equal(porch_media_devices(m->media, "home", &ids, &count, &m->why), PORCH_OK);
+    assert_int_equal(count, 0);
+    free(ids);
+    assert_int_equal(porch_store_write(m->lab.store, fill, NULL, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_devices(m->media, "home", &ids, &count, &m->why), PORCH_OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(ids[0].text, "back");
+    assert_string_equal(ids[1].text, "front");
+    free(ids);
+}
+
 /* ---- the plan ---- */
 
 typedef struct {
@@ -150,6 +207,15 @@ static void every_kind_of_timeline_is_read_from_its_index_in_order(void **state)
             strstr(p.plan, "TEMP B-TREE") != NULL)
             fail_msg("a timeline is planned as\n%s", p.plan);
     }
+    for (int person = 0; person < 2; person++) {
+        plan p = {.sql = porch_media_timeline_keys_sql(person)};
+        assert_int_equal(porch_store_read(m->lab.store, explain, &p, &m->why), PORCH_OK);
+        const char *index =
+            person ? "INDEX event_time_device_person (" : "COVERING INDEX event_time_device (";
+        if (strstr(p.plan, index) == NULL || strstr(p.plan, "SCAN") != NULL ||
+            strstr(p.plan, "TEMP B-TREE") != NULL)
+            fail_msg("a timeline's places are planned as\n%s", p.plan);
+    }
 }
 
 #define TIMELINE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, media_lab_teardown)
@@ -158,6 +224,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TIMELINE_TEST(pages_of_any_size_give_each_event_once_and_newest_first),
         TIMELINE_TEST(filters_narrow_it_alone_and_together),
+        TIMELINE_TEST(of_some_devices_pages_are_as_whole_as_of_all),
+        TIMELINE_TEST(a_household_s_devices_are_those_that_it_keeps_events_of),
         TIMELINE_TEST(every_kind_of_timeline_is_read_from_its_index_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

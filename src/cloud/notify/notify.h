@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cloud/accounts/accounts.h"
 #include "cloud/courier/courier_client.h"
 #include "cloud/settings/settings.h"
 #include "cloud/signer/signer_client.h"
@@ -73,6 +74,10 @@ typedef struct {
     porch_courier_client *courier;
     const porch_settings *settings;
     const char *public_url; /* "https://HOST:PORT": begins the picture's URL in webhooks */
+    /* Whether this person may be told now of a person that `device` saw; asked on the push thread for each
+     * message, just before it leaves. NULL: nobody may. */
+    bool (*may_tell)(const porch_person *person, const char *device, void *ctx);
+    void *may_tell_ctx;
 } porch_notify_config;
 
 /* Makes it; observers are added before porch_notify_start starts the notify thread. */

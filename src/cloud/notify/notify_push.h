@@ -9,6 +9,8 @@
  * courier.allow names HOST:PORT; the courier judges every address behind the name again. Deliveries are
  * retried until push.ttl_s is over; a subscription that its service calls gone (404, 410) is dropped.
  *
+ * What a message tells of a camera is judged by the policy when it leaves, like a message of the broker's.
+ *
  * A subscription belongs to the sign-in that made it. One that is ended (not one that ends by its age)
  * leaves it muted: nothing of the home goes there any more, alerts about the account do, because the person
  * may need them just then. Signing in there and subscribing again ends that. */

@@ -1,6 +1,7 @@
 /* Push deliveries, one after the other on a thread of their own, so that a slow webhook's retries do not
  * hold them: the earliest that is due is sealed for its browser and sent. A message older than push.ttl_s
- * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up. */
+ * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up; one about a
+ * camera that the policy does not let the person hear of is withheld, and its service learns nothing. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ typedef struct {
     alert_part alert;
     int64_t delivery;
     char subscription[33];
+    porch_person person; /* whose browser it is: name in lower case, role, household */
     char endpoint[PORCH_COURIER_URL_MAX + 1];
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
@@ -74,14 +76,25 @@ static uint64_t ttl_s(const porch_notify *n, const due *d) {
     return d->alert.id[0] ? n->config.settings->push_alert_ttl_s : n->config.settings->push_ttl_s;
 }
 
+/* One whose account is gone has no role, and may hear nothing. */
+static void read_person(porch_db_query *q, int at, porch_person *ret) {
+    char role[16];
+    (void)porch_bytes_to_text(porch_db_text(q, at), ret->name, sizeof ret->name);
+    (void)porch_bytes_to_text(porch_db_text(q, at + 1), role, sizeof role);
+    (void)porch_bytes_to_text(porch_db_text(q, at + 2), ret->household, sizeof ret->household);
+    (void)porch_role_parse(porch_bytes_of(role), &ret->role);
+}
+
 static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
     due *d = ctx;
     porch_db_query *q = porch_db_prepare(
         db,
         "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
-        "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms from push_delivery d join "
-        "push_subscription s on s.id = d.subscription left join notification n on n.seq = d.notification "
-        "left join alert a on a.id = d.alert where d.state = 'waiting' order by d.next_at_ms limit 1",
+        "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms, p.name_key, p.role, p.household from "
+        "push_delivery d join push_subscription s on s.id = d.subscription left join notification n on "
+        "n.seq = d.notification left join alert a on a.id = d.alert left join account p on p.id = "
+        "s.account "
+        "where d.state = 'waiting' order by d.next_at_ms limit 1",
         why);
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK) {
@@ -97,6 +110,7 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         d->made_ms = (uint64_t)porch_db_i64(q, at + 6);
         d->next_at_ms = (uint64_t)porch_db_i64(q, at + 7);
         read_alert(q, at + 8, &d->alert);
+        read_person(q, at + 13, &d->person);
         d->found = d->next_at_ms <= d->now_ms;
     }
     porch_db_finish(q);
@@ -110,8 +124,10 @@ static porch_err drop_subscription(porch_db *db, const result *r, porch_why *why
 }
 
 static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
-    static const char *const states[] = {
-        [PORCH_PUSH_DONE] = "done", [PORCH_PUSH_RETRY] = "waiting", [PORCH_PUSH_GIVEN_UP] = "given-up"};
+    static const char *const states[] = {[PORCH_PUSH_DONE] = "done",
+                                         [PORCH_PUSH_RETRY] = "waiting",
+                                         [PORCH_PUSH_GIVEN_UP] = "given-up",
+                                         [PORCH_PUSH_WITHHELD] = "given-up"};
     const result *r = ctx;
     if (r->how == PORCH_PUSH_GONE) return drop_subscription(db, r, why);
     porch_db_query *q = porch_db_prepare(
@@ -121,6 +137,7 @@ static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_str(q, 2, states[r->how]);
     porch_db_bind_i64(q, 3, (int64_t)r->next_at_ms);
     PORCH_TRY(porch_db_execute(q, why));
+    if (r->how == PORCH_PUSH_WITHHELD) return PORCH_OK;
     q = porch_db_prepare(
         db,
         "update push_subscription set delivered = delivered + ?2, last_at_ms = ?3, last_status "
@@ -263,11 +280,13 @@ static void log_result(const result *r) {
     static const char *const words[] = {[PORCH_PUSH_DONE] = "delivered",
                                         [PORCH_PUSH_RETRY] = "retry",
                                         [PORCH_PUSH_GIVEN_UP] = "given-up",
-                                        [PORCH_PUSH_GONE] = "gone"};
-    porch_log(r->how == PORCH_PUSH_DONE ? PORCH_LOG_INFO : PORCH_LOG_WARN, "notify.push", "outcome",
-              words[r->how], "id", name_of(r->d), "subscription", r->d->subscription, "service",
-              r->d->origin, "status", porch_log_number(r->status).text, "attempt",
-              porch_log_number(r->d->attempts + 1).text, "reason", r->error[0] ? r->error : NULL, NULL);
+                                        [PORCH_PUSH_GONE] = "gone",
+                                        [PORCH_PUSH_WITHHELD] = "withheld"};
+    bool calm = r->how == PORCH_PUSH_DONE || r->how == PORCH_PUSH_WITHHELD;
+    porch_log(calm ? PORCH_LOG_INFO : PORCH_LOG_WARN, "notify.push", "outcome", words[r->how], "id",
+              name_of(r->d), "subscription", r->d->subscription, "service", r->d->origin, "status",
+              porch_log_number(r->status).text, "attempt", porch_log_number(r->d->attempts + 1).text,
+              "reason", r->error[0] ? r->error : NULL, NULL);
 }
 
 static porch_err send_due(porch_notify *n, due *d, uint16_t *status, porch_why *why) {
@@ -279,19 +298,36 @@ static porch_err send_due(porch_notify *n, due *d, uint16_t *status, porch_why *
     return post(n, d, status, why);
 }
 
+/* Messages about the account and tests are the person's own. */
+static bool may_tell(const porch_notify *n, const due *d) {
+    const porch_notify_config *c = &n->config;
+    if (!d->item.id[0]) return true;
+    return c->may_tell != NULL && c->may_tell(&d->person, d->item.device, c->may_tell_ctx);
+}
+
+static void attempt(porch_notify *n, due *d, result *r) {
+    porch_why why = {""};
+    if (may_tell(n, d)) {
+        porch_err e = send_due(n, d, &r->status, &why);
+        judge(n, e, &why, r);
+    } else {
+        r->how = PORCH_PUSH_WITHHELD;
+        snprintf(r->error, sizeof r->error, "the policy does not let the person hear of %s",
+                 d->item.device);
+    }
+}
+
 /* Sends one if one is due. *wait_ms: until the next is, UINT64_MAX for none. */
 static porch_err deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why) {
     due d = {.now_ms = porch_clock_ms()};
     result r = {.d = &d};
-    porch_why post_why = {""};
     PORCH_TRY(porch_store_read(n->config.store, read_due, &d, why));
     *wait_ms = 0;
     if (!d.found) {
         *wait_ms = d.next_at_ms ? d.next_at_ms - d.now_ms : UINT64_MAX;
         return PORCH_OK;
     }
-    porch_err e = send_due(n, &d, &r.status, &post_why);
-    judge(n, e, &post_why, &r);
+    attempt(n, &d, &r);
     log_result(&r);
     return porch_store_write(n->config.store, write_result, &r, why);
 }

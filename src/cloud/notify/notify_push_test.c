@@ -62,7 +62,8 @@ static int arrive(void **state) {
     if (!mkdtemp(w->dir)) return -1;
     porch_settings_default(&w->settings);
     assert_int_equal(porch_store_open(w->dir, &w->settings, &w->store, &why), PORCH_OK);
-    const porch_notify_config config = {w->store, NULL, NULL, &w->settings, "https://hub.example"};
+    const porch_notify_config config = {
+        .store = w->store, .settings = &w->settings, .public_url = "https://hub.example"};
     assert_int_equal(porch_notify_open(&config, &w->notify, &why), PORCH_OK);
     if (porch_store_write(w->store, add_accounts, NULL, &why) != PORCH_OK) fail_msg("%s", why.text);
     make_key(w);

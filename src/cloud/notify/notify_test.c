@@ -131,8 +131,11 @@ static void await(world *w, const size_t *count, size_t wanted) {
 static void open_notify(world *w) {
     porch_why why = {""};
     assert_int_equal(porch_store_open(w->dir, &w->settings, &w->store, &why), PORCH_OK);
-    const porch_notify_config config = {w->store, w->signer, w->courier, &w->settings,
-                                        "https://hub.example:8443"};
+    const porch_notify_config config = {.store = w->store,
+                                        .signer = w->signer,
+                                        .courier = w->courier,
+                                        .settings = &w->settings,
+                                        .public_url = "https://hub.example:8443"};
     assert_int_equal(porch_notify_open(&config, &w->notify, &why), PORCH_OK);
     assert_int_equal(porch_notify_on_new(w->notify, told, w), PORCH_OK);
 }
