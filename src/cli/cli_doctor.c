@@ -18,7 +18,13 @@
 #include "os/file.h"
 #include "os/socket.h"
 
-enum { NOTICE_DAYS = 14, NAMES_TEXT = PORCH_SETTINGS_TEXT_BYTES };
+enum {
+    NOTICE_DAYS = 14,
+    ISSUER_NOTICE_DAYS = 30,
+    WEB_CA_NOTICE_DAYS = 90,
+    ROOT_NOTICE_DAYS = 365,
+    NAMES_TEXT = PORCH_SETTINGS_TEXT_BYTES
+};
 
 typedef struct {
     const porch_cli *c;
@@ -167,6 +173,48 @@ static void look_at_certificate(visit *v, const char *path, const char *what, bo
     free(text);
 }
 
+/* An authority of tls/: told with as many days left as an operator needs. */
+static void look_at_authority(visit *v, const char *name, const char *what, unsigned notice_days,
+                              const char *mend) {
+    char path[PORCH_CLI_PATH_BYTES];
+    uint8_t *text = NULL;
+    size_t len = 0;
+    porch_x509_info info;
+    porch_why why = {""};
+    if (!place(v, name, path)) return;
+    porch_err e = porch_file_read(path, PORCH_X509_INPUT_BYTES, &text, &len, &why);
+    if (e == PORCH_OK) e = porch_x509_read((porch_bytes){text, len}, &info, &why);
+    free(text);
+    if (e != PORCH_OK)
+        porch_doctor_add(v->report, "certificates", porch_why_text(&why, e),
+                         "restore the hub from a backup into a new directory");
+    else
+        porch_doctor_end(v->report, what, v->now_ms, info.not_after_ms, notice_days, mend);
+}
+
+static void look_at_authorities(visit *v) {
+    char mend[PORCH_CLI_PATH_BYTES + 160];
+    look_at_authority(
+        v, "tls/device-root.pem", "the root (tls/device-root.pem)",
+        v->settings.hub_certificate_days + ROOT_NOTICE_DAYS,
+        "a root has no successor: porchlight init NEW-DIR, and enrol each device there before "
+        "this one ends");
+    /* It stops issuing when a certificate would outlive it. */
+    (void)snprintf(mend, sizeof mend, "porchlight -C %s ca rotate --out request.pem; it says what follows",
+                   v->c->dir);
+    look_at_authority(v, "tls/issuing.pem", "the authority that issues (tls/issuing.pem)",
+                      v->settings.hub_certificate_days + ISSUER_NOTICE_DAYS, mend);
+    (void)snprintf(mend, sizeof mend,
+                   "stop the hub and run: porchlight -C %s ca renew-web (phones then trust the new one)",
+                   v->c->dir);
+    char public[PORCH_CLI_PATH_BYTES];
+    bool own = v->settings.hub_https_cert[0] == '\0' && place(v, "tls/https-cert.pem", public) &&
+               access(public, F_OK) != 0;
+    if (own)
+        look_at_authority(v, "tls/web-ca.pem", "the hub's own web authority (tls/web-ca.pem)",
+                          WEB_CA_NOTICE_DAYS, mend);
+}
+
 static void look_at_certificates(visit *v) {
     char path[PORCH_CLI_PATH_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
     (void)snprintf(mend, sizeof mend, "start the hub anew, it renews its own: porchlightd %s", v->c->dir);
@@ -233,6 +281,36 @@ static void look_at_members(visit *v, const json_t *list, const char *kind, cons
     }
 }
 
+/* Those from before that still count: one that ends with what hangs on it, one on which nothing does. */
+static void look_at_former_issuers(visit *v, const json_t *list) {
+    char what[200], mend[PORCH_DOCTOR_TEXT_BYTES], text[PORCH_DOCTOR_TEXT_BYTES];
+    const json_t *one;
+    const uint64_t life_ms = (uint64_t)v->settings.hub_certificate_days * 86400000;
+    for (size_t i = 0; (one = json_array_get(list, i)) != NULL; i++) {
+        if (strcmp(porch_cli_member(one, "state"), "overlap") != 0) continue;
+        unsigned long long hang = porch_cli_number(one, "live") + porch_cli_number(one, "ended");
+        porch_cli_safe_text print = porch_cli_safe(porch_cli_member(one, "sha256"));
+        uint64_t followed_ms = porch_cli_number(one, "followed_ms");
+        if (hang > 0) {
+            (void)snprintf(what, sizeof what, "a former issuer (%.11s) on which %llu certificates hang",
+                           print.text, hang);
+            (void)snprintf(mend, sizeof mend,
+                           "porchlight -C %.200s ca list names them; for each: device add ID --renew",
+                           v->c->dir);
+            porch_doctor_end(v->report, what, v->now_ms, porch_cli_number(one, "ends_ms"), NOTICE_DAYS,
+                             mend);
+        } else if (v->now_ms > followed_ms && v->now_ms - followed_ms > life_ms) {
+            (void)snprintf(text, sizeof text,
+                           "nothing hangs on the former issuer %.11s any more, and its certificates would "
+                           "still be taken",
+                           print.text);
+            (void)snprintf(mend, sizeof mend, "porchlight -C %.200s ca retire %.11s", v->c->dir,
+                           print.text);
+            porch_doctor_add(v->report, "issuers", text, mend);
+        }
+    }
+}
+
 static void look_at_updates(visit *v, const json_t *updates) {
     char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
     const char *damage = porch_cli_member(updates, "damage");
@@ -265,11 +343,12 @@ static void look_at_told_time(visit *v, porch_cli_hub *hub) {
 }
 
 static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
-    json_t *status = NULL, *devices = NULL, *services = NULL, *updates = NULL;
+    json_t *status = NULL, *devices = NULL, *services = NULL, *updates = NULL, *issuers = NULL;
     porch_err e = porch_cli_hub_ask(hub, "status", NULL, &status, why);
     if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "ota.status", NULL, &updates, why);
     if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "device.list", NULL, &devices, why);
     if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "service.list", NULL, &services, why);
+    if (e == PORCH_OK) e = porch_cli_hub_ask(hub, "ca.list", NULL, &issuers, why);
     if (e == PORCH_OK) {
         const char *state = porch_cli_member(json_object_get(status, "store"), "state");
         if (strcasecmp(state, porch_err_name(PORCH_OK)) != 0)
@@ -277,9 +356,11 @@ static porch_err ask_all(visit *v, porch_cli_hub *hub, porch_why *why) {
                              "make room on the disk, or look at it: dmesg | tail");
         look_at_members(v, json_object_get(devices, "devices"), "device", "id");
         look_at_members(v, json_object_get(services, "services"), "service", "name");
+        if (v->has_settings) look_at_former_issuers(v, json_object_get(issuers, "issuers"));
         look_at_updates(v, updates);
         look_at_told_time(v, hub);
     }
+    json_decref(issuers);
     json_decref(updates);
     json_decref(status);
     json_decref(devices);
@@ -310,6 +391,7 @@ static void look(visit *v) {
     look_at_settings(v);
     look_at_modes(v);
     if (v->has_settings) look_at_certificates(v);
+    if (v->has_settings) look_at_authorities(v);
     if (v->has_settings) look_at_ports(v);
     porch_doctor_clock(v->report, v->now_ms, v->known_ms);
     look_at_root(v);

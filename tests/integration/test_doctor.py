@@ -98,6 +98,37 @@ class Doctor(unittest.TestCase):
         self.assertIn("web-cert.pem", left[0]["text"])
         self.assertIn("ca renew-web", left[0]["mend"])
 
+    def sign_for(self, days, name):
+        """An issuing certificate for the hub's next key that lives so long."""
+        request, ext, out = (self.hub.top / f"{name}.{kind}" for kind in ("request", "ext", "pem"))
+        self.hub.cli("ca", "rotate", "--out", request)
+        ext.write_text("basicConstraints = critical,CA:TRUE,pathlen:0\nkeyUsage = critical,keyCertSign,cRLSign\n"
+                       "subjectKeyIdentifier = hash\nauthorityKeyIdentifier = keyid\n")
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", self.hub.file("tls", "device-root.pem"),
+                        "-CAkey", self.hub.file("OFFLINE", "root.key"), "-subj", f"/CN={name}", "-days", str(days), "-extfile", ext,
+                        "-out", out], check=True, capture_output=True)
+        return out
+
+    def test_an_issuer_that_nears_its_end_is_told_while_there_is_time(self):
+        self.hub.set(hub_certificate_days=10)
+        self.hub.start()
+        self.assertEqual([one for one in self.found("certificates") if "issues" in one["text"]], [])
+        self.hub.cli("ca", "activate", self.sign_for(13, "short"))
+        (finding,) = self.found("certificates")
+        self.assertIn("the authority that issues (tls/issuing.pem) ends in 12 days", finding["text"])
+        self.assertIn("ca rotate", finding["mend"])
+        self.hub.stop()
+        self.hub.start()
+        self.assertIsNotNone(self.hub.log.wait_for(lambda text: "certificate.ends certificate=issuing days=12" in text, 30))
+        # the next one is in force: what counts now is what still hangs on the one that ends
+        self.hub.device("front-door")
+        self.hub.cli("ca", "activate", self.sign_for(400, "long"))
+        (finding,) = [one for one in self.found("certificates") if "issue" in one["text"]]
+        self.assertIn("on which", finding["text"])
+        self.assertIn("ca list", finding["mend"])
+        self.hub.cli("device", "revoke", "front-door")
+        self.assertEqual([one for one in self.found("certificates") if "issue" in one["text"]], [])
+
     def test_a_line_of_hub_conf_that_is_wrong_is_told(self):
         self.hub.set(hub_mqtt_prot=1)
         self.assertIn("hub.mqtt_port", self.found("settings")[0]["text"])

@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import ssl
+import time
 import unittest
 
 import case
@@ -72,6 +73,8 @@ class Metrics(case.HubCase):
 
     def test_a_service_with_the_grant_reads_and_the_counters_move(self):
         before = self.read()
+        for certificate in ("root", "issuing", "hub", "people", "web-ca"):
+            self.assertGreater(before[f'porchlight_certificate_ends_seconds{{certificate="{certificate}"}}'], time.time())
         self.assertIn('porchlight_connections{door="mqtt"}', before)
         self.assertEqual([before[f"porchlight_{name}"] for name in ("store_up", "signer_up", "analyst_up", "devices", "services")],
                          [1, 1, 1, 1, 2])

@@ -104,6 +104,7 @@ static control_verdict serve(porch_hub *h) {
     const uint64_t every_ms = h->settings.hub_certificate_check_s * UINT64_C(1000);
     const uint64_t sign_every_ms = h->settings.trust_head_s * UINT64_C(1000);
     uint64_t tend_ms = porch_clock_mono_ms() + every_ms, sign_ms = 0;
+    if (h->listener != NULL) porch_hub_ends_tell(h);
     for (;;) {
         if (porch_clock_mono_ms() >= sign_ms) {
             if (!h->start->admin_only) {
@@ -125,7 +126,10 @@ static control_verdict serve(porch_hub *h) {
         }
         if (n > 0 && wait[2].revents != 0) (void)!read(h->tend_fd, &asked, sizeof asked);
         if (asked == 0 && porch_clock_mono_ms() < tend_ms) continue;
-        if (h->listener != NULL) porch_hub_tls_tend(h);
+        if (h->listener != NULL) {
+            porch_hub_tls_tend(h);
+            porch_hub_ends_tell(h);
+        }
         tend_ms = porch_clock_mono_ms() + every_ms;
     }
 }

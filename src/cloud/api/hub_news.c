@@ -218,6 +218,7 @@ static bool add_webhook(const porch_notify_webhook *w, void *ctx) {
 void porch_hub_measure(porch_metrics *ret, void *ctx) {
     porch_hub *h = ctx;
     porch_metrics m = {.now_ms = porch_clock_ms(), .started_ms = h->started_ms};
+    porch_hub_ends(h, m.ends_ms);
     m.signer_attached = porch_signer_client_attached(h->signer);
     m.analyst_attached = h->analyst != NULL && porch_analyst_client_attached(h->analyst);
     porch_listener_read_counts(h->listener, &m.listener);

@@ -71,6 +71,7 @@ typedef struct {
     size_t web_ca_len;
     uint64_t store_rounds; /* at the supervisor's last pulse */
     porch_hub_https https;
+    uint64_t ends_told_ms; /* since the machine started; 0: never */
 } porch_hub;
 
 /* hub_open.c: from settings to a listener that is not started yet, and back. */
@@ -106,6 +107,11 @@ porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **ch
 /* For the admin socket: keeps the pair in tls/ and has it served. *ret is the certificate's. Any thread. */
 porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, porch_x509_info *ret,
                                   porch_why *why);
+
+/* hub_ends.c: when certificates end; each 0 where there is none. */
+void porch_hub_ends(porch_hub *h, uint64_t ends_ms[PORCH_METRICS_ENDS]);
+/* At most once a day, a line for each that ends soon. The main thread. */
+void porch_hub_ends_tell(porch_hub *h);
 
 /* hub_news.c: what one room says and others want to hear. Before anything is started. */
 void porch_hub_connect_news(porch_hub *h);

@@ -166,8 +166,31 @@ static porch_err write_kept(const porch_metrics *m, porch_buf *out) {
     return WRITE_ROWS(out, rows);
 }
 
+const char *porch_metrics_end_word(porch_metrics_end which) {
+#define WORD(name, label) [PORCH_METRICS_END_##name] = label,
+    static const char *const words[PORCH_METRICS_ENDS] = {PORCH_METRICS_END_LIST(WORD)};
+#undef WORD
+    return words[which];
+}
+
+static porch_err write_ends(const porch_metrics *m, porch_buf *out) {
+    static const char name[] = "certificate_ends_seconds";
+    char labels[48];
+    PORCH_TRY(write_head(out, name, GAUGE,
+                         "When a certificate ends, Unix time; of former issuers the first on which "
+                         "something hangs."));
+    for (int i = 0; i < PORCH_METRICS_ENDS; i++) {
+        if (m->ends_ms[i] == 0) continue;
+        (void)snprintf(labels, sizeof labels, "{certificate=\"%s\"}",
+                       porch_metrics_end_word((porch_metrics_end)i));
+        PORCH_TRY(write_value(out, name, labels, m->ends_ms[i] / 1000));
+    }
+    return PORCH_OK;
+}
+
 porch_err porch_metrics_write(const porch_metrics *m, porch_buf *out) {
     PORCH_TRY(write_process(m, out));
+    PORCH_TRY(write_ends(m, out));
     PORCH_TRY(write_listener(&m->listener, out));
     PORCH_TRY(write_broker(&m->broker, out));
     return write_kept(m, out);

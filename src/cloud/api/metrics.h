@@ -15,8 +15,22 @@
 #include "cloud/registry/registry.h"
 #include "cloud/store/store.h"
 
+/* X(NAME, label): the certificates whose end is told. */
+#define PORCH_METRICS_END_LIST(X) \
+    X(ROOT, "root")               \
+    X(ISSUING, "issuing")         \
+    X(FORMER, "issuing-former")   \
+    X(HUB, "hub")                 \
+    X(PEOPLE, "people")           \
+    X(WEB_CA, "web-ca")
+#define PORCH_METRICS_END_ID(name, label) PORCH_METRICS_END_##name,
+typedef enum { PORCH_METRICS_END_LIST(PORCH_METRICS_END_ID) PORCH_METRICS_ENDS } porch_metrics_end;
+#undef PORCH_METRICS_END_ID
+const char *porch_metrics_end_word(porch_metrics_end which);
+
 typedef struct {
     uint64_t now_ms, started_ms;
+    uint64_t ends_ms[PORCH_METRICS_ENDS]; /* 0: there is none */
     bool signer_attached, analyst_attached;
     porch_listener_counts listener;
     porch_broker_counts broker;

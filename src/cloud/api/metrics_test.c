@@ -33,6 +33,7 @@ static void each_number_stands_under_its_name(void **state) {
     m.broker.publishes_refused = UINT64_MAX;
     m.store.state = PORCH_ERR_FULL;
     m.deliveries_waiting = 5;
+    m.ends_ms[PORCH_METRICS_END_ISSUING] = 1790000000999;
     const char *text = text_of(&m);
     assert_true(has_line(text, "porchlight_uptime_seconds 30"));
     assert_true(has_line(text, "porchlight_start_time_seconds 60"));
@@ -44,6 +45,8 @@ static void each_number_stands_under_its_name(void **state) {
     assert_true(has_line(text, "porchlight_mqtt_messages_received_total 41"));
     assert_true(has_line(text, "porchlight_mqtt_publishes_refused_total 18446744073709551615"));
     assert_true(has_line(text, "porchlight_notifications_total 8"));
+    assert_true(has_line(text, "porchlight_certificate_ends_seconds{certificate=\"issuing\"} 1790000000"));
+    assert_null(strstr(text, "certificate=\"root\"")); /* none is known */
     assert_true(has_line(text, "porchlight_webhook_deliveries_waiting 5"));
     assert_true(has_line(text, "# TYPE porchlight_mqtt_messages_received_total counter"));
     assert_true(has_line(text, "# TYPE porchlight_mqtt_sessions gauge"));
