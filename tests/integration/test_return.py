@@ -68,6 +68,7 @@ class Return(ClockIsSet):
         answer = self.ask("GET", f"/.well-known/porchlight/time?nonce={NONCE}", self.folder)
         self.assertEqual(answer.status, 503, answer.body)
         self.assertIn("does not believe the hub's clock", answer.body.decode())
+        self.assertEqual(back.post("simplereenroll", back.csr(), *back.own())[:2], (503, "try-again"))
         self.assertIsNotNone(self.hub.log.wait_for(lambda line: "signer.clock-not-believed" in line, 30))
         findings = json.loads(self.hub.cli("doctor", check=False)[1])["findings"]
         self.assertEqual([f["mend"].endswith("clock confirm") for f in findings if f["check"] == "clock"], [True])
@@ -93,6 +94,7 @@ class Return(ClockIsSet):
         self.assertEqual(self.connack(back, "front-door"), 0)
         # 90 days of life and 730 more to renew in
         self.set_clock(90 * DAY + 730 * DAY - 3600)
+        self.hub.cli("clock", "confirm")
         self.assertEqual(late.post("simplereenroll", late.csr(), *late.own())[0], 200)
         self.set_clock(3 * YEAR)
         self.assertEqual(late.post("simplereenroll", late.csr(), *late.own())[:2], (403, "expired"))

@@ -10,6 +10,9 @@
  * bounds that. A hub's certificate lives longer than the usual allowance, so a device that was led ahead by
  * all of it still finds its hub.
  *
+ * The same holds for the beginning of devices' certificates, and for the end of what is announced of
+ * updates. The hub's own certificates are made by any clock: devices judge those by theirs.
+ *
  * An operator who has looked at the clock says so ("porchlight clock confirm"), and all begins anew. That
  * is a word of the hub, which a hub that was taken over could say as well: it cannot turn the machine's
  * clock.
@@ -95,12 +98,16 @@ porch_err porch_signer_clock_tell(porch_signer *s, porch_signer_now now, porch_w
     if (!believable(s, now, reason)) {
         if (!c->refused)
             porch_log(PORCH_LOG_ERROR, "signer.clock-not-believed", "reason", reason, "hint",
-                      "no time is told to devices; set the clock right (timedatectl set-ntp true), or, "
+                      "devices are told no time and given no certificate; set the clock right (timedatectl "
+                      "set-ntp true), or, "
                       "when it is "
                       "right, run: porchlight -C DIR clock confirm",
                       NULL);
         c->refused = true;
-        return porch_fail(why, PORCH_ERR_BUSY, "the signer does not believe the hub's clock: %s", reason);
+        return porch_fail(why, PORCH_ERR_BUSY,
+                          "the signer does not believe the hub's clock: %s; when it is right, run: "
+                          "porchlight -C DIR clock confirm",
+                          reason);
     }
     if (c->refused) porch_log(PORCH_LOG_INFO, "signer.clock-believed", NULL);
     c->refused = false;

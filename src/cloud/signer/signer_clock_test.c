@@ -150,6 +150,45 @@ static void a_person_may_take_a_wrong_time_back(void **state) {
     assert_int_equal(clock_op(p, "sing").error, PORCH_ERR_MALFORMED);
 }
 
+static porch_err issued(place *p, porch_signer_profile profile, const char *name) {
+    porch_signer_request r = {
+        .number = 3, .op = PORCH_SIGNER_OP_ISSUE, .profile = profile, .names_count = 1};
+    r.names[0] = porch_bytes_of(name);
+    r.data = porch_buf_bytes(&p->csr);
+    return ask(p, &r).error;
+}
+
+static void no_device_gets_a_certificate_that_begins_years_from_now_and_the_hub_gets_its_own(void **state) {
+    place *p = *state;
+    assert_int_equal(issued(p, PORCH_SIGNER_DEVICE, "cam"), PORCH_OK);
+    pass(p, HOUR_MS, 2 * 365 * (int64_t)DAYS_MS);
+    assert_int_equal(issued(p, PORCH_SIGNER_DEVICE, "cam"), PORCH_ERR_BUSY);
+    assert_int_equal(issued(p, PORCH_SIGNER_SERVICE, "history"), PORCH_ERR_BUSY);
+    assert_int_equal(issued(p, PORCH_SIGNER_HUB_SERVER, "localhost"), PORCH_OK);
+    assert_int_equal(clock_op(p, "confirm").error, PORCH_OK);
+    assert_int_equal(issued(p, PORCH_SIGNER_DEVICE, "cam"), PORCH_OK);
+}
+
+static porch_err announced(place *p) {
+    uint8_t block[1024];
+    porch_buf data = PORCH_BUF_OF(block);
+    porch_signer_update in = {.count = 1};
+    in.rows[0] = (porch_signer_update_row){PORCH_LIT("targets.json"), 1, 100, {1}};
+    assert_int_equal(porch_signer_update_write(&data, &in), PORCH_OK);
+    const porch_signer_request r = {
+        .number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = porch_buf_bytes(&data)};
+    return ask(p, &r).error;
+}
+
+static void no_timestamp_of_updates_is_good_until_years_from_now(void **state) {
+    place *p = *state;
+    assert_int_equal(announced(p), PORCH_OK);
+    pass(p, HOUR_MS, 10 * 365 * (int64_t)DAYS_MS);
+    assert_int_equal(announced(p), PORCH_ERR_BUSY);
+    pass(p, HOUR_MS, -10 * 365 * (int64_t)DAYS_MS);
+    assert_int_equal(announced(p), PORCH_OK);
+}
+
 static void who_asks_for_the_time_too_often_waits(void **state) {
     place *p = *state;
     unsigned answered = 0;
@@ -169,6 +208,8 @@ int main(void) {
         WITH_SIGNER(jumps_within_the_allowance_do_not_add_up_in_one_start_of_the_machine),
         WITH_SIGNER(a_machine_that_was_off_for_weeks_tells_the_time_and_one_off_for_years_asks_a_person),
         WITH_SIGNER(a_person_may_take_a_wrong_time_back),
+        WITH_SIGNER(no_device_gets_a_certificate_that_begins_years_from_now_and_the_hub_gets_its_own),
+        WITH_SIGNER(no_timestamp_of_updates_is_good_until_years_from_now),
         WITH_SIGNER(who_asks_for_the_time_too_often_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

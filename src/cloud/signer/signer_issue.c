@@ -111,6 +111,8 @@ porch_err porch_signer_do_issue(porch_signer *s, const porch_signer_request *r, 
         request.id = identity.name;
     }
     PORCH_TRY(life_days(s, server, r->days, &days, why));
+    /* A device believes that the time at which its certificate begins has been. */
+    if (!server) PORCH_TRY(porch_signer_clock_tell(s, now, why));
     PORCH_TRY(take_turn(s, r->profile, now.mono_ms, why));
     request.not_before_ms = now.wall_ms - BACKDATE_MS;
     request.not_after_ms = now.wall_ms + (uint64_t)days * DAY_MS;

@@ -198,6 +198,8 @@ porch_err porch_signer_do_update_sign(porch_signer *s, const porch_signer_reques
         return porch_fail(why, PORCH_ERR_BUSY,
                           "too many snapshots; try again in %llu ms (signer.updates_per_minute)",
                           (unsigned long long)wait_ms);
+    /* What it says of its end must not lie years ahead: until then it could be shown again. */
+    PORCH_TRY(porch_signer_clock_tell(s, now, why));
     porch_signer_updated out = {.snapshot_version = 1 + (in.least_snapshot > s->updates.snapshot_version
                                                              ? in.least_snapshot
                                                              : s->updates.snapshot_version),
