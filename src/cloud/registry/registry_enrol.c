@@ -51,13 +51,10 @@ typedef struct {
     const char *device;
     const uint8_t *hash;
     uint64_t now_ms, ends_ms;
-    uint32_t most;
+    uint32_t most, most_of_people;
 } claim_writing;
 
-static porch_err count_rows(porch_db *db, const char *sql, int64_t now_ms, uint64_t most, const char *limit,
-                            porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, sql, why);
-    if (now_ms != 0) porch_db_bind_i64(q, 1, now_ms);
+static porch_err count_most(porch_db_query *q, uint64_t most, const char *limit, porch_why *why) {
     porch_err e = porch_db_step(q, why);
     uint64_t count = e == PORCH_OK ? (uint64_t)porch_db_i64(q, 0) : 0;
     porch_db_finish(q);
@@ -67,13 +64,28 @@ static porch_err count_rows(porch_db *db, const char *sql, int64_t now_ms, uint6
                       (unsigned long long)count, limit);
 }
 
+static porch_err count_rows(porch_db *db, const char *sql, uint64_t most, const char *limit,
+                            porch_why *why) {
+    return count_most(porch_db_prepare(db, sql, why), most, limit, why);
+}
+
+/* What one household's people may have waiting, so that they use up nobody else's. */
+static porch_err claims_of_people(porch_db *db, const claim_writing *w, porch_why *why) {
+    if (strncmp(w->spec->who, "user:", 5) != 0) return PORCH_OK;
+    porch_db_query *q = porch_db_prepare(
+        db, "select count(*) from claim_token where household = ?1 and made_by like 'user:%'", why);
+    porch_db_bind_str(q, 1, w->spec->household);
+    return count_most(q, w->most_of_people, "est.claim_tokens_household", why);
+}
+
 static porch_err write_claim(porch_db *db, void *ctx, porch_why *why) {
     const claim_writing *w = ctx;
     char subject[96], detail[256];
     porch_db_query *q = porch_db_prepare(db, "delete from claim_token where ends_ms <= ?1", why);
     porch_db_bind_i64(q, 1, (int64_t)w->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
-    PORCH_TRY(count_rows(db, "select count(*) from claim_token", 0, w->most, "est.claim_tokens", why));
+    PORCH_TRY(claims_of_people(db, w, why));
+    PORCH_TRY(count_rows(db, "select count(*) from claim_token", w->most, "est.claim_tokens", why));
     q = porch_db_prepare(
         db,
         "insert into claim_token (hash, device, product, household, made_by, made_ms, ends_ms)"
@@ -120,7 +132,8 @@ porch_err porch_registry_claim_make(porch_registry *r, const porch_registry_clai
                        .hash = hash,
                        .now_ms = now_ms,
                        .ends_ms = now_ms + (uint64_t)life_s * 1000,
-                       .most = r->settings.est_claim_tokens};
+                       .most = r->settings.est_claim_tokens,
+                       .most_of_people = r->settings.est_claim_tokens_household};
     porch_err e = porch_store_write(r->store, write_claim, &w, why);
     if (e == PORCH_OK) {
         memcpy(token, made, sizeof made);
@@ -217,7 +230,7 @@ typedef struct {
 static porch_err write_factory(porch_db *db, void *ctx, porch_why *why) {
     const factory_writing *w = ctx;
     char subject[96], detail[256];
-    PORCH_TRY(count_rows(db, "select count(*) from factory_ca", 0, w->most, "est.factory_cas", why));
+    PORCH_TRY(count_rows(db, "select count(*) from factory_ca", w->most, "est.factory_cas", why));
     porch_db_query *q =
         porch_db_prepare(db,
                          "insert into factory_ca (name, pem, fingerprint, product, household, added_ms)"

@@ -47,6 +47,7 @@
     X(people, login_forget_s,  people_login_forget_s, U32, 3600,        1, 864000, "wrong sign-ins are forgotten after this time without one") \
     X(people, streams,         people_streams,       U32,  256,         1, 100000, "live event streams at once") \
     X(people, streams_per_session, people_streams_per_session, U32, 8,  1, 1000, "live event streams of one sign-in at once") \
+    X(people, mqtt_sign_ins,   people_mqtt_sign_ins, U32,  4096,        1, 1000000, "sign-ins that may have spoken MQTT and are not over yet") \
     X(people, heartbeat_ms,    people_heartbeat_ms,  U32,  15000,       100, 600000, "time between two signs of life on a live event stream") \
     X(people, app_bytes,       people_app_bytes,     U32,  33554432,    65536, 1073741824, "most memory for the app's files") \
     X(media, clip_bytes,       media_clip_bytes,     U64,  33554432,    65536, 1073741824, "longest clip") \
@@ -114,6 +115,7 @@
     X(registry, households,    registry_households,  U32,  1000,        1, 1000000, "most households") \
     X(est, claim_token_s,      est_claim_token_s,    U32,  3600,        60, 2592000, "how long a claim token works") \
     X(est, claim_tokens,       est_claim_tokens,     U32,  1000,        1, 1000000, "most claim tokens that wait for their device") \
+    X(est, claim_tokens_household, est_claim_tokens_household, U32, 16, 1, 1000000, "most of them that the people of one household have asked for") \
     X(est, tpm_cas,            est_tpm_cas,          U32,  32,          0, 64, "most imported makers of TPMs") \
     X(est, attestations,       est_attestations,     U32,  256,         1, 4096, "devices that may be about to prove where their key lives; the oldest gives way") \
     X(est, attestation_s,      est_attestation_s,    U32,  120,         10, 3600, "how long such a device has for it") \
