@@ -428,8 +428,8 @@ bool porch_live_watch(porch_live *l, const uint8_t hash[32]) {
     for (unsigned i = 0; i < l->watched_count; i++)
         there = there || memcmp(l->watched[i].hash, hash, 32) == 0;
     if (!there && l->watched == NULL)
-        l->watched = calloc(l->api->settings->people_streams, sizeof *l->watched);
-    room = there || (l->watched != NULL && l->watched_count < l->api->settings->people_streams);
+        l->watched = calloc(l->api->settings->people_mqtt_sign_ins, sizeof *l->watched);
+    room = there || (l->watched != NULL && l->watched_count < l->api->settings->people_mqtt_sign_ins);
     if (!there && room) {
         memcpy(l->watched[l->watched_count].hash, hash, 32);
         l->watched[l->watched_count++].over = false;

@@ -45,7 +45,8 @@ void porch_live_end_session(porch_live *live, const uint8_t hash[32]);
 /* The policy or a household's devices changed: what comes from now on is judged anew. */
 void porch_live_regrant(porch_live *live);
 /* Watches a sign-in whose MQTT session is open elsewhere: when it is over, by whatever, `gone` is told,
- * within people.heartbeat_ms where it ends by itself. False: people.streams are watched already. */
+ * within people.heartbeat_ms where it ends by itself; until then it is watched, open or not. False:
+ * people.mqtt_sign_ins are watched already. */
 bool porch_live_watch(porch_live *live, const uint8_t hash[32]);
 void porch_live_on_gone(porch_live *live, void (*gone)(const uint8_t hash[32], void *ctx), void *ctx);
 

@@ -499,7 +499,7 @@ static void a_watched_sign_in_that_is_over_is_told_twice(void **state) {
     lab *l = *state;
     const uint8_t hash[32] = {7}, other[32] = {8};
     gone_told = 0;
-    l->settings.people_streams = 1;
+    l->settings.people_mqtt_sign_ins = 1;
     porch_live_on_gone(l->live, told_gone, NULL);
     assert_true(porch_live_watch(l->live, hash));
     assert_true(porch_live_watch(l->live, hash));
