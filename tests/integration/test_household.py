@@ -242,6 +242,16 @@ class Exported(case.HubCase):
             hub.log.wait_for(lambda text: False, 0.05)
         whole = owner.ask("GET", owner.must("POST", "/api/v1/household/export", {})["url"])
         self.assertEqual(zipfile.ZipFile(io.BytesIO(whole.body)).testzip(), None)
+        # A sign-in that is ended takes its download with it.
+        taken = http.client.HTTPSConnection("localhost", hub.ports["https"], context=hub.people_tls(), timeout=60)
+        self.addCleanup(taken.close)
+        taken.request("GET", owner.must("POST", "/api/v1/household/export", {})["url"], headers={"Cookie": owner.cookie})
+        response = taken.getresponse()
+        self.assertEqual(response.status, 200)
+        response.read(10)
+        self.assertEqual(owner.ask("POST", "/api/v1/logout", {}).status, 204)
+        self.assertLess(len(response.read()), 24_000_000)  # its end is the connection's
+        self.assertIsNotNone(hub.log.wait_for(lambda line: "export.broken_off" in line and "sign-in has ended" in line, 30))
 
 
 class Erased(case.HubCase):

@@ -144,16 +144,25 @@ void porch_export_look(porch_exports *all, const char *household, porch_export_s
     (void)pthread_mutex_unlock(&all->lock);
 }
 
-void porch_exports_end(porch_exports *all, const char *household) {
+static void end_those(porch_exports *all, const char *household, const uint8_t *session) {
     if (all == NULL) return;
     (void)pthread_mutex_lock(&all->lock);
     for (porch_export *x = all->list, *next; x != NULL; x = next) {
         next = x->next;
-        if (strcmp(x->household, household) != 0) continue;
+        if (household != NULL && strcmp(x->household, household) != 0) continue;
+        if (session != NULL && memcmp(x->session, session, sizeof x->session) != 0) continue;
         x->ended = true;
         if (!x->state.running) drop(all, x);
     }
     (void)pthread_mutex_unlock(&all->lock);
+}
+
+void porch_exports_end(porch_exports *all, const char *household) {
+    end_those(all, household, NULL);
+}
+
+void porch_exports_end_sign_in(porch_exports *all, const uint8_t session[32]) {
+    end_those(all, NULL, session);
 }
 
 porch_err porch_export_open(porch_exports *all, const char *household, const uint8_t session[32],
@@ -581,7 +590,9 @@ porch_err porch_export_read(porch_export *x, uint8_t *at, size_t cap, size_t *go
     (void)pthread_mutex_lock(&x->all->lock);
     bool ended = x->ended;
     (void)pthread_mutex_unlock(&x->all->lock);
-    if (ended) return porch_fail(why, PORCH_ERR_CLOSED, "what this export may hold is being erased");
+    if (ended)
+        return porch_fail(why, PORCH_ERR_CLOSED,
+                          "what this export may hold is being erased, or the sign-in has ended");
     while (porch_zip_ready(x->zip) == 0 && x->at != STEP_END)
         PORCH_TRY(go_on(x, why));
     *got = porch_zip_take(x->zip, at, cap);

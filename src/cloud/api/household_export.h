@@ -40,6 +40,8 @@ void porch_export_look(porch_exports *all, const char *household, porch_export_s
 /* The household, or a device of it, is being erased: no order is left, and a running download breaks off.
  * NULL is allowed: nothing is exported. */
 void porch_exports_end(porch_exports *all, const char *household);
+/* A sign-in was ended: so are its order and its download, which somebody else may have begun. */
+void porch_exports_end_sign_in(porch_exports *all, const uint8_t session[32]);
 
 extern const char porch_export_readme[];
 extern const char porch_export_schema[];

@@ -12,6 +12,7 @@
 static porch_why why;
 static const uint8_t ROBIN[32] = {1}, KIM[32] = {2};
 static const porch_person OWNER = {.name = "robin", .role = PORCH_ROLE_OWNER, .household = "home"};
+static const porch_person NEIGHBOUR = {.name = "cem", .role = PORCH_ROLE_OWNER, .household = "next-door"};
 
 static void the_schema_is_json_and_knows_every_file_that_the_readme_names(void **state) {
     (void)state;
@@ -70,10 +71,26 @@ static void an_order_that_nobody_fetched_gives_way_to_the_next(void **state) {
     porch_exports_free(all);
 }
 
+static void an_order_ends_with_the_sign_in_that_made_it(void **state) {
+    (void)state;
+    static const uint8_t other[32] = {9};
+    porch_exports *all = NULL;
+    porch_export *x = NULL;
+    char ticket[33], again[33];
+    assert_int_equal(porch_exports_new(NULL, &all, &why), PORCH_OK);
+    assert_int_equal(porch_export_order(all, &OWNER, ROBIN, 1000, ticket, &why), PORCH_OK);
+    assert_int_equal(porch_export_order(all, &NEIGHBOUR, other, 1000, again, &why), PORCH_OK);
+    porch_exports_end_sign_in(all, ROBIN);
+    assert_int_equal(porch_export_open(all, "home", ROBIN, ticket, 1500, &x, &why), PORCH_ERR_NOT_FOUND);
+    porch_exports_end_sign_in(all, other);
+    porch_exports_free(all);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_schema_is_json_and_knows_every_file_that_the_readme_names),
         cmocka_unit_test(a_ticket_is_for_its_own_household_sign_in_and_time),
+        cmocka_unit_test(an_order_ends_with_the_sign_in_that_made_it),
         cmocka_unit_test(an_order_that_nobody_fetched_gives_way_to_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

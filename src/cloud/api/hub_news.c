@@ -11,7 +11,7 @@
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
  *   rollout:  a device's turn     ─► d/ID/update/desired; live streams
- *   accounts: sign-in ended      ─► its live streams and MQTT sessions are closed, its browser's push
+ *   accounts: sign-in ended      ─► its streams, MQTT sessions and export are closed, its browser's push
  * messages muted alert              ─► push messages, in the same transaction; the person's other live
  * pages
  */
@@ -168,6 +168,7 @@ static void session_ended(const uint8_t hash[32], const char *id, void *ctx) {
     porch_hub *h = ctx;
     porch_why why = {{0}};
     if (h->live != NULL) porch_live_end_session(h->live, hash);
+    if (h->exports != NULL) porch_exports_end_sign_in(h->exports, hash);
     sign_in_over(hash, h);
     porch_err e = h->notify == NULL ? PORCH_OK : porch_push_mute_session(h->notify, id, &why);
     if (e != PORCH_OK)
