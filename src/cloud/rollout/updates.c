@@ -197,19 +197,9 @@ static porch_err read_ends(const porch_updates *u, porch_updates_state *state,
 
 /* ---- committing ---- */
 
-static porch_err move_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
-    porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME];
-    porch_tuf_target t;
-    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
-    porch_tuf_json_walk w = porch_tuf_json_open(targets);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
-        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
-        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
-        PORCH_TRY(porch_updates_move(u, file, why));
-    }
-    return PORCH_OK;
+static porch_err move_image(const char *file, const porch_tuf_target *unused, void *ctx, porch_why *why) {
+    (void)unused;
+    return porch_updates_move(ctx, file, why);
 }
 
 /* Images first, then what names them, roots last of all but the timestamp. */
@@ -217,7 +207,7 @@ static porch_err move_all(const porch_updates *u, const porch_updates_set *s, ui
                           porch_why *why) {
     char name[PORCH_UPDATES_NAME];
     for (size_t i = 0; i < s->count; i++)
-        PORCH_TRY(move_images(u, &s->docs[i], why));
+        PORCH_TRY(porch_updates_each_image(&s->docs[i], move_image, (void *)(uintptr_t)u, why));
     for (size_t i = 0; i < s->count; i++) {
         (void)snprintf(name, sizeof name, "metadata/%llu.%s.json", (unsigned long long)s->docs[i].version,
                        s->docs[i].role);

@@ -35,19 +35,9 @@ porch_err porch_updates_names_add(porch_updates_names *k, const char *name, porc
     return PORCH_OK;
 }
 
-static porch_err add_targets(const porch_updates_doc *d, porch_updates_names *k, porch_why *why) {
-    porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME];
-    porch_tuf_target t;
-    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
-    porch_tuf_json_walk w = porch_tuf_json_open(targets);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
-        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
-        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
-        PORCH_TRY(porch_updates_names_add(k, file, why));
-    }
-    return PORCH_OK;
+static porch_err add_image(const char *file, const porch_tuf_target *unused, void *ctx, porch_why *why) {
+    (void)unused;
+    return porch_updates_names_add(ctx, file, why);
 }
 
 porch_err porch_updates_names_in_force(const porch_updates *u, porch_updates_names *k, porch_why *why) {
@@ -57,7 +47,7 @@ porch_err porch_updates_names_in_force(const porch_updates *u, porch_updates_nam
         (void)snprintf(file, sizeof file, "%llu.%s.json", (unsigned long long)u->docs[i].version,
                        u->docs[i].role);
         PORCH_TRY(porch_updates_load(u, file, u->docs[i].role, "targets", &d, why));
-        porch_err e = add_targets(&d, k, why);
+        porch_err e = porch_updates_each_image(&d, add_image, k, why);
         porch_updates_doc_free(&d);
         PORCH_TRY(e);
     }

@@ -90,6 +90,23 @@ porch_err porch_updates_image_name(const char *path, const porch_tuf_target *tar
                : porch_fail(why, PORCH_ERR_LIMIT, "%.100s: the name is too long", path);
 }
 
+porch_err porch_updates_each_image(const porch_updates_doc *d, porch_updates_image_fn fn, void *ctx,
+                                   porch_why *why) {
+    porch_bytes targets, name, each;
+    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME];
+    porch_tuf_target t;
+    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
+    porch_tuf_json_walk w = porch_tuf_json_open(targets);
+    while (porch_tuf_json_next(&w, &name, &each)) {
+        if (!porch_tuf_json_copy(name, path, sizeof path))
+            return porch_fail(why, PORCH_ERR_LIMIT, "%s names a target with too long a name", d->role);
+        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
+        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
+        PORCH_TRY(fn(file, &t, ctx, why));
+    }
+    return PORCH_OK;
+}
+
 porch_err porch_updates_hash(const char *path, uint8_t hash[32], porch_why *why) {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     uint8_t *block = malloc(BLOCK);

@@ -101,24 +101,15 @@ static porch_err load_roles(const porch_updates *u, porch_bytes snapshot, porch_
 }
 
 /* Each image is there in its length; whether it is what was signed is looked at later (updates_check.c). */
-static porch_err check_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
-    porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME], file[PORCH_UPDATES_NAME], place[PORCH_UPDATES_PATH];
-    porch_tuf_target t;
+static porch_err check_length(const char *file, const porch_tuf_target *t, void *ctx, porch_why *why) {
+    char place[PORCH_UPDATES_PATH];
     struct stat st;
-    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
-    porch_tuf_json_walk w = porch_tuf_json_open(targets);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (!porch_tuf_json_copy(name, path, sizeof path)) return PORCH_ERR_LIMIT;
-        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &t, why));
-        PORCH_TRY(porch_updates_image_name(path, &t, file, why));
-        PORCH_TRY(porch_updates_place(u, file, place));
-        if (lstat(place, &st) != 0 || !S_ISREG(st.st_mode))
-            return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.160s is missing", file);
-        if ((uint64_t)st.st_size != t.length)
-            return porch_fail(why, PORCH_ERR_HASH, "%.160s has %lld bytes of %llu", file,
-                              (long long)st.st_size, (unsigned long long)t.length);
-    }
+    PORCH_TRY(porch_updates_place(ctx, file, place));
+    if (lstat(place, &st) != 0 || !S_ISREG(st.st_mode))
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "%.160s is missing", file);
+    if ((uint64_t)st.st_size != t->length)
+        return porch_fail(why, PORCH_ERR_HASH, "%.160s has %lld bytes of %llu", file, (long long)st.st_size,
+                          (unsigned long long)t->length);
     return PORCH_OK;
 }
 
@@ -138,7 +129,7 @@ static porch_err load_chain(const porch_updates *u, porch_updates_set *s, porch_
     PORCH_TRY(load_version(u, timestamp->content, "snapshot", "snapshot", snapshot, why));
     PORCH_TRY(load_roles(u, snapshot->content, s, why));
     for (size_t i = 0; i < s->count; i++)
-        PORCH_TRY(check_images(u, &s->docs[i], why));
+        PORCH_TRY(porch_updates_each_image(&s->docs[i], check_length, (void *)(uintptr_t)u, why));
     return PORCH_OK;
 }
 

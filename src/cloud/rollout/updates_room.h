@@ -76,6 +76,11 @@ porch_err porch_updates_incoming(const porch_updates *u, const char *name, char 
 /* "camera/1.2/image" is "targets/camera/1.2/9f86....image". UNSUPPORTED without SHA-256. */
 porch_err porch_updates_image_name(const char *path, const porch_tuf_target *target,
                                    char out[PORCH_UPDATES_NAME], porch_why *why);
+/* `fn` for each image that the role names, with what the role says of it; ends with its first error. */
+typedef porch_err (*porch_updates_image_fn)(const char *file, const porch_tuf_target *target, void *ctx,
+                                            porch_why *why);
+porch_err porch_updates_each_image(const porch_updates_doc *d, porch_updates_image_fn fn, void *ctx,
+                                   porch_why *why);
 /* Has the file the SHA-256 that its own name begins with? */
 bool porch_updates_is_image(const char *path);
 porch_err porch_updates_hash(const char *path, uint8_t hash[32], porch_why *why);

@@ -231,13 +231,12 @@ static porch_err walk_roles(const porch_updates *u, const porch_updates_plan *pl
 
 /* ---- images ---- */
 
-static porch_err check_image(const porch_updates *u, const char *path, const porch_tuf_target *target,
-                             porch_why *why) {
-    char name[PORCH_UPDATES_NAME], file[PORCH_UPDATES_PATH];
+static porch_err check_image(const char *name, const porch_tuf_target *target, void *ctx, porch_why *why) {
+    const porch_updates *u = ctx;
+    char file[PORCH_UPDATES_PATH];
     uint8_t hash[32];
     uint64_t bytes = 0;
     bool published = false;
-    PORCH_TRY(porch_updates_image_name(path, target, name, why));
     PORCH_TRY(porch_updates_find(u, name, file, &published, &bytes, why));
     bool damaged = porch_updates_mistrusted(u, name);
     if (published && bytes == target->length && !damaged) return PORCH_OK; /* it was hashed when it came */
@@ -252,21 +251,6 @@ static porch_err check_image(const porch_updates *u, const char *path, const por
                       name);
 }
 
-static porch_err walk_images(const porch_updates *u, const porch_updates_doc *d, porch_why *why) {
-    porch_bytes targets, name, each;
-    char path[PORCH_UPDATES_NAME];
-    porch_tuf_target target;
-    if (!porch_tuf_json_object(d->content, "targets", &targets)) return PORCH_OK;
-    porch_tuf_json_walk w = porch_tuf_json_open(targets);
-    while (porch_tuf_json_next(&w, &name, &each)) {
-        if (!porch_tuf_json_copy(name, path, sizeof path))
-            return porch_fail(why, PORCH_ERR_LIMIT, "%s names a target with too long a name", d->role);
-        PORCH_TRY(porch_tuf_target_read(d->content, porch_bytes_of(path), &target, why));
-        PORCH_TRY(check_image(u, path, &target, why));
-    }
-    return PORCH_OK;
-}
-
 porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan *plan, uint64_t now_ms,
                                porch_updates_set *ret, porch_why *why) {
     for (size_t i = 0; i < plan->count; i++)
@@ -278,7 +262,7 @@ porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan 
     PORCH_TRY(walk_roots(u, plan->root, now_ms, &ret->root, why));
     PORCH_TRY(walk_roles(u, plan, now_ms, ret, why));
     for (size_t i = 0; i < ret->count; i++)
-        PORCH_TRY(walk_images(u, &ret->docs[i], why));
+        PORCH_TRY(porch_updates_each_image(&ret->docs[i], check_image, (void *)(uintptr_t)u, why));
     return PORCH_OK;
 }
 
