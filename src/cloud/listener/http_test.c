@@ -58,12 +58,15 @@ static const porch_http_route routes[] = {
     {"GET", "/silent", PORCH_ON_PEOPLE, 0, 0, silent, NULL, NULL, NULL},
 };
 
+static atomic_bool no_room;
+
 static porch_err admit(void *ctx, const porch_tls_peer_info *tls, uint64_t now_ms, porch_principal *ret,
                        porch_why *why) {
     (void)ctx;
     (void)now_ms;
     if (strcmp(tls->x509.identity.name, "gone") == 0)
         return porch_fail(why, PORCH_ERR_REVOKED, "it was revoked");
+    if (atomic_load(&no_room)) return porch_fail(why, PORCH_ERR_BUSY, "the store is behind");
     memset(ret, 0, sizeof *ret);
     ret->kind = tls->x509.identity.kind;
     memcpy(ret->name, tls->x509.identity.name, sizeof ret->name);
@@ -517,8 +520,23 @@ static void a_small_body_in_drips_is_given_up(void **state) {
     bed_close(c);
 }
 
+static void who_came_while_nobody_could_be_judged_is_judged_anew_on_the_same_connection(void **state) {
+    (void)state;
+    static const char request[] = "GET /mine HTTP/1.1\r\n" HOST "\r\n";
+    size_t body, len;
+    atomic_store(&no_room, true);
+    bed_client *c = bed_connect(&ca, &device, hub.device_port);
+    assert_int_equal(ask(c, request, &body, &len), 503);
+    assert_true(find(c, "try-again") != SIZE_MAX);
+    assert_int_equal(ask(c, request, &body, &len), 503);
+    atomic_store(&no_room, false);
+    assert_int_equal(ask(c, request, &body, &len), 200);
+    bed_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_came_while_nobody_could_be_judged_is_judged_anew_on_the_same_connection),
         cmocka_unit_test(a_get_is_answered_with_the_common_headers),
         cmocka_unit_test(requests_sent_at_once_are_answered_in_order),
         cmocka_unit_test(head_has_the_length_and_no_body),
