@@ -104,7 +104,7 @@ class Rauc(unittest.TestCase):
         """The device starts that slot."""
         self.off()
         log = (self.top / "rauc.log").open("ab")
-        self.service = subprocess.Popen(["rauc", "--conf", self.top / "system.conf", f"--override-boot-slot={slot}", "service"], env=self.env, stdout=log,
+        self.service = subprocess.Popen(["rauc", "--conf", self.top / "system.conf", f"--override-boot-slot={slot}", "service"], env=self.env, cwd="/", stdout=log,
                                         stderr=log)
         log.close()
         until = time.monotonic() + 60
@@ -131,7 +131,7 @@ class Rauc(unittest.TestCase):
         return done.stdout.strip()
 
     def install(self, bundle, counter):
-        return self.run_tool("install", "--bundle", bundle, "--counter", counter, "--sha256", hashlib.sha256(bundle.read_bytes()).hexdigest())
+        return self.run_tool("install", "--bundle", os.path.relpath(bundle), "--counter", counter, "--sha256", hashlib.sha256(bundle.read_bytes()).hexdigest())
 
     def status(self):
         return json.loads(self.ok("status"))

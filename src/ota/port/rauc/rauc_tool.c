@@ -1,6 +1,8 @@
 #include "ota/port/rauc/rauc_tool.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -110,6 +112,17 @@ static porch_err booted(porch_rauc_device *d, porch_slots *s, porch_why *why) {
     return PORCH_OK;
 }
 
+/* RAUC opens the bundle itself, from a folder of its own: it hears the whole path. */
+static porch_err install(const arguments *a, porch_rauc_device *d, porch_slots *s,
+                         const porch_slot_image *bundle, porch_why *why) {
+    char *whole = realpath(a->bundle, NULL);
+    if (whole == NULL)
+        return porch_fail(why, PORCH_ERR_IO, "%.200s cannot be found: %s", a->bundle, strerror(errno));
+    porch_err e = porch_rauc_device_install(d, s, whole, bundle, why);
+    free(whole);
+    return e;
+}
+
 static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, porch_why *why) {
     porch_slot_image bundle = {0};
     if (strcmp(a->command, "status") == 0) return status(d, s, why);
@@ -120,8 +133,7 @@ static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, p
     if (!first && strcmp(a->command, "install") != 0)
         return porch_fail(why, PORCH_ERR_USAGE, "there is no command %.64s", a->command);
     PORCH_TRY(measure(a, !first, &bundle, why));
-    return first ? porch_rauc_device_format(d, s, &bundle, why)
-                 : porch_rauc_device_install(d, s, a->bundle, &bundle, why);
+    return first ? porch_rauc_device_format(d, s, &bundle, why) : install(a, d, s, &bundle, why);
 }
 
 int porch_rauc_tool_main(int argc, char **argv) {
