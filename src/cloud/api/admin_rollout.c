@@ -126,6 +126,7 @@ static porch_err status(porch_admin_call *call) {
 
 typedef struct {
     const char *device;
+    uint64_t most;
     json_t *into, *story;
 } history_job;
 
@@ -145,12 +146,13 @@ static porch_err read_history(porch_db *db, void *ctx, porch_why *why) {
     (void)json_object_set_new(j->into, "running", json_string(d.running));
     (void)json_object_set_new(j->into, "state", json_string(d.state));
     (void)json_object_set_new(j->into, "floor", json_integer(n(d.floor)));
-    return porch_rollout_history(db, j->device, add_story, j->story, why);
+    return porch_rollout_history(db, j->device, j->most, add_story, j->story, why);
 }
 
 static porch_err history(porch_admin_call *call) {
     static const char *const names[] = {"device", NULL};
-    history_job j = {.into = call->result, .story = json_array()};
+    history_job j = {
+        .most = call->world->settings->ota_history, .into = call->result, .story = json_array()};
     if (json_object_set_new(call->result, "history", j.story) != 0) return PORCH_ERR_INTERNAL;
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text(call, "device", &j.device));

@@ -133,8 +133,8 @@ porch_err porch_rollout_of_product(porch_db *db, const char *product, porch_roll
                                    porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
-                         "select " ROW_COLUMNS " from update_rollout where product = ?1 and state in "
-                         "('running', 'paused', 'done') order by number desc limit 1",
+                         "select " ROW_COLUMNS " from update_rollout where product = ?1 and state <> "
+                         "'aborted' order by number desc limit 1",
                          why);
     porch_db_bind_str(q, 1, product);
     return take_row(q, ret, why);
@@ -260,7 +260,7 @@ static porch_err put_turn(porch_db *db, const porch_rollout_row *row, const char
     porch_db_query *q = porch_db_prepare(
         db,
         "update update_turn set state = ?3, attempt = ?4, reason = ?5, at_ms = ?6, asked_ms = iif(?7, ?6, "
-        "asked_ms) where rollout = ?1 and device = ?2",
+        "asked_ms) where rollout = ?1 and cohort = ?8 and device = ?2",
         why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_str(q, 2, device);
@@ -269,6 +269,7 @@ static porch_err put_turn(porch_db *db, const porch_rollout_row *row, const char
     porch_db_bind_str(q, 5, reason);
     porch_db_bind_i64(q, 6, (int64_t)now_ms);
     porch_db_bind_i64(q, 7, asked);
+    porch_db_bind_i64(q, 8, t->cohort);
     PORCH_TRY(porch_db_execute(q, why));
     return porch_rollout_stage_count(db, row->number, t->stage, 0, is_end(state) - is_end(t->state),
                                      (state == TURN_AWAY) - (t->state == TURN_AWAY), why);
@@ -314,14 +315,18 @@ static void tell_pages(porch_rollouts *r, const char *device) {
 
 /* ---- a device reports ---- */
 
-static porch_err turn_get(porch_db *db, int64_t number, const char *device, porch_rollout_turn *ret,
-                          porch_why *why) {
+static porch_err turn_get(porch_db *db, const porch_rollout_row *row, const char *device,
+                          porch_rollout_turn *ret, porch_why *why) {
+    uint32_t cohort = porch_rollout_cohort(device, row->sha256);
     porch_db_query *q = porch_db_prepare(
-        db, "select state, stage, attempt from update_turn where rollout = ?1 and device = ?2", why);
-    porch_db_bind_i64(q, 1, number);
-    porch_db_bind_str(q, 2, device);
+        db,
+        "select state, stage, attempt from update_turn where rollout = ?1 and cohort = ?2 and device = ?3",
+        why);
+    porch_db_bind_i64(q, 1, row->number);
+    porch_db_bind_i64(q, 2, cohort);
+    porch_db_bind_str(q, 3, device);
     porch_err e = porch_db_step(q, why);
-    *ret = (porch_rollout_turn){.there = e == PORCH_OK};
+    *ret = (porch_rollout_turn){.there = e == PORCH_OK, .cohort = cohort};
     if (e == PORCH_OK) {
         ret->state = (int)porch_db_i64(q, 0);
         ret->stage = (uint32_t)porch_db_i64(q, 1);
@@ -334,14 +339,14 @@ static porch_err turn_get(porch_db *db, int64_t number, const char *device, porc
 /* One that came after the turns were dealt out. */
 static porch_err late_joiner(porch_db *db, const porch_rollout_row *row, const char *device,
                              const char *household, porch_rollout_turn *ret, porch_why *why) {
-    uint32_t cohort = porch_rollout_cohort(device, row->sha256);
-    *ret = (porch_rollout_turn){.there = true, .stage = porch_rollout_stage_of(row, cohort, household)};
+    ret->there = true;
+    ret->stage = porch_rollout_stage_of(row, ret->cohort, household);
     porch_db_query *q = porch_db_prepare(
         db, "insert into update_turn (rollout, device, stage, cohort) values (?1, ?2, ?3, ?4)", why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_str(q, 2, device);
     porch_db_bind_i64(q, 3, ret->stage);
-    porch_db_bind_i64(q, 4, cohort);
+    porch_db_bind_i64(q, 4, ret->cohort);
     PORCH_TRY(porch_db_execute(q, why));
     PORCH_TRY(porch_rollout_stage_count(db, row->number, ret->stage, 1, 0, 0, why));
     q = porch_db_prepare(db, "update update_rollout set devices = devices + 1 where number = ?1", why);
@@ -375,7 +380,7 @@ static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout
                             uint64_t at_ms, porch_why *why) {
     porch_rollout_turn t;
     bool ours = s->has_rollout && porch_bytes_eq_text(porch_id_bytes(&s->rollout), row->id);
-    PORCH_TRY(turn_get(db, row->number, device, &t, why));
+    PORCH_TRY(turn_get(db, row, device, &t, why));
     if (!t.there) PORCH_TRY(late_joiner(db, row, device, household, &t, why));
     bool runs_it = porch_bytes_eq_text(s->running, row->version);
     if (runs_it && s->state == PORCH_UPDATE_GOOD) {
@@ -398,97 +403,15 @@ static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout
                                 : PORCH_OK;
 }
 
-/* What the hub knows of the device before the report. */
-typedef struct {
-    char product[PORCH_ID_MOST + 1], household[PORCH_ID_MOST + 1];
-    bool changed;   /* its story goes on */
-    uint64_t story; /* the number of the newest entry, the new one included */
-} device_row;
-
-static porch_err get_device(porch_db *db, const char *device, const porch_update_status *s, device_row *ret,
-                            porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "select d.product, d.household, u.running, u.target, u.state, coalesce(u.story, "
-                         "0), u.device is null from device d left join update_device u on u.device = d.id "
-                         "where d.id = ?1 and d.revoked_ms is null",
-                         why);
-    porch_db_bind_str(q, 1, device);
-    porch_err e = porch_db_step(q, why);
-    if (e == PORCH_OK) {
-        (void)porch_bytes_to_text(porch_db_text(q, 0), ret->product, sizeof ret->product);
-        (void)porch_bytes_to_text(porch_db_text(q, 1), ret->household, sizeof ret->household);
-        ret->changed = porch_db_i64(q, 6) != 0 || !porch_bytes_eq(porch_db_text(q, 2), s->running) ||
-                       !porch_bytes_eq(porch_db_text(q, 3), s->target) ||
-                       !porch_bytes_eq_text(porch_db_text(q, 4), porch_update_state_word(s->state));
-        ret->story = (uint64_t)porch_db_i64(q, 5) + ret->changed;
-    }
-    porch_db_finish(q);
-    return e;
-}
-
-/* The newest word of the device. */
-static porch_err put_device(porch_db *db, const char *device, const device_row *row,
-                            const porch_update_status *s, uint64_t at_ms, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(
-        db,
-        "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms, "
-        "story) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) on conflict (device) do update set "
-        "running = ?2, target = ?3, state = ?4, reason = ?5, floor = ?6, bytes = ?7, way = ?8, at_ms = ?9, "
-        "story = ?10",
-        why);
-    porch_db_bind_str(q, 1, device);
-    porch_db_bind_text(q, 2, s->running);
-    porch_db_bind_text(q, 3, s->target.at != NULL ? s->target : PORCH_LIT(""));
-    porch_db_bind_str(q, 4, porch_update_state_word(s->state));
-    porch_db_bind_text(q, 5, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
-    porch_db_bind_i64(q, 6, (int64_t)s->floor);
-    porch_db_bind_i64(q, 7, (int64_t)s->bytes);
-    porch_db_bind_str(q, 8, porch_update_way_word(s->way));
-    porch_db_bind_i64(q, 9, (int64_t)at_ms);
-    porch_db_bind_i64(q, 10, (int64_t)row->story);
-    return porch_db_execute(q, why);
-}
-
-static porch_err put_story(porch_rollouts *r, porch_db *db, const char *device, uint64_t entry,
-                           const porch_update_status *s, uint64_t at_ms, porch_why *why) {
-    uint64_t number = 0, most = r->config.settings->ota_history;
-    if (s->has_rollout)
-        (void)porch_decimal_read(porch_bytes_of(s->rollout.text + 1), PORCH_UPDATE_NUMBER_MOST, &number);
-    porch_db_query *q = porch_db_prepare(db,
-                                         "insert into update_history (device, seq, at_ms, rollout, "
-                                         "attempt, running, target, state, reason) values (?1, ?2, ?3, "
-                                         "?4, ?5, ?6, ?7, ?8, ?9)",
-                                         why);
-    porch_db_bind_str(q, 1, device);
-    porch_db_bind_i64(q, 2, (int64_t)entry);
-    porch_db_bind_i64(q, 3, (int64_t)at_ms);
-    porch_db_bind_i64(q, 4, (int64_t)number);
-    porch_db_bind_i64(q, 5, (int64_t)s->attempt);
-    porch_db_bind_text(q, 6, s->running);
-    porch_db_bind_text(q, 7, s->target.at != NULL ? s->target : PORCH_LIT(""));
-    porch_db_bind_str(q, 8, porch_update_state_word(s->state));
-    porch_db_bind_text(q, 9, s->reason.at != NULL ? s->reason : PORCH_LIT(""));
-    PORCH_TRY(porch_db_execute(q, why));
-    if (entry <= most) return PORCH_OK;
-    q = porch_db_prepare(db, "delete from update_history where device = ?1 and seq <= ?2", why);
-    porch_db_bind_str(q, 1, device);
-    porch_db_bind_i64(q, 2, (int64_t)(entry - most));
-    return porch_db_execute(q, why);
-}
-
 porch_err porch_rollout_heard(porch_rollouts *r, porch_db *db, const char *device,
                               const porch_update_status *s, uint64_t at_ms, porch_why *why) {
-    device_row d = {.product = ""};
+    porch_rollout_word d = {.product = ""};
     porch_rollout_row row;
-    porch_err e = get_device(db, device, s, &d, why);
+    porch_err e = porch_rollout_word_get(db, device, s, &d, why);
     if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK; /* it was removed a moment ago */
     PORCH_TRY(e);
-    PORCH_TRY(put_device(db, device, &d, s, at_ms, why));
-    if (d.changed) {
-        PORCH_TRY(put_story(r, db, device, d.story, s, at_ms, why));
-        tell_pages(r, device);
-    }
+    PORCH_TRY(porch_rollout_word_put(db, device, &d, s, at_ms, r->config.settings->ota_history, why));
+    if (d.changed) tell_pages(r, device);
     e = porch_rollout_of_product(db, d.product, &row, why);
     bool other =
         s->has_rollout && (e != PORCH_OK || !porch_bytes_eq_text(porch_id_bytes(&s->rollout), row.id));

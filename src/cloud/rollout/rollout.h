@@ -105,8 +105,8 @@ typedef struct {
     char running[PORCH_UPDATE_VERSION_MOST + 1], target[PORCH_UPDATE_VERSION_MOST + 1], state[16];
     char reason[PORCH_UPDATE_REASON_MOST + 1];
 } porch_rollout_story;
-/* A device's story, newest first. */
-porch_err porch_rollout_history(porch_db *db, const char *device,
+/* The newest `most` entries of a device's story, newest first. */
+porch_err porch_rollout_history(porch_db *db, const char *device, uint64_t most,
                                 bool (*fn)(const porch_rollout_story *, void *), void *ctx, porch_why *why);
 
 typedef struct {

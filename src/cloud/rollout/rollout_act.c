@@ -33,18 +33,21 @@ static porch_err tell_trust(porch_db *db, const char *kind, const char *who, con
 
 typedef struct {
     int what;
-    int64_t at_ms; /* told: all before (at_ms, device) */
+    int64_t at_ms, cohort; /* told: all before (at_ms, cohort, device) */
     char device[PORCH_ID_MOST + 1];
 } recall;
 
 static porch_err put_recall(porch_db *db, int64_t number, const recall *c, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
-        db, "update update_rollout set recall = ?2, recall_ms = ?3, recall_device = ?4 where number = ?1",
+        db,
+        "update update_rollout set recall = ?2, recall_ms = ?3, recall_device = ?4, recall_cohort = ?5 "
+        "where number = ?1",
         why);
     porch_db_bind_i64(q, 1, number);
     porch_db_bind_i64(q, 2, c->what);
     porch_db_bind_i64(q, 3, c->at_ms);
     porch_db_bind_str(q, 4, c->device);
+    porch_db_bind_i64(q, 5, c->cohort);
     return porch_db_execute(q, why);
 }
 
@@ -56,43 +59,48 @@ static porch_err recall_some(porch_rollouts *r, porch_db *db, int64_t number, re
     PORCH_TRY(porch_rollout_by_number(db, number, &row, why));
     porch_db_query *q = porch_db_prepare(
         db,
-        "select device, attempt, at_ms from update_turn t where rollout = ?1 and state = 1 and (at_ms, "
-        "device) > (?2, ?3) and not exists (select 1 from update_turn n where n.device = t.device and "
-        "n.rollout > ?1 and n.state = 1) order by at_ms, device",
+        "select device, attempt, at_ms, cohort from update_turn t where rollout = ?1 and state = 1 and "
+        "(at_ms, cohort, device) > (?2, ?4, ?3) and not exists (select 1 from update_turn n where "
+        "n.device = t.device and n.rollout > ?1 and n.state = 1) order by at_ms, cohort, device",
         why);
     porch_db_bind_i64(q, 1, number);
     porch_db_bind_i64(q, 2, c->at_ms);
     porch_db_bind_str(q, 3, c->device);
+    porch_db_bind_i64(q, 4, c->cohort);
     porch_err e = PORCH_OK;
     while (told < RECALL_AT_ONCE && r->news_count < PORCH_ROLLOUT_TELL_MOST &&
            (e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), c->device, sizeof c->device);
         c->at_ms = porch_db_i64(q, 2);
+        c->cohort = porch_db_i64(q, 3);
         porch_rollout_say(r, c->what == RECALL_WISH ? &row : NULL, c->device, (uint64_t)porch_db_i64(q, 1));
         told++;
     }
     porch_db_finish(q);
-    if (e == PORCH_ERR_NOT_FOUND) *c = (recall){.at_ms = -1};
+    if (e == PORCH_ERR_NOT_FOUND) *c = (recall){.at_ms = -1, .cohort = -1};
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
 static porch_err recall_begin(porch_rollouts *r, porch_db *db, int64_t number, int what, porch_why *why) {
-    recall c = {.what = what, .at_ms = -1};
+    recall c = {.what = what, .at_ms = -1, .cohort = -1};
     PORCH_TRY(recall_some(r, db, number, &c, why));
     return put_recall(db, number, &c, why);
 }
 
 porch_err porch_rollout_recall(porch_rollouts *r, porch_db *db, porch_why *why) {
     recall c = {.what = RECALL_NONE};
-    porch_db_query *q = porch_db_prepare(
-        db, "select number, recall, recall_ms, recall_device from update_rollout where recall > 0 limit 1",
-        why);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select number, recall, recall_ms, recall_device, recall_cohort "
+                                         "from update_rollout where recall > 0 "
+                                         "limit 1",
+                                         why);
     porch_err e = porch_db_step(q, why);
     int64_t number = e == PORCH_OK ? porch_db_i64(q, 0) : 0;
     if (e == PORCH_OK) {
         c.what = (int)porch_db_i64(q, 1);
         c.at_ms = porch_db_i64(q, 2);
         (void)porch_bytes_to_text(porch_db_text(q, 3), c.device, sizeof c.device);
+        c.cohort = porch_db_i64(q, 4);
     }
     porch_db_finish(q);
     if (e == PORCH_ERR_NOT_FOUND) return PORCH_OK;
@@ -323,57 +331,4 @@ porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
-}
-
-porch_err porch_rollout_history(porch_db *db, const char *device,
-                                bool (*fn)(const porch_rollout_story *, void *), void *ctx,
-                                porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "select at_ms, rollout, attempt, running, target, state, reason from "
-                         "update_history where device = ?1 order by seq desc",
-                         why);
-    porch_db_bind_str(q, 1, device);
-    porch_err e = PORCH_OK;
-    bool more = true;
-    while (more && (e = porch_db_step(q, why)) == PORCH_OK) {
-        porch_rollout_story s = {(uint64_t)porch_db_i64(q, 0),
-                                 (uint64_t)porch_db_i64(q, 1),
-                                 (uint64_t)porch_db_i64(q, 2),
-                                 "",
-                                 "",
-                                 "",
-                                 ""};
-        text(q, 3, s.running, sizeof s.running);
-        text(q, 4, s.target, sizeof s.target);
-        text(q, 5, s.state, sizeof s.state);
-        text(q, 6, s.reason, sizeof s.reason);
-        more = fn(&s, ctx);
-    }
-    porch_db_finish(q);
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
-}
-
-porch_err porch_rollout_device_get(porch_db *db, const char *device, porch_rollout_device *ret,
-                                   porch_why *why) {
-    porch_db_query *q = porch_db_prepare(
-        db,
-        "select running, target, state, reason, floor, bytes, at_ms from update_device where device = ?1",
-        why);
-    porch_db_bind_str(q, 1, device);
-    porch_err e = porch_db_step(q, why);
-    porch_rollout_device d = {.known = e == PORCH_OK};
-    if (e == PORCH_OK) {
-        text(q, 0, d.running, sizeof d.running);
-        text(q, 1, d.target, sizeof d.target);
-        text(q, 2, d.state, sizeof d.state);
-        text(q, 3, d.reason, sizeof d.reason);
-        d.floor = (uint64_t)porch_db_i64(q, 4);
-        d.bytes = (uint64_t)porch_db_i64(q, 5);
-        d.at_ms = (uint64_t)porch_db_i64(q, 6);
-    }
-    porch_db_finish(q);
-    if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
-    *ret = d;
-    return PORCH_OK;
 }

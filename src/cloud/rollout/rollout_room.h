@@ -30,9 +30,18 @@ typedef struct {
 typedef struct {
     bool there;
     int state;
-    uint32_t stage;
+    uint32_t stage, cohort;
     uint64_t attempt;
 } porch_rollout_turn;
+
+/* What the hub knows of a device before the report. */
+typedef struct {
+    char product[PORCH_ID_MOST + 1], household[PORCH_ID_MOST + 1];
+    bool known;     /* it has reported before */
+    bool changed;   /* its story goes on */
+    int64_t newest; /* its newest entry; 0: none */
+    uint64_t entries;
+} porch_rollout_word;
 
 typedef struct {
     char device[PORCH_ID_MOST + 1];
@@ -56,6 +65,14 @@ struct porch_rollouts {
     size_t news_count;
 };
 
+/* NOT_FOUND: there is no such device, or it was revoked. */
+porch_err porch_rollout_word_get(porch_db *db, const char *device, const porch_update_status *s,
+                                 porch_rollout_word *ret, porch_why *why);
+/* The device's newest word, and an entry of its story when something has changed. At most twice `most`
+ * entries are kept; `most` are shown. */
+porch_err porch_rollout_word_put(porch_db *db, const char *device, const porch_rollout_word *word,
+                                 const porch_update_status *s, uint64_t at_ms, uint64_t most,
+                                 porch_why *why);
 /* STATE while there is nothing that devices could fetch. */
 porch_err porch_rollout_ready(const porch_rollouts *r, porch_why *why);
 /* The active rollout of a product. NOT_FOUND. */

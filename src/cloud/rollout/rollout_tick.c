@@ -89,8 +89,11 @@ static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *cou
     *count = 0;
     while (*count < most && (e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), out[*count].device, sizeof out[*count].device);
-        out[(*count)++].turn = (porch_rollout_turn){
-            true, (int)porch_db_i64(q, 1), (uint32_t)porch_db_i64(q, 2), (uint64_t)porch_db_i64(q, 3)};
+        out[(*count)++].turn = (porch_rollout_turn){.there = true,
+                                                    .state = (int)porch_db_i64(q, 1),
+                                                    .stage = (uint32_t)porch_db_i64(q, 2),
+                                                    .attempt = (uint64_t)porch_db_i64(q, 3),
+                                                    .cohort = (uint32_t)porch_db_i64(q, 4)};
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
@@ -99,11 +102,11 @@ static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *cou
 static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, name *names,
                      uint64_t now_ms, porch_why *why) {
     size_t count = 0;
-    porch_db_query *q = porch_db_prepare(
-        db,
-        "select device, state, stage, attempt from update_turn where rollout = ?1 and state = 0 and "
-        "stage <= ?2 order by stage, cohort limit ?3",
-        why);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select device, state, stage, attempt, cohort from update_turn "
+                                         "where rollout = ?1 and state = 0 and "
+                                         "stage <= ?2 order by stage, cohort limit ?3",
+                                         why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, row->stage);
     porch_db_bind_i64(q, 3, ASK_AT_ONCE);
@@ -129,11 +132,11 @@ static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_roll
     uint64_t deadline_ms = row->deadline_s * UINT64_C(1000);
     size_t count = 0;
     if (now_ms < deadline_ms) return PORCH_OK;
-    porch_db_query *q = porch_db_prepare(
-        db,
-        "select device, state, stage, attempt from update_turn where rollout = ?1 and state = 1 and "
-        "at_ms < ?2 order by at_ms limit ?3",
-        why);
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select device, state, stage, attempt, cohort from update_turn "
+                                         "where rollout = ?1 and state = 1 and "
+                                         "at_ms < ?2 order by at_ms limit ?3",
+                                         why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, (int64_t)(now_ms - deadline_ms));
     porch_db_bind_i64(q, 3, LATE_AT_ONCE);

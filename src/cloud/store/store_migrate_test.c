@@ -152,6 +152,61 @@ static void messages_that_carried_an_event_before_are_found_by_it(void **state) 
     store_lab_remove(&lab);
 }
 
+static porch_err read_stories(porch_db *db, void *ctx, porch_why *why) {
+    char *out = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "with recursive s as (select u.device as of, u.entries, h.* from update_device u join "
+        "update_history h on h.seq = u.story union all select s.of, s.entries, h.* from s join "
+        "update_history h on h.seq = s.prev) "
+        "select (select group_concat(of || entries || state || iif(of = device, '', '!'), ' ') from s) || "
+        "';' || (select group_concat(rollout || '/' || cohort || '/' || device || '/' || stage || state || "
+        "attempt || at_ms || asked_ms || reason, ' ') from update_turn) || ';' || (select "
+        "group_concat(stage || ':' || turns || ended || away, ' ') from update_stage)",
+        why);
+    PORCH_TRY(porch_db_step(q, why));
+    assert_true(porch_bytes_to_text(porch_db_text(q, 0), out, 512));
+    porch_db_finish(q);
+    return PORCH_OK;
+}
+
+/* The clock of "gate" went back between its second entry and its third. */
+static void turns_and_stories_of_an_earlier_version_are_moved_whole(void **state) {
+    (void)state;
+    store_lab lab;
+    store_lab_make(&lab);
+    char path[128], found[512];
+    porch_db *db = NULL;
+    database_path(&lab, path, sizeof path);
+    assert_int_equal(porch_db_open(path, true, 1024, &db, &lab.why), PORCH_OK);
+    assert_int_equal(porch_store_migrate(db, 32, &lab.why), PORCH_OK);
+    porch_err e = porch_db_script(
+        db,
+        "insert into device (id, product, household, added_ms) values ('door', 'camera', 'home', 1), "
+        "('gate', 'camera', 'home', 1), ('mute', 'camera', 'home', 1);"
+        "insert into update_turn (device, rollout, stage, cohort, state, attempt, at_ms, asked_ms, reason) "
+        "values ('door', 1, 0, 900, 2, 1, 5, 4, ''), ('gate', 1, 0, 100, 3, 2, 6, 4, 'no'), "
+        "('mute', 1, 1, 500, 0, 0, 0, 0, '');"
+        "insert into update_stage (rollout, stage, turns, ended, away) values (1, 0, 2, 2, 0), (1, 1, 1, "
+        "0, "
+        "0);"
+        "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms, "
+        "story) values ('door', '2', '', 'good', '', 1, 9, 'delta', 5, 2), ('gate', '1', '', 'failed', "
+        "'no', 1, 0, '', 6, 9), ('mute', '1', '', 'good', '', 1, 0, '', 6, 0);"
+        "insert into update_history (device, seq, at_ms, rollout, attempt, running, target, state, reason) "
+        "values ('door', 1, 1, 1, 1, '1', '2', 'staged', ''), ('door', 2, 5, 1, 1, '2', '2', 'good', ''), "
+        "('gate', 7, 4, 1, 1, '1', '2', 'staged', ''), ('gate', 8, 6, 1, 1, '1', '2', 'trial', ''), "
+        "('gate', 9, 3, 1, 1, '1', '2', 'failed', 'no');",
+        &lab.why);
+    if (e != PORCH_OK) fail_msg("%s", lab.why.text);
+    porch_db_close(db);
+    if (store_lab_open(&lab) != PORCH_OK) fail_msg("%s", lab.why.text);
+    assert_int_equal(porch_store_read(lab.store, read_stories, found, &lab.why), PORCH_OK);
+    assert_string_equal(found, "door2good gate3failed door2staged gate3trial gate3staged;"
+                               "1/100/gate/03264no 1/500/mute/10000 1/900/door/02154;0:220 1:100");
+    store_lab_remove(&lab);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_sequence_begins_at_one_and_has_no_hole),
@@ -159,6 +214,7 @@ int main(void) {
         cmocka_unit_test(a_database_of_a_newer_program_is_refused_untouched),
         cmocka_unit_test(a_migration_that_fails_changes_nothing),
         cmocka_unit_test(messages_that_carried_an_event_before_are_found_by_it),
+        cmocka_unit_test(turns_and_stories_of_an_earlier_version_are_moved_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
