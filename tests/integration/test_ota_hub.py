@@ -1,8 +1,11 @@
 """The hub as the update repository: it announces what the team signed, verifies what comes, and serves devices."""
 
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
+import time
 import unittest
 
 import cbor2
@@ -11,6 +14,24 @@ import ota_lab
 
 
 class OtaHub(ota_lab.OtaCase):
+    def pruned(self):
+        rows = self.hub.cli("trust-log", "list")["rows"]
+        return sorted(((row["subject"], row["who"]) for row in rows if row["kind"] == "update.prune"), reverse=True)
+
+    def look_for_old(self, sql):
+        """The hub starts with its rows so, and looks once for what may go: release 2, of which nothing is left, is marked then."""
+        self.hub.stop()
+        with contextlib.closing(sqlite3.connect(self.hub.file("hub.db"))) as db:
+            db.executescript(sql)
+        self.hub.start()
+        until = time.monotonic() + 60
+        while True:
+            with contextlib.closing(sqlite3.connect(f"file:{self.hub.file('hub.db')}?mode=ro", uri=True)) as db:
+                if db.execute("select pruned_ms from update_release where version = '2'").fetchone()[0] > 0:
+                    return
+            self.assertLess(time.monotonic(), until, "it never looked")
+            time.sleep(0.05)  # looks again; how long it takes is nobody's claim
+
     # One hub keeps one repository, so what needs a fresh one is one walk.
     def test_a_release_comes_to_the_hub_and_devices_fetch_it_and_nothing_false_gets_in(self):
         # A folder that was not made for this hub is refused before the signer remembers any of its roles.
@@ -139,6 +160,27 @@ class OtaHub(ota_lab.OtaCase):
         self.assertEqual(self.hub.cli("ota", "prune")["files"], 0)
         self.assertEqual(self.get(path)[0], 200)
         self.newest()
+
+        # By themselves they go after ota.prune_days; not while a device runs the release, and not what a floor needs.
+        self.assertEqual(self.pruned(), [("update:images", "operator")])
+        self.release("8")
+        self.publish()
+        self.ota("revoke", self.repo, "--product", "camera", "--version", "7")
+        self.publish()
+        seven, = (self.hub.dir / "updates/targets/camera/7").glob("*.image")
+        long_ago = "update update_release set withdrawn_ms = 1000, pruned_ms = 0 where version in ('2', '7'); "
+        runs = "insert into update_device (device, running, target, state, reason, floor, bytes, way, at_ms) select id, '7', '', 'good', '', 1, 0, '', 1 from device"
+        with (self.hub.dir / "hub.conf").open("a") as conf:
+            conf.write("ota.prune_days = 1\nstore.clock_settle_h = 0\n")
+        self.look_for_old(long_ago + "update update_release set counter = counter + 100 where version = '7'")
+        self.assertTrue(seven.exists(), "nothing in force reaches its counter")
+        self.look_for_old(long_ago + "update update_release set counter = counter - 100 where version = '7'; " + runs)
+        self.assertTrue(seven.exists(), "a device runs it")
+        self.assertEqual(len(self.pruned()), 1)
+        self.look_for_old(long_ago + "update update_device set running = '8'")
+        self.assertFalse(seven.exists())
+        self.assertEqual(self.pruned(), [("update:images", "operator"), ("release:camera/7", "hub")])
+        self.assertEqual(self.get(path)[0], 200)
 
         # After a restart the hub goes on where it was, and renews by itself before the timestamp ends.
         last = json.loads(self.get("metadata/timestamp.json")[2])["signed"]["version"]

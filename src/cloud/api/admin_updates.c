@@ -163,8 +163,8 @@ static porch_err prune(porch_admin_call *call) {
     PORCH_TRY(need_updates(call));
     if (porch_trust_heads_held(call->world->dir))
         return porch_fail(call->why, PORCH_ERR_BUSY, "a backup is being made; prune when it is done");
-    PORCH_TRY(
-        porch_updates_prune(call->world->updates, porch_admin_flag(call, "dry_run"), &pruned, call->why));
+    PORCH_TRY(porch_updates_prune(call->world->updates, porch_admin_flag(call, "dry_run"), "operator",
+                                  &pruned, call->why));
     return json_object_set_new(call->result, "files", json_integer((json_int_t)pruned.files)) == 0 &&
                    json_object_set_new(call->result, "bytes", json_integer((json_int_t)pruned.bytes)) == 0
                ? PORCH_OK

@@ -84,6 +84,19 @@ static void sign_trust(porch_hub *h) {
                   porch_why_text(&why, e), NULL);
 }
 
+/* A clock that is wrong would remove what is young: then nothing goes until it has settled. */
+static void prune_updates(porch_hub *h) {
+    const uint64_t settle_ms = h->settings.store_clock_settle_h * UINT64_C(3600000),
+                   now_ms = porch_clock_ms();
+    porch_updates_pruned pruned;
+    porch_why why = {""};
+    bool jumped = false; /* the store says so */
+    if (!porch_clock_trusted(&h->prune_clock, now_ms, porch_clock_mono_ms(), settle_ms, &jumped)) return;
+    porch_err e = porch_updates_prune_old(h->updates, now_ms, &pruned, &why);
+    if (e != PORCH_OK && e != PORCH_ERR_STATE) /* damage is told where it is found */
+        porch_log(PORCH_LOG_WARN, "update.unpruned", "reason", porch_why_text(&why, e), NULL);
+}
+
 /* Snapshot and timestamp of the update repository do not expire while the hub runs. */
 static void tend_updates(porch_hub *h) {
     porch_why why = {""};
@@ -98,6 +111,7 @@ static void tend_updates(porch_hub *h) {
                   "devices refuse the repository once its timestamp has expired", NULL);
     else if (renewed)
         porch_log(PORCH_LOG_INFO, "update.renewed", NULL);
+    prune_updates(h);
 }
 
 static control_verdict serve(porch_hub *h) {

@@ -20,6 +20,7 @@
 #include "cloud/notify/notify.h"
 #include "cloud/rollout/rollout.h"
 #include "cloud/rollout/updates.h"
+#include "os/clock_trust.h"
 
 enum { PORCH_HUB_PATH_BYTES = 1200, PORCH_HUB_PEM_MOST = 65536 };
 
@@ -51,6 +52,7 @@ typedef struct {
     porch_notify *notify;
     porch_twins *twins;
     porch_updates *updates;
+    porch_clock_trust prune_clock;
     porch_rollouts *rollouts;
     porch_broker *broker;
     porch_app *app;

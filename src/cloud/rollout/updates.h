@@ -87,8 +87,14 @@ typedef struct {
     uint64_t files, bytes;
 } porch_updates_pruned;
 /* Removes images that neither the roles in force name nor a rollout under way gives out; with `dry` it only
- * counts them. STATE: the folder is damaged. */
-porch_err porch_updates_prune(porch_updates *u, bool dry, porch_updates_pruned *ret, porch_why *why);
+ * counts them. An entry of the trust log. STATE: the folder is damaged. */
+porch_err porch_updates_prune(porch_updates *u, bool dry, const char *who, porch_updates_pruned *ret,
+                              porch_why *why);
+/* By itself, of releases that were withdrawn ota.prune_days ago: the same, but for those that a device runs
+ * or is to run, and those that a floor needs (nothing in force reaches their counter). An entry of the
+ * trust log for each release. STATE as above. */
+porch_err porch_updates_prune_old(porch_updates *u, uint64_t now_ms, porch_updates_pruned *ret,
+                                  porch_why *why);
 
 /* ---- serving; any thread ---- */
 
