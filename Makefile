@@ -24,7 +24,7 @@ help:
 	@echo "make bench-revoke   how long a revoked device still has (CONNECTIONS=1000)"
 	@echo "make bench-access   what access costs: decisions, proofs, a broker's messages beside mosquitto's dynamic-security plugin, changes, enrolments (PARTS=...)"
 	@echo "make bench-slow     what others feel while slowhttptest holds a thousand connections"
-	@echo "make bench-ota      deltas beside bsdiff, xdelta3 and zstd on Debian packages that apt fetches; a release's way beside nginx; the core's size"
+	@echo "make bench-ota      deltas beside bsdiff, xdelta3 and zstd on Debian packages that apt fetches; a release's way beside nginx; verifying it; the core's size"
 	@echo "make testssl        testssl.sh against the three listeners"
 	@echo "make clean          remove build/ and the app's output"
 
@@ -64,10 +64,10 @@ fuzz:
 
 sweep:
 	@tools/setup test
-	@tools/build release programs access_prove_test cloud_rollout_rollout_test
+	@tools/build release programs access_prove_test cloud_rollout_rollout_scale_test
 	@tools/test tsan
 	@PORCH_SWEEP_CASES=$(or $(POLICIES),1000000) build/release/tests/access_prove_test
-	@PORCH_SWEEP=1 build/release/tests/cloud_rollout_rollout_test
+	@PORCH_SWEEP=1 build/release/tests/cloud_rollout_rollout_scale_test
 	@PORCHLIGHT_ACCESS_DEVICES=$(or $(DEVICES),200) PORCHLIGHT_BUILD=$(CURDIR)/build/release /usr/bin/python3 -m unittest discover -s tests/integration -p 'test_access.py' -k Isolation
 	@/usr/bin/python3 tests/integration/sweep.py --runs $(or $(RUNS),10) --clips $(or $(CLIPS),1000)
 	@/usr/bin/python3 tests/integration/mqtt_crash.py --crashes $(or $(CRASHES),200)
@@ -90,9 +90,10 @@ bench:
 
 bench-ota:
 	@tools/setup bench
-	@tools/build release delta programs
+	@tools/build release delta ota_verify programs
 	@/usr/bin/python3 bench/ota.py
 	@/usr/bin/python3 bench/ota_fetch.py
+	@/usr/bin/python3 bench/ota_verify.py
 	@/usr/bin/python3 bench/ota_size.py
 
 bench-mqtt-scale:

@@ -4,48 +4,18 @@ the server may be what limits the rate. Needs `tools/setup bench`; --json prints
 
 import argparse
 import json
-import os
 import pathlib
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tools" / "lab"))
-import lab  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from peer import by_turns, cpu_seconds, lab, nginx, pin  # noqa: E402
 
-NGINX = """
-daemon off; master_process off; worker_processes 1; pid {top}/nginx.pid; error_log {top}/error.log;
-events {{ worker_connections 1024; }}
-http {{
-    include /etc/nginx/mime.types; access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
-    client_body_temp_path {top}/b; proxy_temp_path {top}/p; fastcgi_temp_path {top}/f; uwsgi_temp_path {top}/u; scgi_temp_path {top}/s;
-    open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;
-    server {{
-        listen 127.0.0.1:{port} ssl http2; server_name localhost; root {app}; gzip_static {gzip};
-        ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;
-        add_header Cache-Control "public, max-age=31536000, immutable"; {headers}
-    }}
-}}
-"""
-
-
-def cpu_seconds(pids):
-    total = 0
-    for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def pin(pid, core):
-    for task in os.listdir(f"/proc/{pid}/task"):
-        os.sched_setaffinity(int(task), {core})
+SERVER = """root {app}; gzip_static on; add_header Cache-Control "public, max-age=31536000, immutable"; {headers}"""
 
 
 def load(port, path, requests, core, streams, clients):
@@ -73,55 +43,25 @@ def common_headers(hub, path):
     return " ".join(f"add_header {name} \"{value}\";" for name, value in answer.headers.items() if name.lower() not in skip)
 
 
-def free_port():
-    import socket
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for_port(port, process):
-    import socket
-    for _ in range(200):
-        if process.poll() is not None:
-            raise lab.LabError("nginx ended at once")
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise lab.LabError("nginx does not listen")
-
-
 def run(options):
     top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-bench-"))
     hub = lab.Hub()
-    nginx = None
     results = []
     try:
         hub.init()
         hub.start()
         app = lab.BUILD / "share" / "porchlight" / "app"
         assets = sorted((app / "assets").glob("*.js"), key=lambda file: file.stat().st_size)
-        port = free_port()
-        chain, key = hub.file("tls", "web-cert.pem"), hub.file("tls", "web.key")
-        (top / "nginx.conf").write_text(NGINX.format(top=top, port=port, app=app, cert=chain, key=key, gzip="on",
-                                                     headers=common_headers(hub, "/assets/" + assets[-1].name)))
-        nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(top / "nginx.conf"), "-p", str(top), "-e", str(top / "error.log")])
-        wait_for_port(port, nginx)
-        ours = hub.children()["hub"]
-        pin(ours, options.server_core)
-        pin(nginx.pid, options.server_core)
-        for path in ("/assets/" + assets[-1].name, "/icon.svg"):
-            size = (app / (path[1:] + ".gz")).stat().st_size
-            for turn in range(options.runs):
-                pair = [("hub", [ours], hub.ports["https"]), ("nginx", [nginx.pid], port)]
-                for name, pids, at in pair if turn % 2 == 0 else reversed(pair):
-                    results.append({"path": path, "bytes": size, **measure(name, pids, at, path, options)})
+        server = SERVER.format(app=app, headers=common_headers(hub, "/assets/" + assets[-1].name))
+        with nginx(top, hub, ("web-cert.pem", "web.key"), server, "open_file_cache max=1000 inactive=60s; open_file_cache_valid 60s;", "http2") as theirs:
+            ours = hub.children()["hub"], hub.ports["https"]
+            for pid, _ in (ours, theirs):
+                pin(pid, options.server_core)
+            for path in ("/assets/" + assets[-1].name, "/icon.svg"):
+                size = (app / (path[1:] + ".gz")).stat().st_size
+                for name, pid, port in by_turns(options.runs, ours, theirs):
+                    results.append({"path": path, "bytes": size, **measure(name, [pid], port, path, options)})
     finally:
-        if nginx is not None:
-            nginx.send_signal(signal.SIGTERM)
-            nginx.wait(20)
         hub.remove()
         shutil.rmtree(top, ignore_errors=True)
     return results

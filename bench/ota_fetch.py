@@ -5,7 +5,6 @@ import argparse
 import json
 import os
 import pathlib
-import signal
 import shutil
 import statistics
 import subprocess
@@ -13,21 +12,9 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from http2 import cpu_seconds, free_port, lab, pin, wait_for_port  # noqa: E402
+from peer import by_turns, cpu_seconds, lab, nginx, pin  # noqa: E402
 
-NGINX = """
-daemon off; master_process off; worker_processes 1; pid {top}/nginx.pid; error_log {top}/error.log;
-events {{ worker_connections 64; }}
-http {{
-    access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
-    client_body_temp_path {top}/b; proxy_temp_path {top}/p; fastcgi_temp_path {top}/f; uwsgi_temp_path {top}/u; scgi_temp_path {top}/s;
-    server {{
-        listen 127.0.0.1:{port} ssl; server_name localhost; ssl_protocols TLSv1.3;
-        ssl_certificate {cert}; ssl_certificate_key {key}; ssl_client_certificate {ca}; ssl_verify_client on; ssl_verify_depth 3;
-        location /api/v1/device/updates/ {{ alias {updates}/; }}
-    }}
-}}
-"""
+SERVER = "ssl_client_certificate {ca}; ssl_verify_client on; ssl_verify_depth 3; location /api/v1/device/updates/ {{ alias {updates}/; }}"
 
 
 def release(hub, top, mib):
@@ -60,30 +47,22 @@ def fetch(device, port, path, times, core):
 
 
 def run(options):
-    top, hub, nginx, rows = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-bench-")), lab.Hub(), None, []
+    top, hub, rows = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-bench-")), lab.Hub(), []
     try:
         hub.init()
         hub.start()
         device = hub.device("front-door")
         path = release(hub, top, options.mib)
-        port = free_port()
-        (top / "nginx.conf").write_text(NGINX.format(top=top, port=port, cert=hub.file("tls", "hub-cert.pem"), key=hub.file("tls", "hub.key"),
-                                                     ca=device / "ca.pem", updates=hub.file("updates")))
-        nginx = subprocess.Popen([shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(top / "nginx.conf"), "-p", str(top), "-e", str(top / "error.log")])
-        wait_for_port(port, nginx)
-        ours = hub.children()["hub"]
-        pin(ours, 0)
-        pin(nginx.pid, 0)
-        for turn in range(options.runs):
-            pair = [("hub", ours, hub.ports["device"]), ("nginx", nginx.pid, port)]
-            for name, pid, at in pair if turn % 2 == 0 else reversed(pair):
+        server = SERVER.format(ca=device / "ca.pem", updates=hub.file("updates"))
+        with nginx(top, hub, ("hub-cert.pem", "hub.key"), server) as theirs:
+            ours = hub.children()["hub"], hub.ports["device"]
+            for pid, _ in (ours, theirs):
+                pin(pid, 0)
+            for name, pid, port in by_turns(options.runs, ours, theirs):
                 before = cpu_seconds([pid])
-                mib, seconds = fetch(device, at, path, options.times, 1)
+                mib, seconds = fetch(device, port, path, options.times, 1)
                 rows.append({"server": name, "mib_s": mib / seconds, "mib_per_cpu_s": mib / max(cpu_seconds([pid]) - before, 0.01)})
     finally:
-        if nginx is not None:
-            nginx.send_signal(signal.SIGTERM)
-            nginx.wait(20)
         hub.remove()
         shutil.rmtree(top, ignore_errors=True)
     return rows
