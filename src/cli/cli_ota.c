@@ -17,6 +17,13 @@
         "--tpm", "TCTI", false, false, "how a TPM is reached where a key lies in one (device:/dev/tpmrm0)" \
     }
 
+#define OPTION_PRODUCT \
+    { "--product", "NAME", true, false, "the product" }
+#define OPTION_VERSION(what) \
+    { "--version", "VERSION", true, false, what }
+#define OPTION_ROLE(which) \
+    { "--role", "ROLE", true, false, which }
+
 static const porch_cli_option init_options[] = {
     {"--product", "NAME", true, true, "a product whose releases get a key of their own; repeatable"},
     {"--online-keys", "FILE", false, false,
@@ -29,7 +36,7 @@ static const porch_cli_option init_options[] = {
     {0},
 };
 static const porch_cli_option threshold_options[] = {
-    {"--role", "ROLE", true, false, "root, targets, rollout or a product"},
+    OPTION_ROLE("root, targets, rollout or a product"),
     {"--signatures", "N", true, false, "how many of its keys must sign"},
     OPTION_PASSPHRASE,
     {0},
@@ -41,21 +48,21 @@ static const porch_cli_option sign_options[] = {
     {0},
 };
 static const porch_cli_option key_options[] = {
-    {"--role", "ROLE", true, false, "root, targets, snapshot, timestamp or a product"},
+    OPTION_ROLE("root, targets, snapshot, timestamp or a product"),
     {"--key", "URI", false, false,
      "make it in a TPM or token (tpm2:0x8101..., pkcs11:...) and not in a file"},
     OPTION_PASSPHRASE,
     {0},
 };
 static const porch_cli_option revoke_key_options[] = {
-    {"--role", "ROLE", true, false, "root, targets, snapshot, timestamp or a product"},
+    OPTION_ROLE("root, targets, snapshot, timestamp or a product"),
     {"--id", "KEYID", true, false, "the key, as `ota status` shows it"},
     OPTION_PASSPHRASE,
     {0},
 };
 static const porch_cli_option release_options[] = {
-    {"--product", "NAME", true, false, "the product"},
-    {"--version", "VERSION", true, false, "its version"},
+    OPTION_PRODUCT,
+    OPTION_VERSION("its version"),
     {"--image", "FILE", true, false, "what devices install"},
     {"--hardware", "REVISION", true, true, "a hardware revision that it is for; repeatable"},
     {"--notes", "TEXT", false, false, "what people read about it"},
@@ -82,8 +89,8 @@ static const porch_cli_option release_options[] = {
     {0},
 };
 static const porch_cli_option revoke_options[] = {
-    {"--product", "NAME", true, false, "the product"},
-    {"--version", "VERSION", true, false, "the release that no device may install any more"},
+    OPTION_PRODUCT,
+    OPTION_VERSION("the release that no device may install any more"),
     OPTION_PASSPHRASE,
     {0},
 };
@@ -99,8 +106,8 @@ static const porch_cli_option time_options[] = {
     {0},
 };
 static const porch_cli_option widen_options[] = {
-    {"--product", "NAME", true, false, "the product"},
-    {"--version", "VERSION", true, false, "the release"},
+    OPTION_PRODUCT,
+    OPTION_VERSION("the release"),
     {"--share", "SHARE", true, false,
      "at least so many devices may install it: 25%, or 2500 of ten thousand"},
     OPTION_PASSPHRASE,
