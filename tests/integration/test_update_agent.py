@@ -42,10 +42,12 @@ class Repository:
 
 
 class Server:
-    """GET with byte ranges over mutual TLS. `cut`: bytes after which a target's connection dies, once."""
+    """GET with byte ranges over mutual TLS. `cut`: bytes after which a target's connection dies, once; with `refuse` everything is answered
+    with 403 from then on, as a hub answers a device that it does not admit, until `refusing` is taken back."""
 
     def __init__(self, root, forge, device_ca):
         self.root, self.asked, self.cut, self.sent, self.gone = root, [], None, 0, set()
+        self.refuse, self.refusing, self.refusals = False, threading.Event(), threading.Semaphore(0)
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -71,6 +73,15 @@ class Server:
         prefix = "/api/v1/device/updates/"
         path = self.root / h.path[len(prefix):]
         start = int(re.match(r"bytes=(\d+)-$", h.headers.get("Range", "bytes=0-"))[1])
+        if self.refusing.is_set():
+            body = b'{"status":403,"detail":"the device is not admitted"}'
+            h.send_response(403)
+            h.send_header("Content-Type", "application/problem+json")
+            h.send_header("Content-Length", str(len(body)))
+            h.end_headers()
+            h.wfile.write(body)
+            self.refusals.release()
+            return
         self.asked.append((h.path[len(prefix):], start))
         if not h.path.startswith(prefix) or not path.is_file() or any(word in h.path for word in self.gone):
             h.send_response(404)
@@ -90,6 +101,8 @@ class Server:
             self.sent += len(body)
             if cut:
                 h.close_connection = True
+                if self.refuse:
+                    self.refusing.set()
         h.wfile.write(body)
 
     def targets(self):
@@ -163,7 +176,7 @@ class UpdateAgent(case.HubCase):
                 ca.write((self.top / "forge/ca.pem").read_text())
             conf = re.sub(r"hub.device_port = \d+", f"hub.device_port = {self.server.port}", (folder / "device.conf").read_text())
             (folder / "device.conf").write_text(re.sub(r"hub.mqtt_port = \d+", f"hub.mqtt_port = {broker}", conf))
-        shutil.copy(self.repo.folder / "repository/metadata/1.root.json", self.folder / "update-root.json")
+        shutil.copy(self.first_root(), self.folder / "update-root.json")
         self.slots = self.top / "slots"
         self.slots.mkdir()
         subprocess.run([lab.program("porchlight-launch"), self.slots, "init", "--image", self.program("1"), "--counter", "1"], check=True)
@@ -176,6 +189,10 @@ class UpdateAgent(case.HubCase):
         lab.Lines(listener.stderr)
         self.box = Box(self.slots)
         self.addCleanup(self.box.stop)
+
+    def first_root(self):
+        """The root that devices come with."""
+        return self.repo.folder / "repository/metadata/1.root.json"
 
     def broker(self, device_ca):
         """Another broker: the hub itself would take a rollout back that it has not begun."""
@@ -274,13 +291,23 @@ class UpdateAgent(case.HubCase):
         self.reported("good", target="3", running="3")
         self.assertEqual(len(self.server.targets()), asked + 1)
 
-    def test_a_download_goes_on_at_its_byte_after_breaks_and_kills(self):
+    def test_a_download_goes_on_at_its_byte_after_breaks_refusals_and_kills(self):
         filling = os.urandom(4_000_000).hex()
         sha256 = self.release("2", "--no-delta", filling=filling)
         size = (self.top / "program-2").stat().st_size
-        self.server.cut = 3_000_000
+        self.server.cut, self.server.refuse = 3_000_000, True
         self.connected()
         self.turn("2", sha256)
+        # in the middle of it the hub admits the device no more: it says so, and keeps what it has, whatever happens meanwhile
+        said = self.reported("waiting", target="2", reason="refuses this device's certificate")
+        self.assertIn("403", said["reason"])
+        self.assertGreater(said["bytes"], 2_900_000)
+        self.assertEqual(self.slot_status()["other"], "being written")
+        self.box.kill()
+        for _ in range(3):
+            self.assertTrue(self.server.refusals.acquire(timeout=60), "it does not try again")
+        self.assertEqual(self.running(), "1")
+        self.server.refusing.clear()
         self.reported("good", target="2", running="2")
         self.assertEqual(self.reported("downloading")["way"], "full")
         starts = [start for name, start in self.server.asked if name.startswith("targets/")]

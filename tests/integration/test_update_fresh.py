@@ -17,15 +17,21 @@ import test_update_agent
 YEAR_MS = 365 * 86400 * 1000
 
 
-class Fresh(test_update_agent.UpdateAgent):
+class Timed(test_update_agent.UpdateAgent):
+    """A team whose root names a time key, and a server that tells the time when it is asked."""
+
     def setUp(self):
         super().setUp()
-        self.key = ed25519.Ed25519PrivateKey.generate()
-        public = self.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self.repo.run("time-key", "--key", public.hex())
         self.hub_id = re.search(r"^hub.id = (\S+)$", (self.folder / "device.conf").read_text(), re.M)[1]
         self.asked, self.word, self.attempts, self.frozen = [], self.honest, 0, None
         served, self.server.answer = self.server.answer, lambda h: self.tell(h) if h.path.startswith("/.well-known/") else served(h)
+
+    def first_root(self):
+        """It names the time key already: nobody can show the device a newest root that does not."""
+        self.key = ed25519.Ed25519PrivateKey.generate()
+        public = self.key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.repo.run("time-key", "--key", public.hex())
+        return self.repo.folder / "repository/metadata/2.root.json"
 
     def broker(self, device_ca):
         """The device has no time key of its own: whatever is asked here the updater asks."""
@@ -54,6 +60,8 @@ class Fresh(test_update_agent.UpdateAgent):
     def honest(self, nonce):
         return self.statement(nonce)
 
+
+class Fresh(Timed):
     def order(self, sha256, state, words="", version="2"):
         self.attempts += 1
         self.turn(version, sha256, attempt=self.attempts)
@@ -126,7 +134,7 @@ class Fresh(test_update_agent.UpdateAgent):
 
 # The updater's own tests run in their own file, not here again.
 for name in [each for each in dir(test_update_agent.UpdateAgent) if each.startswith("test_")]:
-    setattr(Fresh, name, None)
+    setattr(Timed, name, None)
 
 if __name__ == "__main__":
     unittest.main()

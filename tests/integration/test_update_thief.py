@@ -1,6 +1,6 @@
 """A thief has the hub: its messages, its server's key and files, and every key that is online (snapshot, timestamp and time). He signs
 with them whatever he likes, and serves it. No device installs anything that is not signed, older, for other hardware, or outside of
-the signed stage; and what is honest still installs afterwards."""
+the signed stage; and what is honest still installs afterwards. Where the time key lies elsewhere, he does not even get so far."""
 
 import hashlib
 import json
@@ -8,9 +8,10 @@ import shutil
 import unittest
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 import test_update_agent
+import test_update_fresh
 import tuf_repo
 
 
@@ -72,10 +73,16 @@ class Loot:
         return digest
 
 
-class Thief(test_update_agent.UpdateAgent):
-    def steal(self):
+class Thief(test_update_fresh.Timed):
+    def vouch(self, nonce):
+        """The thief has the time key, too: whatever he serves is the newest."""
+        served = (self.server.root / "metadata/timestamp.json").read_bytes()
+        return self.statement(nonce, timestamp=hashlib.sha256(served).hexdigest())
+
+    def steal(self, time_key=True):
         self.loot = Loot(self.repo.folder, self.top)
         self.server.root = self.loot.root
+        self.word = self.vouch if time_key else self.honest
         self.attempts = getattr(self, "attempts", 0)
 
     def give_back(self):
@@ -168,6 +175,32 @@ class Thief(test_update_agent.UpdateAgent):
         self.order("1", weak, "refused", "older than this device's floor")
         self.assertEqual((self.running(), self.slot_status()["floor"]), ("2", 2))
 
+    def test_without_the_time_key_nothing_that_he_announces_is_fresh(self):
+        sha256 = self.release("2")
+        self.connected()
+        self.steal(time_key=False)
+        evil = self.program("66").read_bytes()
+        self.loot.add(evil, "camera/66/image")
+        role = self.loot.newest("camera")
+        role["targets"]["camera/66/image"] = {**role["targets"]["camera/2/image"], "length": len(evil), "hashes": {"sha256": hashlib.sha256(evil).hexdigest()}}
+        self.loot.put("camera", role)
+        self.loot.announce()
+        # his own repository, signed by the stolen keys of snapshot and timestamp; a signed release in it comes no further than a forged one
+        self.order("66", hashlib.sha256(evil).hexdigest(), "refused", "holds back")
+        self.order("2", sha256, "refused", "holds back")
+        # his own word on the time, by a key of his own and under the root's
+        self.word = lambda nonce: self.statement(nonce, timestamp=hashlib.sha256((self.loot.root / "metadata/timestamp.json").read_bytes()).hexdigest(),
+                                                 key=ed25519.Ed25519PrivateKey.generate())
+        self.order("2", sha256, "refused", "not signed by our hub")
+        # the state of before a release, whole and honestly signed
+        self.loot.reset()
+        self.release("3", "--raise-floor")
+        self.word = self.honest
+        self.order("2", sha256, "refused", "holds back")
+        self.assertEqual((self.running(), self.server.targets()), ("1", []))
+        self.give_back()
+        self.order("2", sha256, "good", "^$")
+
     def test_nothing_for_other_hardware(self):
         other = self.release("2", hardware="rev-b")
         self.connected()
@@ -193,8 +226,7 @@ class Thief(test_update_agent.UpdateAgent):
         self.order("2", held, "refused", "signatures")
         # a wider share, which the role `rollout` alone may sign
         self.give_back()
-        self.loot = Loot(self.repo.folder, self.top)
-        self.server.root = self.loot.root
+        self.steal()
         wide = self.loot.newest("rollout")
         wide["targets"]["rollout/camera/2"] = {"length": 2, "hashes": {"sha256": hashlib.sha256(b"{}").hexdigest()},
                                                "custom": {"share": 10000, "sha256": held}}
@@ -207,10 +239,6 @@ class Thief(test_update_agent.UpdateAgent):
         self.order("2", held, "waiting", "has not reached this device")
         self.assertEqual((self.running(), self.server.targets()), ("1", []))
 
-
-# The updater's own tests run in their own file, not here again.
-for name in [each for each in dir(test_update_agent.UpdateAgent) if each.startswith("test_")]:
-    setattr(Thief, name, None)
 
 if __name__ == "__main__":
     unittest.main()
