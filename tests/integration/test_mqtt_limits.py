@@ -15,7 +15,7 @@ from mqtt import DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBLISH
 class MqttLimits(case.HubCase):
     settings = {"broker_packet_bytes": 4096, "broker_subscriptions": 3, "broker_topic_bytes": 64, "broker_topic_levels": 6,
                 "broker_receive_maximum": 4, "broker_inflight": 4, "broker_queue_messages": 16, "broker_queue_bytes": 65536,
-                "broker_retained_messages": 2, "broker_retained_bytes": 600, "broker_sessions": 3, "broker_session_expiry_s": 2,
+                "broker_retained_messages": 2, "broker_retained_bytes": 600, "broker_retained_device_messages": 1, "broker_sessions": 3, "broker_session_expiry_s": 2,
                 "broker_topic_aliases": 2, "broker_connect_ms": 500, "broker_keep_alive_s": 60, "listener_handshake_ms": 500,
                 "listener_per_address": 40}
 
@@ -119,6 +119,21 @@ class MqttLimits(case.HubCase):
         self.assertEqual(bob.expect(PUBLISH).publication()[1], b"4")  # the oldest four went
         self.refused("broker.queue_messages", "mqtt_dropped_full_total")
         self.moved("mqtt_dropped_full_total", 4)
+
+    def test_one_device_takes_no_others_room_for_retained_messages(self):
+        device = mqtt.Client(self.hub, self.hub.device_tls(self.hub.device("kept")))
+        self.addCleanup(device.socket.close)
+        self.assertEqual(device.connect("kept").reason, 0)
+        for text in ("x", "y"):  # one in the other's place
+            self.assertEqual(device.publish("d/kept/telemetry/a", text, 1, retain=True).reason, 0)
+        self.assertEqual(device.publish("d/kept/telemetry/b", "x", 1, retain=True).reason, 0x97)
+        self.refused("broker.retained_device_messages", "mqtt_publishes_refused_total")
+        client = self.online("alice", "room")
+        self.assertEqual(client.publish("lab/room", "x", 1, retain=True).reason, 0)
+        client.publish("lab/room", "", 1, retain=True)
+        device.publish("d/kept/telemetry/a", "", 1, retain=True)
+        self.assertEqual(device.publish("d/kept/telemetry/b", "x", 1, retain=True).reason, 0)
+        device.publish("d/kept/telemetry/b", "", 1, retain=True)
 
     def test_retained_messages_by_count_and_bytes(self):
         client = self.online("alice", "k")

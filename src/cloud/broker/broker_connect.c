@@ -169,7 +169,9 @@ static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, c
     }
     if (in->will.retain && porch_broker_may_retain(b, topic, in->will.payload) != PORCH_OK) {
         *reason = PORCH_MQTT_RC_QUOTA_EXCEEDED;
-        porch_fail(why, PORCH_ERR_LIMIT, "too many retained messages (broker.retained_messages)");
+        porch_fail(why, PORCH_ERR_LIMIT,
+                   "too many retained messages (broker.retained_messages; of one device "
+                   "broker.retained_device_messages)");
         return false;
     }
     if (!porch_quarantine_lets_publish(e, topic)) {

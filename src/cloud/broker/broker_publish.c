@@ -82,7 +82,8 @@ static bool acceptable(porch_session *s, const porch_mqtt_publish *p) {
     }
     if (p->retain && porch_broker_may_retain(s->home, p->topic.text, p->payload) != PORCH_OK) {
         refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED,
-               "too many retained messages (broker.retained_messages, broker.retained_bytes)");
+               "too many retained messages (broker.retained_messages, broker.retained_bytes; of one device "
+               "broker.retained_device_messages, broker.retained_device_bytes)");
         return false;
     }
     return true;

@@ -11,19 +11,31 @@ enum {
     REPLAY_TURN = 256   /* messages in one turn of a shard */
 };
 
+typedef struct {
+    uint64_t messages, bytes;
+} amount;
+
+static bool fits(amount there, amount more, amount less, uint64_t messages_most, uint64_t bytes_most) {
+    return there.messages + more.messages - less.messages <= messages_most &&
+           there.bytes + more.bytes - less.bytes <= bytes_most;
+}
+
+/* In all, and of one device, so that it takes no other's room. */
 porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload) {
     const porch_settings *set = &b->broker->settings;
     if (payload.len == 0) return PORCH_OK;
     const porch_message *old = porch_retained_find(b->retained, topic);
-    uint64_t count = porch_retained_count(b->retained), bytes = porch_retained_bytes(b->retained);
-    if (old == NULL) {
-        count++;
-    } else {
-        bytes -= (uint64_t)old->topic_len + old->properties_len + old->payload_len;
-    }
-    bytes += topic.len + payload.len;
-    return count > set->broker_retained_messages || bytes > set->broker_retained_bytes ? PORCH_ERR_LIMIT
-                                                                                       : PORCH_OK;
+    const amount all = {porch_retained_count(b->retained), porch_retained_bytes(b->retained)},
+                 more = {1, topic.len + payload.len};
+    amount less = {0, 0}, own = {0, 0};
+    if (old != NULL) less = (amount){1, (uint64_t)old->topic_len + old->properties_len + old->payload_len};
+    if (!fits(all, more, less, set->broker_retained_messages, set->broker_retained_bytes))
+        return PORCH_ERR_LIMIT;
+    if (topic.len < 2 || topic.at[0] != 'd' || topic.at[1] != '/') return PORCH_OK;
+    porch_retained_owned(b->retained, topic, &own.messages, &own.bytes);
+    return fits(own, more, less, set->broker_retained_device_messages, set->broker_retained_device_bytes)
+               ? PORCH_OK
+               : PORCH_ERR_LIMIT;
 }
 
 void porch_broker_retain_here(porch_broker_shard *b, porch_message *m) {

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS_LEAST = 64, LEVELS_MOST = 128 };
+/* "d/ID": where what is below counts for one device */
+enum { BUCKETS_LEAST = 64, LEVELS_MOST = 128, OWNER_DEPTH = 2 };
 
 struct porch_retained_node {
     porch_retained_node *parent, *children, *before, *after; /* siblings */
@@ -12,6 +13,8 @@ struct porch_retained_node {
     porch_message *message; /* NULL: none */
     uint64_t seq;           /* of the message, or of what cleared it; 0: never had one */
     uint64_t hash;
+    uint64_t below_bytes; /* of the messages here and below; at OWNER_DEPTH alone, as is the next */
+    uint32_t below;
     uint32_t depth;
     uint32_t level_len;
     bool listed; /* among the empty ones */
@@ -172,13 +175,24 @@ static uint64_t weight(const porch_message *m) {
     return (uint64_t)m->topic_len + m->properties_len + m->payload_len;
 }
 
+/* `owner` may be NULL: a topic of one level belongs to nobody. */
+static void count(porch_retained *r, porch_retained_node *owner, const porch_message *m, bool more) {
+    const uint64_t bytes = weight(m);
+    r->count = more ? r->count + 1 : r->count - 1;
+    r->bytes = more ? r->bytes + bytes : r->bytes - bytes;
+    if (owner == NULL) return;
+    owner->below = more ? owner->below + 1 : owner->below - 1;
+    owner->below_bytes = more ? owner->below_bytes + bytes : owner->below_bytes - bytes;
+}
+
 porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message *m, uint64_t seq) {
     porch_topic_level walk = porch_topic_level_first(porch_message_topic(m));
     porch_bytes level;
-    porch_retained_node *n = r->root;
+    porch_retained_node *n = r->root, *owner = NULL;
     while (porch_topic_level_next(&walk, &level)) {
         porch_retained_node *child = find_child(r, n, level);
         if (child == NULL) child = make_child(r, n, level);
+        if (child != NULL && child->depth == OWNER_DEPTH) owner = child;
         if (child == NULL) {
             list_empty(r, n);
             sweep(r);
@@ -189,16 +203,14 @@ porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message 
     if (seq <= n->seq) return PORCH_OK;
     n->seq = seq;
     if (n->message != NULL) {
-        r->count--;
-        r->bytes -= weight(n->message);
+        count(r, owner, n->message, false);
         porch_message_release(pool, n->message);
         n->message = NULL;
     }
     if (m->payload_len > 0) {
         porch_message_retain(m);
         n->message = m;
-        r->count++;
-        r->bytes += weight(m);
+        count(r, owner, m, true);
     } else {
         list_empty(r, n);
     }
@@ -208,6 +220,17 @@ porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message 
 void porch_retained_settle(porch_retained *r, uint64_t seq) {
     if (seq > r->settled) r->settled = seq;
     sweep(r);
+}
+
+void porch_retained_owned(const porch_retained *r, porch_bytes topic, uint64_t *messages, uint64_t *bytes) {
+    porch_topic_level walk = porch_topic_level_first(topic);
+    porch_bytes level;
+    const porch_retained_node *n = r->root;
+    while (n != NULL && n->depth < OWNER_DEPTH && porch_topic_level_next(&walk, &level))
+        n = find_child(r, n, level);
+    bool there = n != NULL && n->depth == OWNER_DEPTH;
+    *messages = there ? n->below : 0;
+    *bytes = there ? n->below_bytes : 0;
 }
 
 porch_message *porch_retained_find(const porch_retained *r, porch_bytes topic) {

@@ -23,6 +23,8 @@ void porch_retained_free(porch_retained *r, porch_pool *pool);
 porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message *m, uint64_t seq);
 /* Nothing up to this number can arrive any more. */
 void porch_retained_settle(porch_retained *r, uint64_t seq);
+/* How much there is of whom the topic's first two levels name ("d/ID"), and its bytes. */
+void porch_retained_owned(const porch_retained *r, porch_bytes topic, uint64_t *messages, uint64_t *bytes);
 /* NULL when the topic has none. */
 porch_message *porch_retained_find(const porch_retained *r, porch_bytes topic);
 size_t porch_retained_count(const porch_retained *r);

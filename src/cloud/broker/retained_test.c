@@ -46,6 +46,37 @@ static void the_greater_number_wins_whatever_comes_first(void **state) {
     porch_retained_free(r, pool);
 }
 
+static void owned(const porch_retained *r, const char *topic, uint64_t messages, uint64_t bytes) {
+    uint64_t n = 99, b = 99;
+    porch_retained_owned(r, porch_bytes_of(topic), &n, &b);
+    assert_int_equal(n, messages);
+    assert_int_equal(b, bytes);
+}
+
+static void what_lies_below_one_device_is_counted(void **state) {
+    (void)state;
+    porch_retained *r = porch_retained_new(1);
+    owned(r, "d/cam/x", 0, 0);
+    set(r, "d/cam/a/b", "1", 1);
+    set(r, "d/cam", "12", 2);
+    set(r, "d/door/a", "1", 3);
+    set(r, "d", "1", 4); /* nobody's */
+    owned(r, "d/cam/anything", 2, 10 + 7);
+    owned(r, "d/door", 1, 9);
+    owned(r, "d", 0, 0);
+    owned(r, "d/none/a", 0, 0);
+    set(r, "d/cam/a/b", "12345", 5);
+    owned(r, "d/cam/x", 2, 14 + 7);
+    set(r, "d/cam/a/b", "late", 4);
+    owned(r, "d/cam/x", 2, 14 + 7);
+    set(r, "d/cam/a/b", "", 6);
+    set(r, "d/cam", "", 7);
+    owned(r, "d/cam/x", 0, 0);
+    porch_retained_settle(r, 7);
+    owned(r, "d/cam/x", 0, 0);
+    porch_retained_free(r, pool);
+}
+
 static size_t walk_all(porch_retained *r, const char *filter, size_t bite, bool *seen, unsigned count,
                        const char *const *topics) {
     porch_retained_walk w = porch_retained_walk_begin(r);
@@ -124,6 +155,7 @@ static void nodes_stay_while_somebody_walks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_greater_number_wins_whatever_comes_first),
+        cmocka_unit_test(what_lies_below_one_device_is_counted),
         cmocka_unit_test(a_walk_finds_what_the_filter_matches_once_each),
         cmocka_unit_test(nodes_stay_while_somebody_walks),
     };

@@ -174,6 +174,8 @@
     X(broker, session_expiry_s, broker_session_expiry_s, U32, 604800, 0, 4294967295, "longest time that a session waits for its client; 3.1.1 clients without clean session get it; 4294967295 means for ever") \
     X(broker, will_grace_s,    broker_will_grace_s, U32, 10, 0, 86400, "after a start of the hub clients have this time to come back before their wills are spoken") \
     X(broker, retained_messages, broker_retained_messages, U32, 100000, 0, 100000000, "most retained messages") \
+    X(broker, retained_device_messages, broker_retained_device_messages, U32, 1000, 0, 100000000, "most retained messages below one device's topics") \
+    X(broker, retained_device_bytes, broker_retained_device_bytes, U64, 4194304, 0, 1099511627776, "most bytes of them, topics included") \
     X(broker, retained_bytes,  broker_retained_bytes, U64, 67108864, 0, 1099511627776, "most bytes of retained messages, topics included; each shard's memory holds what it took") \
     X(broker, topic_aliases,   broker_topic_aliases, U32, 16, 0, 1024, "topic aliases of one connection in each direction (MQTT 5.0)") \
     X(broker, topic_bytes,     broker_topic_bytes, U32, 1024, 16, 65535, "longest topic name or filter") \
