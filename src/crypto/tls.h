@@ -34,7 +34,7 @@ typedef enum { PORCH_TLS_1_3 = 0, PORCH_TLS_1_2 = 1 } porch_tls_version;
     16384 /* the most that one record carries: writes of this size waste least \
            */
 /* Room for four full records with what encryption adds. */
-#define PORCH_TLS_WIRE_BYTES (4 * (PORCH_TLS_RECORD_BYTES + 64))
+#define PORCH_TLS_WIRE_BYTES ((size_t)4 * (PORCH_TLS_RECORD_BYTES + 64))
 
 typedef struct {
     porch_bytes chain_pem;     /* leaf, then its issuers without the root */

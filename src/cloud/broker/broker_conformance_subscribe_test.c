@@ -290,7 +290,7 @@ static void behind_a_goodbye_nothing_is_taken_or_sent(void **state) {
     porch_mqtt_packet p;
     uint8_t last = 0;
     while (next(&k, &p))
-        last = p.type;
+        last = (uint8_t)p.type;
     assert_int_equal(last, PORCH_MQTT_DISCONNECT);
     assert_true(k.c->told);
     leave(&k);

@@ -172,7 +172,7 @@ static porch_err judge(const porch_registry *r, const registry_principal *p, con
 
 /* Is it the first time that this certificate is shown? Under the lock, shared. */
 static bool is_first_use(const registry_certificate *c) {
-    return c->kind == PORCH_PRINCIPAL_DEVICE && c->used_ms == 0;
+    return c != NULL && c->kind == PORCH_PRINCIPAL_DEVICE && c->used_ms == 0;
 }
 
 /* Would its first use end others of the device? Under the lock, shared. */

@@ -91,8 +91,8 @@ static void each_change_of_a_row_is_found(void **state) {
         "update trust set hash = zeroblob(32) where seq = 3",
         "delete from trust where seq = 3",
         "delete from trust where seq = 1",
-        "insert into trust select 6, at_ms, kind, who, subject, detail, hash, salt from trust where seq = "
-        "5",
+        ("insert into trust select 6, at_ms, kind, who, subject, detail, hash, salt from trust "
+         "where seq = 5"),
         "update trust set salt = x'' where seq = 3",
         "update trust set salt = zeroblob(16) where seq = 3",
         /* bytes moved from one field to its neighbour */
