@@ -102,7 +102,8 @@ static int fence_calls(void) {
     /* Sockets of the internet and (for the resolver) of this machine; nothing raw, nothing of the kernel's.
      */
     if (r == 0)
-        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_GT, AF_INET6));
+        r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+                             SCMP_A0(SCMP_CMP_GT, AF_INET6, 0));
     if (r == 0)
         r = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, SOCK_RAW));
@@ -180,11 +181,11 @@ static int allow_shapes(scmp_filter_ctx c, bool device) {
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, i == 0 ? SCMP_SYS(mmap) : SCMP_SYS(mprotect), 1,
                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     if (r == 0) /* abort() */
-        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self));
+        r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, self, 0));
     const int flags[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0] && r == 0; i++)
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                             SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)flags[i]));
+                             SCMP_A1(SCMP_CMP_EQ, (scmp_datum_t)flags[i], 0));
     if (r == 0 && device)
         r = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xff00, 'V' << 8));
