@@ -151,6 +151,7 @@ def crashes(count, seed, tell=lambda line: None):
     hub = lab.Hub()
     try:
         hub.init()
+        hub.set(supervisor_restart_most_ms=200)  # it dies more often than a hub does
         hub.start()
         folder = hub.service("app", allow=["publish,subscribe:t/#"])
         subscriber = Subscriber(hub, folder, "app/s", filters=[("t/c/#", 2)], dice=random.Random(seed + 1))

@@ -162,6 +162,7 @@ def faults(kind, count, seed, tell=lambda line: None):
     try:
         hub.top.mkdir()
         hub.init()
+        hub.set(supervisor_restart_most_ms=200)  # it dies more often than a hub does
         hub.start(wrapper=disk.wrapper)
         folder = hub.service("app", allow=["publish,subscribe:t/#"])
         subscriber = mqtt_crash.Subscriber(hub, folder, "app/s", filters=[("t/c/#", 2)], dice=random.Random(seed + 1))
