@@ -58,7 +58,6 @@ def cppcheck(places):
 # Files in which gcc's analyzer loses the thread, each with the check that is left out there and why.
 LOST_THREAD = {
     "src/access/index.c": "null-argument",  # bytes with a length have a place
-    "src/cloud/broker/broker_outside.c": "use-after-free",  # cannot count who holds the note that is waited for
     "src/cloud/broker/broker_share.c": "malloc-leak",  # a group hangs in the shard's list
     "src/device/port/linux/device_enrol.c": "use-of-uninitialized-value",  # the challenge points into what was just decoded
     "src/ota/client/tuf_json.c": "use-of-uninitialized-value",  # bytes that come back by value

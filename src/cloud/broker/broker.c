@@ -36,6 +36,7 @@ static porch_err shard_start(void *ctx, porch_shard *shard, porch_why *why) {
     pthread_mutex_unlock(&b->lock);
     pthread_mutex_lock(&broker->lock);
     if (index + 1 > broker->shard_count) broker->shard_count = index + 1;
+    broker->obeyed[index] = broker->tickets; /* nobody is here yet to be judged by old permissions */
     pthread_mutex_unlock(&broker->lock);
     return porch_broker_load(b, why);
 }

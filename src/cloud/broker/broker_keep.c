@@ -133,7 +133,7 @@ bool porch_session_save(porch_session *s, bool connected, porch_buf *before, por
                               .ended_ms = connected ? 0 : s->ended_ms,
                               .cursor = s->cursor_saved};
     add_will(s, &row);
-    size_t cap = 2 * PORCH_NOTE_BYTES + row.name.len + row.client_id.len + row.will_topic.len +
+    size_t cap = (size_t)2 * PORCH_NOTE_BYTES + row.name.len + row.client_id.len + row.will_topic.len +
                  row.will_properties.len + row.will_payload.len + before->len;
     porch_buf note = {porch_pool_take(s->home->pool, cap), 0, cap};
     if (note.at == NULL) return false;

@@ -45,6 +45,11 @@ porch_err porch_broker_new(const porch_broker_config *config, porch_broker **ret
     b->config.settings = &b->settings;
     porch_random(&b->seed, sizeof b->seed);
     pthread_mutex_init(&b->lock, NULL);
+    pthread_condattr_t patience;
+    pthread_condattr_init(&patience);
+    pthread_condattr_setclock(&patience, CLOCK_MONOTONIC); /* the other one jumps */
+    pthread_cond_init(&b->stamped, &patience);
+    pthread_condattr_destroy(&patience);
     for (unsigned i = 0; i < PORCH_BROKER_SHARDS_MOST; i++) {
         b->shards[i].broker = b;
         b->shards[i].index = i;
@@ -75,6 +80,7 @@ void porch_broker_free(porch_broker *b) {
         free(s->targets);
         pthread_mutex_destroy(&s->lock);
     }
+    pthread_cond_destroy(&b->stamped);
     pthread_mutex_destroy(&b->lock);
     free(b);
 }
@@ -179,27 +185,18 @@ typedef struct {
     porch_identity_kind kind;
     bool everybody, every_person, of_sign_in;
     uint8_t sign_in[32];
-    uint8_t reason;          /* 0: fetch permissions anew */
-    struct waiting *waiting; /* who wants to know that it is done; may be NULL */
+    uint8_t reason;  /* 0: fetch permissions anew */
+    uint64_t ticket; /* of who waits until every shard has obeyed; 0: nobody */
     char name[65];
 } order;
 
-/* Shared by the orders and who waits for them; the last one frees it. */
-struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    unsigned open, holders;
-};
-
-static void let_go(struct waiting *w, bool was_open) {
-    pthread_mutex_lock(&w->lock);
-    if (was_open && --w->open == 0) pthread_cond_signal(&w->done);
-    bool last = --w->holders == 0;
-    pthread_mutex_unlock(&w->lock);
-    if (!last) return;
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->done);
-    free(w);
+/* A shard has obeyed this order, or does not run and has nobody whom it is about. */
+static void stamp(porch_broker *b, unsigned shard, uint64_t ticket) {
+    if (ticket == 0) return;
+    pthread_mutex_lock(&b->lock);
+    if (b->obeyed[shard] < ticket) b->obeyed[shard] = ticket;
+    pthread_cond_broadcast(&b->stamped);
+    pthread_mutex_unlock(&b->lock);
 }
 
 static void carry_out(porch_session *s, const order *o) {
@@ -234,13 +231,12 @@ static void obey(porch_shard *shard, porch_note *note) {
             if (concerns(o, &s->entry)) carry_out(s, o);
         }
     }
-    if (o->waiting != NULL) let_go(o->waiting, true);
+    stamp(b->broker, b->index, o->ticket);
     free(o);
 }
 
 /* A copy of the order for each shard. */
 static void give_out(porch_broker *b, const order *what) {
-    struct waiting *waiting = what->waiting;
     unsigned n = shards_of(b);
     for (unsigned i = 0; i < n; i++) {
         order *o = malloc(sizeof *o);
@@ -251,21 +247,15 @@ static void give_out(porch_broker *b, const order *what) {
         }
         *o = *what;
         o->note.run = obey;
-        if (waiting != NULL) {
-            pthread_mutex_lock(&waiting->lock);
-            waiting->open++;
-            waiting->holders++;
-            pthread_mutex_unlock(&waiting->lock);
-        }
         if (post(&b->shards[i], &o->note)) continue;
-        if (waiting != NULL) let_go(waiting, true);
+        stamp(b, i, what->ticket);
         free(o);
     }
 }
 
 static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason,
-                      struct waiting *waiting) {
-    order o = {.kind = kind, .everybody = name == NULL, .reason = reason, .waiting = waiting};
+                      uint64_t ticket) {
+    order o = {.kind = kind, .everybody = name == NULL, .reason = reason, .ticket = ticket};
     if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o.name, sizeof o.name);
     give_out(b, &o);
 }
@@ -282,33 +272,34 @@ void porch_broker_regrant_people(porch_broker *b) {
 }
 
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code) {
-    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code, NULL);
+    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code, 0);
 }
 
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name) {
-    order_all(b, kind, name, 0, NULL);
+    order_all(b, kind, name, 0, 0);
+}
+
+/* Under the lock. A later ticket is as good: who obeyed that one read the permissions later. */
+static bool all_obeyed(const porch_broker *b, uint64_t ticket) {
+    for (unsigned i = 0; i < b->shard_count; i++)
+        if (b->obeyed[i] < ticket) return false;
+    return true;
 }
 
 bool porch_broker_regrant_all(porch_broker *b) {
-    struct waiting *w = calloc(1, sizeof *w);
     struct timespec until;
-    if (w == NULL) {
-        order_all(b, PORCH_IDENTITY_NONE, NULL, 0, NULL);
-        return false;
-    }
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->done, NULL);
-    w->holders = 1;
-    order_all(b, PORCH_IDENTITY_NONE, NULL, 0, w);
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    pthread_mutex_lock(&b->lock);
+    uint64_t ticket = ++b->tickets;
+    pthread_mutex_unlock(&b->lock);
+    order_all(b, PORCH_IDENTITY_NONE, NULL, 0, ticket);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += REGRANT_WAIT_S;
-    pthread_mutex_lock(&w->lock);
+    pthread_mutex_lock(&b->lock);
     int late = 0;
-    while (w->open > 0 && late == 0)
-        late = pthread_cond_timedwait(&w->done, &w->lock, &until);
-    bool done = w->open == 0;
-    pthread_mutex_unlock(&w->lock);
-    let_go(w, false);
+    while (!all_obeyed(b, ticket) && late == 0)
+        late = pthread_cond_timedwait(&b->stamped, &b->lock, &until);
+    bool done = all_obeyed(b, ticket);
+    pthread_mutex_unlock(&b->lock);
     return done;
 }
 

@@ -316,13 +316,9 @@ static void pump(porch_broker_shard *b, porch_share *s) {
     if (s->retry) give_parked(b, s);
     while (s->count > 0) {
         waiting one = s->queue[s->first];
-        if (give(b, s, one) != STAYS) {
-            (void)take_first(s);
-        } else if (one.refusals > 0 && park(s, one)) {
-            (void)take_first(s);
-        } else {
-            return; /* all are full or away: so it is for what is behind it */
-        }
+        bool gone = give(b, s, one) != STAYS || (one.refusals > 0 && park(s, one));
+        if (!gone) return; /* all are full or away: so it is for what is behind it */
+        (void)take_first(s);
     }
 }
 

@@ -236,7 +236,10 @@ struct porch_broker {
     porch_broker_config config;
     porch_settings settings;
     uint64_t seed;
-    pthread_mutex_t lock; /* parties */
+    pthread_mutex_t lock; /* parties, tickets, obeyed */
+    pthread_cond_t stamped;
+    uint64_t tickets; /* of those who wait until all shards have obeyed, the last one given */
+    uint64_t obeyed[PORCH_BROKER_SHARDS_MOST]; /* the newest ticket that each shard has obeyed */
     porch_party *parties[PORCH_BROKER_PARTY_BUCKETS];
     porch_topic_filter stored[PORCH_BROKER_STORED_MOST + 1]; /* one is always there */
     size_t stored_count;
