@@ -281,12 +281,24 @@ static void look_at_members(visit *v, const json_t *list, const char *kind, cons
     }
 }
 
+static void look_at_retired_issuer(visit *v, const json_t *one) {
+    char mend[PORCH_DOCTOR_TEXT_BYTES], text[PORCH_DOCTOR_TEXT_BYTES];
+    porch_cli_safe_text print = porch_cli_safe(porch_cli_member(one, "sha256"));
+    if (strcmp(porch_cli_member(one, "state"), "retired") != 0 || porch_cli_number(one, "key_gone_ms") != 0)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "the key of the retired issuer %.11s may still lie in the signer's files", print.text);
+    (void)snprintf(mend, sizeof mend, "porchlight -C %.200s ca retire %.11s", v->c->dir, print.text);
+    porch_doctor_add(v->report, "issuers", text, mend);
+}
+
 /* Those from before that still count: one that ends with what hangs on it, one on which nothing does. */
 static void look_at_former_issuers(visit *v, const json_t *list) {
     char what[200], mend[PORCH_DOCTOR_TEXT_BYTES], text[PORCH_DOCTOR_TEXT_BYTES];
     const json_t *one;
     const uint64_t life_ms = (uint64_t)v->settings.hub_certificate_days * 86400000;
     for (size_t i = 0; (one = json_array_get(list, i)) != NULL; i++) {
+        look_at_retired_issuer(v, one);
         if (strcmp(porch_cli_member(one, "state"), "overlap") != 0) continue;
         unsigned long long hang = porch_cli_number(one, "live") + porch_cli_number(one, "ended");
         porch_cli_safe_text print = porch_cli_safe(porch_cli_member(one, "sha256"));

@@ -197,6 +197,9 @@ static void show_retired(const json_t *answer) {
     printf("%s is retired: nothing that it issued comes in any more. Cut off: %llu.\n",
            porch_cli_safe(porch_cli_member(answer, "subject")).text,
            (unsigned long long)porch_cli_number(answer, "cut_off"));
+    puts(json_is_true(json_object_get(answer, "key_destroyed"))
+             ? "Its key is destroyed; backups that were made before still hold it."
+             : "Its key could not be destroyed now, the hub's log says why: ask again.");
 }
 
 static int retire(porch_cli *c) {

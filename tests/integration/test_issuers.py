@@ -177,7 +177,8 @@ class Issuers(case.HubCase):
         self.assertEqual((code, "today's certificates" in err), (1, True), err)
         with mqtt.Client(self.hub, self.hub.device_tls(live)) as cut, mqtt.Client(self.hub, self.hub.device_tls(new)) as held:
             self.assertEqual((cut.connect("live-1").reason, held.connect("new-1").reason), (0, 0))
-            self.assertEqual(self.hub.cli("ca", "retire", first["sha256"], LOUD)["cut_off"], 3)
+            gone = self.hub.cli("ca", "retire", first["sha256"], LOUD)
+            self.assertEqual((gone["cut_off"], gone["key_destroyed"]), (3, True))
             self.assertEqual(cut.ended(), 0x87)
             self.assertEqual(held.publish("d/new-1/telemetry/one", "1", 1).reason, 0)
         self.assertEqual(self.hub.cli("ca", "retire", first["sha256"], LOUD)["cut_off"], 0, "asked again")
@@ -206,6 +207,7 @@ class Issuers(case.HubCase):
         kinds = steps.kinds()
         for kind in ("ca.rotate", "ca.activate", "ca.retire"):
             self.assertIn(kind, kinds)
+        self.assertEqual(kinds.count("ca.key-destroyed"), 1)
         self.hub.cli("trust-log", "verify")
 
 

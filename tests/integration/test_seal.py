@@ -151,6 +151,28 @@ class Seals(WithHubs):
         person.login()
         self.assertIn("# the operator's own words stay", hub.file("hub.conf").read_text())
 
+    def test_a_retired_issuers_key_leaves_the_vault_at_once(self):
+        from test_issuers import Steps  # which itself needs this file
+        for seal in ("tpm", "systemd"):
+            with self.subTest(seal):
+                hub = self.hub(seal).make()
+                hub.start()
+                first = hub.cli("ca", "list")["issuers"][0]["sha256"]
+                Steps(hub, hub.top).next()
+                before = hub.file("signer", "vault").read_bytes()
+                self.assertIs(hub.cli("ca", "retire", first, "--cut-off-live-certificates")["key_destroyed"], True)
+                self.assertNotEqual(hub.file("signer", "vault").read_bytes(), before, "written anew, while the hub serves")
+                hub.device("front-door")
+                last = hub.cli("trust-log", "list")["rows"]
+                self.assertIn("ca.key-destroyed", [row["kind"] for row in last])
+                hub.stop()
+                hub.start()  # by the vault without it
+                hub.device("garden")
+                hub.stop()
+                hub.cli("seal", "file")
+                self.assertFalse(hub.file("signer", "issuing.key").exists(), "nobody has it any more")
+                self.assertTrue(hub.file("signer", "web-ca.key").exists())
+
     def test_a_new_web_ca_stays_under_the_seal(self):
         hub = self.hub("tpm").make()
         before = hub.file("tls", "web-ca.pem").read_bytes()

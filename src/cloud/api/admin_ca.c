@@ -49,15 +49,15 @@ static json_t *issuer_json(const porch_registry_issuer *one) {
     porch_x509_fingerprint_text(one->info.fingerprint, print);
     for (size_t i = 0; i < one->named; i++)
         (void)json_array_append_new(names, json_string(one->names[i]));
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "sha256", print, "serial",
-                     one->info.serial, "subject", one->info.subject, "state",
+    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "sha256", print,
+                     "serial", one->info.serial, "subject", one->info.subject, "state",
                      one->retired_ms != 0    ? "retired"
                      : one->followed_ms != 0 ? "overlap"
                                              : "in force",
                      "ends_ms", (json_int_t)one->info.not_after_ms, "in_force_ms",
                      (json_int_t)one->in_force_ms, "followed_ms", (json_int_t)one->followed_ms,
-                     "retired_ms", (json_int_t)one->retired_ms, "live", (json_int_t)one->live, "ended",
-                     (json_int_t)one->ended, "names", names);
+                     "retired_ms", (json_int_t)one->retired_ms, "key_gone_ms", (json_int_t)one->key_gone_ms,
+                     "live", (json_int_t)one->live, "ended", (json_int_t)one->ended, "names", names);
 }
 
 static bool list_issuer(const porch_registry_issuer *one, void *ctx) {
@@ -143,6 +143,7 @@ static porch_err retire(porch_admin_call *call) {
     int bad = json_object_set_new(call->result, "subject", json_string(one.info.subject));
     bad |= json_object_set_new(call->result, "cut_off",
                                json_integer((json_int_t)one.live + (json_int_t)one.ended));
+    bad |= json_object_set_new(call->result, "key_destroyed", json_boolean(one.key_gone_ms != 0));
     return bad == 0 ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 

@@ -5,6 +5,7 @@
  *
  *   activate: signer takes it up ─► issuing.pem ─► registry and trust log ─► doors trust both
  *   retire:   registry and trust log, sessions end ─► issuing.pem ─► doors trust the others
+ *             ─► the signer drops its key ─► trust log
  *
  * A crash between the steps is mended at the next start (settle), and each may be asked for again. */
 #include "cloud/api/hub_room.h"
@@ -193,6 +194,22 @@ static porch_err take_out(porch_hub *h, const uint8_t fingerprint[32], porch_why
     return e;
 }
 
+/* What could not be done now is done when 'ca retire' is asked for again; nothing else waits for it. */
+static void destroy_key(porch_hub *h, porch_registry_issuer *one) {
+    porch_why why = {{0}};
+    if (one->key_gone_ms != 0) return;
+    porch_err e = porch_signer_issuer_forget(h->signer, one->info.public_key_hash, &why);
+    if (e == PORCH_OK)
+        e = porch_registry_issuer_key_gone(h->registry, one->info.fingerprint, "operator", &why);
+    if (e == PORCH_OK) {
+        one->key_gone_ms = porch_clock_ms();
+        porch_log(PORCH_LOG_INFO, "issuer.key-destroyed", "serial", one->info.serial, NULL);
+    } else {
+        porch_log(PORCH_LOG_WARN, "issuer.key-kept", "serial", one->info.serial, "error", porch_err_name(e),
+                  "reason", porch_why_text(&why, e), NULL);
+    }
+}
+
 porch_err porch_hub_issuer_retire(void *hub, const uint8_t fingerprint[32], bool force,
                                   porch_registry_issuer *ret, porch_why *why) {
     porch_hub *h = hub;
@@ -204,5 +221,6 @@ porch_err porch_hub_issuer_retire(void *hub, const uint8_t fingerprint[32], bool
     porch_log(PORCH_LOG_WARN, "issuer.retired", "serial", ret->info.serial, "cut_off",
               porch_log_number(ret->live + ret->ended).text, NULL);
     tend_doors(h);
+    destroy_key(h, ret);
     return PORCH_OK;
 }

@@ -97,6 +97,8 @@ bool porch_hub_tls_tend_now(porch_hub *h);
  * socket; harmless to repeat. */
 porch_err porch_hub_issuers_settle(porch_hub *h, porch_why *why);
 porch_err porch_hub_issuer_activate(void *hub, const char *pem, porch_x509_info *ret, porch_why *why);
+/* ret->key_gone_ms 0: its key could not be destroyed now, as the log says; asked again, it is tried again.
+ */
 porch_err porch_hub_issuer_retire(void *hub, const uint8_t fingerprint[32], bool force,
                                   porch_registry_issuer *ret, porch_why *why);
 

@@ -161,6 +161,7 @@ enum { PORCH_REGISTRY_ISSUER_NAMES = 8 };
 typedef struct {
     porch_x509_info info;
     uint64_t in_force_ms, followed_ms, retired_ms; /* followed_ms 0: it issues now */
+    uint64_t key_gone_ms;                          /* its key is destroyed since then */
     size_t live, ended; /* certificates in force; ended, but may renew themselves */
     char names[PORCH_REGISTRY_ISSUER_NAMES][PORCH_REGISTRY_NAME_BYTES]; /* some of whom they are */
     size_t named;
@@ -175,6 +176,9 @@ porch_err porch_registry_issuer_force(porch_registry *r, porch_bytes pem, const 
  * certificates hang on it. *ret: as it was before. Harmless to repeat. */
 porch_err porch_registry_issuer_retire(porch_registry *r, const uint8_t fingerprint[32], bool force,
                                        const char *who, porch_registry_issuer *ret, porch_why *why);
+/* The retired issuer's key is destroyed: remembered, and in the trust log. Harmless to repeat. */
+porch_err porch_registry_issuer_key_gone(porch_registry *r, const uint8_t fingerprint[32], const char *who,
+                                         porch_why *why);
 
 /* What a product asks of enrolments. */
 typedef struct {

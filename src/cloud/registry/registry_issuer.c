@@ -24,7 +24,9 @@ uint8_t porch_registry_issuer_place(const porch_registry *r, const uint8_t finge
 
 porch_err porch_registry_load_issuers(porch_registry *r, porch_db *db, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
-        db, "select pem, in_force_ms, followed_ms, retired_ms from issuer order by in_force_ms", why);
+        db,
+        "select pem, in_force_ms, followed_ms, retired_ms, key_gone_ms from issuer order by in_force_ms",
+        why);
     porch_err e;
     while ((e = porch_db_step(q, why)) == PORCH_OK) {
         registry_issuer *made = &r->issuers[r->issuer_count];
@@ -38,6 +40,7 @@ porch_err porch_registry_load_issuers(porch_registry *r, porch_db *db, porch_why
         made->in_force_ms = (uint64_t)porch_db_i64(q, 1);
         made->followed_ms = (uint64_t)porch_db_i64(q, 2);
         made->retired_ms = (uint64_t)porch_db_i64(q, 3);
+        made->key_gone_ms = (uint64_t)porch_db_i64(q, 4);
         r->issuer_count++;
     }
     porch_db_finish(q);
@@ -170,7 +173,8 @@ static void show(porch_registry *r, uint8_t at, uint64_t now_ms, porch_registry_
     *ret = (porch_registry_issuer){.info = own->info,
                                    .in_force_ms = own->in_force_ms,
                                    .followed_ms = own->followed_ms,
-                                   .retired_ms = own->retired_ms};
+                                   .retired_ms = own->retired_ms,
+                                   .key_gone_ms = own->key_gone_ms};
     for (size_t i = 0; own->retired_ms == 0 && i < r->certificates.count; i++) {
         const registry_certificate *c = r->certificates.at[i];
         bool ended = false;
@@ -275,5 +279,37 @@ porch_err porch_registry_issuer_retire(porch_registry *r, const uint8_t fingerpr
     for (size_t i = 0; i < count; i++)
         porch_registry_tell(r, all[i].kind, all[i].name, PORCH_REGISTRY_ISSUER_RETIRED);
     free(all);
+    return e;
+}
+
+/* ---- its key ---- */
+
+static porch_err write_key_gone(porch_db *db, void *ctx, porch_why *why) {
+    const retirement *job = ctx;
+    porch_db_query *q =
+        porch_db_prepare(db, "update issuer set key_gone_ms = ?2 where fingerprint = ?1", why);
+    porch_db_bind_blob(q, 1, (porch_bytes){job->issuer->info.fingerprint, 32});
+    porch_db_bind_i64(q, 2, (int64_t)job->now_ms);
+    PORCH_TRY(porch_db_execute(q, why));
+    return log_issuer(db, "ca.key-destroyed", &job->issuer->info, job->who, "", why);
+}
+
+porch_err porch_registry_issuer_key_gone(porch_registry *r, const uint8_t fingerprint[32], const char *who,
+                                         porch_why *why) {
+    porch_registry_issuer one;
+    porch_err e = PORCH_OK;
+    pthread_mutex_lock(&r->change);
+    uint8_t at = porch_registry_issuer_place(r, fingerprint);
+    if (at == PORCH_REGISTRY_ISSUER_UNKNOWN || r->issuers[at].retired_ms == 0) {
+        e = porch_fail(why, PORCH_ERR_STATE, "only a retired issuer's key is destroyed");
+    } else if (r->issuers[at].key_gone_ms == 0) {
+        retirement job = {&one, who, porch_clock_ms()};
+        one = (porch_registry_issuer){.info = r->issuers[at].info};
+        e = porch_store_write(r->store, write_key_gone, &job, why);
+        pthread_rwlock_wrlock(&r->lock);
+        if (e == PORCH_OK) r->issuers[at].key_gone_ms = job.now_ms;
+        pthread_rwlock_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->change);
     return e;
 }

@@ -16,7 +16,7 @@ enum {
 
 typedef struct {
     porch_x509_info info;
-    uint64_t in_force_ms, followed_ms, retired_ms;
+    uint64_t in_force_ms, followed_ms, retired_ms, key_gone_ms;
 } registry_issuer;
 
 struct porch_registry {

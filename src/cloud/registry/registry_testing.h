@@ -72,6 +72,11 @@ porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, 
     return porch_fail(why, PORCH_ERR_CHILD, "this signer has no next key");
 }
 
+porch_err porch_signer_issuer_forget(porch_signer_client *c, const uint8_t key_hash[32], porch_why *why) {
+    (void)c, (void)key_hash;
+    return porch_fail(why, PORCH_ERR_CHILD, "this signer has no next key");
+}
+
 porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porch_buf *head,
                                   porch_why *why) {
     (void)c, (void)rows, (void)head;

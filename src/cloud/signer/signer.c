@@ -26,6 +26,7 @@ static porch_err serve_until_closed(porch_signer *s, int socket_fd, uint8_t *blo
         if (e == PORCH_ERR_LIMIT) continue; /* too long for any request: dropped, the asker times out */
         if (e != PORCH_OK) return e;
         porch_signer_serve(s, porch_buf_bytes(&message), now(), &answer);
+        if (s->ending) return PORCH_OK; /* who asked asks the next one */
         e = porch_channel_send(socket_fd, porch_buf_bytes(&answer), NULL, 0, SEND_WAIT_MS, why);
         porch_wipe(blocks, 2 * (size_t)PORCH_SIGNER_MESSAGE_MAX);
         if (e == PORCH_ERR_CLOSED) return PORCH_OK;

@@ -102,6 +102,11 @@ porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, 
     return ask(c, &request, true, (answer_into){NULL, NULL}, why);
 }
 
+porch_err porch_signer_issuer_forget(porch_signer_client *c, const uint8_t key_hash[32], porch_why *why) {
+    porch_signer_request request = {.op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = {key_hash, 32}};
+    return ask(c, &request, true, (answer_into){NULL, NULL}, why);
+}
+
 porch_err porch_signer_totp_make(porch_signer_client *c, const char *account, porch_buf *sealed,
                                  char secret_base32[PORCH_SIGNER_SECRET_TEXT], porch_why *why) {
     porch_signer_request request = {.op = PORCH_SIGNER_OP_TOTP_MAKE, .name = porch_bytes_of(account)};

@@ -61,6 +61,11 @@ porch_err porch_signer_issuer_next(porch_signer_client *c, porch_buf *csr_pem, p
  * Harmless to repeat. */
 porch_err porch_signer_issuer_use(porch_signer_client *c, porch_bytes cert_pem, porch_why *why);
 
+/* The issuing key whose public half has this SHA-256 is destroyed when this returns: no file of the signer
+ * holds it any more. Blocks while the signer starts anew, which is when it drops the keys of before. STATE:
+ * it signs today's certificates, or waits for its own. Harmless to repeat. */
+porch_err porch_signer_issuer_forget(porch_signer_client *c, const uint8_t key_hash[32], porch_why *why);
+
 /* Makes a TOTP secret (RFC 6238: SHA-1, 30 s, 6 digits) for `account` (an id). `sealed` is appended to, to
  * be stored with the account; `secret_base32` is what the person's authenticator is given, once. The
  * account's last accepted counter stays: a new secret does not bring spent time steps back. */

@@ -34,6 +34,7 @@ static const struct {
     [PORCH_SIGNER_OP_ISSUER_NEXT] = {"issuer-next", 0},
     [PORCH_SIGNER_OP_ISSUER_USE] = {"issuer-use", HAS_DATA},
     [PORCH_SIGNER_OP_CLOCK] = {"clock", HAS_NAME},
+    [PORCH_SIGNER_OP_ISSUER_FORGET] = {"issuer-forget", HAS_DATA},
 };
 
 static bool op_known(unsigned op) {

@@ -5,8 +5,9 @@
  *   key 1767225600000 <SHA-256 of its public half> <the key in a box, base64>
  *
  * The first key of all lies where `init` put it (seal.h). Which one signs is said by the first certificate
- * of DIR/tls/issuing.pem. Keys from before it are overwritten at the next start; one behind it waits for
- * its certificate. Opened append-only and synced line by line, as the journal is: no crash leaves half a
+ * of DIR/tls/issuing.pem. Keys from before it go at the next start: overwritten, or with the vault written
+ * anew; an operator who retires an issuer has that start made at once. One behind it waits for its
+ * certificate. Opened append-only and synced line by line, as the journal is: no crash leaves half a
  * key. */
 #include "cloud/signer/signer_room.h"
 
@@ -173,16 +174,20 @@ static porch_err overwrite(const porch_signer_issuers *all, const porch_signer_i
     return fdatasync(all->edit_fd) == 0 ? PORCH_OK : io_error(why, "fdatasync");
 }
 
-/* Those from before are of no more use to anybody but a thief. The first one in a sealed vault stays there
- * until the vault is written anew. */
-static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_files, porch_why *why) {
+/* Those from before are of no more use to anybody but a thief. */
+static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_files, bool *first_went,
+                             porch_why *why) {
     size_t gone = all->current;
     for (size_t i = 0; i < gone; i++) {
         const porch_signer_issuer_key *k = &all->of[i];
-        if (k->len > 0)
+        if (k->len > 0) {
             PORCH_TRY(overwrite(all, k, why));
-        else if (in_files)
+        } else if (in_files) {
             PORCH_TRY(porch_seal_forget(dir_fd, porch_vault_name(PORCH_VAULT_ISSUING), why));
+        } else {
+            *first_went = true;
+            memcpy(all->kept, k->hash, sizeof all->kept); /* until the vault is written */
+        }
         porch_key_free(k->key);
     }
     memmove(all->of, all->of + gone, (all->count - gone) * sizeof all->of[0]);
@@ -192,9 +197,10 @@ static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_file
 }
 
 porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
-                                    porch_bytes cert_pem, porch_why *why) {
+                                    porch_bytes cert_pem, bool *first_went, porch_why *why) {
     porch_key *first = NULL;
     size_t index = 0;
+    *first_went = false;
     if (first_pem.len > 0) {
         PORCH_TRY(porch_key_load_pem(first_pem, &first, why));
         PORCH_TRY(remember(&s->issuers, first, 0, 0, why));
@@ -206,7 +212,7 @@ porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes fir
                           "no key of DIR/signer fits the first certificate of DIR/tls/issuing.pem; restore "
                           "both folders from one backup");
     PORCH_TRY(put_in_force(s, cert_pem, index, why));
-    return drop_former(&s->issuers, dir_fd, in_files, why);
+    return drop_former(&s->issuers, dir_fd, in_files, first_went, why);
 }
 
 void porch_signer_issuers_unload(porch_signer *s) {
@@ -296,4 +302,31 @@ porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request
     hex_of(s->issuers.of[index].hash, name);
     PORCH_TRY(porch_signer_journal_issuer(&s->journal, now.wall_ms, name, "signs", why));
     return put_in_force(s, r->data, index, why);
+}
+
+/* ---- one is over for good ---- */
+
+porch_err porch_signer_do_issuer_forget(porch_signer *s, const porch_signer_request *r,
+                                        porch_signer_now now, porch_why *why) {
+    const porch_signer_issuers *all = &s->issuers;
+    size_t i = 0;
+    char name[HASH_TEXT + 1];
+    if (r->data.len != 32)
+        return porch_fail(why, PORCH_ERR_MALFORMED,
+                          "a key is named by 32 bytes, its public half's SHA-256");
+    if (memcmp(all->kept, r->data.at, 32) == 0)
+        return porch_fail(
+            why, PORCH_ERR_IO,
+            "the vault could not be written without that key when the signer started; its log "
+            "says why");
+    while (i < all->count && memcmp(all->of[i].hash, r->data.at, 32) != 0)
+        i++;
+    if (i == all->count) return PORCH_OK;
+    if (i >= all->current)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "that key signs today's certificates or will sign the next");
+    hex_of(all->of[i].hash, name);
+    PORCH_TRY(porch_signer_journal_issuer(&s->journal, now.wall_ms, name, "over", why));
+    s->ending = true;
+    return PORCH_OK;
 }

@@ -163,6 +163,7 @@ typedef struct {
     int fd, edit_fd; /* appends; overwrites */
     porch_signer_issuer_key of[PORCH_SIGNER_ISSUER_KEYS];
     size_t count, current;
+    uint8_t kept[32]; /* one that should have gone at the start and could not; zeros: none */
 } porch_signer_issuers;
 
 /* Whether the clock is believed (signer_clock.c). */
@@ -192,6 +193,7 @@ typedef struct {
     porch_signer_rate vapid_rate;
     porch_signer_rate rates[PORCH_SIGNER_WEB_SERVER + 1];
     porch_signer_steps steps;
+    bool ending; /* it must start anew before it answers: the process ends */
 } porch_signer;
 
 /* Loads keys, public certificates and journal. Free it also after an error. */
@@ -211,14 +213,18 @@ porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request 
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
 /* Reads what there is and finds which key signs: the one that fits the first certificate of `cert_pem`.
- * `first_pem`: the key that `init` made, empty when it is gone; `in_files`: it lies in the clear. */
+ * `first_pem`: the key that `init` made, empty when it is gone; `in_files`: it lies in the clear, else the
+ * caller takes it out of the vault when *first_went. */
 porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
-                                    porch_bytes cert_pem, porch_why *why);
+                                    porch_bytes cert_pem, bool *first_went, porch_why *why);
 void porch_signer_issuers_unload(porch_signer *s);
 porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
                                       porch_why *why);
 porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
+/* Sets s->ending when the key is still there: the next start drops it, and is asked again. */
+porch_err porch_signer_do_issuer_forget(porch_signer *s, const porch_signer_request *r,
+                                        porch_signer_now now, porch_why *why);
 /* An Ed25519 key of one use, derived from the sealing key. */
 porch_err porch_signer_derive_key(const uint8_t seal_key[PORCH_SIGNER_SEAL_KEY_BYTES], porch_bytes use,
                                   porch_key **ret, porch_why *why);

@@ -48,16 +48,39 @@ static porch_err load_issuer(porch_signer_issuer *issuer, const porch_vault *vau
     return porch_file_read_fd(cert_fd, cert_name, PEM_FILE_MAX, &issuer->cert_pem, &issuer->cert_len, why);
 }
 
-static porch_err load_issuing(porch_signer *s, const porch_signer_files *files, const porch_vault *vault,
-                              bool in_files, porch_why *why) {
+/* The vault without the first issuing key, which another has followed. What cannot be written now is tried
+ * again at the next start; nothing but this waits for it. */
+static void write_without_first(porch_signer *s, const porch_signer_files *files, porch_vault *vault,
+                                porch_seal_kind kind) {
+    const porch_seal_means means = {s->settings.hub_tpm, files->credential_fd};
+    uint8_t recovery[PORCH_BOX_PUBLIC_BYTES];
+    porch_seal_kind found = kind;
+    porch_why why = {""};
+    porch_wipe(&vault->of[PORCH_VAULT_ISSUING], sizeof vault->of[PORCH_VAULT_ISSUING]);
+    porch_err e = porch_seal_look(files->dir_fd, &found, recovery, &why);
+    if (e == PORCH_OK) e = porch_seal_write(files->dir_fd, kind, &means, recovery, vault, &why);
+    if (e == PORCH_OK) {
+        memset(s->issuers.kept, 0, sizeof s->issuers.kept);
+        porch_log(PORCH_LOG_INFO, "signer.key-dropped", "key", porch_vault_name(PORCH_VAULT_ISSUING), NULL);
+        return;
+    }
+    porch_log(PORCH_LOG_WARN, "signer.key-kept", "key", porch_vault_name(PORCH_VAULT_ISSUING), "error",
+              porch_err_name(e), "reason", porch_why_text(&why, e), NULL);
+}
+
+static porch_err load_issuing(porch_signer *s, const porch_signer_files *files, porch_vault *vault,
+                              porch_seal_kind kind, porch_why *why) {
     const porch_vault_secret *first = &vault->of[PORCH_VAULT_ISSUING];
     uint8_t *certs = NULL;
     size_t len = 0;
+    bool first_went = false;
     PORCH_TRY(
         porch_file_read_fd(files->issuing_fd, "DIR/tls/issuing.pem", PEM_FILE_MAX, &certs, &len, why));
-    porch_err e = porch_signer_issuers_load(s, files->dir_fd, (porch_bytes){first->at, first->len},
-                                            in_files, (porch_bytes){certs, len}, why);
+    porch_err e =
+        porch_signer_issuers_load(s, files->dir_fd, (porch_bytes){first->at, first->len},
+                                  kind == PORCH_SEAL_FILE, (porch_bytes){certs, len}, &first_went, why);
     free(certs);
+    if (e == PORCH_OK && first_went) write_without_first(s, files, vault, kind);
     return e;
 }
 
@@ -83,7 +106,7 @@ static porch_err load_secrets(porch_signer *s, const porch_signer_files *files, 
     porch_seal_kind found = PORCH_SEAL_FILE;
     porch_err e = open_vault(s, files, &vault, &found, why);
     if (e == PORCH_OK) e = load_seal_key(&vault, s->seal_key, why);
-    if (e == PORCH_OK) e = load_issuing(s, files, &vault, found == PORCH_SEAL_FILE, why);
+    if (e == PORCH_OK) e = load_issuing(s, files, &vault, found, why);
     if (e == PORCH_OK)
         e = load_issuer(&s->web, &vault, PORCH_VAULT_WEB_CA, files->web_fd, "DIR/tls/web-ca.pem", why);
     if (e == PORCH_OK) {
@@ -242,6 +265,8 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
         return porch_signer_do_issuer_next(s, now, data, why);
     case PORCH_SIGNER_OP_ISSUER_USE:
         return porch_signer_do_issuer_use(s, r, now, why);
+    case PORCH_SIGNER_OP_ISSUER_FORGET:
+        return porch_signer_do_issuer_forget(s, r, now, why);
     case PORCH_SIGNER_OP_END:
         break;
     }

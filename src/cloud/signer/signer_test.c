@@ -141,6 +141,53 @@ static void the_next_issuing_key_waits_then_signs_and_issuing_pem_says_so_at_the
     assert_true(issues_by(p, cert));
 }
 
+static porch_err forget_key(place *p, const uint8_t hash[32]) {
+    porch_signer_request r = {.number = 6, .op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = {hash, 32}};
+    return ask(p, &r).error;
+}
+
+/* The next key signs from now on, and tls/issuing.pem says so. */
+static void follow(place *p, porch_buf *cert, porch_x509_info *ret) {
+    porch_public_key key = next_key(p);
+    sign_next(p, &key, cert);
+    assert_int_equal(porch_x509_read(porch_buf_bytes(cert), ret, NULL), PORCH_OK);
+    assert_int_equal(forget_key(p, ret->public_key_hash), PORCH_ERR_STATE); /* it waits for its turn */
+    assert_int_equal(use(p, porch_buf_bytes(cert)), PORCH_OK);
+    put(p, "tls/issuing.pem", porch_buf_bytes(cert));
+}
+
+static void a_former_issuing_key_is_gone_after_a_start_made_for_it(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES], second_block[PORCH_X509_PEM_BYTES];
+    porch_buf one = PORCH_BUF_OF(block), two = PORCH_BUF_OF(second_block);
+    porch_x509_info first, next, third;
+    assert_int_equal(porch_x509_read((porch_bytes){p->signer.issuing.cert_pem, p->signer.issuing.cert_len},
+                                     &first, NULL),
+                     PORCH_OK);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_ERR_STATE); /* it signs */
+    follow(p, &one, &next);
+    assert_false(p->signer.ending);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_OK);
+    assert_true(p->signer.ending); /* the process ends, and the question is asked of the next one */
+    assert_int_equal(faccessat(p->dir_fd, "issuing.key", F_OK, 0), 0);
+    restart(p);
+    assert_int_not_equal(faccessat(p->dir_fd, "issuing.key", F_OK, 0), 0);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_OK);
+    assert_false(p->signer.ending);
+    assert_int_equal(journal_lines(p, " over\n"), 1);
+    /* and one that lies in the file of later keys */
+    follow(p, &two, &third);
+    assert_int_equal(forget_key(p, next.public_key_hash), PORCH_OK);
+    assert_true(p->signer.ending);
+    restart(p);
+    assert_int_equal(forget_key(p, next.public_key_hash), PORCH_OK);
+    assert_false(p->signer.ending);
+    assert_true(issues_by(p, porch_buf_bytes(&two)));
+    assert_int_equal(use(p, porch_buf_bytes(&one)), PORCH_ERR_NOT_FOUND);
+    porch_signer_request odd = {.number = 7, .op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = PORCH_LIT("x")};
+    assert_int_equal(ask(p, &odd).error, PORCH_ERR_MALFORMED);
+}
+
 static void only_an_authority_for_a_key_of_ours_comes_into_force(void **state) {
     place *p = *state;
     uint8_t block[PORCH_X509_PEM_BYTES];
@@ -573,6 +620,7 @@ int main(void) {
         WITH_SIGNER(the_hubs_own_names_get_server_certificates_of_the_right_authority),
         WITH_SIGNER(more_certificates_a_minute_than_the_limit_have_to_wait),
         WITH_SIGNER(the_next_issuing_key_waits_then_signs_and_issuing_pem_says_so_at_the_next_start),
+        WITH_SIGNER(a_former_issuing_key_is_gone_after_a_start_made_for_it),
         WITH_SIGNER(only_an_authority_for_a_key_of_ours_comes_into_force),
         WITH_SIGNER(a_key_line_that_was_cut_is_dropped_and_one_that_was_changed_stops_the_signer),
         WITH_SIGNER(a_code_works_once_also_after_the_signer_was_killed),
