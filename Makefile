@@ -113,7 +113,7 @@ bench-revoke:
 
 bench-access:
 	@tools/setup bench
-	@tools/build release access programs
+	@tools/build release access programs porchlightd_allow_all
 	@build/release/bench/access
 	@/usr/bin/python3 bench/access_broker.py $(PARTS)
 

@@ -1,6 +1,8 @@
 """What access costs a running broker, beside Debian's mosquitto with its dynamic-security plugin where that has the same thing.
 
   messages   pairs of clients through a broker whose policy says 10, 10,000, ... things about them: messages and processor time of each
+  engine     the same messages through the hub and through one that was built to allow everything (bench/allow_all.c), by turns:
+             what the engine costs of a message's processor time, as devices are and when each message is judged twice
   change     N live sessions: how long `policy apply` takes until the last of them is judged anew, and how many messages pass that
              were published after it was acknowledged and that it refuses
   enrol      certificates for devices per second, by the hub's signer
@@ -9,6 +11,7 @@
 `make bench-access` runs all of it after bench/access.c (the engine alone). Each broker is pinned to core 0 and the load to core 1."""
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -50,7 +53,7 @@ def filters(count):
 class Hub:
     """porchlightd with its rate limits lifted for the one service that plays all the clients."""
 
-    def __init__(self, pin, statements):
+    def __init__(self, pin, statements, more=""):
         self.hub = lab.Hub()
         self.hub.init()
         self.hub.set(hub_shards=1 if pin else 0, broker_messages_s=0, broker_bytes_s=0, broker_sessions=20000, listener_per_address=20000,
@@ -61,7 +64,7 @@ class Hub:
         self.pid = self.hub.children()["hub"]
         text = self.hub.top / "policy.txt"
         text.write_text("group bench\n    member service bench\n" +
-                        "".join(f"    allow publish,subscribe {one}\n" for one in filters(statements)))
+                        "".join(f"    allow publish,subscribe {one}\n" for one in filters(statements)) + more)
         self.hub.cli("policy", "apply", text)
 
     def __enter__(self):
@@ -122,6 +125,53 @@ def messages(args, pins):
         costs = [row[3] for row in rows if row[0] == name]
         if len(costs) > 1:
             print(f"messages: {name:10} most / least CPU: {max(costs) / min(costs):.2f}")
+
+
+# ---- engine --------------------------------------------------------------------------------------------------------------------------
+
+ALLOW_ALL = lab.BUILD / "bench" / "allow_all"
+ENGINE_GOAL = 1.05
+# name, words of the load, the text behind the policy's 10,000 statements
+ENGINE_CASES = [
+    ("a topic of its own for each publisher", [], ""),
+    # The session remembers one topic only, so each publication is judged, and the deny makes each delivery be judged, too.
+    ("26 topics each, every delivery judged", ["--topics", 26], "    deny receive bench/load/+/+/zz\n"),
+]
+
+
+def lay_out_allow_all():
+    """A build folder whose porchlightd is the one that allows everything; the rest is the real one's."""
+    if not (ALLOW_ALL / "bin" / "porchlightd").exists():
+        raise lab.LabError(f"{ALLOW_ALL}/bin/porchlightd is missing: run tools/build release porchlightd_allow_all")
+    for link in ("bin/porchlight", "libexec", "share"):
+        if not (ALLOW_ALL / link).is_symlink():
+            (ALLOW_ALL / link).symlink_to(lab.BUILD / link)
+
+
+@contextlib.contextmanager
+def build_of(folder):
+    real = lab.BUILD
+    lab.BUILD = folder
+    try:
+        yield
+    finally:
+        lab.BUILD = real
+
+
+def engine(args, pins):
+    lay_out_allow_all()
+    for name, words, more in ENGINE_CASES:
+        with Hub(pins[0], 10000, more) as real, build_of(ALLOW_ALL), Hub(pins[0], 10000, more) as open_:
+            costs = {real: [], open_: []}
+            for round_ in range(args.rounds * 3):
+                for broker in ((real, open_) if round_ % 2 == 0 else (open_, real)):
+                    before = beside.cpu_seconds(broker.pid)
+                    result = beside.load(broker, ["pairs", "--clients", 20, "--seconds", args.seconds, *words], pins[1])
+                    costs[broker].append((beside.cpu_seconds(broker.pid) - before) * 1e6 / max(result["delivered"], 1))
+            ratios = [a / b for a, b in zip(costs[real], costs[open_])]
+            print(f"engine: {name}: {statistics.median(costs[real]):.2f} us of CPU each, {statistics.median(costs[open_]):.2f} with every "
+                  f"answer yes; ratio of turns {statistics.median(ratios):.3f} (goal: at most {ENGINE_GOAL}; "
+                  f"{min(ratios):.2f} to {max(ratios):.2f})", flush=True)
 
 
 # ---- change --------------------------------------------------------------------------------------------------------------------------
@@ -295,7 +345,7 @@ def keys(args, pins):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=[[], "messages", "change", "enrol", "keys"], help="one or more parts (default: all)")
+    parser.add_argument("part", nargs="*", choices=[[], "messages", "engine", "change", "enrol", "keys"], help="one or more parts (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--sessions", type=int, default=10000, help="live sessions of `change`")
@@ -305,7 +355,7 @@ def main():
     args = parser.parse_args()
     pinned = len(os.sched_getaffinity(0)) > 1
     pins = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if pinned else ([], [])
-    parts = {"messages": messages, "change": change, "enrol": enrol, "keys": keys}
+    parts = {"messages": messages, "engine": engine, "change": change, "enrol": enrol, "keys": keys}
     for part in args.part or parts:
         parts[part](args, pins)
 

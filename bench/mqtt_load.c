@@ -14,8 +14,8 @@
  *
  * The load is a closed loop: at most `window` deliveries are outstanding, so that a slow broker is not
  * asked for more than it passes on, and what is counted has arrived. What does not arrive for a second is
- * told as `lost`. With --rate the publications a second are limited instead, which is how latency is
- * measured. */
+ * told as `lost`. With --topics each publisher goes round so many topics instead of one. With --rate the
+ * publications a second are limited instead, which is how latency is measured. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -61,12 +61,13 @@ typedef struct {
     size_t in_len, out_at, out_len;
     uint8_t template[512]; /* its PUBLISH, with holes for packet identifier and time */
     size_t template_len;
+    uint8_t next_topic; /* with --topics */
 } client;
 
 typedef struct {
     const char *folder, *kind, *prefix, *host;
     const char *key, *tcti; /* a key of a TPM or token instead of key.pem, and how that TPM is reached */
-    unsigned port, qos, clients, seconds, window, batch, rate, filters;
+    unsigned port, qos, clients, seconds, window, batch, rate, filters, topics;
 } options;
 
 static options opt = {.prefix = "bench/load",
@@ -150,13 +151,14 @@ static void send_connect(client *c) {
 
 /* Each run has a level of its own: what an earlier one left in the broker is not counted here. */
 static void topic_of(const client *c, bool filter, char *out, size_t cap) {
+    const char *last = opt.topics == 0 ? "" : filter ? "/+" : "/a"; /* the letter changes */
     if (strcmp(opt.kind, "pairs") == 0)
-        (void)snprintf(out, cap, "%s/%.8s/%u", opt.prefix, run_id,
-                       c->subscriber ? c->number - publishers : c->number);
+        (void)snprintf(out, cap, "%s/%.8s/%u%s", opt.prefix, run_id,
+                       c->subscriber ? c->number - publishers : c->number, last);
     else if (filter)
         (void)snprintf(out, cap, "%s/%.8s/#", opt.prefix, run_id);
     else
-        (void)snprintf(out, cap, "%s/%.8s/%u", opt.prefix, run_id, c->number);
+        (void)snprintf(out, cap, "%s/%.8s/%u%s", opt.prefix, run_id, c->number, last);
 }
 
 static void send_subscribe(client *c) {
@@ -207,11 +209,16 @@ static void make_template(client *c) {
     c->template_len = b.len;
 }
 
-/* The template's end: [packet identifier 2, QoS 1 only] [property length 1] [payload: time 8, filler] */
+/* The template's end: [topic's last letter] [packet identifier 2, QoS 1 only] [property length 1] [payload:
+ * time 8, filler] */
 static void put_publish(client *c, uint64_t now_us) {
     uint8_t *at = c->out + c->out_len, *payload = at + c->template_len - PAYLOAD_BYTES;
     memcpy(at, c->template, c->template_len);
     memcpy(payload, &now_us, sizeof now_us);
+    if (opt.topics > 0) {
+        payload[opt.qos ? -4 : -2] = (uint8_t)('a' + c->next_topic);
+        c->next_topic = (uint8_t)((c->next_topic + 1u) % opt.topics);
+    }
     if (opt.qos) {
         if (++c->packet_id == 0) c->packet_id = 1;
         payload[-3] = (uint8_t)(c->packet_id >> 8);
@@ -505,7 +512,8 @@ static void read_options(int argc, char **argv) {
                    {"--window", &opt.window, 1, 1000000},
                    {"--batch", &opt.batch, 1, 200},
                    {"--rate", &opt.rate, 0, 1000000},
-                   {"--filters", &opt.filters, 0, 1000000}};
+                   {"--filters", &opt.filters, 0, 1000000},
+                   {"--topics", &opt.topics, 0, 26}};
     static const char *const kinds = " fan-in fan-out pairs connect reconnect idle ";
     if (argc < 4 || argc % 2 != 0)
         die("usage", "mqtt_load FOLDER PORT fan-in|fan-out|pairs|connect|idle [--name value]...");

@@ -120,6 +120,9 @@ porch_err porch_tls_push(porch_tls_conn *c, porch_bytes *left);
 /* Bytes wait inside, decrypted or not yet tried: porch_tls_read may give something without the socket.
  * False once a read has said AGAIN, even if part of a record is held. */
 bool porch_tls_pending(const porch_tls_conn *c);
+/* The last read took all that the socket had, and nothing waits inside: a caller that polls need not read
+ * on until it is told AGAIN. */
+bool porch_tls_dry(const porch_tls_conn *c);
 /* Gives back record buffers of an idle connection (about 34 KiB); harmless when they are in use. */
 void porch_tls_idle(porch_tls_conn *c);
 /* Sends close_notify, once, as far as the socket takes it. Does not wait. */

@@ -341,8 +341,12 @@ void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porc
     }
 }
 
-static bool listens(const porch_broker_shard *b) {
-    return atomic_load_explicit(&b->counts.subscriptions, memory_order_relaxed) > 0;
+void porch_broker_hears(porch_broker_shard *b, porch_topic_filter filter, int by) {
+    porch_broker_count(&b->counts.subscriptions, by);
+    if (by > 0)
+        porch_interest_add(&b->interest, filter);
+    else
+        porch_interest_remove(&b->interest, filter);
 }
 
 bool porch_broker_can_route(const porch_broker_shard *b) {
@@ -352,16 +356,34 @@ bool porch_broker_can_route(const porch_broker_shard *b) {
     return true;
 }
 
-void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
+/* A publisher says the same topic again and again: it is reckoned once. */
+static porch_interest_topic interest_of(porch_broker_shard *b, const porch_message *m, porch_session *s) {
+    porch_bytes topic = porch_message_topic(m);
+    bool same = s != NULL && s->allowed_len == topic.len && memcmp(s->allowed, topic.at, topic.len) == 0;
+    if (same && s->interest_known) return s->interest;
+    porch_interest_topic i = porch_interest_topic_of(b->broker->seed, (porch_topic_name){topic});
+    if (same) s->interest = i;
+    if (same) s->interest_known = true;
+    return i;
+}
+
+static bool hears(const porch_broker *broker, unsigned shard, const porch_interest_topic *topic) {
+    return porch_interest_may_hear(&broker->shards[shard].interest, topic);
+}
+
+void porch_broker_route(porch_broker_shard *b, porch_message *m, porch_session *publisher) {
     unsigned shards = porch_shard_count(b->shard);
+    porch_interest_topic topic = {.levels = 0};
+    if (shards > 1) topic = interest_of(b, m, publisher);
     for (unsigned i = 0; i < shards; i++) {
-        if (i == b->index || (!m->retain && !listens(&b->broker->shards[i]))) continue;
+        if (i == b->index || (!m->retain && !hears(b->broker, i, &topic))) continue;
         porch_message_retain(m);
         porch_parcel p = {m->retain ? PORCH_PARCEL_RETAINED : PORCH_PARCEL_MESSAGE, 0, {.at = m}};
         if (!porch_shard_send(b->shard, i, &p)) porch_message_release(b->pool, m);
     }
     if (m->retain) porch_broker_retain_here(b, m);
-    porch_broker_route_here(b, m, publisher);
+    b->hold_ms = 0;
+    if (shards == 1 || hears(b->broker, b->index, &topic)) porch_broker_route_here(b, m, publisher);
 }
 
 /* ---- onto the wire ---- */

@@ -174,13 +174,19 @@ static uint64_t save_cursor(porch_session *s, uint64_t now) {
     return cursor;
 }
 
+/* Others count on it: what they are to have must lie in their rings before. */
+void porch_broker_say_routed(porch_broker_shard *b, uint64_t seq) {
+    porch_shard_send_out(b->shard);
+    atomic_store_explicit(&b->routed, seq, memory_order_release);
+}
+
 /* What the shard itself has said is routed once its last answer is worked through; one that says nothing
  * has nothing on its way. */
 static void advance_routed(porch_broker_shard *b) {
     uint64_t durable = porch_store_durable_seq(b->broker->config.store);
     if (b->pending_count > 0 || porch_store_lane_last(b->lane) != b->answer.upto) return;
     if (durable > atomic_load_explicit(&b->routed, memory_order_relaxed))
-        atomic_store_explicit(&b->routed, durable, memory_order_release);
+        porch_broker_say_routed(b, durable);
 }
 
 /* What all had sent off by the last tick has arrived by this one: a turn lies between. */

@@ -177,8 +177,7 @@ void porch_broker_take_commits(porch_broker_shard *b) {
             number(b, &one);
             settle(b, &one, one.follows ? PORCH_OK : b->answer.result);
         }
-        if (b->answer.result == PORCH_OK && b->answer.seq > 0)
-            atomic_store_explicit(&b->routed, b->answer.seq, memory_order_release);
+        if (b->answer.result == PORCH_OK && b->answer.seq > 0) porch_broker_say_routed(b, b->answer.seq);
         if (!porch_store_lane_poll(b->lane, &b->answer)) return;
         if (b->answer.result != PORCH_OK)
             porch_log(PORCH_LOG_ERROR, "store.refused", "reason", porch_err_text(b->answer.result), NULL);

@@ -65,6 +65,7 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
         return false;
     }
     s->allowed_len = 0;
+    s->interest_known = false;
     if (topic.len <= sizeof s->allowed) {
         memcpy(s->allowed, topic.at, topic.len);
         s->allowed_len = (uint16_t)topic.len;

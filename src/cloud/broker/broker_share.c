@@ -146,7 +146,7 @@ static porch_share *make(porch_broker_shard *b, uint64_t id, porch_bytes text) {
     if (porch_mqtt_share_parse(porch_bytes_of(s->text), NULL, &group, &s->filter) != PORCH_OK) goto fail;
     porch_trie_entry e = {.owner = s, .qos = 2, .shared = true, .retain_as_published = true};
     if (porch_trie_put(b->trie, s->filter, &e, &was_there) != PORCH_OK) goto fail;
-    porch_broker_count(&b->counts.subscriptions, 1);
+    porch_broker_hears(b, s->filter, 1);
     s->next = b->shares;
     b->shares = s;
     return s;
@@ -200,7 +200,7 @@ static void forget(porch_broker_shard *b, porch_share *s) {
     *at = s->next;
     while (s->count + s->parked_count > 0)
         drop_oldest(b, s);
-    if (porch_trie_remove(b->trie, s->filter, s)) porch_broker_count(&b->counts.subscriptions, -1);
+    if (porch_trie_remove(b->trie, s->filter, s)) porch_broker_hears(b, s->filter, -1);
     porch_pool_give(b->pool, s->text);
     free(s->members);
     free(s->queue);

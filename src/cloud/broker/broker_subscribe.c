@@ -92,7 +92,7 @@ porch_subscribed *porch_session_subscribe(porch_session *s, porch_bytes text, po
         if (fresh) drop_last(s);
         return NULL;
     }
-    if (!was_there) porch_broker_count(&b->counts.subscriptions, 1);
+    if (!was_there) porch_broker_hears(b, filter, 1);
     tell_kept(s, known, filter);
     return known;
 }
@@ -101,7 +101,7 @@ static void leave(porch_session *s, porch_subscribed *one) {
     if (one->share != 0)
         porch_share_leave(s, one);
     else if (porch_trie_remove(s->home->trie, filter_of(one), s))
-        porch_broker_count(&s->home->counts.subscriptions, -1);
+        porch_broker_hears(s->home, filter_of(one), -1);
     if (one->kept) porch_broker_kept_filter(s->home, filter_of(one).text, -1);
     porch_pool_give(s->home->pool, one->filter);
 }

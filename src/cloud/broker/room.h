@@ -16,6 +16,7 @@
 #include "cloud/broker/deadline.h"
 #include "cloud/broker/delivery.h"
 #include "cloud/broker/flight.h"
+#include "cloud/broker/interest.h"
 #include "cloud/broker/message.h"
 #include "cloud/broker/note.h"
 #include "cloud/broker/rate.h"
@@ -160,6 +161,8 @@ struct porch_session {
     uint32_t denied;            /* since then */
     uint16_t allowed_len;       /* the last topic that it was allowed to publish to */
     uint8_t allowed[128];
+    bool interest_known; /* of that topic: */
+    porch_interest_topic interest;
 
     porch_subscribed *subscriptions;
     size_t subscription_count, subscription_cap;
@@ -203,7 +206,8 @@ struct porch_broker_shard {
     porch_shard *shard;
     porch_pool *pool;
     porch_trie *trie;
-    porch_trie *kept; /* filters of all shards' lasting sessions: what must be stored for them */
+    porch_interest interest; /* what of the trie other shards see */
+    porch_trie *kept;        /* filters of all shards' lasting sessions: what must be stored for them */
     porch_retained *retained;
     porch_session **buckets; /* sessions by key */
     size_t bucket_count, session_count;
@@ -371,6 +375,8 @@ void porch_session_end_lasting(porch_session *s);
 void porch_session_had(porch_session *s, const porch_delivery *d, uint64_t seq);
 /* Writes `before`, then the session's row when it has a number. False: no room now. */
 bool porch_session_save(porch_session *s, bool connected, porch_buf *before, porch_pending *p);
+/* This shard's own messages up to this number have left for all others. */
+void porch_broker_say_routed(porch_broker_shard *b, uint64_t seq);
 /* Once a second: cursors, what the store may let go. */
 void porch_broker_keep_tick(porch_broker_shard *b);
 porch_err porch_broker_load(porch_broker_shard *b, porch_why *why);
@@ -412,10 +418,12 @@ void porch_session_end_replays(porch_session *s);
 void porch_broker_take_replays(porch_broker_shard *b);
 
 /* broker_deliver.c */
+/* A filter came into this shard's trie (+1) or left it (-1): what is counted, and what other shards see. */
+void porch_broker_hears(porch_broker_shard *b, porch_topic_filter filter, int by);
 /* True when each other shard's ring takes one more message. */
 bool porch_broker_can_route(const porch_broker_shard *b);
 /* To this shard's subscribers and to the other shards. */
-void porch_broker_route(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
+void porch_broker_route(porch_broker_shard *b, porch_message *m, porch_session *publisher);
 /* A publisher whose messages pile up at a subscriber that keeps pace is read a moment later. */
 void porch_session_hold(porch_session *s, uint32_t hold_ms);
 void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms);

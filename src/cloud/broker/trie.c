@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cloud/broker/level_hash.h"
+
 typedef struct node {
     struct node *parent;
     struct node *chain;       /* next in the hash bucket */
@@ -26,23 +28,8 @@ struct porch_trie {
     size_t hit_cap;
 };
 
-/* Multiply and fold, eight bytes at a time, keyed; levels are short. */
-static uint64_t mix(uint64_t a, uint64_t b) {
-    __uint128_t m = (__uint128_t)a * b;
-    return (uint64_t)m ^ (uint64_t)(m >> 64);
-}
-
 static uint64_t hash_level(uint64_t seed, const node *parent, porch_bytes level) {
-    uint64_t h = mix(seed ^ (uint64_t)(uintptr_t)parent, 0x9e3779b97f4a7c15u ^ level.len);
-    while (level.len >= 8) {
-        uint64_t w;
-        memcpy(&w, level.at, 8);
-        h = mix(h ^ w, 0xd6e8feb86659fd93u ^ seed);
-        level = (porch_bytes){level.at + 8, level.len - 8};
-    }
-    uint64_t w = 0;
-    if (level.len > 0) memcpy(&w, level.at, level.len);
-    return mix(h ^ w, 0xa0761d6478bd642fu);
+    return porch_level_hash(seed, (uint64_t)(uintptr_t)parent, level);
 }
 
 porch_trie *porch_trie_new(uint64_t seed) {

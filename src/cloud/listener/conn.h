@@ -106,8 +106,10 @@ void porch_shard_set_user(porch_shard *s, void *user);
 bool porch_shard_draining(const porch_shard *s);
 /* The shard takes another turn at once (or after ms) even if no socket moves. */
 void porch_shard_again(porch_shard *s, uint32_t after_ms);
-/* False when the ring is full. The receiver is woken once at the end of this turn. */
+/* False when the ring is full. The receiver sees it, and is woken once, at the end of this turn. */
 bool porch_shard_send(porch_shard *from, unsigned to, const porch_parcel *parcel);
+/* What was sent so far is seen from now on: before others are told that it has been sent. */
+void porch_shard_send_out(porch_shard *s);
 /* True when `slots` parcels would be taken now. */
 bool porch_shard_room(const porch_shard *from, unsigned to, size_t slots);
 /* May this refusal be logged, or are there too many? What is left out is summed up in a line of its own. */

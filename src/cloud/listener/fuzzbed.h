@@ -133,6 +133,10 @@ porch_err porch_tls_uncork(porch_tls_conn *c, porch_bytes *left) {
     *left = (porch_bytes){wire->at, wire->len};
     return porch_tls_push(c, left);
 }
+bool porch_tls_dry(const porch_tls_conn *c) {
+    (void)c;
+    return false; /* it is asked until it says AGAIN */
+}
 void porch_tls_idle(porch_tls_conn *c) {
     (void)c;
 }

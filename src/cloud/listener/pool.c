@@ -26,18 +26,19 @@ struct porch_pool {
     slab *slabs;
     uint64_t most_bytes;
     _Atomic uint64_t bytes;
-    _Alignas(64) _Atomic(block *) returned;
+    _Alignas(64) _Atomic(block *) returned[CLASSES]; /* by others; a stack for each class */
 };
 
 porch_pool *porch_pool_new(uint64_t most_bytes) {
     porch_pool *p = aligned_alloc(64, (sizeof *p + 63) / 64 * 64);
     if (p == NULL) return NULL;
-    for (size_t i = 0; i < CLASSES; i++)
+    for (size_t i = 0; i < CLASSES; i++) {
         p->free[i] = NULL;
+        atomic_init(&p->returned[i], NULL);
+    }
     p->slabs = NULL;
     p->most_bytes = most_bytes;
     atomic_init(&p->bytes, 0);
-    atomic_init(&p->returned, NULL);
     return p;
 }
 
@@ -57,14 +58,11 @@ static uint32_t class_of(size_t bytes) {
     return (uint32_t)(64 - __builtin_clzll(whole - 1));
 }
 
-static void collect_returned(porch_pool *p) {
-    block *b = atomic_exchange_explicit(&p->returned, NULL, memory_order_acquire);
-    while (b != NULL) {
-        block *next = b->next;
-        b->next = p->free[b->class];
-        p->free[b->class] = b;
-        b = next;
-    }
+/* The whole stack becomes the free list as it is: its blocks were last touched by another core, and walking
+ * them would fetch each one's line before it is needed. */
+static void collect_returned(porch_pool *p, uint32_t class) {
+    if (atomic_load_explicit(&p->returned[class], memory_order_relaxed) == NULL) return;
+    p->free[class] = atomic_exchange_explicit(&p->returned[class], NULL, memory_order_acquire);
 }
 
 /* Cuts a fresh slab into blocks of one class; a large block has a slab of its own. */
@@ -92,11 +90,12 @@ static void fetch(porch_pool *p, uint32_t class) {
 void *porch_pool_take(porch_pool *p, size_t bytes) {
     if (bytes > PORCH_POOL_BLOCK_MOST - sizeof(block)) return NULL;
     uint32_t class = class_of(bytes);
-    if (p->free[class] == NULL) collect_returned(p);
+    if (p->free[class] == NULL) collect_returned(p, class);
     if (p->free[class] == NULL) fetch(p, class);
     block *b = p->free[class];
     if (b == NULL) return NULL;
     p->free[class] = b->next;
+    __builtin_prefetch(b->next, 1); /* the next taker's; it may come from another core */
     return b + 1;
 }
 
@@ -109,10 +108,11 @@ void porch_pool_give(porch_pool *mine, void *at) {
         p->free[b->class] = b;
         return;
     }
-    block *head = atomic_load_explicit(&p->returned, memory_order_relaxed);
+    _Atomic(block *) *returned = &p->returned[b->class];
+    block *head = atomic_load_explicit(returned, memory_order_relaxed);
     do {
         b->next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&p->returned, &head, b, memory_order_release,
+    } while (!atomic_compare_exchange_weak_explicit(returned, &head, b, memory_order_release,
                                                     memory_order_relaxed));
 }
 

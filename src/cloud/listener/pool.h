@@ -2,7 +2,7 @@
  *
  *   owner thread ─take─► [ free list of the size class ] ◄─give─ owner thread
  *                                    ▲ emptied when the list is empty
- *   other thread ─give─► [ returned: a stack, one atomic exchange ]
+ *   other thread ─give─► [ returned: a stack of each class, one atomic exchange ]
  *
  * One pool belongs to one shard. Classes are powers of two from 64 bytes; memory is fetched from the system
  * in slabs, only when a class has run dry, and is kept: a pool never shrinks. Spent is an answer (NULL). */

@@ -100,7 +100,8 @@ struct porch_shard {
     porch_conn *parked; /* to be moved, ring was full */
     porch_ring *rings;  /* inbound, one for each sending shard */
     porch_parcel *ring_slots;
-    bool *wake; /* by receiving shard */
+    size_t unsent;    /* bytes taken since output left last */
+    uint32_t *staged; /* parcels that the receiving shard does not see yet, by its index */
     _Alignas(64) _Atomic(porch_note *) inbox;
     porch_note drain_note, stop_note, pulse_note;
     atomic_bool pulse_waits; /* the note has not been reached */
@@ -139,6 +140,8 @@ struct porch_listener {
 /* conn.c */
 void porch_conn_accept(porch_shard *s, porch_listen_role role, int fd);
 void porch_conn_turn(porch_shard *s); /* leftovers, then output */
+/* So many bytes more were taken; output leaves now when they have become many. */
+void porch_conn_took(porch_shard *s, size_t bytes);
 void porch_conn_bury(porch_shard *s); /* frees the dead */
 void porch_conn_arrive(porch_shard *s, porch_conn *c);
 void porch_conn_send_away(porch_conn *c); /* to c->move_to */

@@ -9,7 +9,16 @@
 #include "os/socket.h"
 
 /* A parcel that carries a connection; the protocol's kinds are above 0. */
-enum { PARCEL_CONN = 0, ACCEPT_BATCH = 32, PARCEL_BATCH = 4096, DOOR_PAUSE_MS = 200 };
+enum {
+    PARCEL_CONN = 0,
+    ACCEPT_BATCH = 32,
+    PARCEL_BATCH = 4096,
+    STAGED_MOST = 1024,
+    AHEAD = 4, /* parcels, and lines of each */
+    AHEAD_LINES = 4,
+    PARCEL_BYTES = 256, /* of what a parcel points to, as a rule */
+    DOOR_PAUSE_MS = 200
+};
 
 _Static_assert(sizeof(porch_parcel) == 16, "a ring slot is a quarter of a cache line");
 
@@ -51,16 +60,33 @@ void porch_shard_again(porch_shard *s, uint32_t after_ms) {
     }
 }
 
-bool porch_shard_room(const porch_shard *from, unsigned to, size_t slots) {
-    const porch_ring *r = &from->listener->shards[to].rings[from->index];
-    size_t cap = r->mask + 1;
-    return slots <= cap && porch_ring_count(r) <= cap - slots;
+static porch_ring *ring_to(const porch_shard *from, unsigned to) {
+    return &from->listener->shards[to].rings[from->index];
 }
 
+bool porch_shard_room(const porch_shard *from, unsigned to, size_t slots) {
+    return porch_ring_room(ring_to(from, to), slots);
+}
+
+/* A turn's parcels become visible together: a receiver that is awake would otherwise take them one by one
+ * while they are made, and write small records. A long turn does not keep them for ever. */
 bool porch_shard_send(porch_shard *from, unsigned to, const porch_parcel *parcel) {
-    if (!porch_ring_push(&from->listener->shards[to].rings[from->index], parcel)) return false;
-    from->wake[to] = true;
+    if (!porch_ring_stage(ring_to(from, to), parcel)) return false;
+    if (++from->staged[to] >= STAGED_MOST) {
+        from->staged[to] = 0;
+        porch_ring_publish(ring_to(from, to));
+        porch_loop_wake(from->listener->shards[to].loop);
+    }
     return true;
+}
+
+void porch_shard_send_out(porch_shard *s) {
+    for (unsigned to = 0; to < s->listener->shard_count; to++) {
+        if (s->staged[to] == 0) continue;
+        s->staged[to] = 0;
+        porch_ring_publish(ring_to(s, to));
+        porch_loop_wake(s->listener->shards[to].loop);
+    }
 }
 
 void porch_shard_wake(porch_shard *s) {
@@ -143,22 +169,36 @@ static void close_doors(porch_shard *s) {
 
 /* ---- the turn ---- */
 
+/* What a parcel points to was written by another core: asked for a few parcels ahead, it is here when its
+ * turn comes. */
+static void fetch_ahead(const porch_parcel *p) {
+    for (size_t line = 0; line < AHEAD_LINES; line++)
+        __builtin_prefetch((const void *)((uintptr_t)p->at + line * 64), 1); /* any address will do */
+}
+
+static void take_parcel(porch_shard *s, const porch_parcel *p) {
+    if (p->kind == PARCEL_CONN)
+        porch_conn_arrive(s, p->at);
+    else
+        s->listener->config.mqtt->parcel(s->listener->config.mqtt_ctx, s, p);
+}
+
 static bool take_parcels(porch_shard *s) {
-    const porch_listener *l = s->listener;
     bool more = false;
-    for (unsigned from = 0; from < l->shard_count; from++) {
-        porch_ring *ring = &s->rings[from];
-        porch_parcel p;
-        size_t n = 0;
-        while (n < PARCEL_BATCH && porch_ring_pop(ring, &p)) {
-            n++;
-            if (p.kind == PARCEL_CONN) {
-                porch_conn_arrive(s, p.at);
-            } else {
-                l->config.mqtt->parcel(l->config.mqtt_ctx, s, &p);
+    for (unsigned from = 0; from < s->listener->shard_count; from++) {
+        porch_parcel some[64];
+        size_t taken = 0, n;
+        while (taken < PARCEL_BATCH && (n = porch_ring_pop_many(&s->rings[from], some, 64)) > 0) {
+            for (size_t i = 0; i < n && i < AHEAD; i++)
+                fetch_ahead(&some[i]);
+            for (size_t i = 0; i < n; i++) {
+                if (i + AHEAD < n) fetch_ahead(&some[i + AHEAD]);
+                take_parcel(s, &some[i]);
             }
+            taken += n;
+            porch_conn_took(s, n * PARCEL_BYTES);
         }
-        more = more || n == PARCEL_BATCH;
+        more = more || taken >= PARCEL_BATCH;
     }
     return more;
 }
@@ -208,11 +248,7 @@ void porch_shard_end_turn(porch_shard *s) {
     if (s->again != NULL) s->busy = true;
     send_parked(s);
     porch_conn_bury(s);
-    for (unsigned to = 0; to < l->shard_count; to++) {
-        if (!s->wake[to]) continue;
-        s->wake[to] = false;
-        porch_loop_wake(l->shards[to].loop);
-    }
+    porch_shard_send_out(s);
 }
 
 static void tell_ended(porch_shard *s) {
@@ -332,9 +368,9 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     s->out = malloc(PORCH_TLS_RECORD_BYTES);
     s->wire = malloc(PORCH_TLS_WIRE_BYTES);
     s->rings = aligned_alloc(64, l->shard_count * sizeof *s->rings);
-    s->wake = calloc(l->shard_count, sizeof *s->wake);
+    s->staged = calloc(l->shard_count, sizeof *s->staged);
     bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->wire != NULL && s->rings != NULL &&
-              s->wake != NULL;
+              s->staged != NULL;
     size_t slots = 64;
     while (slots < set->broker_ring_slots)
         slots *= 2;
@@ -364,7 +400,7 @@ void porch_shard_free(porch_shard *s) {
     if (s->loop != NULL) porch_loop_free(s->loop);
     free(s->ring_slots);
     free(s->rings);
-    free(s->wake);
+    free(s->staged);
     free(s->in);
     free(s->out);
     free(s->wire);

@@ -25,6 +25,7 @@ struct porch_tls_conn {
     bool held;       /* ciphertext of an earlier write is with the caller: it must leave first */
     bool wants_write;
     bool drained;  /* what waits inside is less than a record: only the socket can help */
+    bool emptied;  /* the last read took all that the socket had */
     bool gone;     /* the socket said end or error */
     bool broken;   /* TLS is over: nothing more may be asked of the library */
     bool finished; /* close_notify is sent */
@@ -45,6 +46,7 @@ static int bio_read(BIO *bio, char *at, size_t cap, size_t *got) {
     if (n > 0) {
         *got = (size_t)n;
         c->drained = false;
+        c->emptied = (size_t)n < cap;
         return 1;
     }
     *got = 0;
@@ -322,6 +324,10 @@ porch_err porch_tls_push(porch_tls_conn *c, porch_bytes *left) {
 
 bool porch_tls_pending(const porch_tls_conn *c) {
     return !c->broken && (SSL_pending(c->ssl) > 0 || (!c->drained && SSL_has_pending(c->ssl) == 1));
+}
+
+bool porch_tls_dry(const porch_tls_conn *c) {
+    return c->emptied && SSL_has_pending(c->ssl) == 0;
 }
 
 void porch_tls_idle(porch_tls_conn *c) {

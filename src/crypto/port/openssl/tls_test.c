@@ -122,6 +122,25 @@ static void half_a_record_is_not_pending(void **state) {
     close_meeting(&m);
 }
 
+static void a_connection_is_dry_once_all_that_came_is_read(void **state) {
+    (void)state;
+    static uint8_t block[3000];
+    uint8_t part[1000];
+    size_t n;
+    meeting m;
+    meet_once(&m, server_config(), client_config(&cam));
+    assert_int_equal(porch_tls_write(m.client, block, sizeof block, &n), PORCH_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(porch_tls_read(m.server, part, sizeof part, &n), PORCH_OK);
+        assert_int_equal(porch_tls_dry(m.server), i == 2);
+    }
+    /* What comes later is read all the same. */
+    assert_int_equal(porch_tls_write(m.client, block, 10, &n), PORCH_OK);
+    assert_int_equal(porch_tls_read(m.server, part, sizeof part, &n), PORCH_OK);
+    assert_int_equal(n, 10);
+    close_meeting(&m);
+}
+
 static void the_end_is_told_announced_or_not(void **state) {
     (void)state;
     uint8_t byte;
@@ -491,6 +510,7 @@ int main(void) {
         cmocka_unit_test(corked_records_leave_together_and_in_order),
         cmocka_unit_test(a_record_larger_than_one_read_is_pending),
         cmocka_unit_test(half_a_record_is_not_pending),
+        cmocka_unit_test(a_connection_is_dry_once_all_that_came_is_read),
         cmocka_unit_test(the_end_is_told_announced_or_not),
         cmocka_unit_test(a_certificate_out_of_its_time_passes_and_is_flagged),
         cmocka_unit_test(a_certificate_of_another_authority_is_refused_with_an_alert),
