@@ -99,7 +99,7 @@ bench-ota:
 bench-mqtt-scale:
 	@tools/setup bench
 	@tools/build release programs
-	@/usr/bin/python3 bench/mqtt_scale.py --rounds $(or $(ROUNDS),3)
+	@/usr/bin/python3 bench/mqtt_scale.py --rounds $(or $(ROUNDS),3) $(addprefix --part ,$(PARTS))
 
 bench-mqtt:
 	@tools/setup bench

@@ -71,7 +71,18 @@ def quiet_counts():
 
 def run(args):
     pins = (["taskset", "-c", "0"], ["taskset", "-c", "1"]) if len(os.sched_getaffinity(0)) > 1 else ([], [])
-    counts, subscriptions, connections, shards = quiet_counts(), {}, {}, {}
+    shown = []
+    if args.part in (None, "flat"):
+        shown += flat(args, pins)
+    if args.part in (None, "shards"):
+        shown.append(("Shards", measure_shards(args), GOAL_SHARDS))
+    for title, rows, goal in shown:
+        show(title, rows, goal)
+
+
+def flat(args, pins):
+    """Beside other subscriptions and beside quiet connections."""
+    counts, subscriptions, connections = quiet_counts(), {}, {}
     broker = mqtt.HubBroker(pins[0])
     try:
         for clients, filters in SUBSCRIPTIONS:
@@ -82,19 +93,31 @@ def run(args):
                 measure(connections, f"{clients:,} quiet connections", broker, args, pins[1])
     finally:
         broker.close()
-    for count in (1, 2):
-        broker = mqtt.HubBroker([], shards=count)
-        try:
-            measure(shards, f"{count} shard{'s' if count > 1 else ''}, not pinned", broker, args, [])
-        finally:
-            broker.close()
-    show("Subscriptions of others", subscriptions, GOAL_FLAT)
-    show("Quiet connections", connections, GOAL_FLAT)
-    show("Shards", shards, GOAL_SHARDS)
+    return [("Subscriptions of others", subscriptions, GOAL_FLAT), ("Quiet connections", connections, GOAL_FLAT)]
+
+
+def measure_shards(args):
+    """Both hubs at once and by turns: a machine that grows slower meanwhile does so for both. Twice the rounds, since the load
+    and the shards share the cores."""
+    rows, measured = {}, {}
+    with contextlib.ExitStack() as stack:
+        brokers = {}
+        for count in (1, 2):
+            brokers[count] = mqtt.HubBroker([], shards=count)
+            stack.callback(brokers[count].close)
+        for round_ in range(2 * args.rounds):
+            for name, words in CASES:
+                for count in ((1, 2) if round_ % 2 == 0 else (2, 1)):
+                    measured.setdefault((name, count), []).append(cpu_each(brokers[count], words, args.seconds, []))
+        for (name, count), turns in sorted(measured.items()):
+            each, rate = (statistics.median(column) for column in zip(*turns))
+            rows.setdefault(name, []).append((f"{count} shard{'s' if count > 1 else ''}, not pinned", each, rate))
+    return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=["flat", "shards"], help="only this (default: both)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of measuring, for each case (default 2)")
     args = parser.parse_args()
