@@ -9,7 +9,8 @@
  * not call healthy, or that does not reach the hub in time, is rolled back at the next start; a report that
  * cannot be sent never is a reason.
  *
- * For products that porchlight-launch starts (two slots that hold one program each). One updater a device.
+ * For products that porchlight-launch starts (two slots that hold one program each), and for devices whose
+ * slots RAUC keeps (<porchlight/update_rauc.h>). One updater a device.
  */
 #ifndef PORCHLIGHT_UPDATE_H
 #define PORCHLIGHT_UPDATE_H
@@ -31,8 +32,11 @@ typedef struct {
 /* On the updater's own thread: be quick. Pointers are valid during the call. */
 typedef void (*porch_update_fn)(void *ctx, const porch_update_news *news);
 
+/* Who keeps the slots. */
+typedef struct porch_update_back_end porch_update_back_end;
+
 typedef struct {
-    const char *slots;    /* porchlight-launch's folder */
+    const char *slots;    /* porchlight-launch's folder, or the back-end's */
     const char *version;  /* of this program, as it was released */
     const char *hardware; /* this device's revision, as releases name it */
     const char
@@ -42,6 +46,10 @@ typedef struct {
     int (*battery)(void *ctx); /* percent left, or below 0 on mains; NULL: mains */
     porch_update_fn on_update;
     void *ctx;
+    const porch_update_back_end *back_end; /* NULL: porchlight-launch */
+    const char *bus;                       /* of the back-end's service; NULL: the system's message bus */
+    const char *tpm; /* where the floor's counter lies ("device:/dev/tpmrm0"); NULL: in the folder alone */
+    uint32_t floor_at; /* its index, which `init --tpm --floor-at` made */
 } porch_update_options;
 
 /* Starts the updater; reports to the hub what runs. Copies what it needs. */

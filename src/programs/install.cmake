@@ -30,6 +30,7 @@ function(porch_rooms_below target ret)
 endfunction()
 set(sdk_rooms)
 porch_rooms_below(porch_device_port_linux sdk_rooms)
+porch_rooms_below(porch_device_port_rauc sdk_rooms) # linked, with libsystemd, only where a product names it
 foreach(port openssl tpm pkcs11) # a device's key may lie in any of them
     porch_rooms_below(porch_crypto_port_${port} sdk_rooms)
 endforeach()

@@ -17,14 +17,15 @@
 #include <unistd.h>
 
 #include <porchlight/porchlight.h>
-#include <porchlight/update.h>
+#include <porchlight/update_rauc.h>
 
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 enum { PAYLOAD_MOST = 128 * 1024, TIMEOUT_SECONDS = 30, TIMEOUT_MOST = 86400 };
 
 static const char help[] =
     "usage: porchlight-device FOLDER run [--json] [--slots DIR --version VERSION --hardware REVISION "
-    "[--unhealthy WHY]]\n"
+    "[--unhealthy WHY]\n"
+    "           [--rauc BUS] [--tpm TCTI --floor-at INDEX]]\n"
     "       porchlight-device FOLDER publish TOPIC PAYLOAD [--qos 0|1] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER subscribe FILTER [--count N] [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER renew [--timeout SECONDS] [--json]\n"
@@ -46,7 +47,11 @@ static const char help[] =
     "                      what runs, REVISION which releases are for it, and --unhealthy fails a trial "
     "for the reason WHY. "
     "It\n"
-    "                      ends when another version is to be started\n"
+    "                      ends when another version is to be started. With --rauc the slots are RAUC's, "
+    "DIR is that of\n"
+    "                      porchlight-rauc, BUS the address of the message bus or `system`, and the device "
+    "is to start again\n"
+    "                      when this ends. INDEX is the counter in the TPM that keeps the floor, too\n"
     "  publish             PAYLOAD - reads standard input. QoS 1 (default): kept on disk until the hub "
     "acknowledges it\n"
     "  subscribe           prints messages as TOPIC PAYLOAD, one a line\n"
@@ -85,7 +90,7 @@ typedef struct {
     verb verb;
     const char *topic; /* or filter, or key */
     const char *tpm, *ca, *key;
-    const char *slots, *version, *hardware, *unhealthy;
+    const char *slots, *version, *hardware, *unhealthy, *rauc, *floor_at;
     const char *payload;
     unsigned long qos, count, timeout_s, port, mqtt_port;
     bool has_timeout;
@@ -145,7 +150,9 @@ static const char **text_of(arguments *a, const char *word) {
                  {"--slots", &a->slots},
                  {"--version", &a->version},
                  {"--hardware", &a->hardware},
-                 {"--unhealthy", &a->unhealthy}};
+                 {"--unhealthy", &a->unhealthy},
+                 {"--rauc", &a->rauc},
+                 {"--floor-at", &a->floor_at}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(word, texts[i].name) == 0) return texts[i].value;
     return NULL;
@@ -451,10 +458,29 @@ static void on_update(void *ctx, const porch_update_news *u) {
     (void)pthread_mutex_unlock(&news.lock);
 }
 
+static bool floor_of(const arguments *a, porch_update_options *options) {
+    char *end = NULL;
+    if (a->floor_at == NULL) return true; /* a TPM alone has the device's key */
+    errno = 0;
+    unsigned long index = strtoul(a->floor_at, &end, 16);
+    if (a->tpm == NULL || strncmp(a->floor_at, "0x", 2) != 0 || *end != 0 || errno != 0 ||
+        index > UINT32_MAX)
+        return false;
+    options->tpm = a->tpm;
+    options->floor_at = (uint32_t)index;
+    return true;
+}
+
 static bool open_updates(porch_device *d, const arguments *a) {
-    const porch_update_options options = {
+    porch_update_options options = {
         .slots = a->slots, .version = a->version, .hardware = a->hardware, .on_update = on_update};
     porch_device_why why;
+    if (a->rauc != NULL) options.back_end = porch_update_rauc();
+    if (a->rauc != NULL && strcmp(a->rauc, "system") != 0) options.bus = a->rauc;
+    if (!floor_of(a, &options)) {
+        complain("--floor-at is 0x and eight hex digits, with --tpm");
+        return false;
+    }
     if (porch_update_open(d, &options, &why) != PORCH_DEVICE_OK) {
         complain(why.text);
         return false;

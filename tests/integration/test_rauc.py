@@ -1,11 +1,12 @@
-"""porchlight-rauc against a real RAUC: its service on a message bus of the test's own, bundles that it mounts and verifies, slots that are
-files, and a boot loader of a few lines of shell, which the test restarts as a device would."""
+"""porchlight-rauc, and the SDK's updater over it, against a real RAUC: its service on a message bus of the test's own, bundles that it mounts
+and verifies, slots that are files, and a boot loader of a few lines of shell, which the test restarts as a device would."""
 
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import re
 import subprocess
 import tempfile
 import time
@@ -13,6 +14,7 @@ import unittest
 
 import case  # noqa: F401 (finds lab)
 import lab
+import test_update_agent
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><type>system</type><listen>unix:path={top}/bus</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/>
@@ -48,12 +50,16 @@ bootname=B
 """
 
 
-@unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/loop-control"), "RAUC mounts bundles: root and loop devices")
-class Rauc(unittest.TestCase):
-    def setUp(self):
-        self.top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-rauc-"))
-        self.addCleanup(shutil.rmtree, self.top)
-        self.folder, self.service = self.top / "folder", None
+needs_rauc = unittest.skipUnless(os.geteuid() == 0 and os.path.exists("/dev/loop-control"), "RAUC mounts bundles: root and loop devices")
+
+
+class Slots:
+    """Two slots that RAUC keeps, their boot loader, and porchlight-rauc's folder beside them; for a test case that has a folder `top`."""
+
+    more = ()  # words for each call of porchlight-rauc
+
+    def lay_out(self):
+        self.record, self.service = self.top / "folder", None
         for name in ("folder", "mnt", "boot"):
             (self.top / name).mkdir()
         for name, text in (("bus.conf", BUS), ("boot.sh", BOOT), ("system.conf", SYSTEM)):
@@ -121,7 +127,7 @@ class Rauc(unittest.TestCase):
         return slot
 
     def run_tool(self, *words):
-        done = subprocess.run([lab.program("porchlight-rauc"), self.folder, *map(str, words), "--bus", self.bus], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([lab.program("porchlight-rauc"), self.record, *map(str, words), "--bus", self.bus, *self.more], capture_output=True, text=True, timeout=120)
         self.assertNotIn("Sanitizer", done.stderr)
         return done
 
@@ -135,6 +141,14 @@ class Rauc(unittest.TestCase):
 
     def status(self):
         return json.loads(self.ok("status"))
+
+
+@needs_rauc
+class Rauc(Slots, unittest.TestCase):
+    def setUp(self):
+        self.top = pathlib.Path(tempfile.mkdtemp(prefix="porchlight-rauc-"))
+        self.addCleanup(shutil.rmtree, self.top)
+        self.lay_out()
 
     def test_an_update_is_tried_confirmed_and_stays(self):
         self.assertEqual(self.ok("booted"), "good")
@@ -187,6 +201,98 @@ class Rauc(unittest.TestCase):
         self.assertEqual(self.install(good, 2).returncode, 0)
         self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
 
+
+class RaucBox(test_update_agent.Box):
+    """A device with power: its boot loader chooses a slot, `porchlight-rauc booted` counts the start, then the product runs that lies there. What
+    the product calls a restart is one of the device."""
+
+    def __init__(self, bench):
+        self.bench, self.unhealthy = bench, {}
+        super().__init__(None)
+
+    def start(self):
+        for _ in range(3):
+            slot = self.bench.restart()
+            done = self.bench.run_tool("booted")
+            if done.returncode != 3:
+                break
+        self.bench.assertEqual(done.returncode, 0, done.stderr)
+        version = re.match(rb"version (\S+) ", (self.bench.top / f"slot.{slot}").read_bytes())
+        version = version[1].decode() if version else "1"  # the factory's
+        why = self.unhealthy.get(version)
+        return subprocess.Popen([lab.program("porchlight-device"), self.bench.folder, "run", "--json", "--slots", self.bench.record, "--rauc", self.bench.bus,
+                                 "--version", version, "--hardware", "rev-a", *self.bench.more, *(("--unhealthy", why) if why else ())],
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@needs_rauc
+class RaucUpdater(Slots, test_update_agent.UpdateAgent):
+    """The SDK's updater takes its turn from the hub, and its images as bundles."""
+
+    def make_slots(self):
+        self.by = None
+        self.tpm = lab.Tpm(self.top / "tpm")
+        self.tpm.start()
+        self.addCleanup(self.tpm.stop)
+        self.more = ("--tpm", self.tpm.tcti, "--floor-at", "0x01800010")
+        self.lay_out()
+
+    def make_box(self):
+        return RaucBox(self)
+
+    def program(self, version, more="", filling=None):
+        return self.bundle(version, self.by)
+
+    def status(self):
+        while True:  # the updater may have the folder for a moment
+            done = self.run_tool("status")
+            if done.returncode == 0:
+                return json.loads(done.stdout)
+            self.assertIn("another process", done.stderr)
+
+    def test_a_bundle_comes_through_a_break_is_tried_confirmed_and_raises_the_floor_in_the_tpm(self):
+        self.server.cut = 1_000
+        self.connected()
+        shutil.copytree(self.record, self.top / "yesterday")
+        sha256 = self.release("2", "--raise-floor")
+        self.turn("2", sha256)
+        self.reported("good", target="2", running="2")
+        self.assertEqual(self.reported("downloading")["way"], "full")
+        self.reported("trial", running="2")
+        starts = [start for name, start in self.server.asked if name.startswith("targets/")]
+        self.assertEqual(starts, [0, 1000])
+        said = self.status()
+        self.assertEqual((said["active"], said["booted"], said["floor"]), (1, 1, 2))
+        # what the floor forbids never reaches RAUC, also when the whole folder of an earlier day is put back: the TPM remembers
+        self.turn("1", hashlib.sha256(self.first.read_bytes()).hexdigest())
+        self.assertRegex(self.reported("refused", target="1")["reason"], "older than this device's floor")
+        self.box.stop()
+        shutil.rmtree(self.record)
+        shutil.copytree(self.top / "yesterday", self.record)
+        self.assertEqual(self.status()["floor"], 2)
+        self.assertNotIn(b"version 1", (self.top / "slot.A").read_bytes()[:100])
+
+    def test_what_is_unhealthy_and_what_raucs_keyring_does_not_know_is_told_and_the_slot_before_runs_on(self):
+        self.box.unhealthy["2"] = "the lens is upside down"
+        self.connected()
+        sha256 = self.release("2")
+        self.turn("2", sha256)
+        said = self.reported("rolled-back", target="2", running="1")
+        self.assertIn("the lens is upside down", said["reason"])
+        self.by = self.stranger
+        sha256 = self.release("3")
+        self.turn("3", sha256)
+        self.assertRegex(self.reported("failed", target="3", running="1")["reason"], "RAUC: .*(signature|certificate)")
+        self.by = self.team
+        sha256 = self.release("4")
+        self.turn("4", sha256)
+        self.reported("good", target="4", running="4")
+        self.assertEqual((self.status()["active"], self.status()["booted"]), (1, 1))
+
+
+# The updater's own tests run in their own file, not here again.
+for name in [each for each in dir(test_update_agent.UpdateAgent) if each.startswith("test_")]:
+    setattr(RaucUpdater, name, None)
 
 if __name__ == "__main__":
     unittest.main()

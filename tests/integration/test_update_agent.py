@@ -122,10 +122,13 @@ class Box:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
+    def start(self):
+        return subprocess.Popen([lab.program("porchlight-launch"), self.slots], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                env={**os.environ, "PORCHLIGHT_BUILD": os.environ.get("PORCHLIGHT_BUILD", "")})
+
     def _run(self):
         while self.on:
-            self.process = subprocess.Popen([lab.program("porchlight-launch"), self.slots], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                            env={**os.environ, "PORCHLIGHT_BUILD": os.environ.get("PORCHLIGHT_BUILD", "")})
+            self.process = self.start()
             for line in self.process.stdout:
                 with self.changed:
                     self.lines.append(line.strip())
@@ -178,8 +181,7 @@ class UpdateAgent(case.HubCase):
             (folder / "device.conf").write_text(re.sub(r"hub.mqtt_port = \d+", f"hub.mqtt_port = {broker}", conf))
         shutil.copy(self.first_root(), self.folder / "update-root.json")
         self.slots = self.top / "slots"
-        self.slots.mkdir()
-        subprocess.run([lab.program("porchlight-launch"), self.slots, "init", "--image", self.program("1"), "--counter", "1"], check=True)
+        self.make_slots()
         self.release("1")
         listener = subprocess.Popen([lab.program("porchlight-device"), self.ear, "subscribe", f"d/{self.id}/update/status", "--json"],
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -187,8 +189,15 @@ class UpdateAgent(case.HubCase):
         self.addCleanup(listener.kill)
         self.heard = lab.Lines(listener.stdout)
         lab.Lines(listener.stderr)
-        self.box = Box(self.slots)
+        self.box = self.make_box()
         self.addCleanup(self.box.stop)
+
+    def make_slots(self):
+        self.slots.mkdir()
+        subprocess.run([lab.program("porchlight-launch"), self.slots, "init", "--image", self.program("1"), "--counter", "1"], check=True)
+
+    def make_box(self):
+        return Box(self.slots)
 
     def first_root(self):
         """The root that devices come with."""

@@ -60,6 +60,8 @@ struct device_update {
     porch_device *device;
     porch_update_options options;
     char slots[PATH_BYTES], version[PORCH_UPDATE_VERSION_MOST + 1], hardware[128], root[PATH_BYTES];
+    char bus_text[256], tpm_text[256];
+    const char *bus, *tpm; /* NULL: the system's; none */
     char desired_topic[128], status_topic[128], state[PATH_BYTES];
     pthread_t thread;
     bool runs;
@@ -183,12 +185,15 @@ static void count_time(struct device_update *u) {
 
 /* ---- slots ---- */
 
-static porch_err open_slots(struct device_update *u, porch_slot_files *f, porch_slots *s, porch_why *why) {
-    PORCH_TRY(porch_slot_files_open(f, u->slots, s, why));
-    porch_err e = porch_slots_open(s, why);
-    if (e != PORCH_OK) porch_slot_files_close(f);
-    if (e == PORCH_OK) u->floor = s->now.floor;
-    return e;
+static porch_err open_slots(struct device_update *u, void **self, porch_slots *s, porch_why *why) {
+    const porch_update_place place = {u->slots, u->bus, u->tpm, u->options.floor_at};
+    PORCH_TRY(u->options.back_end->open(&place, s, self, why));
+    u->floor = s->now.floor;
+    return PORCH_OK;
+}
+
+static void close_slots(struct device_update *u, void *self) {
+    u->options.back_end->close(self);
 }
 
 /* ---- the repository ---- */
@@ -354,7 +359,9 @@ static porch_err look_up(struct device_update *u, const uint8_t running[32], rel
     if (e == PORCH_OK) e = trust_root(u, &t, why);
     if (e == PORCH_OK) e = porch_tuf_refresh(&t, why);
     if (e == PORCH_OK) e = read_release(u, &t, porch_bytes_of(name), r, why);
-    if (e == PORCH_OK) e = read_delta(&t, product, version, running, r, why);
+    /* A bundle is taken whole: what runs was made of one that is not kept. */
+    if (e == PORCH_OK && u->options.back_end->install == NULL)
+        e = read_delta(&t, product, version, running, r, why);
     if (e == PORCH_OK) e = read_widened(&t, product, version, r, why);
     porch_tuf_memory_free(&t);
     porch_tuf_folder_close(&folder);
@@ -413,9 +420,14 @@ static void look_again(struct device_update *u, const porch_policy *p) {
 }
 
 /* Fetches and stages; a delta that is of no use is told, and the policy asked again without it. */
-static void install(struct device_update *u, release *r, porch_slot_files *f, porch_slots *s) {
-    porch_update_install in = {
-        .fetch = &u->fetch, .files = f, .slots = s, .state_fd = u->state_fd, .fetched = &u->fetched};
+static void install(struct device_update *u, release *r, void *self, porch_slots *s) {
+    porch_update_install in = {.fetch = &u->fetch,
+                               .back_end = u->options.back_end,
+                               .self = self,
+                               .slots = s,
+                               .state = u->state,
+                               .state_fd = u->state_fd,
+                               .fetched = &u->fetched};
     porch_why why = {""}, reason = {""};
     porch_err e = PORCH_OK;
     porch_policy_verdict v = judge(u, r, &reason);
@@ -483,11 +495,11 @@ static bool stands(struct device_update *u, const porch_slot_record *r) {
 }
 
 static void consider(struct device_update *u) {
-    porch_slot_files f;
+    void *self = NULL;
     porch_slots s;
     porch_why why = {""};
     release *r = calloc(1, sizeof *r);
-    porch_err e = r != NULL ? open_slots(u, &f, &s, &why) : PORCH_ERR_NO_SPACE;
+    porch_err e = r != NULL ? open_slots(u, &self, &s, &why) : PORCH_ERR_NO_SPACE;
     if (e != PORCH_OK) {
         free(r);
         if (for_later(e))
@@ -502,7 +514,7 @@ static void consider(struct device_update *u) {
         e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
         if (e == PORCH_OK) {
             porch_backoff_reset(&u->backoff);
-            install(u, r, &f, &s);
+            install(u, r, self, &s);
         } else if (for_later(e)) {
             later(u, e, &why);
         } else {
@@ -511,24 +523,25 @@ static void consider(struct device_update *u) {
         porch_update_fetch_close(&u->fetch);
         porch_tls_client_unref(tls);
     }
-    porch_slot_files_close(&f);
+    close_slots(u, self);
     free(r);
 }
 
 /* ---- the trial ---- */
 
 static void end_trial(struct device_update *u, bool good, const char *reason) {
-    porch_slot_files f;
+    const porch_update_back_end *b = u->options.back_end;
+    void *self = NULL;
     porch_slots s;
     porch_why why = {""};
     bool spoken_of = false; /* by the hub's last word, which may be about a newer one already */
-    porch_err e = open_slots(u, &f, &s, &why);
+    porch_err e = open_slots(u, &self, &s, &why);
     if (e == PORCH_OK) {
         if (!good) (void)porch_file_write_atomic_at(u->state_fd, "ill", porch_bytes_of(reason), 0600, NULL);
-        e = good ? porch_slots_confirm(&s, &why) : porch_slots_reject(&s, &why);
+        e = good ? b->confirm(self, &s, &why) : b->reject(self, &s, &why);
         u->floor = s.now.floor;
         spoken_of = memcmp(s.now.image[s.now.active].sha256, u->desired.sha256, 32) == 0;
-        porch_slot_files_close(&f);
+        close_slots(u, self);
     }
     if (e == PORCH_ERR_BUSY || e == PORCH_ERR_IO) { /* somebody looks at the slots: again in a moment */
         u->next_ms = porch_clock_mono_ms() + TICK_MS;
@@ -637,16 +650,13 @@ static void *run(void *ctx) {
 
 /* What an earlier run left behind: the hub's last word, and what became of it. */
 static porch_err recall(struct device_update *u, porch_why *why) {
-    porch_slot_files f;
+    void *self = NULL;
     porch_slots s;
     uint8_t *word = NULL;
     size_t len = 0;
-    const char *slot = getenv("PORCHLIGHT_SLOT"), *trial = getenv("PORCHLIGHT_TRIAL");
-    PORCH_TRY(open_slots(u, &f, &s, why));
-    porch_slot_record now = s.now;
-    porch_slot_files_close(&f);
-    u->trial = now.other == PORCH_SLOT_TRIAL && slot != NULL && trial != NULL && strcmp(trial, "1") == 0 &&
-               slot[0] == (now.active == 0 ? '1' : '0') && slot[1] == '\0';
+    PORCH_TRY(open_slots(u, &self, &s, why));
+    u->trial = u->options.back_end->on_trial(self, &s);
+    close_slots(u, self);
     u->trial_ends_ms = porch_clock_mono_ms() + (uint64_t)u->options.trial_seconds * 1000;
     if (porch_file_read_at(u->state_fd, "desired", sizeof u->held, &word, &len, NULL) == PORCH_OK) {
         memcpy(u->held, word, len);
@@ -684,12 +694,22 @@ static porch_err copy_text(const char *from, char *out, size_t cap, const char *
                                     : porch_fail(why, PORCH_ERR_USAGE, "%s is missing or too long", what);
 }
 
+static porch_err copy_optional(const char *from, char *out, size_t cap, const char **ret, const char *what,
+                               porch_why *why) {
+    if (from == NULL) return PORCH_OK;
+    *ret = out;
+    return copy_text(from, out, cap, what, why);
+}
+
 static porch_err fill(struct device_update *u, const porch_update_options *o, porch_why *why) {
     porch_device *d = u->device;
     char path[PATH_BYTES];
     u->options = *o;
     if (u->options.trial_seconds == 0) u->options.trial_seconds = TRIAL_S;
+    if (u->options.back_end == NULL) u->options.back_end = porch_update_files();
     PORCH_TRY(copy_text(o->slots, u->slots, sizeof u->slots, "the slots' folder", why));
+    PORCH_TRY(copy_optional(o->bus, u->bus_text, sizeof u->bus_text, &u->bus, "the bus's address", why));
+    PORCH_TRY(copy_optional(o->tpm, u->tpm_text, sizeof u->tpm_text, &u->tpm, "the TPM's address", why));
     PORCH_TRY(copy_text(o->version, u->version, sizeof u->version, "the version", why));
     PORCH_TRY(copy_text(o->hardware, u->hardware, sizeof u->hardware, "the hardware's revision", why));
     if (!porch_update_version_ok(porch_bytes_of(u->version)))

@@ -17,10 +17,11 @@ enum {
     MEMORY_BYTES = 2 * 1024 * 1024, /* what a delta may ask for */
     SAFE_BYTES = 1024 * 1024,       /* of a whole image, between two journals */
     HASH_BYTES = 64 * 1024,
-    JOURNAL_MODE = 0600
+    JOURNAL_MODE = 0600,
+    PATH_BYTES = 4096
 };
 
-static const char patch_name[] = "patch";
+static const char patch_name[] = "patch", bundle_name[] = "bundle";
 static const char *const journal_names[] = {"journal.0", "journal.1"};
 
 static porch_err io(porch_why *why, const char *what) {
@@ -94,18 +95,90 @@ static porch_err fetch_rest(sink *s, const char *path, porch_why *why) {
     return e;
 }
 
+/* ---- a file beside the device's state ---- */
+
+static porch_err check_file(int fd, uint64_t bytes, const uint8_t sha256[32], porch_why *why) {
+    uint8_t *block = malloc(HASH_BYTES), hash[32];
+    porch_sha256_state *s = porch_sha256_new();
+    porch_err e = block != NULL ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
+    for (uint64_t at = 0; e == PORCH_OK && at < bytes;) {
+        size_t n = bytes - at < HASH_BYTES ? (size_t)(bytes - at) : HASH_BYTES;
+        e = read_at(fd, at, block, n);
+        if (e == PORCH_OK) porch_sha256_update(s, (porch_bytes){block, n});
+        at += n;
+    }
+    porch_sha256_finish(s, hash);
+    porch_sha256_free(s);
+    free(block);
+    if (e == PORCH_OK && memcmp(hash, sha256, sizeof hash) != 0)
+        e = porch_fail(why, PORCH_ERR_HASH, "what came is not what was signed");
+    return e;
+}
+
+/* A file beside the device's state, whole and as it was signed; open in *fd. */
+static porch_err fetch_file(const porch_update_install *u, const char *name, const char *path,
+                            uint64_t bytes, const uint8_t sha256[32], int *fd, porch_why *why) {
+    struct stat st;
+    sink s = {.u = u, .most = bytes};
+    s.fd = openat(u->state_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, JOURNAL_MODE);
+    if (s.fd < 0 || fstat(s.fd, &st) != 0) return io(why, "keep what is fetched");
+    s.at = s.safe = (uint64_t)st.st_size;
+    porch_err e = PORCH_OK;
+    if (s.at > bytes) { /* another one's */
+        s.at = s.safe = 0;
+        if (ftruncate(s.fd, 0) != 0) e = io(why, "begin anew");
+    }
+    bool went_on = s.at > 0;
+    if (e == PORCH_OK) e = fetch_rest(&s, path, why);
+    if (e == PORCH_OK) e = check_file(s.fd, bytes, sha256, why);
+    /* What lay there was another one's beginning, or damaged: once more from its first byte. */
+    if (went_on && (e == PORCH_ERR_HASH || e == PORCH_ERR_STATE)) {
+        s.at = s.safe = 0;
+        e = ftruncate(s.fd, 0) == 0 ? fetch_rest(&s, path, why) : io(why, "begin anew");
+        if (e == PORCH_OK) e = check_file(s.fd, bytes, sha256, why);
+    }
+    if (e == PORCH_ERR_HASH) (void)unlinkat(u->state_fd, name, 0);
+    if (e != PORCH_OK) {
+        close(s.fd);
+        return e;
+    }
+    *fd = s.fd;
+    return PORCH_OK;
+}
+
 /* ---- a whole image ---- */
 
-porch_err porch_update_install_whole(const porch_update_install *u, const porch_slot_image *image,
-                                     const char *path, porch_why *why) {
+/* As the back-end's own files: written into the slot as it comes. */
+static porch_err install_image(const porch_update_install *u, const porch_slot_image *image,
+                               const char *path, porch_why *why) {
     unsigned slot = 0;
     sink s = {.u = u, .fd = -1, .most = image->length, .journal = true};
     PORCH_TRY(porch_slots_begin(u->slots, image, &slot, &s.at, why));
-    PORCH_TRY(porch_slot_files_write_slot(u->files, slot, s.at, &s.fd, why));
+    PORCH_TRY(porch_slot_files_write_slot(u->self, slot, s.at, &s.fd, why));
     s.safe = s.at;
     porch_err e = fetch_rest(&s, path, why);
     close(s.fd);
     return e == PORCH_OK ? porch_slots_stage(u->slots, why) : e;
+}
+
+/* A bundle: fetched whole, then handed over to who keeps the slots, by name. */
+static porch_err install_bundle(const porch_update_install *u, const porch_slot_image *image,
+                                const char *path, porch_why *why) {
+    char file[PATH_BYTES];
+    int fd = -1;
+    PORCH_TRY(porch_path_join(u->state, bundle_name, file, sizeof file));
+    PORCH_TRY(fetch_file(u, bundle_name, path, image->length, image->sha256, &fd, why));
+    porch_err e = fsync(fd) == 0 ? PORCH_OK : io(why, "sync the bundle");
+    (void)close(fd);
+    if (e == PORCH_OK) e = u->back_end->install(u->self, u->slots, file, image, why);
+    if (e == PORCH_OK || e == PORCH_ERR_DENIED) (void)unlinkat(u->state_fd, bundle_name, 0);
+    return e;
+}
+
+porch_err porch_update_install_whole(const porch_update_install *u, const porch_slot_image *image,
+                                     const char *path, porch_why *why) {
+    return u->back_end->install != NULL ? install_bundle(u, image, path, why)
+                                        : install_image(u, image, path, why);
 }
 
 /* ---- a delta ---- */
@@ -144,55 +217,6 @@ static porch_err on_write_journal(void *self, unsigned copy, porch_bytes record)
 }
 static const porch_delta_port port = {on_patch, on_old,          on_new,
                                       on_write, on_read_journal, on_write_journal};
-
-static porch_err check_patch(int fd, uint64_t bytes, const uint8_t sha256[32], porch_why *why) {
-    uint8_t *block = malloc(HASH_BYTES), hash[32];
-    porch_sha256_state *s = porch_sha256_new();
-    porch_err e = block != NULL ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
-    for (uint64_t at = 0; e == PORCH_OK && at < bytes;) {
-        size_t n = bytes - at < HASH_BYTES ? (size_t)(bytes - at) : HASH_BYTES;
-        e = read_at(fd, at, block, n);
-        if (e == PORCH_OK) porch_sha256_update(s, (porch_bytes){block, n});
-        at += n;
-    }
-    porch_sha256_finish(s, hash);
-    porch_sha256_free(s);
-    free(block);
-    if (e == PORCH_OK && memcmp(hash, sha256, sizeof hash) != 0)
-        e = porch_fail(why, PORCH_ERR_HASH, "the delta that came is not what was signed");
-    return e;
-}
-
-/* The patch beside the device's state, whole and as it was signed; open in *fd. */
-static porch_err fetch_patch(const porch_update_install *u, const char *path, uint64_t bytes,
-                             const uint8_t sha256[32], int *fd, porch_why *why) {
-    struct stat st;
-    sink s = {.u = u, .most = bytes};
-    s.fd = openat(u->state_fd, patch_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, JOURNAL_MODE);
-    if (s.fd < 0 || fstat(s.fd, &st) != 0) return io(why, "keep the delta");
-    s.at = s.safe = (uint64_t)st.st_size;
-    porch_err e = PORCH_OK;
-    if (s.at > bytes) { /* another delta's */
-        s.at = s.safe = 0;
-        if (ftruncate(s.fd, 0) != 0) e = io(why, "begin the delta");
-    }
-    bool went_on = s.at > 0;
-    if (e == PORCH_OK) e = fetch_rest(&s, path, why);
-    if (e == PORCH_OK) e = check_patch(s.fd, bytes, sha256, why);
-    /* What lay there was another delta's beginning, or damaged: once more from its first byte. */
-    if (went_on && (e == PORCH_ERR_HASH || e == PORCH_ERR_STATE)) {
-        s.at = s.safe = 0;
-        e = ftruncate(s.fd, 0) == 0 ? fetch_rest(&s, path, why) : io(why, "begin the delta");
-        if (e == PORCH_OK) e = check_patch(s.fd, bytes, sha256, why);
-    }
-    if (e == PORCH_ERR_HASH) (void)unlinkat(u->state_fd, patch_name, 0);
-    if (e != PORCH_OK) {
-        close(s.fd);
-        return e;
-    }
-    *fd = s.fd;
-    return PORCH_OK;
-}
 
 static bool goes_on(const porch_slot_record *r, const porch_slot_image *image) {
     const porch_slot_image *other = &r->image[1u - r->active];
@@ -237,16 +261,16 @@ porch_err porch_update_install_delta(const porch_update_install *u, const porch_
     bool resume = goes_on(&u->slots->now, image);
     unsigned slot = 0;
     uint64_t written = 0;
-    porch_err e = fetch_patch(u, path, patch_bytes, patch_sha256, &f.patch, why);
+    porch_err e = fetch_file(u, patch_name, path, patch_bytes, patch_sha256, &f.patch, why);
     /* Old journals go before the record says that this image is being written: they spoke of another one.
      */
     if (e == PORCH_OK && !resume) e = porch_delta_forget(&port, &f);
     if (e == PORCH_OK) e = porch_slots_begin(u->slots, image, &slot, &written, why);
     if (e == PORCH_OK && written > 0)
         e = porch_fail(why, PORCH_ERR_STATE, "the whole image is on its way already");
-    if (e == PORCH_OK) e = porch_slot_files_read_slot(u->files, u->slots->now.active, &f.old, why);
+    if (e == PORCH_OK) e = porch_slot_files_read_slot(u->self, u->slots->now.active, &f.old, why);
     if (e == PORCH_OK) {
-        e = porch_slot_files_write_slot(u->files, slot, resume ? image->length : 0, &f.fresh, why);
+        e = porch_slot_files_write_slot(u->self, slot, resume ? image->length : 0, &f.fresh, why);
     }
     if (e == PORCH_OK) e = apply(&f, image, patch_bytes, patch_sha256, resume, why);
     if (e == PORCH_OK && fsync(f.fresh) != 0) e = io(why, "sync the slot");

@@ -10,13 +10,15 @@
 #define PORCH_DEVICE_PORT_LINUX_UPDATE_INSTALL_H
 
 #include "device/port/linux/update_fetch.h"
-#include "ota/port/linux/slot_files.h"
+#include "device/port/linux/update_slots.h"
 
 typedef struct {
     porch_update_fetch *fetch;
-    porch_slot_files *files;
+    const porch_update_back_end *back_end;
+    void *self; /* for the back-end */
     porch_slots *slots;
-    int state_fd;      /* the folder state/update */
+    const char *state; /* the folder state/update */
+    int state_fd;
     uint64_t *fetched; /* counts what came over the network */
 } porch_update_install;
 

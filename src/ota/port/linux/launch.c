@@ -54,17 +54,6 @@ static int usage(const char *complaint, const char *what) {
     return EXIT_USAGE;
 }
 
-/* "0x01800010" */
-static bool read_index(const char *text, uint32_t *ret) {
-    uint8_t raw[4];
-    porch_buf out = PORCH_BUF_OF(raw);
-    if (strncmp(text, "0x", 2) != 0 || porch_hex_read(&out, porch_bytes_of(text + 2)) != PORCH_OK ||
-        out.len != sizeof raw)
-        return false;
-    *ret = (uint32_t)raw[0] << 24 | (uint32_t)raw[1] << 16 | (uint32_t)raw[2] << 8 | raw[3];
-    return true;
-}
-
 /* -1 when there is something to do, else the exit code. */
 static int parse(int argc, char **argv, arguments *a) {
     const struct {
@@ -102,7 +91,7 @@ static int parse(int argc, char **argv, arguments *a) {
     }
     if (a->folder == NULL) return usage("FOLDER is missing", "");
     if ((a->tpm == NULL) != (a->floor_at == NULL)) return usage("--tpm and --floor-at belong together", "");
-    return a->floor_at == NULL || read_index(a->floor_at, &a->floor_index)
+    return a->floor_at == NULL || porch_slot_files_index_read(a->floor_at, &a->floor_index)
                ? -1
                : usage("an index is 0x and eight hex digits, not ", a->floor_at);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "crypto/sha256.h"
 #include "crypto/tpm.h"
 #include "os/file.h"
@@ -84,6 +85,16 @@ void porch_slot_files_keep_floor(porch_slot_files *f, porch_slots *slots, const 
     f->tpm = tpm;
     f->floor_at = floor_at;
     slots->port = &port;
+}
+
+bool porch_slot_files_index_read(const char *text, uint32_t *ret) {
+    uint8_t raw[4];
+    porch_buf out = PORCH_BUF_OF(raw);
+    if (strncmp(text, "0x", 2) != 0 || porch_hex_read(&out, porch_bytes_of(text + 2)) != PORCH_OK ||
+        out.len != sizeof raw)
+        return false;
+    *ret = (uint32_t)raw[0] << 24 | (uint32_t)raw[1] << 16 | (uint32_t)raw[2] << 8 | raw[3];
+    return true;
 }
 
 /* ---- the folder ---- */

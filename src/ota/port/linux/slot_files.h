@@ -23,6 +23,8 @@ void porch_slot_files_close(porch_slot_files *f);
  * that index: between open and the first use of the slots. `tpm` stays the caller's. */
 void porch_slot_files_keep_floor(porch_slot_files *f, porch_slots *slots, const char *tpm,
                                  uint32_t floor_at);
+/* "0x01800010". */
+bool porch_slot_files_index_read(const char *text, uint32_t *ret);
 
 /* A slot's file, to read, or made when missing, to write from byte `from` on: what is behind goes. The
  * caller closes *fd. */

@@ -1,5 +1,6 @@
 #include "ota/port/rauc/rauc_slots.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,25 @@ static porch_err hash_image(void *self, unsigned slot, uint64_t length, uint8_t 
     if (whole) memcpy(sha256, bytes, HASH_BYTES);
     free(bytes);
     return whole ? PORCH_OK : PORCH_ERR_HASH;
+}
+
+static porch_err read_floor(void *self, uint64_t *ret) {
+    porch_rauc_device *d = self;
+    return d->records->read_floor(&d->files, ret);
+}
+
+static porch_err raise_floor(void *self, uint64_t floor) {
+    porch_rauc_device *d = self;
+    return d->records->raise_floor(&d->files, floor);
+}
+
+void porch_rauc_device_keep_floor(porch_rauc_device *d, porch_slots *slots, const char *tpm,
+                                  uint32_t floor_at) {
+    static const porch_slot_port port = {read_record, write_record, hash_image, read_floor, raise_floor};
+    porch_slots files = *slots;
+    porch_slot_files_keep_floor(&d->files, &files, tpm, floor_at);
+    d->records = files.port;
+    slots->port = &port;
 }
 
 /* ---- opening ---- */
@@ -81,6 +101,16 @@ porch_err porch_rauc_device_format(porch_rauc_device *d, porch_slots *slots, con
     return porch_slots_format(slots, bundle, why);
 }
 
+/* RAUC opens the bundle itself, from a folder of its own: it hears the whole path. */
+static porch_err hand_over(porch_rauc_device *d, const char *file, porch_why *why) {
+    char *whole = realpath(file, NULL);
+    if (whole == NULL)
+        return porch_fail(why, PORCH_ERR_IO, "%.200s cannot be found: %s", file, strerror(errno));
+    porch_err e = porch_rauc_install(d->rauc, whole, why);
+    free(whole);
+    return e;
+}
+
 porch_err porch_rauc_device_install(porch_rauc_device *d, porch_slots *slots, const char *file,
                                     const porch_slot_image *bundle, porch_why *why) {
     unsigned slot = 0;
@@ -91,7 +121,7 @@ porch_err porch_rauc_device_install(porch_rauc_device *d, porch_slots *slots, co
     PORCH_TRY(porch_slots_begin(slots, bundle, &slot, &from, why));
     if (unlinkat(d->files.dir_fd, bundle_names[slot], 0) == 0 && fsync(d->files.dir_fd) != 0)
         return porch_fail(why, PORCH_ERR_IO, "the slot's folder cannot be synced");
-    PORCH_TRY(porch_rauc_install(d->rauc, file, why));
+    PORCH_TRY(hand_over(d, file, why));
     PORCH_TRY(remember(d, slot, bundle, why));
     PORCH_TRY(ask(d, why)); /* RAUC has made it bootable */
     return porch_slots_stage(slots, why);

@@ -25,6 +25,9 @@ typedef struct {
 porch_err porch_rauc_device_open(porch_rauc_device *d, const char *folder, const char *bus,
                                  porch_slots *slots, porch_why *why);
 void porch_rauc_device_close(porch_rauc_device *d);
+/* As porch_slot_files_keep_floor: the floor is also kept by the TPM. Between open and the first use. */
+void porch_rauc_device_keep_floor(porch_rauc_device *d, porch_slots *slots, const char *tpm,
+                                  uint32_t floor_at);
 
 /* The bundle that the running slot was made of. STATE when that is not the first slot. */
 porch_err porch_rauc_device_format(porch_rauc_device *d, porch_slots *slots, const porch_slot_image *bundle,

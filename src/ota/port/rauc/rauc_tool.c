@@ -1,14 +1,13 @@
 #include "ota/port/rauc/rauc_tool.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
+#include "crypto/tpm.h"
 #include "ota/port/rauc/rauc_slots.h"
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_START_AGAIN = 3, OPTIONS = 4 };
+enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_START_AGAIN = 3, OPTIONS = 6 };
 
 static const char help[] =
     "usage: porchlight-rauc FOLDER init --bundle FILE --counter N\n"
@@ -28,6 +27,11 @@ static const char help[] =
     "  reject    it is not: the next start is the slot before\n"
     "  status    what the slots hold, as JSON\n"
     "  --bus ADDRESS   of the message bus, with every command; without it the system's\n"
+    "  --tpm TCTI --floor-at INDEX   with every command: the floor is also kept by the TPM, in a counter "
+    "at an "
+    "index of\n"
+    "                  0x01800000 or above that `init` makes; an older FOLDER put back starts nothing "
+    "older\n"
     "\n"
     "The bundle is a target of the update repository (porchlight-tuf download), its hash and counter are "
     "what was "
@@ -36,7 +40,8 @@ static const char help[] =
     "exit: 0 done; 1 refused or failed, with the reason on standard error; 2 usage; 3 start again\n";
 
 typedef struct {
-    const char *folder, *command, *bundle, *counter, *sha256, *bus;
+    const char *folder, *command, *bundle, *counter, *sha256, *bus, *tpm, *floor_at;
+    uint32_t floor_index;
 } arguments;
 
 static int usage(const char *complaint, const char *what) {
@@ -49,8 +54,9 @@ static int parse(int argc, char **argv, arguments *a) {
     const struct {
         const char *name;
         const char **value;
-    } options[OPTIONS] = {
-        {"--bundle", &a->bundle}, {"--counter", &a->counter}, {"--sha256", &a->sha256}, {"--bus", &a->bus}};
+    } options[OPTIONS] = {{"--bundle", &a->bundle}, {"--counter", &a->counter},
+                          {"--sha256", &a->sha256}, {"--bus", &a->bus},
+                          {"--tpm", &a->tpm},       {"--floor-at", &a->floor_at}};
     for (int i = 1; i < argc; i++) {
         size_t n = 0;
         while (n < OPTIONS && strcmp(argv[i], options[n].name) != 0)
@@ -72,7 +78,11 @@ static int parse(int argc, char **argv, arguments *a) {
             return usage("a word too many: ", argv[i]);
         }
     }
-    return a->command == NULL ? usage("FOLDER and a command are needed", "") : -1;
+    if (a->command == NULL) return usage("FOLDER and a command are needed", "");
+    if ((a->tpm == NULL) != (a->floor_at == NULL)) return usage("--tpm and --floor-at belong together", "");
+    return a->floor_at == NULL || porch_slot_files_index_read(a->floor_at, &a->floor_index)
+               ? -1
+               : usage("an index is 0x and eight hex digits, not ", a->floor_at);
 }
 
 /* The bundle as it lies there; with --sha256 it must be the one that was signed. */
@@ -112,15 +122,12 @@ static porch_err booted(porch_rauc_device *d, porch_slots *s, porch_why *why) {
     return PORCH_OK;
 }
 
-/* RAUC opens the bundle itself, from a folder of its own: it hears the whole path. */
-static porch_err install(const arguments *a, porch_rauc_device *d, porch_slots *s,
-                         const porch_slot_image *bundle, porch_why *why) {
-    char *whole = realpath(a->bundle, NULL);
-    if (whole == NULL)
-        return porch_fail(why, PORCH_ERR_IO, "%.200s cannot be found: %s", a->bundle, strerror(errno));
-    porch_err e = porch_rauc_device_install(d, s, whole, bundle, why);
-    free(whole);
-    return e;
+/* It may be there from an attempt that was cut. */
+static porch_err make_floor(const arguments *a, uint64_t counter, porch_why *why) {
+    uint64_t kept = 0;
+    if (a->tpm == NULL || porch_tpm_floor_read(a->tpm, a->floor_index, &kept, why) == PORCH_OK)
+        return PORCH_OK;
+    return porch_tpm_floor_make(a->tpm, a->floor_index, counter, why);
 }
 
 static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, porch_why *why) {
@@ -133,7 +140,9 @@ static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, p
     if (!first && strcmp(a->command, "install") != 0)
         return porch_fail(why, PORCH_ERR_USAGE, "there is no command %.64s", a->command);
     PORCH_TRY(measure(a, !first, &bundle, why));
-    return first ? porch_rauc_device_format(d, s, &bundle, why) : install(a, d, s, &bundle, why);
+    if (first) PORCH_TRY(make_floor(a, bundle.counter, why));
+    return first ? porch_rauc_device_format(d, s, &bundle, why)
+                 : porch_rauc_device_install(d, s, a->bundle, &bundle, why);
 }
 
 int porch_rauc_tool_main(int argc, char **argv) {
@@ -145,6 +154,7 @@ int porch_rauc_tool_main(int argc, char **argv) {
     if (code >= 0) return code;
     porch_err e = porch_rauc_device_open(&d, a.folder, a.bus, &s, &why);
     if (e == PORCH_OK) {
+        if (a.tpm != NULL) porch_rauc_device_keep_floor(&d, &s, a.tpm, a.floor_index);
         e = run(&a, &d, &s, &why);
         porch_rauc_device_close(&d);
     }
