@@ -35,7 +35,7 @@ porch_err porch_est_body_read(porch_bytes text, porch_buf *out) {
 }
 
 porch_err porch_est_body_write(porch_bytes der, porch_buf *out) {
-    const size_t raw = LINE / 4 * 3;
+    const size_t raw = (size_t)LINE / 4 * 3;
     for (size_t at = 0; at < der.len; at += raw) {
         size_t n = der.len - at < raw ? der.len - at : raw;
         PORCH_TRY(porch_base64_write(out, (porch_bytes){der.at + at, n}, false));

@@ -163,12 +163,14 @@ static porch_err read_page(const porch_api *api, const porch_person *person, wis
                            porch_why *why) {
     porch_sights sights;
     PORCH_TRY(porch_sights_open(api, person, w->q.person, &sights, why));
+    /* cppcheck-suppress autoVariables ; taken back below, before this function returns */
     p->sights = &sights;
     if (!sights.all) {
         w->q.devices = sights.devices;
         w->q.device_count = sights.count;
     }
     porch_err e = porch_media_timeline(api->media, &w->q, add_event, p, why);
+    p->sights = NULL;
     porch_sights_free(&sights);
     return e;
 }

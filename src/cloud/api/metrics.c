@@ -167,7 +167,7 @@ static porch_err write_kept(const porch_metrics *m, porch_buf *out) {
 }
 
 const char *porch_metrics_end_word(porch_metrics_end which) {
-#define WORD(name, label) [PORCH_METRICS_END_##name] = label,
+#define WORD(name, label) [PORCH_METRICS_END_##name] = (label),
     static const char *const words[PORCH_METRICS_ENDS] = {PORCH_METRICS_END_LIST(WORD)};
 #undef WORD
     return words[which];

@@ -15,6 +15,8 @@
 #include "os/file.h"
 #include "os/log.h"
 
+enum { NEWS_BYTES = 2 * PORCH_SIGNER_UPDATE_TEXT }; /* room for what the signer answers */
+
 void porch_updates_state_get(porch_updates *u, porch_updates_state *ret) {
     pthread_mutex_lock(&u->lock);
     *ret = u->state;
@@ -257,7 +259,7 @@ static porch_err commit(porch_updates *u, const char *who, const porch_updates_p
 porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
                                porch_updates_outcome *ret, porch_why *why) {
     porch_updates_set *s = calloc(1, sizeof *s);
-    porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};
+    porch_buf block = {malloc(NEWS_BYTES), 0, NEWS_BYTES};
     porch_err e = PORCH_ERR_NO_SPACE;
     if (s != NULL && block.at != NULL) {
         pthread_mutex_lock(&u->publish);
@@ -305,7 +307,7 @@ porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, p
     if (u->state.timestamp > 0 && !porch_updates_damaged(u) &&
         (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
          due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
-        porch_buf block = {malloc(2 * PORCH_SIGNER_UPDATE_TEXT), 0, 2 * PORCH_SIGNER_UPDATE_TEXT};
+        porch_buf block = {malloc(NEWS_BYTES), 0, NEWS_BYTES};
         e = block.at != NULL ? renew(u, &block, why) : PORCH_ERR_NO_SPACE;
         *renewed = e == PORCH_OK;
         free(block.at);

@@ -35,7 +35,7 @@ static void read_zones(porch_bytes state, porch_twin_camera *c) {
     int64_t n;
     if (!porch_twin_doc_find(state, "ignore", &m) || m.kind != PORCH_TWIN_DOC_LIST || m.count % 4 != 0)
         return;
-    if (m.count > PORCH_TWIN_ZONES * 4) return;
+    if (m.count > (size_t)PORCH_TWIN_ZONES * 4) return;
     size_t good = 0;
     for (size_t i = 0; porch_twin_doc_list_next(&m.list, &n); i++) {
         c->zones[i / 4][i % 4] = n >= 0 && n <= PORCH_TWIN_ONE ? (int32_t)n : -1;

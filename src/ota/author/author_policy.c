@@ -88,7 +88,7 @@ static bool read_minute(porch_bytes text, json_int_t *ret) {
         return false;
     hour = (uint64_t)(text.at[0] - '0') * 10 + (uint64_t)(text.at[1] - '0');
     minute = (uint64_t)(text.at[3] - '0') * 10 + (uint64_t)(text.at[4] - '0');
-    *ret = (json_int_t)(hour * 60 + minute);
+    *ret = (json_int_t)hour * 60 + (json_int_t)minute;
     return hour < 24;
 }
 

@@ -70,7 +70,7 @@ static porch_err read_sign1(porch_bytes in, sign1 *ret) {
     PORCH_TRY(porch_cbor_string(&r, PORCH_CBOR_BYTES, &ret->protected_part));
     PORCH_TRY(porch_cbor_fixed(&r, middle, sizeof middle));
     PORCH_TRY(porch_cbor_string(&r, PORCH_CBOR_BYTES, &raw));
-    if (raw.len != 2 * NUMBER_BYTES) return PORCH_ERR_MALFORMED;
+    if (raw.len != (size_t)2 * NUMBER_BYTES) return PORCH_ERR_MALFORMED;
     ret->r = (porch_bytes){raw.at, NUMBER_BYTES};
     ret->s = (porch_bytes){raw.at + NUMBER_BYTES, NUMBER_BYTES};
     PORCH_TRY(done(&r));

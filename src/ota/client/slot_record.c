@@ -7,7 +7,8 @@
 
 static const char magic[8] = {'P', 'O', 'R', 'C', 'H', 'S', 'L', '1'};
 enum { SUM_BYTES = 32, BODY_BYTES = PORCH_SLOT_RECORD_BYTES - SUM_BYTES };
-static_assert(sizeof magic + 4 + 4 + 8 + 8 + 2 * (8 + 8 + 32) == BODY_BYTES, "the record's parts fill it");
+static_assert(sizeof magic + 4 + 4 + 8 + 8 + (size_t)2 * (8 + 8 + 32) == BODY_BYTES,
+              "the record's parts fill it");
 
 void porch_slot_record_write(const porch_verify_ops *crypto, const porch_slot_record *r,
                              uint8_t out[PORCH_SLOT_RECORD_BYTES]) {

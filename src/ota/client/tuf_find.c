@@ -109,7 +109,7 @@ static bool visited_before(const search *s, const char *name) {
 
 /* The first delegation of that name in the held role. */
 static porch_err trust_of(const porch_tuf *t, const char *child, porch_tuf_trust *ret, porch_why *why) {
-    porch_bytes keys, roles, unused, delegation;
+    porch_bytes keys, roles = {NULL, 0}, unused, delegation;
     char name[PORCH_TUF_NAME_BYTES + 1];
     bool any = false;
     PORCH_TRY(held_delegations(t, &keys, &roles, &any, why));

@@ -39,7 +39,7 @@ porch_err porch_tuf_time_read(porch_bytes text, uint64_t *seconds) {
     uint64_t days = (uint64_t)365 * (year - 1970) + past / 4 - 1969 / 4 - (past / 100 - 1969 / 100) +
                     (past / 400 - 1969 / 400) + before[month - 1] + (month > 2 && leap(year) ? 1 : 0) +
                     day - 1;
-    *seconds = days * 86400 + hour * 3600 + minute * 60 + second;
+    *seconds = days * 86400 + (uint64_t)hour * 3600 + (uint64_t)minute * 60 + second;
     return PORCH_OK;
 }
 

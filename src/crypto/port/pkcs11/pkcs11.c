@@ -246,7 +246,7 @@ static porch_err sealing_key(token *t, bool make, CK_OBJECT_HANDLE *ret, porch_w
     CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
     CK_ULONG bytes = 32;
     char label[NAME_BYTES];
-    CK_ATTRIBUTE name[2];
+    CK_ATTRIBUTE name[2] = {{0}};
     CK_ULONG count = named(t, name);
     size_t len = name[0].ulValueLen;
     if (count == 0 || len + sizeof seal_ending > sizeof label)
@@ -268,7 +268,7 @@ static porch_err sealing_key(token *t, bool make, CK_OBJECT_HANDLE *ret, porch_w
 
 static CK_MECHANISM gcm(CK_GCM_PARAMS *params, uint8_t nonce[NONCE_BYTES]) {
     *params = (CK_GCM_PARAMS){
-        .pIv = nonce, .ulIvLen = NONCE_BYTES, .ulIvBits = NONCE_BYTES * 8, .ulTagBits = TAG_BITS};
+        .pIv = nonce, .ulIvLen = NONCE_BYTES, .ulIvBits = NONCE_BYTES * 8ul, .ulTagBits = TAG_BITS};
     return (CK_MECHANISM){CKM_AES_GCM, params, sizeof *params};
 }
 

@@ -44,6 +44,7 @@ static const TPM2B_PUBLIC attester_template = {
 
 static porch_err point_of(const TPM2B_PUBLIC *from, porch_public_key *ret, porch_why *why) {
     uint8_t point[PORCH_P256_POINT_BYTES] = {4};
+    if (from == NULL) return porch_fail(why, PORCH_ERR_IO, "the TPM showed no public key");
     const TPM2B_ECC_PARAMETER *x = &from->publicArea.unique.ecc.x, *y = &from->publicArea.unique.ecc.y;
     if (from->publicArea.type != TPM2_ALG_ECC ||
         from->publicArea.parameters.eccDetail.curveID != TPM2_ECC_NIST_P256 ||
