@@ -99,6 +99,7 @@ test("a camera's zones, privacy and mistakes, and what is deleted", { timeout: 3
 
     // deleted here, gone there
     await page.getByRole("button", { name: "Delete this event" }).click();
+    await page.waitForFunction(() => document.activeElement?.textContent === "Keep it"); // what Escape is for is there
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Delete this event" }).press("Enter");
     await page.waitForFunction(() => document.activeElement?.textContent === "Keep it"); // the focus is on the way back
