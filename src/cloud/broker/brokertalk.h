@@ -44,6 +44,7 @@ typedef struct {
     bool welcomed, over; /* CONNACK came; nothing may come any more */
     bool gone;           /* the hub has closed */
     bool wild;           /* it has said nonsense: what it knows is not what the hub may think */
+    bool babbled;        /* ... on this connection, so that a new session does not end it */
     bool pinged;
     uint32_t receive_most, packet_most, alias_most;
     uint8_t alias[8]; /* topic, 1 and up; 0: not set */
@@ -139,7 +140,7 @@ static void talk_connect(talker *k) {
                                             &in.properties) == PORCH_OK);
     PORCH_BED_MUST(porch_mqtt_connect_write(&b, &in) == PORCH_OK);
     k->c = bed_dial(k->kind, k->name);
-    k->over = k->gone = k->welcomed = k->pinged = false;
+    k->over = k->gone = k->welcomed = k->pinged = k->babbled = false;
     k->under_way = 0;
     k->due_count = 0;
     memset(k->alias, 0, sizeof k->alias);
@@ -285,7 +286,7 @@ static void talk_nonsense(talker *k) {
     uint8_t len = talk_byte() & 31;
     size_t n = len < talk.in.len ? len : talk.in.len;
     if (!talk_speaks(k) || n == 0) return;
-    k->wild = true;
+    k->wild = k->babbled = true;
     bed_send(k->c, (porch_bytes){talk.in.at, n});
     talk.in = (porch_bytes){talk.in.at + n, talk.in.len - n};
 }
@@ -378,7 +379,7 @@ static void talk_heard_connack(talker *k, const porch_mqtt_connack *p) {
     for (size_t i = 0; i < k->open_count; i++)
         talk.repeated[k->open[i].number] = true;
     k->open_count = 0;
-    k->wild = false;
+    k->wild = k->babbled;
 }
 
 static void talk_heard(talker *k, const porch_mqtt_packet *p) {
