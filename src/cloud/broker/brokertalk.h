@@ -503,6 +503,12 @@ static void talk_step(void) {
     }
 }
 
+/* Longer than a publisher is held back for one who is behind: what waited for that is read. */
+static void talk_wait(void) {
+    bed_pass(250);
+    talk_turn();
+}
+
 /* When everything works again, every question has its answer. */
 static void talk_end(void) {
     static const uint8_t ping[] = {0xc0, 0};
@@ -511,7 +517,7 @@ static void talk_end(void) {
     for (size_t i = 0; i < TALK_TALKERS; i++)
         talk_deafen(&talk.all[i], false);
     talk_turn();
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0, quiet = 0; round < 3000 && quiet < 4; round++) {
         bool more = false;
         for (size_t i = 0; i < TALK_TALKERS; i++) {
             talker *k = &talk.all[i];
@@ -521,7 +527,8 @@ static void talk_end(void) {
             }
         }
         talk_turn();
-        if (!more) break;
+        quiet = more ? 0 : quiet + 1;
+        if (!more) talk_wait();
     }
     for (size_t i = 0; i < TALK_TALKERS; i++) {
         talker *k = &talk.all[i];
@@ -529,6 +536,7 @@ static void talk_end(void) {
         if (k->pinged) bed_send(k->c, (porch_bytes){ping, sizeof ping});
     }
     talk_turn();
+    talk_wait();
     for (size_t i = 0; i < TALK_TALKERS; i++) {
         talker *k = &talk.all[i];
         if (!k->welcomed || !talk_speaks(k) || k->wild) continue;
