@@ -105,18 +105,6 @@ bool porch_call_attached(porch_call *c) {
     return attached;
 }
 
-static struct timespec deadline_after(uint32_t ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)(ms / 1000);
-    at.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
-    return at;
-}
-
 /* Waits for a socket and marks it in use. */
 static porch_err borrow(porch_call *c, const struct timespec *deadline, int *ret, porch_why *why) {
     porch_err e = PORCH_OK;
@@ -168,7 +156,7 @@ porch_err porch_call_do(porch_call *c, porch_buf *request, bool repeat, uint32_t
     if (request->len < PORCH_CALL_NUMBER_BYTES)
         return porch_fail(why, PORCH_ERR_INTERNAL, "a call without a number");
     pthread_mutex_lock(&c->turn);
-    struct timespec away_until = deadline_after(c->away_wait_ms);
+    struct timespec away_until = porch_clock_mono_after((uint64_t)c->away_wait_ms * 1000000);
     porch_err e = PORCH_OK;
     for (int attempt = 0;; attempt++) {
         int fd = -1;

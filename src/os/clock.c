@@ -1,7 +1,6 @@
 #include "os/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 static uint64_t read_clock(clockid_t which, uint64_t per_second) {
     struct timespec t;
@@ -23,6 +22,16 @@ uint64_t porch_clock_boot_ms(void) {
 
 uint64_t porch_clock_mono_us(void) {
     return read_clock(CLOCK_MONOTONIC, 1000000);
+}
+
+struct timespec porch_clock_mono_after(uint64_t ns) {
+    const uint64_t second = 1000000000;
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    const uint64_t part = (uint64_t)t.tv_nsec + ns % second;
+    t.tv_sec += (time_t)(ns / second + part / second);
+    t.tv_nsec = (long)(part % second);
+    return t;
 }
 
 static void put_digits(char *at, uint64_t value, size_t digits) {

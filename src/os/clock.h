@@ -4,12 +4,16 @@
 #define PORCH_OS_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /* Milliseconds since 1970-01-01T00:00:00Z. */
 uint64_t porch_clock_ms(void);
 /* Since some fixed moment of this boot. */
 uint64_t porch_clock_mono_ms(void);
 uint64_t porch_clock_mono_us(void);
+/* So many nanoseconds from now by the monotonic clock, as pthread_cond_timedwait takes it (of a condition
+ * variable that waits by CLOCK_MONOTONIC). */
+struct timespec porch_clock_mono_after(uint64_t ns);
 /* Since the machine was started; time asleep counts, too. */
 uint64_t porch_clock_boot_ms(void);
 

@@ -54,11 +54,25 @@ static void the_monotonic_clock_never_runs_back(void **state) {
     assert_true(porch_clock_ms() > 1600000000000u);
 }
 
+static void a_deadline_lies_as_far_ahead_as_was_asked(void **state) {
+    (void)state;
+    const uint64_t ahead[] = {0, 1, 999999999, 1000000000, 2500000000, 1999999999};
+    for (size_t i = 0; i < sizeof ahead / sizeof ahead[0]; i++) {
+        const uint64_t before_us = porch_clock_mono_us();
+        const struct timespec t = porch_clock_mono_after(ahead[i]);
+        const uint64_t after_us = porch_clock_mono_us();
+        assert_in_range(t.tv_nsec, 0, 999999999);
+        const uint64_t at_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+        assert_in_range(at_us, before_us + ahead[i] / 1000, after_us + ahead[i] / 1000 + 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_moments_are_written_as_rfc_3339_says),
         cmocka_unit_test(every_day_of_eight_centuries_agrees_with_the_c_library),
         cmocka_unit_test(the_monotonic_clock_never_runs_back),
+        cmocka_unit_test(a_deadline_lies_as_far_ahead_as_was_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
 /* The broker's door to the hub's other threads: life, publishing, cutting, counting. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cloud/broker/room.h"
 #include "crypto/random.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 enum { OUTSIDE_MOST = 8192, REGRANT_WAIT_S = 10 };
@@ -288,13 +288,11 @@ static bool all_obeyed(const porch_broker *b, uint64_t ticket) {
 }
 
 bool porch_broker_regrant_all(porch_broker *b) {
-    struct timespec until;
     pthread_mutex_lock(&b->lock);
     uint64_t ticket = ++b->tickets;
     pthread_mutex_unlock(&b->lock);
     order_all(b, PORCH_IDENTITY_NONE, NULL, 0, ticket);
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += REGRANT_WAIT_S;
+    const struct timespec until = porch_clock_mono_after(REGRANT_WAIT_S * 1000000000ull);
     pthread_mutex_lock(&b->lock);
     int late = 0;
     while (!all_obeyed(b, ticket) && late == 0)

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cloud/listener/room.h"
 #include "cloud/listener/shard.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 /* Descriptors that are not connections: the database, clips, helpers, loops. */
@@ -187,23 +187,11 @@ void porch_listener_drop_sign_in(porch_listener *l, const uint8_t sign_in[32]) {
     }
 }
 
-static struct timespec in_ms(uint32_t ms) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 void porch_listener_drain(porch_listener *l, uint32_t timeout_ms) {
     if (!l->started || atomic_exchange(&l->draining, true)) return;
     for (unsigned i = 0; i < l->shard_count; i++)
         if (l->shards[i].started) porch_shard_order_drain(&l->shards[i], &l->shards[i].drain_note);
-    struct timespec until = in_ms(timeout_ms);
+    struct timespec until = porch_clock_mono_after((uint64_t)timeout_ms * 1000000);
     pthread_mutex_lock(&l->lock);
     int e = 0;
     while (atomic_load(&l->total) > 0 && e != ETIMEDOUT)

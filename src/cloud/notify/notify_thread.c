@@ -1,8 +1,8 @@
 #include "cloud/notify/notify_room.h"
 
 #include <errno.h>
-#include <time.h>
 
+#include "os/clock.h"
 #include "os/log.h"
 
 porch_err porch_notify_thread_init(porch_notify_thread *t) {
@@ -23,15 +23,8 @@ porch_err porch_notify_thread_start(porch_notify_thread *t, void *(*fn)(void *),
 
 bool porch_notify_thread_wait(porch_notify_thread *t, uint64_t wait_ms) {
     enum { LONGEST_MS = 3600000 };
-    struct timespec until;
     uint64_t ms = wait_ms < LONGEST_MS ? wait_ms : LONGEST_MS;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    const struct timespec until = porch_clock_mono_after(ms * 1000000);
     pthread_mutex_lock(&t->lock);
     while (!t->woken && !t->stop)
         if (pthread_cond_timedwait(&t->wake, &t->lock, &until) == ETIMEDOUT) break;

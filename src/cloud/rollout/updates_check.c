@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "cloud/rollout/updates_room.h"
 #include "crypto/sha256.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 enum { BLOCK = 65536, TEXT_BYTES = 160 };
@@ -74,11 +74,9 @@ bool porch_updates_is_bad(const porch_updates *u, const char *name) {
 void porch_updates_mended(const porch_updates *u, const char *name) {
     porch_updates_check *c = u->check;
     pthread_mutex_lock(&c->lock);
-    size_t i = place_of(&c->bad, name), last = c->bad.count - 1;
-    if (i <= last && c->bad.count > 0) {
-        if (i < last) memcpy(c->bad.at[i], c->bad.at[last], sizeof c->bad.at[0]);
-        c->bad.count--;
-    }
+    size_t i = place_of(&c->bad, name);
+    if (i < c->bad.count && i != --c->bad.count)
+        memcpy(c->bad.at[i], c->bad.at[c->bad.count], sizeof c->bad.at[0]);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -109,14 +107,7 @@ static bool pause_for(const porch_updates *u, size_t bytes) {
     porch_updates_check *c = u->check;
     const uint64_t ns =
         (uint64_t)bytes * 1000000000 / ((uint64_t)u->config.settings->ota_check_kib_s * 1024);
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ns / 1000000000);
-    until.tv_nsec += (long)(ns % 1000000000);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = porch_clock_mono_after(ns);
     pthread_mutex_lock(&c->lock);
     while (!c->stopping && pthread_cond_timedwait(&c->stop, &c->lock, &until) != ETIMEDOUT)
         ;
