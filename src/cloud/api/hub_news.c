@@ -35,6 +35,13 @@ static void homes_changed(porch_hub *h) {
     if (h->live != NULL) porch_live_regrant(h->live);
 }
 
+/* Whoever ordered it is answered when it holds, not while a shard still has to hear of it. */
+static void settle(porch_hub *h) {
+    if (h->broker == NULL || porch_broker_settle(h->broker)) return;
+    porch_log(PORCH_LOG_ERROR, "broker.settle_slow", "hint",
+              "a shard has not obeyed an order within 10 s; restart the hub if this repeats", NULL);
+}
+
 static void registry_changed(porch_principal_kind kind, const char *name, porch_registry_what what,
                              void *ctx) {
     porch_hub *h = ctx;
@@ -49,12 +56,14 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
                               what == PORCH_REGISTRY_REMOVED ? ADMINISTRATIVE : NOT_AUTHORISED);
         if (h->listener != NULL)
             porch_listener_drop(h->listener, kind, name, "the certificate was revoked");
+        if (what != PORCH_REGISTRY_ISSUER_RETIRED) settle(h); /* of those there may be thousands in a row */
         break;
     case PORCH_REGISTRY_QUARANTINED:
     case PORCH_REGISTRY_READMITTED:
         if (h->broker != NULL) porch_broker_regrant(h->broker, kind, name);
         if (h->listener != NULL && what == PORCH_REGISTRY_QUARANTINED)
             porch_listener_drop(h->listener, kind, name, "the device was put under quarantine");
+        settle(h);
         break;
     case PORCH_REGISTRY_FACTORIES:
         atomic_store(&h->factories_changed, true);
@@ -72,11 +81,8 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
 static void grants_changed(void *ctx) {
     porch_hub *h = ctx;
     if (h->live != NULL) porch_live_regrant(h->live);
-    if (h->broker == NULL) return;
-    if (!porch_broker_regrant_all(h->broker))
-        porch_log(PORCH_LOG_ERROR, "grants.regrant_slow", "hint",
-                  "a shard has not judged its sessions anew within 10 s; restart the hub if this repeats",
-                  NULL);
+    if (h->broker != NULL) porch_broker_regrant(h->broker, PORCH_PRINCIPAL_NONE, NULL);
+    settle(h);
 }
 
 static void event_stored(const porch_media_event *event, void *ctx) {

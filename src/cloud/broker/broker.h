@@ -53,12 +53,13 @@ void porch_broker_end_sign_in(porch_broker *b, const uint8_t sign_in[32]);
 /* A household's devices changed: live sessions of all people fetch their policy anew. Any thread. */
 void porch_broker_regrant_people(porch_broker *b);
 
+/* Returns when every shard has carried out what it was told before this call (a drop, a regrant): a caller
+ * that answers after it can say "from now on". False: a shard took longer than 10 s. Not on a shard. */
+bool porch_broker_settle(porch_broker *b);
+
 /* Membership or statements changed: live sessions of the principal (name NULL: of everybody) fetch their
  * policy anew; what they had subscribed is judged at delivery from then on. Any thread. */
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name);
-/* The same for everybody, and returns when every session of every shard is judged by the new permissions:
- * from then on nothing passes that they refuse. False: a shard took longer than 10 s. Not on a shard. */
-bool porch_broker_regrant_all(porch_broker *b);
 
 /* Sum over the shards; each number only grows but `sessions` and `subscriptions`. */
 typedef struct {

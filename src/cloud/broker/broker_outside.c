@@ -7,7 +7,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { OUTSIDE_MOST = 8192, REGRANT_WAIT_S = 10 };
+enum { OUTSIDE_MOST = 8192, SETTLE_WAIT_S = 10 };
 
 /* ---- life ---- */
 
@@ -186,19 +186,9 @@ typedef struct {
     porch_identity_kind kind;
     bool everybody, every_person, of_sign_in;
     uint8_t sign_in[32];
-    uint8_t reason;  /* 0: fetch permissions anew */
-    uint64_t ticket; /* of who waits until every shard has obeyed; 0: nobody */
+    uint8_t reason; /* 0: fetch permissions anew */
     char name[65];
 } order;
-
-/* A shard has obeyed this order, or does not run and has nobody whom it is about. */
-static void stamp(porch_broker *b, unsigned shard, uint64_t ticket) {
-    if (ticket == 0) return;
-    pthread_mutex_lock(&b->lock);
-    if (b->obeyed[shard] < ticket) b->obeyed[shard] = ticket;
-    pthread_cond_broadcast(&b->stamped);
-    pthread_mutex_unlock(&b->lock);
-}
 
 static void carry_out(porch_session *s, const order *o) {
     if (o->reason == 0) {
@@ -232,7 +222,6 @@ static void obey(porch_shard *shard, porch_note *note) {
             if (concerns(o, &s->entry)) carry_out(s, o);
         }
     }
-    stamp(b->broker, b->index, o->ticket);
     free(o);
 }
 
@@ -248,15 +237,12 @@ static void give_out(porch_broker *b, const order *what) {
         }
         *o = *what;
         o->note.run = obey;
-        if (post(&b->shards[i], &o->note)) continue;
-        stamp(b, i, what->ticket);
-        free(o);
+        if (!post(&b->shards[i], &o->note)) free(o); /* it has nobody whom this is about */
     }
 }
 
-static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason,
-                      uint64_t ticket) {
-    order o = {.kind = kind, .everybody = name == NULL, .reason = reason, .ticket = ticket};
+static void order_all(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason) {
+    order o = {.kind = kind, .everybody = name == NULL, .reason = reason};
     if (name != NULL) (void)porch_bytes_to_text(porch_bytes_of(name), o.name, sizeof o.name);
     give_out(b, &o);
 }
@@ -273,26 +259,61 @@ void porch_broker_regrant_people(porch_broker *b) {
 }
 
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code) {
-    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code, 0);
+    order_all(b, kind, name, reason_code == 0 ? PORCH_MQTT_RC_ADMINISTRATIVE_ACTION : reason_code);
 }
 
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name) {
-    order_all(b, kind, name, 0, 0);
+    order_all(b, kind, name, 0);
 }
 
-/* Under the lock. A later ticket is as good: who obeyed that one read the permissions later. */
+/* ---- waiting until they are obeyed ---- */
+
+typedef struct {
+    porch_note note;
+    uint64_t ticket;
+} mark;
+
+/* A shard has done all that it was given before this mark, or does not run. */
+static void stamp(porch_broker *b, unsigned shard, uint64_t ticket) {
+    pthread_mutex_lock(&b->lock);
+    if (b->obeyed[shard] < ticket) b->obeyed[shard] = ticket;
+    pthread_cond_broadcast(&b->stamped);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void reach(porch_shard *shard, porch_note *note) {
+    mark *m = (mark *)(void *)note;
+    porch_broker_shard *b = porch_shard_user(shard);
+    stamp(b->broker, b->index, m->ticket);
+    free(m);
+}
+
+static bool mark_all(porch_broker *b, uint64_t ticket) {
+    unsigned n = shards_of(b);
+    for (unsigned i = 0; i < n; i++) {
+        mark *m = malloc(sizeof *m);
+        if (m == NULL) return false;
+        *m = (mark){.note.run = reach, .ticket = ticket};
+        if (post(&b->shards[i], &m->note)) continue;
+        stamp(b, i, ticket);
+        free(m);
+    }
+    return true;
+}
+
+/* Under the lock. A later ticket is as good: its marks were set after this one's orders. */
 static bool all_obeyed(const porch_broker *b, uint64_t ticket) {
     for (unsigned i = 0; i < b->shard_count; i++)
         if (b->obeyed[i] < ticket) return false;
     return true;
 }
 
-bool porch_broker_regrant_all(porch_broker *b) {
+bool porch_broker_settle(porch_broker *b) {
     pthread_mutex_lock(&b->lock);
     uint64_t ticket = ++b->tickets;
     pthread_mutex_unlock(&b->lock);
-    order_all(b, PORCH_IDENTITY_NONE, NULL, 0, ticket);
-    const struct timespec until = porch_clock_mono_after(REGRANT_WAIT_S * 1000000000ull);
+    const struct timespec until = porch_clock_mono_after(SETTLE_WAIT_S * 1000000000ull);
+    if (!mark_all(b, ticket)) return false;
     pthread_mutex_lock(&b->lock);
     int late = 0;
     while (!all_obeyed(b, ticket) && late == 0)

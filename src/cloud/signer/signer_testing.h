@@ -137,7 +137,7 @@ static inline void remove_tree(const char *path) {
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
         char inner[512];
         if (e->d_name[0] == '.') continue;
-        snprintf(inner, sizeof inner, "%s/%s", path, e->d_name);
+        if (snprintf(inner, sizeof inner, "%s/%s", path, e->d_name) >= (int)sizeof inner) continue;
         if (unlink(inner) != 0) remove_tree(inner);
     }
     if (d) closedir(d);
