@@ -1,5 +1,6 @@
 #include "cloud/accounts/accounts_login.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud/accounts/accounts_password.h"
@@ -25,6 +26,7 @@ typedef struct {
     uint8_t recovery_hash[32];
     uint8_t session_hash[32];
     char session[PORCH_SESSION_ID_TEXT];
+    porch_accounts_ended ended; /* that gave way to this one */
     porch_alert alert;
 } attempt;
 
@@ -147,7 +149,7 @@ static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
     }
     PORCH_TRY(porch_accounts_session_make(at->a, db, p->id, at->session_hash, &at->request->from,
                                           at->recovery ? PORCH_PROOF_RECOVERY : PORCH_PROOF_CODE,
-                                          at->now_ms, at->session, why));
+                                          at->now_ms, &at->ended, at->session, why));
     const porch_alert_facts facts = {PORCH_ALERT_SIGN_IN, p->id, at->session, &at->request->from};
     PORCH_TRY(porch_accounts_alert_make(at->a, db, &facts, at->now_ms, &at->alert, why));
     PORCH_TRY(porch_accounts_throttle_forget(db, at->key, why));
@@ -181,6 +183,7 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
     }
     PORCH_TRY(e);
     porch_accounts_throttle_good(at->a, subjects, 2);
+    porch_accounts_tell_ended(at->a, &at->ended);
     porch_accounts_tell_alert(at->a, &at->alert);
     return PORCH_OK;
 }
@@ -204,6 +207,7 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
         porch_log(PORCH_LOG_WARN, "login.refused", "name", porch_log_bytes(request->name).text, "peer",
                   request->from.address, "reason", r.text, "error", porch_err_name(e), NULL);
     }
+    free(at.ended.one);
     porch_wipe(&at, sizeof at);
     return e;
 }

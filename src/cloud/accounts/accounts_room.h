@@ -105,11 +105,6 @@ void porch_accounts_token_make(char text[PORCH_SESSION_TOKEN_TEXT], uint8_t hash
 /* AUTH unless the text has the form of a token. */
 porch_err porch_accounts_token_hash(porch_bytes text, uint8_t hash[32]);
 
-/* A session row for a person, inside a write; the oldest ones beyond people.sessions end. */
-porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
-                                      const uint8_t hash[32], const porch_sign_in_from *from,
-                                      porch_proof proof, uint64_t now_ms, char id[PORCH_SESSION_ID_TEXT],
-                                      porch_why *why);
 /* The end of its life, and whether it is over: old or idle. */
 uint64_t porch_accounts_session_expires(const porch_accounts *a, bool installed, uint64_t created_ms);
 bool porch_accounts_session_over(const porch_accounts *a, bool installed, uint64_t created_ms,
@@ -131,6 +126,15 @@ porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, const 
 /* The one of that id, if there is one. */
 porch_err porch_accounts_session_drop(porch_db *db, const char *account, const char *id,
                                       porch_accounts_ended *ret, porch_why *why);
+/* All but the `most` that were seen last. */
+porch_err porch_accounts_sessions_keep(porch_db *db, const char *account, uint32_t most,
+                                       porch_accounts_ended *ret, porch_why *why);
+/* A session row for a person, inside a write; the ones idle longest beyond people.sessions end, which
+ * *ended lists. */
+porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
+                                      const uint8_t hash[32], const porch_sign_in_from *from,
+                                      porch_proof proof, uint64_t now_ms, porch_accounts_ended *ended,
+                                      char id[PORCH_SESSION_ID_TEXT], porch_why *why);
 /* Tells the observers and frees the list. */
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
 /* `id` is "" when the session itself goes on under another token. */

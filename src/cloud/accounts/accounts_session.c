@@ -156,29 +156,17 @@ static porch_err sweep_kind(const porch_accounts *a, porch_db *db, bool installe
     return porch_db_execute(q, why);
 }
 
-/* The ones idle longest give way to a new one. */
-static porch_err make_room(const porch_accounts *a, porch_db *db, const char *account, porch_why *why) {
-    porch_db_query *q =
-        porch_db_prepare(db,
-                         "DELETE FROM session WHERE account = ?1 AND hash NOT IN "
-                         "(SELECT hash FROM session WHERE account = ?1 ORDER BY seen_ms DESC LIMIT ?2)",
-                         why);
-    porch_db_bind_str(q, 1, account);
-    porch_db_bind_i64(q, 2, (int64_t)a->sessions_max - 1);
-    return porch_db_execute(q, why);
-}
-
 porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const char *account,
                                       const uint8_t hash[32], const porch_sign_in_from *from,
-                                      porch_proof proof, uint64_t now_ms, char id[PORCH_SESSION_ID_TEXT],
-                                      porch_why *why) {
+                                      porch_proof proof, uint64_t now_ms, porch_accounts_ended *ended,
+                                      char id[PORCH_SESSION_ID_TEXT], porch_why *why) {
     char agent[PORCH_AGENT_TEXT];
     porch_agent_read(from->agent, agent);
     porch_random_id(id);
     /* Rows that are over are swept here: people sign in seldom, and nothing else reads them. */
     PORCH_TRY(sweep_kind(a, db, false, now_ms, why));
     PORCH_TRY(sweep_kind(a, db, true, now_ms, why));
-    PORCH_TRY(make_room(a, db, account, why));
+    PORCH_TRY(porch_accounts_sessions_keep(db, account, a->sessions_max - 1, ended, why));
     porch_db_query *q = porch_db_prepare(
         db,
         "INSERT INTO session (hash, account, created_ms, seen_ms, address, id, agent, installed, "

@@ -100,6 +100,19 @@ porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, const 
     return drop(db, account, "", except, ret, why);
 }
 
+/* The ones idle longest go. */
+porch_err porch_accounts_sessions_keep(porch_db *db, const char *account, uint32_t most,
+                                       porch_accounts_ended *ret, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "DELETE FROM session WHERE account = ?1 AND hash NOT IN "
+        "(SELECT hash FROM session WHERE account = ?1 ORDER BY seen_ms DESC LIMIT ?2) RETURNING hash, id",
+        why);
+    porch_db_bind_str(q, 1, account);
+    porch_db_bind_i64(q, 2, most);
+    return collect(q, ret, why);
+}
+
 porch_err porch_accounts_session_drop(porch_db *db, const char *account, const char *id,
                                       porch_accounts_ended *ret, porch_why *why) {
     return drop(db, account, id, "", ret, why);

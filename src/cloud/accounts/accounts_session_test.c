@@ -210,7 +210,7 @@ static void what_is_no_token_is_no_session(void **state) {
                      PORCH_ERR_AUTH);
 }
 
-static void sessions_are_bounded_and_the_one_idle_longest_gives_way(void **state) {
+static void sessions_are_bounded_and_the_one_idle_longest_gives_way_and_is_told(void **state) {
     lab *l = *state;
     porch_setup_done done;
     porch_user_session s;
@@ -225,6 +225,7 @@ static void sessions_are_bounded_and_the_one_idle_longest_gives_way(void **state
     }
     assert_int_equal(porch_store_read(l->store.store, count_sessions, &count, &l->why), PORCH_OK);
     assert_int_equal(count, l->store.settings.people_sessions);
+    assert_int_equal(l->ended, 1);
     assert_int_equal(find(l, done.session, T0 + 2000, &s), PORCH_ERR_AUTH);
     assert_int_equal(find(l, session, T0 + 2000, &s), PORCH_OK);
 }
@@ -240,7 +241,7 @@ int main(void) {
         PORCH_ACCOUNTS_TEST(one_of_them_is_signed_out_from_elsewhere),
         PORCH_ACCOUNTS_TEST(all_others_are_signed_out_with_a_fresh_code_only),
         PORCH_ACCOUNTS_TEST(what_is_no_token_is_no_session),
-        PORCH_ACCOUNTS_TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way),
+        PORCH_ACCOUNTS_TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way_and_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

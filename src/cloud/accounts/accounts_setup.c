@@ -445,7 +445,7 @@ static porch_err confirm_write(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(l->reset ? write_renewed(db, job, why) : write_new(db, job, key, why));
     PORCH_TRY(porch_accounts_recovery_make(db, l->account, job->now_ms, &job->recovery, why));
     PORCH_TRY(porch_accounts_session_make(job->a, db, l->account, job->session_hash, job->from,
-                                          PORCH_PROOF_CODE, job->now_ms, job->session, why));
+                                          PORCH_PROOF_CODE, job->now_ms, &job->ended, job->session, why));
     if (l->reset) { /* browsers that push messages go to hear of it; other sign-ins there are none */
         const porch_alert_facts facts = {PORCH_ALERT_PASSWORD, l->account, job->session, job->from};
         PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
