@@ -59,6 +59,7 @@ static bool answer(int fd, json_t *object) {
     size_t len = strlen(text);
     text[len] = '\n'; /* in the terminating zero's place: the length travels beside it */
     bool sent = send_all(fd, text, len + 1);
+    porch_wipe(text, len + 1); /* setup links and tokens go out here */
     free(text);
     return sent;
 }
@@ -176,8 +177,8 @@ static bool serve_line(porch_admin_client *c, porch_bytes line) {
 
 /* ---- one client --------------------------------------------------------------------------------- */
 
-/* Reads lines until the client goes, says too much or nothing for too long. */
-static void serve_lines(porch_admin_client *c, uint8_t *block, size_t cap) {
+/* Reads lines until the client goes, says too much or nothing for too long; *touched: bytes ever filled. */
+static void read_lines(porch_admin_client *c, uint8_t *block, size_t cap, size_t *touched) {
     const porch_settings *settings = c->admin->config.world->settings;
     size_t filled = 0;
     while (!atomic_load(&c->admin->stopping)) {
@@ -201,7 +202,15 @@ static void serve_lines(porch_admin_client *c, uint8_t *block, size_t cap) {
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n <= 0) return;
         filled += (size_t)n;
+        if (filled > *touched) *touched = filled;
     }
+}
+
+/* Requests carry passphrases and tokens. */
+static void serve_lines(porch_admin_client *c, uint8_t *block, size_t cap) {
+    size_t touched = 0;
+    read_lines(c, block, cap, &touched);
+    porch_wipe(block, touched);
 }
 
 void porch_admin_serve(const porch_admin_config *config, int fd) {
