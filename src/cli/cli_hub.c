@@ -51,8 +51,7 @@ static void reason_of_line(const char *line, porch_why *why, porch_err e) {
     (void)porch_fail(why, e, "%.*s", (int)n, reason);
 }
 
-/* Why a daemon failed stands in what it wrote: the last line that is an error, else the last line. */
-static porch_err daemon_failure(int log_fd, porch_err e, porch_why *why) {
+porch_err porch_cli_daemon_failure(int log_fd, porch_err e, porch_why *why) {
     char tail[DAEMON_LOG_TAIL + 1];
     off_t size = lseek(log_fd, 0, SEEK_END);
     off_t from = size > DAEMON_LOG_TAIL ? size - DAEMON_LOG_TAIL : 0;
@@ -98,7 +97,7 @@ porch_err porch_cli_run_daemon(const char *const *words, porch_why *why) {
     porch_err e = spawn_daemon(words, log_fd, -1, &pidfd, why);
     if (e == PORCH_OK) e = porch_process_wait(pidfd, -1, &end, why);
     if (e == PORCH_OK && (end.signalled || end.code != 0))
-        e = daemon_failure(
+        e = porch_cli_daemon_failure(
             log_fd, !end.signalled && end.code == PORCH_CLI_USAGE ? PORCH_ERR_USAGE : PORCH_ERR_STATE, why);
     if (pidfd >= 0) close(pidfd);
     close(log_fd);
@@ -128,7 +127,7 @@ static porch_err start_daemon(const char *dir, int *pidfd, porch_why *why) {
     if (e == PORCH_OK && !wait_until_ready(ready[0])) {
         porch_process_end end;
         (void)porch_process_wait(*pidfd, END_WAIT_MS, &end, NULL);
-        e = daemon_failure(log_fd, PORCH_ERR_STATE, why);
+        e = porch_cli_daemon_failure(log_fd, PORCH_ERR_STATE, why);
     }
     if (e != PORCH_OK && *pidfd >= 0) {
         close(*pidfd);

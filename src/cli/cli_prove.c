@@ -94,6 +94,7 @@ typedef struct {
     unsigned action;
     /* the first one, with texts of its own */
     porch_access_finding first;
+    porch_replay_case carried_out;
     char texts[5][1200];
     bool any;
 } collected;
@@ -107,17 +108,38 @@ static porch_bytes keep(collected *all, size_t i, porch_bytes from) {
     return porch_bytes_of(all->texts[i]);
 }
 
+static bool is_kept(const porch_replay_case *to, porch_bytes mate) {
+    for (size_t i = 0; i < to->mate_count; i++)
+        if (porch_bytes_eq(to->mates[i], mate)) return true;
+    return false;
+}
+
+/* Those levels of the first one's topic for which it matters that they are devices of the person's home. */
+static void keep_mates(collected *all, const porch_access_set *devices) {
+    porch_replay_case *to = &all->carried_out;
+    porch_topic_level walk = porch_topic_level_first(all->first.topic);
+    for (porch_bytes level;
+         porch_topic_level_next(&walk, &level) && to->mate_count < PORCH_REPLAY_MATES_MOST;)
+        if (level.len > 0 && porch_access_set_has(devices, level) && !is_kept(to, level))
+            to->mates[to->mate_count++] = level;
+}
+
+static void keep_first(collected *all, const porch_access_finding *f) {
+    all->any = true;
+    all->first = *f;
+    all->first.topic = keep(all, 0, f->topic);
+    all->first.who.name = keep(all, 1, f->who.name);
+    all->first.who.product = keep(all, 2, f->who.product);
+    all->first.who.household = keep(all, 3, f->who.household);
+    all->first.who.devices = NULL;
+    all->first.victim = keep(all, 4, f->victim);
+    all->carried_out = (porch_replay_case){.finding = &all->first};
+    if (f->who.kind == PORCH_ACCESS_PERSON && f->who.devices != NULL) keep_mates(all, f->who.devices);
+}
+
 static bool collect(const porch_access_finding *f, void *ctx) {
     collected *all = ctx;
-    if (!all->any) {
-        all->any = true;
-        all->first = *f;
-        all->first.topic = keep(all, 0, f->topic);
-        all->first.who.name = keep(all, 1, f->who.name);
-        all->first.who.product = keep(all, 2, f->who.product);
-        all->first.who.household = keep(all, 3, f->who.household);
-        all->first.victim = keep(all, 4, f->victim);
-    }
+    if (!all->any) keep_first(all, f);
     if (f->statement == all->statement && f->action == all->action) return true;
     all->statement = f->statement;
     all->action = f->action;
@@ -196,15 +218,16 @@ static void show_proof(const json_t *answer, const char *const *model) {
     if (*replay != '\0') printf("The first one on a scratch hub: %s\n", replay);
 }
 
-static porch_err replay(const porch_cli_policy *p, const collected *all, json_t *answer, porch_why *why) {
-    porch_replay_result result;
-    PORCH_TRY(porch_replay_isolation(p->text, &all->first, &result, why));
-    (void)json_object_set_new(answer, "replay",
-                              json_string(result == PORCH_REPLAY_PASSED
-                                              ? "it went through"
-                                              : "it was refused; please report this: the proof and the hub "
-                                                "differ"));
-    return PORCH_OK;
+/* What became of the first one. That it could not be tried takes nothing from the proof's word. */
+static void replay(const porch_cli_policy *p, const collected *all, json_t *answer) {
+    porch_replay_result result = PORCH_REPLAY_REFUSED;
+    porch_why why = {""};
+    porch_err e = porch_replay(p->text, &all->carried_out, &result, &why);
+    json_t *words = e != PORCH_OK ? json_sprintf("it could not be carried out: %s", porch_why_text(&why, e))
+                    : result == PORCH_REPLAY_PASSED
+                        ? json_string("it went through")
+                        : json_string("it was refused; please report this: the proof and the hub differ");
+    (void)json_object_set_new(answer, "replay", words);
 }
 
 /* "nobody but GROUP can ACTION FILTER", or "nobody can ACTION FILTER". */
@@ -287,9 +310,8 @@ static int prove_policy(porch_cli *c, const question *q, porch_cli_policy *p) {
                                     .person = known_person};
         if (e == PORCH_OK) e = ask(q, p, &to, &proof, &why);
         json_t *answer = proof_json(all, &proof);
-        if (e == PORCH_OK && q->isolation && all->any && all->first.who.kind == PORCH_ACCESS_DEVICE &&
-            !porch_cli_flag(c, "--no-replay"))
-            e = replay(p, all, answer, &why);
+        if (e == PORCH_OK && all->any && porch_replay_can(&all->first) && !porch_cli_flag(c, "--no-replay"))
+            replay(p, all, answer);
         proved = json_is_true(json_object_get(answer, "proved"));
         if (e == PORCH_OK && !porch_cli_json(c, answer))
             show_proof(answer, q->isolation ? isolation_model : nobody_model);
@@ -448,8 +470,9 @@ const porch_cli_command porch_cli_prove_commands[] = {
      "QUESTION is 'isolation' (no device reaches another's topics, no person another household's) or "
      "'nobody but GROUP can ACTION "
      "FILTER'. Prints "
-     "PROVED with\nthe model, or a counterexample, which is then tried on a scratch hub. Exit status 0: "
-     "proved, 1: not.",
+     "PROVED with\nthe model, or a counterexample, which is then tried on a scratch hub by whom it names: "
+     "a "
+     "device or\nservice with its certificate, a person with a sign-in. Exit status 0: proved, 1: not.",
      prove},
     {"policy diff", "FILE", false, NULL,
      "who may do what more and what less, if FILE were applied: each with an example", diff},

@@ -129,6 +129,9 @@ int porch_cli_ask_and_show(const porch_cli *c, const char *command, json_t *args
 /* Runs porchlightd with these words (NULL-terminated) to its end; its standard error's last line becomes
  * the sentence. */
 porch_err porch_cli_run_daemon(const char *const *words, porch_why *why);
+/* Returns `e`, with why a daemon failed as the sentence: of what it wrote into this file the last line that
+ * is an error, else the last line. */
+porch_err porch_cli_daemon_failure(int log_fd, porch_err e, porch_why *why);
 /* An answer line of the hub: *ret is the result (new reference), or NULL for a line of progress, whose part
  * and text are then in *progress and *text (static for the call's line). */
 typedef struct {

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import unittest
 
 import case
 import lab
 import mqtt
+import shims
 
 DEVICES = int(os.environ.get("PORCHLIGHT_ACCESS_DEVICES", "12"))
 
@@ -217,6 +219,106 @@ class Proof(case.HubCase):
                           "allow subscribe,receive $porchlight/device/${household.device}/#"})
         people = [one for one in answer["newly_denied"] if one["kind"] == "person"]
         self.assertEqual({(one["name"], one["role"]) for one in people}, {("somebody", "adult")})
+
+
+class Replay(unittest.TestCase):
+    """A counterexample is tried by whom it names: people sign in as people do, at a hub that has the policy in question."""
+
+    WENT, REFUSED = "it went through", "it was refused; please report this: the proof and the hub differ"
+    DEVICES = "group devices\nmember every device\nallow publish d/${device.id}/+/#\nallow subscribe,receive d/${device.id}/#\n"
+    PEOPLE = "group people\nmember every adult\nallow subscribe,receive d/${household.device}/event/#\n"
+
+    def setUp(self):
+        self.hub = lab.Hub()  # a directory that holds no hub
+        self.addCleanup(self.hub.remove)
+
+    def prove(self, more, question="isolation", program=None):
+        """The answer, not proved."""
+        path = self.hub.top / "policy"
+        path.write_text(self.DEVICES + more)
+        done = subprocess.run([program or lab.program("porchlight"), "prove", question, "--policy", str(path), "--json"], capture_output=True,
+                              text=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return json.loads(done.stdout)
+
+    def check(self, more, question, kind, action, topic, replay, **members):
+        with self.subTest(more=more, question=question):
+            answer = self.prove(more, question)
+            first = answer["counterexamples"][0]
+            self.assertEqual((first["kind"], first["action"], first["topic"]), (kind, action, topic))
+            self.assertEqual({name: first.get(name) for name in members}, members)
+            self.assertEqual(answer["replay"], replay)
+
+    def test_a_person_reaches_another_household_s_device(self):
+        for who, does, action, topic, members in (
+                ("every adult", "subscribe d/+/event/+", "receive", "d/victim/event/x", {"role": "adult", "household": "any-household"}),
+                ("every guest", "publish d/lamp/x", "publish", "d/lamp/x", {"role": "guest", "victim": "lamp"}),
+                ("people home owner", "publish d/+/command/+", "publish", "d/victim/command/x", {"role": "owner", "household": "home"}),
+                ("people north child", "subscribe $porchlight/device/+/#", "receive", "$porchlight/device/victim",
+                 {"role": "child", "household": "north"}),
+                ("every adult", "subscribe d/+/event/+\ndeny receive d/${household.device}/#", "receive", "d/victim/event/x", {"role": "adult"}),
+                ("person anna@example.org", "subscribe d/+/${household.device}", "receive", "d/victim/housemate", {"name": "anna@example.org"})):
+            self.check(f"group c\nmember {who}\nallow {does}\n", "isolation", "person", action, topic, self.WENT, **members)
+
+    def test_who_could_do_what_nobody_should_is_tried_whoever_it_is(self):
+        self.check(self.PEOPLE, "nobody but devices can receive d/+/event/#", "person", "receive", "d/housemate/event", self.WENT, role="adult")
+        self.check(self.PEOPLE + "group c\nmember every person\nallow publish lamp/+\n", "nobody but devices can publish lamp/on", "person",
+                   "publish", "lamp/on", self.WENT, role="owner")
+        self.check("", "nobody can publish d/+/event/#", "device", "publish", "d/stranger/event", self.WENT)
+        self.check("group service-lights\nmember service lights\nallow subscribe d/+/event/#\n", "nobody but devices can receive d/+/event/#",
+                   "service", "receive", "d/x/event", self.WENT, name="lights")
+
+    def test_what_is_no_topic_is_not_tried(self):
+        self.assertNotIn("replay", self.prove("group c\nmember every adult\nmember service m\nallow read metrics\n", "nobody can read metrics"))
+
+    def test_a_false_alarm_shows_itself(self):
+        # the proof knows no limit of topics, and takes who may receive for one who can
+        deep = "d/lamp/" + "a/" * 40 + "z"
+        for who, kind in (("every adult", "person"), ("product cam", "device")):
+            self.check(f"group c\nmember {who}\nallow publish {deep}\n", "isolation", kind, "publish", deep, self.REFUSED)
+            self.check(f"group c\nmember {who}\nallow receive d/+/event/+\n", "isolation", kind, "receive", "d/victim/event/x", self.REFUSED)
+            self.check(f"group c\nmember {who}\nallow receive $porchlight/device/+/#\n", "isolation", kind, "receive", "$porchlight/device/victim",
+                       self.REFUSED)
+            self.check(f"group c\nmember {who}\nallow subscribe {deep}\n", "isolation", kind, "receive", deep, self.REFUSED)
+        words = subprocess.run([lab.program("porchlight"), "prove", "isolation", "--policy", str(self.hub.top / "policy")], capture_output=True,
+                               text=True, timeout=300, check=False).stdout
+        self.assertIn(f"The first one on a scratch hub: {self.REFUSED}", words)
+
+    def with_another(self, name, script):
+        """The command in a folder where the program of that name does this first."""
+        folder = self.hub.top / "programs"
+        folder.mkdir()
+        shutil.copy(lab.program("porchlight"), folder)
+        for one in ("porchlightd", "porchlight-device"):
+            (folder / one).symlink_to(lab.program(one))
+        (folder / name).unlink()
+        (folder / name).write_text(f"#!/bin/sh\n{script}\nexec {lab.program(name)} \"$@\"\n")
+        (folder / name).chmod(0o755)
+        return str(folder / "porchlight")
+
+    REACHES = "group c\nmember every adult\nallow subscribe d/+/event/+\n"
+
+    def test_what_was_not_heard_did_not_go_through(self):
+        program = self.with_another("porchlight-device", '[ "$2" != publish ] || exit 0')
+        self.assertEqual(self.prove(self.REACHES, program=program)["replay"], self.REFUSED)
+
+    def test_what_a_person_says_must_be_heard_by_somebody(self):
+        program = self.with_another("porchlight-device", '[ "$2" != subscribe ] || exit 1')
+        self.assertEqual(self.prove("group c\nmember every adult\nallow publish d/lamp/x\n", program=program)["replay"], self.REFUSED)
+
+    def test_a_hub_that_does_not_start_takes_nothing_from_the_counterexample(self):
+        says = "2026-01-01T00:00:00Z error hub.failed reason=\"the moon stands wrong\""
+        program = self.with_another("porchlightd", f"[ $# != 1 ] || {{ echo '{says}' >&2; exit 1; }}")
+        answer = self.prove(self.REACHES, program=program)
+        self.assertEqual(answer["counterexamples"][0]["topic"], "d/victim/event/x")
+        self.assertEqual(answer["replay"], "it could not be carried out: the scratch hub did not start: the moon stands wrong")
+
+    def test_a_refused_sign_in_is_told_with_the_hub_s_reason(self):
+        clock = shims.Clock(self.hub.top, "daemon")
+        clock.set(200)  # no code of ours fits then
+        program = self.with_another("porchlightd", "[ $# != 1 ] || export " + " ".join(f"'{word}'" for word in clock.words))
+        answer = self.prove(self.REACHES, program=program)
+        self.assertIn("it could not be carried out: the scratch hub answered 403 to /api/v1/setup/confirm: the code does not fit", answer["replay"])
 
 
 class Foreign(unittest.TestCase):
