@@ -1,44 +1,23 @@
 // A camera day by day, in a real browser: zones drawn and moved by keyboard, privacy until the camera has said so, a wrong
 // person corrected, an event deleted on one page and gone on the other.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { axe, browser, film, Hub, root, watch } from "./hub.mjs";
+import { browser, film, Hub, watch } from "./hub.mjs";
+import { clean, joins, pictures } from "./person.mjs";
 
-const pictures = join(root, "build/e2e");
 let hub;
 before(async () => {
-  mkdirSync(pictures, { recursive: true });
   hub = await new Hub().start();
 });
 after(() => hub?.stop());
-
-async function clean(page, name) {
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  assert.deepEqual(await axe(page), [], `accessibility of ${name}`);
-}
-
-async function account(page) {
-  await page.goto(hub.cli("setup-link").url);
-  await page.getByLabel("Name to sign in with").fill("robin");
-  await page.getByLabel("Password", { exact: true }).fill("Gate-lamp-Otter-rides-7-trams");
-  await page.getByRole("button", { name: "Continue" }).click();
-  const secret = (await page.locator(".secret").textContent()).replace(/\s/g, "");
-  await page.getByLabel("Code from your authenticator app").fill(execFileSync("oathtool", ["--totp", "-b", secret], { encoding: "utf8" }).trim());
-  await page.getByRole("button", { name: "Finish" }).click();
-  await page.getByLabel("I have kept them").check();
-  await page.getByRole("button", { name: "Open Porchlight" }).click();
-  await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
-}
 
 test("a camera's zones, privacy and mistakes, and what is deleted", { timeout: 300000 }, async () => {
   const context = await browser(hub, { width: 390, height: 844 });
   const bad = await watch(context);
   const page = await context.newPage();
   try {
-    await account(page);
+    await joins(page, hub.cli("setup-link").url);
     hub.camera("front-door", film("vtest.avi"), "--loop");
     await page.locator("li.event .badge-person").first().waitFor();
 

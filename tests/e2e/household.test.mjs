@@ -1,42 +1,19 @@
 // Who lives here, and what leaves the house: an invited person comes in by the link, with the rights of a role and no more; an owner
 // gives a device away, by its name typed out, and it is gone from everybody's page.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { axe, browser, Hub, root, watch } from "./hub.mjs";
+import { browser, Hub, watch } from "./hub.mjs";
+import { clean, joins } from "./person.mjs";
 
-const pictures = join(root, "build/e2e");
 const phone = { width: 390, height: 844 }, desk = { width: 1280, height: 800 };
 let hub;
 
 before(async () => {
-  mkdirSync(pictures, { recursive: true });
   hub = new Hub();
   await hub.start();
 });
 after(() => hub?.stop());
-
-async function clean(page, name) {
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  assert.deepEqual(await axe(page), [], `accessibility of ${name}`);
-}
-
-// By a setup link or an invitation, which lead to the same page.
-async function joins(page, url, name, password) {
-  await page.goto(url);
-  await page.getByLabel("Name to sign in with").fill(name);
-  await page.getByLabel("Password", { exact: true }).fill(password);
-  await page.getByRole("button", { name: "Continue" }).click();
-  const secret = (await page.locator(".secret").textContent()).replace(/\s/g, "");
-  await page.getByLabel("Code from your authenticator app").fill(execFileSync("oathtool", ["--totp", "-b", secret], { encoding: "utf8" }).trim());
-  await page.getByRole("button", { name: "Finish" }).click();
-  await page.getByRole("heading", { name: "Keep your recovery codes" }).waitFor();
-  await page.getByLabel("I have kept them").check();
-  await page.getByRole("button", { name: "Open Porchlight" }).click();
-  await page.getByText("Live", { exact: true }).waitFor();
-}
 
 test("a person is invited, and an owner gives a device away", { timeout: 300000 }, async () => {
   const owners = await browser(hub, phone), guests = await browser(hub, desk);
@@ -44,7 +21,7 @@ test("a person is invited, and an owner gives a device away", { timeout: 300000 
   for (const name of ["door", "shed"]) hub.cli("device", "add", name, "--product", "camera", "--out", join(hub.top, name));
   const owner = await owners.newPage(), adult = await guests.newPage();
   try {
-    await joins(owner, hub.cli("setup-link").url, "robin", "Gate-lamp-Otter-rides-7-trams");
+    await joins(owner, hub.cli("setup-link").url);
 
     // an invitation is for one person, once
     const invitation = hub.cli("user", "invite", "adult").url;

@@ -1,37 +1,16 @@
 // The page as an app: its worker, the shell without the hub, notifications as the worker shows them, and the settings
 // page. The browser's own push service is not reached from here: messages are handed to the worker as it would.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { axe, browser, Hub, root, watch } from "./hub.mjs";
+import { browser, Hub, watch } from "./hub.mjs";
+import { clean, joins, pictures } from "./person.mjs";
 
-const pictures = join(root, "build/e2e");
 let hub;
 before(async () => {
-  mkdirSync(pictures, { recursive: true });
   hub = await new Hub().start();
 });
 after(() => hub?.stop());
-
-async function clean(page, name) {
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  assert.deepEqual(await axe(page), [], `accessibility of ${name}`);
-}
-
-async function account(page) {
-  await page.goto(hub.cli("setup-link").url);
-  await page.getByLabel("Name to sign in with").fill("robin");
-  await page.getByLabel("Password", { exact: true }).fill("Gate-lamp-Otter-rides-7-trams");
-  await page.getByRole("button", { name: "Continue" }).click();
-  const secret = (await page.locator(".secret").textContent()).replace(/\s/g, "");
-  await page.getByLabel("Code from your authenticator app").fill(execFileSync("oathtool", ["--totp", "-b", secret], { encoding: "utf8" }).trim());
-  await page.getByRole("button", { name: "Finish" }).click();
-  await page.getByLabel("I have kept them").check();
-  await page.getByRole("button", { name: "Open Porchlight" }).click();
-  await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
-}
 
 test("an app that waits for the hub, shows what the worker is sent, and lets a person rest", { timeout: 900000 }, async () => {
   hub.cli("device", "add", "front-door", "--product", "camera", "--out", join(hub.top, "front-door"));
@@ -40,7 +19,7 @@ test("an app that waits for the hub, shows what the worker is sent, and lets a p
   const page = await context.newPage();
   try {
     await context.grantPermissions(["notifications"], { origin: hub.origin });
-    await account(page);
+    await joins(page, hub.cli("setup-link").url);
 
     // one policy, one constant
     const tried = await page.evaluate(async () => {

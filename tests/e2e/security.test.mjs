@@ -1,28 +1,20 @@
 // A person looks after the own account, on a phone and at a desk: a stranger's sign-in shows up at once, one touch ends
 // it, a new password shuts the stranger out; sign-ins are listed and ended; dangerous things want a fresh code.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { axe, browser, Hub, root, watch } from "./hub.mjs";
+import { browser, Hub, watch } from "./hub.mjs";
+import { clean, codeAt, joins, PASSWORD, pictures } from "./person.mjs";
 
-const pictures = join(root, "build/e2e");
-const PASSWORD = "Gate-lamp-Otter-rides-7-trams";
 const NEXT = "Pond-frog-Ladder-sings-9-maps";
 let hub;
 
 before(async () => {
-  mkdirSync(pictures, { recursive: true });
   hub = new Hub();
   await hub.start((conf) => appendFileSync(conf, "people.step_up_s = 2\n"));
 });
 after(() => hub?.stop());
-
-async function clean(page, name) {
-  await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });
-  assert.deepEqual(await axe(page), [], `accessibility of ${name}`);
-}
 
 const desk = { width: 1280, height: 800 }, phone = { width: 390, height: 844 };
 
@@ -33,24 +25,8 @@ async function both(page, name) {
   await page.setViewportSize(phone);
 }
 
-async function account(page) {
-  await page.goto(hub.cli("setup-link").url);
-  await page.getByLabel("Name to sign in with").fill("robin");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Continue" }).click();
-  const secret = (await page.locator(".secret").textContent()).replace(/\s/g, "");
-  await page.getByLabel("Code from your authenticator app").fill(execFileSync("oathtool", ["--totp", "-b", secret], { encoding: "utf8" }).trim());
-  await page.getByRole("button", { name: "Finish" }).click();
-  await page.getByRole("heading", { name: "Keep your recovery codes" }).waitFor();
-  const recovery = await page.locator(".codes code").allTextContents();
-  await page.getByLabel("I have kept them").check();
-  await page.getByRole("button", { name: "Open Porchlight" }).click();
-  await page.getByText("Live", { exact: true }).waitFor();
-  return { secret, recovery };
-}
-
 // The next step's code is good once this one's is used.
-const nextCode = (secret) => execFileSync("oathtool", ["--totp", "-b", secret, "--now", "now + 30 seconds"], { encoding: "utf8" }).trim();
+const nextCode = (secret) => codeAt(secret, "now + 30 seconds");
 
 // Somebody else's browser, seen from the hub: the same door, another agent. Gives the status and the cookie.
 async function stranger(context, password, code) {
@@ -70,7 +46,7 @@ test("an account is looked after, on a phone and at a desk", { timeout: 300000 }
   const bad = await watch(context);
   const page = await context.newPage();
   try {
-    const { secret, recovery } = await account(page);
+    const { secret, recovery } = await joins(page, hub.cli("setup-link").url);
 
     // a stranger signs in, and the open page says so without a reload
     assert.equal(await stranger(other, PASSWORD, recovery[0]), 200);

@@ -2,34 +2,22 @@
 // and a keyboard find. The past is written into the stopped hub's database by tools/lab/fill.py.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { axe, browser, Hub, root, watch } from "./hub.mjs";
+import { joins, pictures } from "./person.mjs";
 
-const pictures = join(root, "build/e2e");
-const PASSWORD = "Gate-lamp-Otter-rides-7-trams";
 const EVENTS = 3000;
 let hub, context, page, bad;
 
 before(async () => {
-  mkdirSync(pictures, { recursive: true });
   hub = await new Hub().start();
   for (const name of ["front-door", "garden"])
     hub.cli("device", "add", name, "--product", "camera", "--out", join(hub.top, name));
   context = await browser(hub, { width: 390, height: 844 });
   bad = await watch(context);
   page = await context.newPage();
-  await page.goto(hub.cli("setup-link").url);
-  await page.getByLabel("Name to sign in with").fill("robin");
-  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
-  await page.getByRole("button", { name: "Continue" }).click();
-  const secret = (await page.locator(".secret").textContent()).replace(/\s/g, "");
-  await page.getByLabel("Code from your authenticator app").fill(execFileSync("oathtool", ["--totp", "-b", secret], { encoding: "utf8" }).trim());
-  await page.getByRole("button", { name: "Finish" }).click();
-  await page.getByLabel("I have kept them").check();
-  await page.getByRole("button", { name: "Open Porchlight" }).click();
-  await page.getByRole("heading", { name: "Nothing has happened yet" }).waitFor();
+  await joins(page, hub.cli("setup-link").url);
   // the past, while the hub is away
   await hub.restart(() => execFileSync("python3", [join(root, "tools/lab/fill.py"), hub.dir, "--events", String(EVENTS), "--days", "25",
     "--cameras", "front-door,garden"]));

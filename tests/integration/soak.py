@@ -28,8 +28,8 @@ import mqtt
 from mqtt import packet
 
 SESSIONS_EACH = 40  # of one service; broker.sessions is above
-STREET = 5  # services that share topics: what one says to all reaches hundreds, and not everybody
-CONNECTS_A_SECOND = 100  # lives are so long that this many begin in a second, whatever the number of connections
+STREET = 3  # services that share topics: what one says to all reaches hundreds, and not everybody
+CONNECTS_A_SECOND = 50  # lives are so long that this many begin in a second, whatever the number of connections
 HANDSHAKES_AT_ONCE = 16
 GONE = (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.TimeoutError, mqtt.Closed, EOFError)
 EXPIRY, ALIASES, SUBSCRIPTION_ID, MESSAGE_EXPIRY, ALIAS = 0x11, 0x22, 0x0B, 0x02, 0x23
