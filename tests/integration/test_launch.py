@@ -128,7 +128,7 @@ class Launch(unittest.TestCase):
         self.begin()
         refused = self.launch("install", "--image", self.image(2), "--counter", 2, "--sha256", "00" * 32)
         self.assertEqual(refused.returncode, 1)
-        self.assertIn("announced", refused.stderr)
+        self.assertIn("the hash that was signed", refused.stderr)
         self.assertEqual(self.launch("install", "--image", self.image(2), "--counter", 2).returncode, 2)
         self.assertEqual(self.launch("confirm").returncode, 1)
 

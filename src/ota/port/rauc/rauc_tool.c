@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
-#include "crypto/tpm.h"
+#include "ota/port/linux/slot_words.h"
 #include "ota/port/rauc/rauc_slots.h"
 
-enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_START_AGAIN = 3, OPTIONS = 6 };
+enum { START_AGAIN = 3 };
 
 static const char help[] =
     "usage: porchlight-rauc FOLDER init --bundle FILE --counter N\n"
@@ -39,69 +38,7 @@ static const char help[] =
     "\n"
     "exit: 0 done; 1 refused or failed, with the reason on standard error; 2 usage; 3 start again\n";
 
-typedef struct {
-    const char *folder, *command, *bundle, *counter, *sha256, *bus, *tpm, *floor_at;
-    uint32_t floor_index;
-} arguments;
-
-static int usage(const char *complaint, const char *what) {
-    (void)fprintf(stderr, "porchlight-rauc: %s%s; see porchlight-rauc --help\n", complaint, what);
-    return EXIT_USAGE;
-}
-
-/* -1 when there is something to do, else the exit code. */
-static int parse(int argc, char **argv, arguments *a) {
-    const struct {
-        const char *name;
-        const char **value;
-    } options[OPTIONS] = {{"--bundle", &a->bundle}, {"--counter", &a->counter},
-                          {"--sha256", &a->sha256}, {"--bus", &a->bus},
-                          {"--tpm", &a->tpm},       {"--floor-at", &a->floor_at}};
-    for (int i = 1; i < argc; i++) {
-        size_t n = 0;
-        while (n < OPTIONS && strcmp(argv[i], options[n].name) != 0)
-            n++;
-        if (strcmp(argv[i], "--help") == 0) {
-            (void)fputs(help, stdout);
-            return EXIT_DONE;
-        }
-        if (n < OPTIONS) {
-            if (++i >= argc) return usage("a value is missing after ", argv[i - 1]);
-            *options[n].value = argv[i];
-        } else if (argv[i][0] == '-') {
-            return usage("there is no option ", argv[i]);
-        } else if (a->folder == NULL) {
-            a->folder = argv[i];
-        } else if (a->command == NULL) {
-            a->command = argv[i];
-        } else {
-            return usage("a word too many: ", argv[i]);
-        }
-    }
-    if (a->command == NULL) return usage("FOLDER and a command are needed", "");
-    if ((a->tpm == NULL) != (a->floor_at == NULL)) return usage("--tpm and --floor-at belong together", "");
-    return a->floor_at == NULL || porch_slot_files_index_read(a->floor_at, &a->floor_index)
-               ? -1
-               : usage("an index is 0x and eight hex digits, not ", a->floor_at);
-}
-
-/* The bundle as it lies there; with --sha256 it must be the one that was signed. */
-static porch_err measure(const arguments *a, bool signed_, porch_slot_image *ret, porch_why *why) {
-    uint8_t hash[32];
-    porch_buf wanted = PORCH_BUF_OF(hash);
-    uint64_t counter = 0;
-    if (a->bundle == NULL || a->counter == NULL || (signed_ && a->sha256 == NULL) ||
-        porch_decimal_read(porch_bytes_of(a->counter), UINT64_MAX, &counter) != PORCH_OK)
-        return porch_fail(why, PORCH_ERR_USAGE, "--bundle FILE, --counter N%s are needed",
-                          signed_ ? " and --sha256 HEX" : "");
-    PORCH_TRY(porch_slot_files_measure(a->bundle, counter, ret, why));
-    if (!signed_) return PORCH_OK;
-    if (porch_hex_read(&wanted, porch_bytes_of(a->sha256)) != PORCH_OK || wanted.len != sizeof hash)
-        return porch_fail(why, PORCH_ERR_USAGE, "--sha256 is 64 lower-case hex digits");
-    return memcmp(hash, ret->sha256, sizeof hash) == 0
-               ? PORCH_OK
-               : porch_fail(why, PORCH_ERR_HASH, "%.200s has not the hash that was signed", a->bundle);
-}
+static const porch_slot_program program = {"porchlight-rauc", help, "--bundle", true, false};
 
 static porch_err status(const porch_rauc_device *d, porch_slots *s, porch_why *why) {
     PORCH_TRY(porch_slots_open(s, why));
@@ -122,15 +59,7 @@ static porch_err booted(porch_rauc_device *d, porch_slots *s, porch_why *why) {
     return PORCH_OK;
 }
 
-/* It may be there from an attempt that was cut. */
-static porch_err make_floor(const arguments *a, uint64_t counter, porch_why *why) {
-    uint64_t kept = 0;
-    if (a->tpm == NULL || porch_tpm_floor_read(a->tpm, a->floor_index, &kept, why) == PORCH_OK)
-        return PORCH_OK;
-    return porch_tpm_floor_make(a->tpm, a->floor_index, counter, why);
-}
-
-static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, porch_why *why) {
+static porch_err run(const porch_slot_words *a, porch_rauc_device *d, porch_slots *s, porch_why *why) {
     porch_slot_image bundle = {0};
     if (strcmp(a->command, "status") == 0) return status(d, s, why);
     if (strcmp(a->command, "booted") == 0) return booted(d, s, why);
@@ -139,18 +68,18 @@ static porch_err run(const arguments *a, porch_rauc_device *d, porch_slots *s, p
     bool first = strcmp(a->command, "init") == 0;
     if (!first && strcmp(a->command, "install") != 0)
         return porch_fail(why, PORCH_ERR_USAGE, "there is no command %.64s", a->command);
-    PORCH_TRY(measure(a, !first, &bundle, why));
-    if (first) PORCH_TRY(make_floor(a, bundle.counter, why));
+    PORCH_TRY(porch_slot_words_image(&program, a, !first, &bundle, why));
+    if (first) PORCH_TRY(porch_slot_words_make_floor(a, bundle.counter, why));
     return first ? porch_rauc_device_format(d, s, &bundle, why)
-                 : porch_rauc_device_install(d, s, a->bundle, &bundle, why);
+                 : porch_rauc_device_install(d, s, a->image, &bundle, why);
 }
 
 int porch_rauc_tool_main(int argc, char **argv) {
-    arguments a = {0};
+    porch_slot_words a = {0};
     porch_rauc_device d;
     porch_slots s;
     porch_why why = {""};
-    int code = parse(argc, argv, &a);
+    int code = porch_slot_words_read(&program, argc, argv, &a);
     if (code >= 0) return code;
     porch_err e = porch_rauc_device_open(&d, a.folder, a.bus, &s, &why);
     if (e == PORCH_OK) {
@@ -158,8 +87,9 @@ int porch_rauc_tool_main(int argc, char **argv) {
         e = run(&a, &d, &s, &why);
         porch_rauc_device_close(&d);
     }
-    if (e == PORCH_OK) return EXIT_DONE;
+    if (e == PORCH_OK) return PORCH_SLOT_WORDS_DONE;
     (void)fprintf(stderr, "porchlight-rauc: %s\n", porch_why_text(&why, e));
-    if (e == PORCH_ERR_USAGE) return EXIT_USAGE;
-    return e == PORCH_ERR_STATE && strcmp(a.command, "booted") == 0 ? EXIT_START_AGAIN : EXIT_REFUSED;
+    if (e == PORCH_ERR_USAGE) return PORCH_SLOT_WORDS_USAGE;
+    return e == PORCH_ERR_STATE && strcmp(a.command, "booted") == 0 ? START_AGAIN
+                                                                    : PORCH_SLOT_WORDS_REFUSED;
 }
