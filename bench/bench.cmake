@@ -10,8 +10,8 @@ if(NOT PORCH_FUZZ)
     add_executable(porchlightd_allow_all EXCLUDE_FROM_ALL src/programs/porchlightd.c bench/allow_all.c)
     target_link_libraries(porchlightd_allow_all PRIVATE porch_flags porch_cloud_api porch_cloud_signer
         porch_cloud_supervisor ${porch_ports})
-    foreach(name can_publish can_subscribe can_receive may_deny_receive)
-        target_link_options(porchlightd_allow_all PRIVATE -Wl,--wrap=porch_access_${name})
+    foreach(name access_can_publish access_can_subscribe access_can_receive access_may_deny_receive session_decide)
+        target_link_options(porchlightd_allow_all PRIVATE -Wl,--wrap=porch_${name})
     endforeach()
     set_target_properties(porchlightd_allow_all PROPERTIES OUTPUT_NAME porchlightd
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench/allow_all/bin)

@@ -24,8 +24,10 @@ static porch_err shard_start(void *ctx, porch_shard *shard, porch_why *why) {
     if (b->trie == NULL) b->trie = porch_trie_new(broker->seed);
     if (b->kept == NULL) b->kept = porch_trie_new(broker->seed);
     if (b->retained == NULL) b->retained = porch_retained_new(broker->seed);
-    if (b->trie == NULL || b->kept == NULL || b->retained == NULL ||
-        !porch_interest_init(&b->interest, broker->seed))
+    if (b->memo == NULL) b->memo = porch_memo_new(broker->seed);
+    if (b->verdicts == NULL) b->verdicts = porch_verdicts_new();
+    if (b->trie == NULL || b->kept == NULL || b->retained == NULL || b->memo == NULL ||
+        b->verdicts == NULL || !porch_interest_init(&b->interest, broker->seed))
         return porch_fail(why, PORCH_ERR_IO, "no memory for subscriptions");
     if (broker->config.store != NULL && b->lane == NULL) {
         b->lane = porch_store_lane_open(broker->config.store, lane_wake, b);

@@ -245,15 +245,33 @@ bool porch_session_deliver(porch_session *s, const porch_delivery *d) {
 
 /* ---- who hears it ---- */
 
-static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher,
-                     const porch_trie_entry **ret, size_t *hit_count, bool *shared) {
-    const porch_trie_entry *hits;
+/* `id` is the topic's in the memo. */
+static size_t match(porch_broker_shard *b, const porch_message *m, const porch_trie_entry **hits,
+                    uint64_t *id) {
     porch_topic_name name = {porch_message_topic(m)};
-    size_t count = porch_trie_match(b->trie, name, &hits), n = 0;
+    porch_memo_topic *row = porch_memo_of(b->memo, name.text);
+    *id = row == NULL ? 0 : row->id;
+    return row == NULL ? porch_trie_match(b->trie, name, hits)
+                       : porch_trie_match_again(b->trie, name, &row->heard, hits);
+}
+
+/* What a message's topic found. */
+typedef struct {
+    const porch_trie_entry *hits;
+    size_t count;
+    bool shared; /* shared subscriptions are among them */
+    uint64_t id;
+} audience;
+
+/* Each session once, into the shard's targets. */
+static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_session *publisher,
+                     audience *a) {
+    const porch_trie_entry *hits;
+    size_t count = match(b, m, &hits, &a->id), n = 0;
     b->round++;
     for (size_t i = 0; i < count; i++) {
         if (hits[i].shared) {
-            *shared = true;
+            a->shared = true;
             continue;
         }
         porch_session *s = hits[i].owner;
@@ -273,8 +291,8 @@ static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_
         }
         if (hits[i].number > 0) s->round_identifiers++;
     }
-    *ret = hits;
-    *hit_count = count;
+    a->hits = hits;
+    a->count = count;
     return n;
 }
 
@@ -311,10 +329,8 @@ static void note_denied(porch_session *s, porch_access_decision d, porch_bytes t
     s->denied_ms = now_ms;
 }
 
-bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
-    bool quarantined = !porch_quarantine_lets_hear(&s->entry, topic);
-    porch_access_decision d = porch_access_can_receive(s->policy, (porch_topic_name){topic});
-    if (!quarantined && d.allowed) return true;
+static bool refuse_delivery(porch_session *s, porch_bytes topic, bool quarantined,
+                            porch_access_decision d) {
     porch_broker_count(&s->home->counts.delivery_refused, 1);
     if (!quarantined) note_denied(s, d, topic);
     if (porch_log_wants(PORCH_LOG_DEBUG))
@@ -323,20 +339,28 @@ bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
     return false;
 }
 
+static bool may_receive(porch_session *s, porch_bytes topic, uint64_t id) {
+    bool quarantined = !porch_quarantine_lets_hear(&s->entry, topic);
+    porch_access_decision d = porch_session_decide(s, PORCH_ACCESS_RECEIVE, topic, id);
+    return (!quarantined && d.allowed) || refuse_delivery(s, topic, quarantined, d);
+}
+
+bool porch_session_may_receive(porch_session *s, porch_bytes topic) {
+    return may_receive(s, topic, porch_memo_id(s->home->memo, topic));
+}
+
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher) {
-    const porch_trie_entry *hits = NULL;
-    size_t count = 0;
-    bool shared = false;
-    size_t n = choose(b, m, publisher, &hits, &count, &shared);
+    audience a = {NULL, 0, false, 0};
+    size_t n = choose(b, m, publisher, &a);
     b->hold_ms = 0;
-    for (size_t i = 0; shared && i < count; i++)
-        if (hits[i].shared) porch_share_take(b, hits[i].owner, m);
+    for (size_t i = 0; a.shared && i < a.count; i++)
+        if (a.hits[i].shared) porch_share_take(b, a.hits[i].owner, m);
     for (size_t i = 0; i < n; i++) {
         porch_session *s = b->targets[i];
-        if (s->round_judge && !porch_session_may_receive(s, porch_message_topic(m))) continue;
+        if (s->round_judge && !may_receive(s, porch_message_topic(m), a.id)) continue;
         porch_delivery d = {.message = m, .qos = s->round_qos, .retain = s->round_retain && m->retain};
         d.lasts = d.qos > 0 && m->queued && porch_session_lasts(s);
-        if (!add_identifiers(s, publisher, hits, count, &d)) continue;
+        if (!add_identifiers(s, publisher, a.hits, a.count, &d)) continue;
         if (!porch_session_deliver(s, &d)) porch_pool_give(b->pool, d.identifiers);
     }
 }
@@ -356,15 +380,15 @@ bool porch_broker_can_route(const porch_broker_shard *b) {
     return true;
 }
 
-/* A publisher says the same topic again and again: it is reckoned once. */
-static porch_interest_topic interest_of(porch_broker_shard *b, const porch_message *m, porch_session *s) {
-    porch_bytes topic = porch_message_topic(m);
-    bool same = s != NULL && s->allowed_len == topic.len && memcmp(s->allowed, topic.at, topic.len) == 0;
-    if (same && s->interest_known) return s->interest;
-    porch_interest_topic i = porch_interest_topic_of(b->broker->seed, (porch_topic_name){topic});
-    if (same) s->interest = i;
-    if (same) s->interest_known = true;
-    return i;
+/* The same topics come again and again: each is reckoned once. */
+static const porch_interest_topic *interest_of(porch_broker_shard *b, const porch_message *m,
+                                               porch_interest_topic *space) {
+    porch_topic_name name = {porch_message_topic(m)};
+    porch_memo_topic *row = porch_memo_of(b->memo, name.text);
+    porch_interest_topic *known = row != NULL ? &row->interest : space;
+    if (row == NULL || !row->interest_known) *known = porch_interest_topic_of(b->broker->seed, name);
+    if (row != NULL) row->interest_known = true;
+    return known;
 }
 
 static bool hears(const porch_broker *broker, unsigned shard, const porch_interest_topic *topic) {
@@ -373,17 +397,17 @@ static bool hears(const porch_broker *broker, unsigned shard, const porch_intere
 
 void porch_broker_route(porch_broker_shard *b, porch_message *m, porch_session *publisher) {
     unsigned shards = porch_shard_count(b->shard);
-    porch_interest_topic topic = {.levels = 0};
-    if (shards > 1) topic = interest_of(b, m, publisher);
+    porch_interest_topic space;
+    const porch_interest_topic *topic = shards > 1 ? interest_of(b, m, &space) : NULL;
     for (unsigned i = 0; i < shards; i++) {
-        if (i == b->index || (!m->retain && !hears(b->broker, i, &topic))) continue;
+        if (i == b->index || (!m->retain && !hears(b->broker, i, topic))) continue;
         porch_message_retain(m);
         porch_parcel p = {m->retain ? PORCH_PARCEL_RETAINED : PORCH_PARCEL_MESSAGE, 0, {.at = m}};
         if (!porch_shard_send(b->shard, i, &p)) porch_message_release(b->pool, m);
     }
     if (m->retain) porch_broker_retain_here(b, m);
     b->hold_ms = 0;
-    if (shards == 1 || hears(b->broker, b->index, &topic)) porch_broker_route_here(b, m, publisher);
+    if (shards == 1 || hears(b->broker, b->index, topic)) porch_broker_route_here(b, m, publisher);
 }
 
 /* ---- onto the wire ---- */

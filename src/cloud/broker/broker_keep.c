@@ -24,8 +24,13 @@ enum {
 
 /* ---- the filters ---- */
 
-bool porch_broker_keeps(porch_broker_shard *b, porch_topic_name topic) {
-    return atomic_load(&b->broker->keep_all) > 0 || porch_trie_any(b->kept, topic);
+bool porch_broker_keeps(porch_broker_shard *b, porch_topic_name topic, porch_memo_topic *row) {
+    if (atomic_load(&b->broker->keep_all) > 0) return true;
+    if (row == NULL) return porch_trie_any(b->kept, topic);
+    uint64_t change = porch_trie_change(b->kept);
+    if (row->kept_change != change) row->kept = porch_trie_any(b->kept, topic);
+    row->kept_change = change;
+    return row->kept;
 }
 
 /* A change of `kept`, one copy for each shard. */

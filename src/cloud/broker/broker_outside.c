@@ -75,6 +75,8 @@ void porch_broker_free(porch_broker *b) {
         porch_broker_shard *s = &b->shards[i];
         porch_trie_free(s->trie);
         porch_trie_free(s->kept);
+        porch_memo_free(s->memo);
+        porch_verdicts_free(s->verdicts);
         porch_interest_free(&s->interest);
         porch_deadlines_free(&s->deadlines);
         free(s->buckets);

@@ -40,10 +40,10 @@ static void refuse(porch_session *s, const porch_mqtt_publish *p, uint8_t reason
 
 static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
     porch_bytes topic = p->topic.text;
-    if (s->allowed_len == topic.len && topic.len > 0 && memcmp(s->allowed, topic.at, topic.len) == 0)
-        return true;
+    const porch_memo_topic *row = porch_memo_of(s->home->memo, topic);
     const porch_settings *set = &s->home->broker->settings;
-    if (topic.len > set->broker_topic_bytes || porch_topic_levels(topic) > set->broker_topic_levels) {
+    size_t levels = row != NULL ? row->levels : porch_topic_levels(topic);
+    if (topic.len > set->broker_topic_bytes || levels > set->broker_topic_levels) {
         refuse(s, p, PORCH_MQTT_RC_TOPIC_NAME_INVALID,
                "the topic is too long or too deep (broker.topic_bytes, broker.topic_levels)");
         return false;
@@ -56,19 +56,14 @@ static bool allowed(porch_session *s, const porch_mqtt_publish *p) {
         refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, PORCH_QUARANTINE_SAYS);
         return false;
     }
-    porch_access_decision d = porch_access_can_publish(s->policy, p->topic);
+    porch_access_decision d =
+        porch_session_decide(s, PORCH_ACCESS_PUBLISH, topic, row == NULL ? 0 : row->id);
     if (!d.allowed) {
         porch_why why;
         bool log = porch_grants_denied(s->home->broker->config.grants, &s->entry, s->policy, d,
                                        PORCH_ACCESS_PUBLISH, topic, 1, &why);
         refuse(s, p, PORCH_MQTT_RC_NOT_AUTHORIZED, log ? why.text : NULL);
         return false;
-    }
-    s->allowed_len = 0;
-    s->interest_known = false;
-    if (topic.len <= sizeof s->allowed) {
-        memcpy(s->allowed, topic.at, topic.len);
-        s->allowed_len = (uint16_t)topic.len;
     }
     return true;
 }
@@ -114,9 +109,18 @@ static void hold_rate(porch_session *s, size_t bytes) {
 /* ---- what is stored ---- */
 
 static bool is_stored(const porch_broker *broker, porch_topic_name topic) {
+    if (topic.text.len > 0 && topic.text.at[0] == '$') return false;
     for (size_t i = 0; i < broker->stored_count; i++)
         if (porch_topic_matches(broker->stored[i], topic)) return true;
     return false;
+}
+
+/* The rules stay as they are while the hub runs. */
+static bool is_ruled(porch_broker_shard *b, porch_topic_name topic, porch_memo_topic *row) {
+    if (row == NULL) return is_stored(b->broker, topic);
+    if (!row->stored_known) row->stored = is_stored(b->broker, topic);
+    row->stored_known = true;
+    return row->stored;
 }
 
 /* Whose topic it is: ID of d/ID/..., else the publisher. */
@@ -140,8 +144,9 @@ static fate judge_fate(porch_broker_shard *b, const porch_publication *p) {
     fate f = {false, false, false};
     if (b->lane == NULL) return f;
     porch_topic_name topic = {p->topic};
-    f.ruled = (p->topic.len == 0 || p->topic.at[0] != '$') && is_stored(b->broker, topic);
-    f.queued = p->qos > 0 && porch_broker_keeps(b, topic);
+    porch_memo_topic *row = porch_memo_of(b->memo, p->topic);
+    f.ruled = is_ruled(b, topic, row);
+    f.queued = p->qos > 0 && porch_broker_keeps(b, topic, row);
     f.waits = f.queued || p->retain || p->note.len > 0 || (f.ruled && p->qos > 0);
     return f;
 }

@@ -136,6 +136,7 @@ porch_session *porch_session_new(porch_broker_shard *b, const porch_registry_ent
     s->policy = porch_grants_policy(b->broker->config.grants, entry);
     if (s->policy == NULL) goto fail;
     s->home = b;
+    porch_session_judge_anew(s);
     s->entry = *entry;
     (void)porch_bytes_to_text(porch_bytes_of(client_id), s->client_id, sizeof s->client_id);
     s->hash = porch_session_hash(b->broker, entry->kind, entry->name, client_id);

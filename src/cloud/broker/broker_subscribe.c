@@ -324,7 +324,7 @@ void porch_session_regrant(porch_session *s) {
     }
     porch_grants_policy_release(s->policy);
     s->policy = fresh;
-    s->allowed_len = 0;
+    porch_session_judge_anew(s);
     s->rejudge = s->queue_count > 0;
     for (size_t i = 0; i < s->subscription_count; i++) {
         const porch_subscribed *one = &s->subscriptions[i];

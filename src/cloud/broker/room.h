@@ -17,12 +17,14 @@
 #include "cloud/broker/delivery.h"
 #include "cloud/broker/flight.h"
 #include "cloud/broker/interest.h"
+#include "cloud/broker/memo.h"
 #include "cloud/broker/message.h"
 #include "cloud/broker/note.h"
 #include "cloud/broker/rate.h"
 #include "cloud/broker/received.h"
 #include "cloud/broker/retained.h"
 #include "cloud/broker/trie.h"
+#include "cloud/broker/verdicts.h"
 #include "cloud/grants/grants.h"
 #include "cloud/listener/conn.h"
 #include "cloud/registry/registry.h"
@@ -112,6 +114,7 @@ struct porch_session {
     porch_registry_entry entry;
     porch_party *party;
     const porch_access_policy *policy;
+    uint64_t asker; /* stands for the policy in what is remembered of it (broker_judge.c) */
     porch_mqtt_version version;
     uint32_t link;     /* counts its connections */
     bool problem_info; /* reason strings are welcome */
@@ -159,10 +162,6 @@ struct porch_session {
     uint32_t pending_publishes; /* what is published behind them waits its turn */
     uint64_t denied_ms;         /* when deliveries that it may not have were put down last */
     uint32_t denied;            /* since then */
-    uint16_t allowed_len;       /* the last topic that it was allowed to publish to */
-    uint8_t allowed[128];
-    bool interest_known; /* of that topic: */
-    porch_interest_topic interest;
 
     porch_subscribed *subscriptions;
     size_t subscription_count, subscription_cap;
@@ -207,7 +206,9 @@ struct porch_broker_shard {
     porch_pool *pool;
     porch_trie *trie;
     porch_interest interest; /* what of the trie other shards see */
-    porch_trie *kept;        /* filters of all shards' lasting sessions: what must be stored for them */
+    porch_memo *memo;        /* what was found out about topics */
+    porch_verdicts *verdicts;
+    porch_trie *kept; /* filters of all shards' lasting sessions: what must be stored for them */
     porch_retained *retained;
     porch_session **buckets; /* sessions by key */
     size_t bucket_count, session_count;
@@ -297,6 +298,14 @@ void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what
 void porch_session_fault(porch_session *s, const porch_mqtt_frame *frame, const porch_mqtt_fault *fault);
 void porch_session_regrant(porch_session *s);
 
+/* ---- the policy's answers (broker_judge.c) ---- */
+/* Its policy is another one: nothing remembered of the old one counts any more. */
+void porch_session_judge_anew(porch_session *s);
+/* May it publish or receive (`action`) this topic? `id` is the topic's in the memo of the session's shard;
+ * 0: none. */
+porch_access_decision porch_session_decide(porch_session *s, unsigned action, porch_bytes topic,
+                                           uint64_t id);
+
 /* ---- quarantine (broker_quarantine.c): asked beside the policy ---- */
 #define PORCH_QUARANTINE_SAYS                                                                              \
     "the device is under quarantine: diagnostics and the signed update only; 'device readmit' lets it in " \
@@ -365,7 +374,7 @@ void porch_broker_drop_pending(porch_broker_shard *b);
 
 /* broker_keep.c: sessions that outlive their connection, in the store */
 /* Is there a lasting session that this topic is for, on whatever shard? */
-bool porch_broker_keeps(porch_broker_shard *b, porch_topic_name topic);
+bool porch_broker_keeps(porch_broker_shard *b, porch_topic_name topic, porch_memo_topic *row);
 /* A lasting session subscribed (+1) or no longer does (-1): tells all shards. */
 void porch_broker_kept_filter(porch_broker_shard *b, porch_bytes filter, int by);
 void porch_broker_kept_here(porch_broker_shard *b, unsigned owner, porch_bytes filter, int by);

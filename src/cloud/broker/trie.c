@@ -24,6 +24,7 @@ struct porch_trie {
     size_t bucket_count; /* a power of two */
     size_t node_count;   /* without the root */
     size_t entry_count;
+    uint64_t change; /* counts nodes that got their first entry or lost their last one */
     porch_trie_entry *hits;
     size_t hit_cap;
 };
@@ -36,6 +37,7 @@ porch_trie *porch_trie_new(uint64_t seed) {
     porch_trie *t = calloc(1, sizeof *t);
     if (t == NULL) return NULL;
     t->seed = seed | 1;
+    t->change = 1;
     t->bucket_count = 64;
     t->root = calloc(1, sizeof *t->root);
     t->buckets = calloc(t->bucket_count, sizeof(node *));
@@ -214,6 +216,7 @@ porch_err porch_trie_put(porch_trie *t, porch_topic_filter filter, const porch_t
         prune(t, n);
         return PORCH_ERR_IO;
     }
+    if (n->entry_count == 0) t->change++;
     n->entries[n->entry_count++] = *entry;
     t->entry_count++;
     *was_there = false;
@@ -227,6 +230,7 @@ bool porch_trie_remove(porch_trie *t, porch_topic_filter filter, const void *own
         if (n->entries[i].owner != owner) continue;
         n->entries[i] = n->entries[--n->entry_count];
         t->entry_count--;
+        if (n->entry_count == 0) t->change++;
         prune(t, n);
         return true;
     }
@@ -255,31 +259,66 @@ bool porch_trie_any(const porch_trie *t, porch_topic_name name) {
     return t->entry_count > 0 && walk_any(t, t->root, porch_topic_level_first(name.text), dollar);
 }
 
+/* A walk's hits so far, and the nodes that they come from. */
+typedef struct {
+    porch_trie *t;
+    size_t count;
+    porch_trie_spots *spots; /* NULL: nobody wants to know */
+} found;
+
 /* Every entry is at one node and each node is reached at most once, so the hits never pass entry_count. */
-static void collect(porch_trie *t, const node *n, size_t *count) {
+static void collect(found *f, const node *n) {
     if (n->entry_count == 0) return;
-    memcpy(t->hits + *count, n->entries, n->entry_count * sizeof *n->entries);
-    *count += n->entry_count;
+    if (f->spots != NULL && f->spots->count < PORCH_TRIE_SPOTS) f->spots->at[f->spots->count] = n;
+    if (f->spots != NULL) f->spots->count++;
+    if (n->entry_count == 1) {
+        f->t->hits[f->count++] = n->entries[0];
+        return;
+    }
+    memcpy(f->t->hits + f->count, n->entries, n->entry_count * sizeof *n->entries);
+    f->count += n->entry_count;
 }
 
 /* Depth is bounded by the filters that were let in (broker.topic_levels). */
-static void walk_match(porch_trie *t, const node *n, porch_topic_level walk, bool dollar, size_t *count) {
+static void walk_match(found *f, const node *n, porch_topic_level walk, bool dollar) {
     porch_bytes level;
-    if (n->rest != NULL && !dollar) collect(t, n->rest, count);
+    if (n->rest != NULL && !dollar) collect(f, n->rest);
     if (!porch_topic_level_next(&walk, &level)) {
-        collect(t, n, count);
+        collect(f, n);
         return;
     }
     if (n->children == 0) return;
-    const node *literal = find_literal(t, n, level);
-    if (literal != NULL) walk_match(t, literal, walk, false, count);
-    if (n->plus != NULL && !dollar) walk_match(t, n->plus, walk, false, count);
+    const node *literal = find_literal(f->t, n, level);
+    if (literal != NULL) walk_match(f, literal, walk, false);
+    if (n->plus != NULL && !dollar) walk_match(f, n->plus, walk, false);
+}
+
+static size_t match(porch_trie *t, porch_topic_name name, porch_trie_spots *spots,
+                    const porch_trie_entry **hits) {
+    found f = {t, 0, spots};
+    bool dollar = name.text.len > 0 && name.text.at[0] == '$';
+    if (t->entry_count > 0) walk_match(&f, t->root, porch_topic_level_first(name.text), dollar);
+    *hits = t->hits;
+    return f.count;
 }
 
 size_t porch_trie_match(porch_trie *t, porch_topic_name name, const porch_trie_entry **hits) {
-    size_t count = 0;
-    bool dollar = name.text.len > 0 && name.text.at[0] == '$';
-    if (t->entry_count > 0) walk_match(t, t->root, porch_topic_level_first(name.text), dollar, &count);
-    *hits = t->hits;
-    return count;
+    return match(t, name, NULL, hits);
+}
+
+size_t porch_trie_match_again(porch_trie *t, porch_topic_name name, porch_trie_spots *spots,
+                              const porch_trie_entry **hits) {
+    if (spots->change == t->change && spots->count <= PORCH_TRIE_SPOTS) {
+        found f = {t, 0, NULL};
+        for (size_t i = 0; i < spots->count; i++)
+            collect(&f, spots->at[i]);
+        *hits = t->hits;
+        return f.count;
+    }
+    *spots = (porch_trie_spots){.change = t->change};
+    return match(t, name, spots, hits);
+}
+
+uint64_t porch_trie_change(const porch_trie *t) {
+    return t->change;
 }

@@ -35,6 +35,21 @@ bool porch_trie_remove(porch_trie *t, porch_topic_filter filter, const void *own
 /* All entries whose filter matches, valid until the next call that changes the trie. An owner with several
  * matching filters appears several times. */
 size_t porch_trie_match(porch_trie *t, porch_topic_name name, const porch_trie_entry **hits);
+
+/* Where a name's entries stand, kept by a caller who will ask about the same name again. All zero: unknown.
+ */
+enum { PORCH_TRIE_SPOTS = 3 };
+typedef struct {
+    uint64_t change; /* 0: unknown */
+    size_t count;
+    const void *at[PORCH_TRIE_SPOTS];
+} porch_trie_spots;
+/* As porch_trie_match. `spots` must be of this trie and this name; they hold until a filter comes or goes.
+ */
+size_t porch_trie_match_again(porch_trie *t, porch_topic_name name, porch_trie_spots *spots,
+                              const porch_trie_entry **hits);
+/* Another number whenever a name may have come to match where none did, or the other way round; never 0. */
+uint64_t porch_trie_change(const porch_trie *t);
 /* Is there any entry whose filter matches? */
 bool porch_trie_any(const porch_trie *t, porch_topic_name name);
 /* What this owner has at this filter, to be changed in place; NULL when it has nothing. Valid until the

@@ -137,12 +137,60 @@ static void removing_one_keeps_the_others(void **state) {
     porch_trie_free(t);
 }
 
+/* The same matches asked again and again while filters come and go, beside a trie that is asked anew. */
+static void what_is_asked_again_is_found_as_if_it_were_new(void **state) {
+    (void)state;
+    static const char *const filters[] = {"d/#", "d/+", "d/cam", "+/cam", "#", "d/cam/#", "e/+", "$a/#"};
+    static const char *const names[] = {"d/cam", "d/bell", "e/f", "e", "$a/b", "d/cam/x"};
+    enum { FILTERS = sizeof filters / sizeof *filters, NAMES = sizeof names / sizeof *names };
+    porch_trie *t = porch_trie_new(9);
+    porch_trie_spots spots[NAMES] = {{0}};
+    uint32_t seed = 1;
+    for (int i = 0; i < 20000; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        const char *filter = filters[(seed >> 8) % FILTERS];
+        int owner = (int)((seed >> 16) % 3);
+        if ((seed >> 24) % 3 == 0)
+            (void)put(t, filter, owner, (uint8_t)(i % 3));
+        else if ((seed >> 24) % 3 == 1)
+            (void)porch_trie_remove(t, filter_of(filter), &owners[owner]);
+        for (int n = 0; n < NAMES; n++) {
+            porch_trie_entry anew[FILTERS * 3];
+            const porch_trie_entry *h;
+            size_t count = porch_trie_match(t, name_of(names[n]), &h);
+            for (size_t k = 0; k < count; k++)
+                anew[k] = h[k];
+            assert_int_equal(porch_trie_match_again(t, name_of(names[n]), &spots[n], &h), count);
+            for (size_t k = 0; k < count; k++)
+                assert_true(h[k].owner == anew[k].owner && h[k].qos == anew[k].qos);
+        }
+    }
+    porch_trie_free(t);
+}
+
+static void the_number_of_changes_moves_when_a_name_may_match_otherwise(void **state) {
+    (void)state;
+    porch_trie *t = porch_trie_new(9);
+    uint64_t at_first = porch_trie_change(t);
+    put(t, "a/+", 1, 0);
+    uint64_t came = porch_trie_change(t);
+    assert_true(at_first != 0 && came != at_first);
+    put(t, "a/+", 2, 0); /* nothing matches that did not before */
+    assert_true(porch_trie_remove(t, filter_of("a/+"), &owners[1]));
+    assert_int_equal(porch_trie_change(t), came);
+    assert_true(porch_trie_remove(t, filter_of("a/+"), &owners[2]));
+    assert_true(porch_trie_change(t) != came && porch_trie_change(t) != at_first);
+    porch_trie_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_trie_finds_is_what_the_filters_match),
         cmocka_unit_test(the_same_owner_at_the_same_filter_is_replaced),
         cmocka_unit_test(removing_everything_leaves_only_the_root),
         cmocka_unit_test(removing_one_keeps_the_others),
+        cmocka_unit_test(what_is_asked_again_is_found_as_if_it_were_new),
+        cmocka_unit_test(the_number_of_changes_moves_when_a_name_may_match_otherwise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
