@@ -1,5 +1,6 @@
 #include "access/automaton.h"
 
+#include <endian.h>
 #include <string.h>
 
 /* Nodes are numbered from 0, the root; as a child, 0 means none. A node is reached by a literal level, by a
@@ -69,59 +70,68 @@ static rule *rules_of(const porch_access_automaton *a) {
 
 /* ---- looking up a child --------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t h) {
+static inline uint64_t mix(uint64_t h) {
     h *= 0x9e3779b97f4a7c15u;
     return h ^ (h >> 29);
 }
 
-/* Only compiled literals stand in the table, so nobody outside can pile up collisions. */
-static uint64_t hash_of(const uint8_t *at, size_t len) {
-    uint64_t h = 0x51ed270b0a1f39c1u ^ len, part8 = 0;
-    for (; len >= 8; at += 8, len -= 8) {
-        memcpy(&part8, at, 8);
-        h = mix(h ^ part8);
-    }
-    part8 = 0;
-    switch (len) {
-    case 7:
-        part8 |= (uint64_t)at[6] << 48; /* fall through */
-    case 6:
-        part8 |= (uint64_t)at[5] << 40; /* fall through */
-    case 5:
-        part8 |= (uint64_t)at[4] << 32; /* fall through */
-    case 4:
-        part8 |= (uint64_t)at[3] << 24; /* fall through */
-    case 3:
-        part8 |= (uint64_t)at[2] << 16; /* fall through */
-    case 2:
-        part8 |= (uint64_t)at[1] << 8; /* fall through */
-    case 1:
-        part8 |= at[0];
-        break;
-    default:
-        break;
-    }
-    return mix(h ^ part8);
+static inline uint64_t word64(const uint8_t *at) {
+    uint64_t w;
+    memcpy(&w, at, sizeof w);
+    return le64toh(w);
+}
+static inline uint32_t word32(const uint8_t *at) {
+    uint32_t w;
+    memcpy(&w, at, sizeof w);
+    return w;
 }
 
-static uint32_t slot_of(const porch_access_automaton *a, uint32_t parent, uint64_t hash) {
+/* The last bytes of a level as one word, which those before may overlap; with `len` it says all of a level
+ * of up to eight bytes. */
+static inline uint64_t last_word(const uint8_t *at, size_t len) {
+    if (len >= 8) return word64(at + len - 8);
+    if (len >= 4) return (uint64_t)word32(at + len - 4) << 32 | word32(at);
+    return len == 0 ? 0 : (uint64_t)at[len - 1] << 16 | (uint64_t)at[len / 2] << 8 | at[0];
+}
+
+/* A level of a name or filter, with what comparing it takes reckoned once. */
+typedef struct {
+    porch_bytes text;
+    uint64_t last, hash;
+} label;
+
+/* Only compiled literals stand in the table, so nobody outside can pile up collisions. */
+static inline label label_of(porch_bytes text) {
+    label l = {text, last_word(text.at, text.len), 0x51ed270b0a1f39c1u ^ text.len};
+    for (; text.len > 8; text.at += 8, text.len -= 8)
+        l.hash = mix(l.hash ^ word64(text.at));
+    l.hash = mix(l.hash ^ l.last);
+    return l;
+}
+
+/* Are these bytes, as many as the label's, the label? */
+static inline bool is_label(const uint8_t *at, const label *l) {
+    if (last_word(at, l->text.len) != l->last) return false;
+    return l->text.len <= 8 || memcmp(at, l->text.at, l->text.len - 8) == 0;
+}
+
+static inline uint32_t slot_of(const porch_access_automaton *a, uint32_t parent, uint64_t hash) {
     uint64_t h = mix(hash + parent);
     return (uint32_t)(h >> 24) & a->table_mask;
 }
 
 /* The child of `parent` with this label, or 0; *slot is where it stands or would stand. */
-static uint32_t find_child(const porch_access_automaton *a, uint32_t parent, porch_bytes label,
-                           uint64_t hash, uint32_t *slot) {
+static inline uint32_t find_child(const porch_access_automaton *a, uint32_t parent, const label *l,
+                                  uint32_t *slot) {
     const uint32_t *table = table_of(a);
     const node *nodes = nodes_of(a);
     const uint8_t *text = text_of(a);
-    for (uint32_t i = slot_of(a, parent, hash);; i = (i + 1) & a->table_mask) {
+    for (uint32_t i = slot_of(a, parent, l->hash);; i = (i + 1) & a->table_mask) {
         uint32_t child = table[i];
         *slot = i;
         if (child == 0) return 0;
         const node *n = &nodes[child];
-        if (n->parent == parent && n->label_len == label.len &&
-            memcmp(text + n->label_at, label.at, label.len) == 0)
+        if (n->parent == parent && n->label_len == l->text.len && is_label(text + n->label_at, l))
             return child;
     }
 }
@@ -216,10 +226,10 @@ static porch_err computed_of(porch_access_automaton *a, porch_bytes level, uint3
     return PORCH_OK;
 }
 
-static uint32_t add_node(porch_access_automaton *a, uint32_t parent, porch_bytes label, uint32_t text_at) {
+static uint32_t add_node(porch_access_automaton *a, uint32_t parent, porch_bytes text, uint32_t text_at) {
     uint32_t made = a->node_count++;
     nodes_of(a)[made] = (node){
-        .parent = parent, .label_at = text_at, .label_len = (uint16_t)label.len, .computed = NO_COMPUTED};
+        .parent = parent, .label_at = text_at, .label_len = (uint16_t)text.len, .computed = NO_COMPUTED};
     return made;
 }
 
@@ -229,19 +239,20 @@ static uint32_t step_plus(porch_access_automaton *a, uint32_t at) {
     return nodes[at].plus;
 }
 
-static porch_err step_down(porch_access_automaton *a, uint32_t at, porch_bytes label, uint32_t text_at,
+static porch_err step_down(porch_access_automaton *a, uint32_t at, porch_bytes text, uint32_t text_at,
                            bool deny, uint32_t *ret) {
     node *nodes = nodes_of(a);
     uint32_t slot;
     uint8_t computed = NO_COMPUTED;
-    if (level_is(label, '+')) {
+    if (level_is(text, '+')) {
         *ret = step_plus(a, at);
         return PORCH_OK;
     }
-    if (has_variable(label)) PORCH_TRY(computed_of(a, label, text_at, deny, &computed));
-    uint32_t child = find_child(a, at, label, hash_of(label.at, label.len), &slot);
+    if (has_variable(text)) PORCH_TRY(computed_of(a, text, text_at, deny, &computed));
+    const label l = label_of(text);
+    uint32_t child = find_child(a, at, &l, &slot);
     if (child == 0) {
-        child = add_node(a, at, label, text_at);
+        child = add_node(a, at, text, text_at);
         table_of(a)[slot] = child;
         nodes[child].computed = computed;
         nodes[child].next_sibling = nodes[at].first_child;
@@ -352,17 +363,15 @@ typedef struct {
     uint32_t allow, deny;
 } met;
 
-static void smaller(uint32_t *kept, uint32_t found) {
+static inline void smaller(uint32_t *kept, uint32_t found) {
     if (found != 0 && (*kept == 0 || found < *kept)) *kept = found;
 }
 
-static void meet(const porch_access_automaton *a, uint32_t row, uint8_t bits, unsigned action, met *m) {
+static inline void meet(const porch_access_automaton *a, uint32_t row, uint8_t bits, unsigned action,
+                        met *m) {
     if ((bits & (action | action << ACTIONS)) == 0) return;
     const verdict *v = &verdicts_of(a)[row - 1];
-    unsigned i = action == PORCH_ACCESS_PUBLISH     ? 0
-                 : action == PORCH_ACCESS_SUBSCRIBE ? 1
-                 : action == PORCH_ACCESS_RECEIVE   ? 2
-                                                    : 3;
+    unsigned i = (unsigned)__builtin_ctz(action);
     smaller(&m->allow, v->first[0][i]);
     smaller(&m->deny, v->first[1][i]);
 }
@@ -373,13 +382,13 @@ static porch_access_decision decided(const met *m) {
     return (porch_access_decision){false, -1};
 }
 
-static bool value_is(const porch_access_automaton *a, const porch_access_values *values, uint8_t computed,
-                     porch_bytes level) {
+static inline bool value_is(const porch_access_automaton *a, const porch_access_values *values,
+                            uint8_t computed, const label *l) {
     if (values == NULL) return false;
     if ((a->computed_devices >> computed & 1u) != 0)
-        return values->devices != NULL && porch_access_set_has(values->devices, level);
+        return values->devices != NULL && porch_access_set_has(values->devices, l->text);
     porch_access_span v = values->spans[computed];
-    return v.len > 0 && v.len == level.len && memcmp(values->text + v.at, level.at, v.len) == 0;
+    return v.len > 0 && v.len == l->text.len && is_label(values->text + v.at, l);
 }
 
 /* A place of the walk that waits: the node, and where its next level begins (NULL: the name ended). */
@@ -409,15 +418,57 @@ static void enter_children(const porch_access_automaton *a, const porch_access_v
                            const node *n, uint32_t at, porch_bytes level, const uint8_t *next,
                            places *out) {
     const node *nodes = nodes_of(a);
+    const label l = label_of(level);
     uint32_t slot;
     bool own = at == 0 && level.len > 0 && level.at[0] == '$'; /* hidden from leading wildcards */
     if (n->has_literal != 0) {
-        uint32_t child = find_child(a, at, level, hash_of(level.at, level.len), &slot);
+        uint32_t child = find_child(a, at, &l, &slot);
         if (child != 0 && nodes[child].computed == NO_COMPUTED) wait_at(out, child, next);
     }
     for (uint32_t c = n->first_computed; c != 0; c = nodes[c].next_computed)
-        if (value_is(a, values, nodes[c].computed, level)) wait_at(out, c, next);
+        if (value_is(a, values, nodes[c].computed, &l)) wait_at(out, c, next);
     if (!own) wait_at(out, n->plus, next);
+}
+
+/* All nodes that the name has led to so far, level by level: those before `done` have been left. */
+typedef struct {
+    uint32_t at[PORCH_ACCESS_STEPS_MOST];
+    size_t count;
+    bool full;
+} trail;
+
+static inline void lead_to(trail *t, uint32_t n) {
+    if (n == 0) return;
+    if (t->count < PORCH_ACCESS_STEPS_MOST)
+        t->at[t->count++] = n;
+    else
+        t->full = true;
+}
+
+/* As enter_children; what the level is was reckoned once for all nodes that stand before it. */
+static inline void lead_on(const porch_access_automaton *a, const porch_access_values *values, uint32_t at,
+                           const label *l, trail *t) {
+    const node *nodes = nodes_of(a), *n = &nodes[at];
+    uint32_t slot;
+    if (n->has_literal != 0) {
+        uint32_t child = find_child(a, at, l, &slot);
+        if (child != 0 && nodes[child].computed == NO_COMPUTED) lead_to(t, child);
+    }
+    for (uint32_t c = n->first_computed; c != 0; c = nodes[c].next_computed)
+        if (value_is(a, values, nodes[c].computed, l)) lead_to(t, c);
+}
+
+/* Where the level ends that begins at `at`: at the next slash or at the end. */
+static inline const uint8_t *level_end(const uint8_t *at, const uint8_t *end) {
+    const uint64_t ones = 0x0101010101010101u;
+    for (; end - at >= 8; at += 8) {
+        uint64_t x = word64(at) ^ ones * '/';
+        uint64_t zeros = (x - ones) & ~x & ones * 0x80; /* the lowest one is exact, and the first byte */
+        if (zeros != 0) return at + __builtin_ctzll(zeros) / 8;
+    }
+    while (at < end && *at != '/')
+        at++;
+    return at;
 }
 
 porch_access_decision porch_access_automaton_name(const porch_access_automaton *a,
@@ -425,26 +476,32 @@ porch_access_decision porch_access_automaton_name(const porch_access_automaton *
                                                   porch_bytes name) {
     met m = {0, 0};
     if (name.len == 0) return decided(&m);
-    const uint8_t *end = name.at + name.len;
+    const uint8_t *end = name.at + name.len, *next = name.at;
     const node *nodes = nodes_of(a);
-    places p;
-    p.count = 1;
-    p.full = false;
-    p.waiting[0] = (place){0, name.at};
-    for (size_t steps = 0; p.count > 0 && !p.full; steps++) {
-        if (steps == PORCH_ACCESS_STEPS_MOST) p.full = true;
-        place at = p.waiting[--p.count];
-        const node *n = &nodes[at.node];
-        if (at.node != 0 || name.at[0] != '$') meet(a, n->rest, n->rest_bits, action, &m);
-        if (at.next == NULL) {
-            meet(a, n->end, n->end_bits, action, &m);
-            continue;
+    size_t done = 0;
+    trail t;
+    t.at[0] = 0;
+    t.count = 1;
+    t.full = false;
+    bool own = name.at[0] == '$'; /* hidden from leading wildcards */
+    for (const uint8_t *stop = NULL; stop != end && done < t.count && !t.full; own = false) {
+        stop = level_end(next, end);
+        const label l = label_of((porch_bytes){next, (size_t)(stop - next)});
+        for (size_t last = t.count; done < last; done++) {
+            const node *n = &nodes[t.at[done]];
+            lead_on(a, values, t.at[done], &l, &t);
+            if (own) continue;
+            meet(a, n->rest, n->rest_bits, action, &m);
+            lead_to(&t, n->plus);
         }
-        const uint8_t *slash = at.next == end ? NULL : memchr(at.next, '/', (size_t)(end - at.next));
-        porch_bytes level = {at.next, (size_t)((slash == NULL ? end : slash) - at.next)};
-        enter_children(a, values, n, at.node, level, slash == NULL ? NULL : slash + 1, &p);
+        if (stop != end) next = stop + 1;
     }
-    if (p.full) return (porch_access_decision){false, m.deny == 0 ? -1 : (int32_t)(m.deny - 1)};
+    for (; done < t.count && !t.full; done++) {
+        const node *n = &nodes[t.at[done]];
+        meet(a, n->rest, n->rest_bits, action, &m);
+        meet(a, n->end, n->end_bits, action, &m);
+    }
+    if (t.full) return (porch_access_decision){false, m.deny == 0 ? -1 : (int32_t)(m.deny - 1)};
     return decided(&m);
 }
 

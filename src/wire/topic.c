@@ -21,16 +21,23 @@ static uint64_t zero_byte(uint64_t eight) {
     return (eight - EACH_BYTE(1)) & EACH_BYTE(0x80);
 }
 
+/* The high bit of a byte: it is not ASCII, a zero or a wildcard (or a byte behind one that is). */
+static uint64_t suspects_at(const uint8_t *at) {
+    uint64_t eight;
+    memcpy(&eight, at, 8);
+    return eight | zero_byte(eight) | zero_byte(eight ^ EACH_BYTE('+')) | zero_byte(eight ^ EACH_BYTE('#'));
+}
+
 /* Most topics are ASCII: this goes over them eight bytes at a time and only says whether anything needs a
  * closer look. It runs for every message. */
 static bool plain_name(porch_bytes text) {
     uint64_t suspects = 0;
     size_t i = 0;
-    for (; text.len - i >= 8; i += 8) {
-        uint64_t eight;
-        memcpy(&eight, text.at + i, 8);
-        suspects |= eight | zero_byte(eight) | zero_byte(eight ^ EACH_BYTE('+')) |
-                    zero_byte(eight ^ EACH_BYTE('#'));
+    for (; text.len - i > 8; i += 8)
+        suspects |= suspects_at(text.at + i);
+    if (text.len >= 8) {
+        suspects |= suspects_at(text.at + text.len - 8); /* may overlap those before */
+        i = text.len;
     }
     for (; i < text.len; i++) {
         uint8_t c = text.at[i];
