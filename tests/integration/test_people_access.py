@@ -340,6 +340,51 @@ class WhatIsRead(case.HubCase):
         self.assertEqual(self.timeline(guest, 5)[-2:], ["n-two", "n-cam"])
         self.expect(guest, hidden, 200)
 
+    def devices(self, person):
+        return [one["id"] for one in person.must("GET", "/api/v1/devices")["devices"]]
+
+    def test_a_device_of_which_nothing_may_be_heard_is_not_there_for_that_person(self):
+        guest, adult, owner, path = self.people["guest"], self.people["adult"], self.people["owner"], "/api/v1/devices/n-cam"
+        with mqtt.Client(self.hub, self.hub.device_tls(self.folders["n-cam"])) as client:
+            client.connect("n-cam")
+            report = {"v": 1, "version": 0, "state": {"privacy": False, "ignore": [], "capture": "open"}}
+            self.assertEqual(client.publish("d/n-cam/state/reported", json.dumps(report), 1, retain=True).reason, 0)
+        for person in self.people.values():
+            self.assertEqual(self.devices(person), ["n-cam", "n-two"])
+        self.assertEqual(self.devices(self.eve), ["s-cam"])
+        deadline = time.monotonic() + 30
+        while guest.must("GET", f"{path}/settings")["reported"] is None:  # until the hub has stored it
+            self.assertLess(time.monotonic(), deadline)
+
+        # without its state: it is there, and what it reported is not
+        self.hub.cli("group", "add", "quiet", "--member", "people home guest", "--member", "people home adult", "--member", "people home owner",
+                     "--deny", "receive:d/n-cam/state/#")
+        self.addCleanup(self.hub.cli, "group", "remove", "quiet", check=False)
+        for person in (guest, adult, owner):
+            self.assertEqual(self.devices(person), ["n-cam", "n-two"])
+            seen = person.must("GET", f"{path}/settings")
+            self.assertEqual((seen["reported"], seen["picture"] is None), (None, False))
+        self.assertIsNotNone(self.people["child"].must("GET", f"{path}/settings")["reported"])
+        self.assertIsNone(adult.must("PUT", f"{path}/privacy", {"on": "no"})["reported"])
+
+        # nothing of it: only who administers it has it in the list, and nobody changes what they may not see
+        self.hub.cli("group", "change", "quiet", "--deny", "receive:d/n-cam/#", "--deny", "receive:$porchlight/device/n-cam/#")
+        for person in (guest, adult):
+            self.assertEqual(self.devices(person), ["n-two"])
+        self.assertEqual(self.devices(owner), ["n-cam", "n-two"])
+        self.assertEqual(self.devices(self.people["child"]), ["n-cam", "n-two"])
+        self.expect(guest, [f"{path}/settings"], 403, "policy")
+        for person in (adult, owner):
+            self.expect(person, [f"{path}/settings"], 403, "policy")
+            for what, body in (("privacy", {"on": "yes"}), ("zones", {"ignore": ""})):
+                answer = person.ask("PUT", f"{path}/{what}", body)
+                self.assertEqual((answer.status, answer.json()["type"]), (403, "urn:porchlight:problem:policy"))
+        self.assertFalse(self.people["child"].must("GET", f"{path}/settings")["desired"]["privacy"])
+        self.logged("people.refused", f"name={adult.name}", "wanted=device")
+        self.expect(self.eve, [f"{path}/settings"], 403, "household")
+        self.hub.cli("group", "remove", "quiet")
+        self.assertEqual(self.devices(guest), ["n-cam", "n-two"])
+
     def test_who_may_not_see_a_thing_may_not_change_it(self):
         adult = self.people["adult"]
         event, _, clip = self.things("n-cam")

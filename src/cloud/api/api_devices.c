@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud/api/api_live.h"
+#include "cloud/api/api_sight.h"
 #include "cloud/rollout/rollout.h"
 #include "os/clock.h"
 
@@ -42,11 +43,22 @@ static porch_err add_updates(porch_db *db, void *ctx, porch_why *why) {
     return PORCH_OK;
 }
 
+/* Takes out the devices of which the policy lets the person see nothing. Not for owners: who lets devices
+ * in, keeps them apart and gives them away has all of them before the eyes. */
+static void drop_unseen(const porch_api *api, const porch_person *person, json_t *devices) {
+    if (person->role == PORCH_ROLE_OWNER) return;
+    for (size_t i = json_array_size(devices); i-- > 0;) {
+        const char *id = json_string_value(json_object_get(json_array_get(devices, i), "id"));
+        if (id == NULL || !porch_sight_any(api, person, id, NULL)) (void)json_array_remove(devices, i);
+    }
+}
+
 void porch_api_devices(porch_http_exchange *x) {
     porch_user_session s;
     if (!porch_api_session(x, &s)) return;
     json_t *devices = json_array();
     porch_registry_devices(porch_api_of(x)->registry, s.person.household, add_device, devices);
+    drop_unseen(porch_api_of(x), &s.person, devices);
     porch_why why = {{0}};
     porch_err e = porch_store_read(porch_api_of(x)->store, add_updates, devices, &why);
     if (e != PORCH_OK) {

@@ -11,16 +11,29 @@
 /* ---- one device ---- */
 
 static void topic_of(unsigned what, const char *device, char out[128]) {
-    (void)snprintf(out, 128,
-                   what == PORCH_SEES_PERSON ? "$porchlight/device/%s/event/person" : "d/%s/event/motion",
-                   device);
+    if (what == PORCH_SEES_PERSON)
+        (void)snprintf(out, 128, "$porchlight/device/%s/event/person", device);
+    else
+        (void)snprintf(out, 128, "d/%s/%s", device,
+                       what == PORCH_SEES_STATE ? "state/reported" : "event/motion");
+}
+
+static porch_registry_entry entry_of(const porch_person *person) {
+    porch_registry_entry who = {.kind = PORCH_PRINCIPAL_PERSON, .role = (uint8_t)person->role};
+    porch_api_person_key(person, who.name);
+    memcpy(who.household, person->household, sizeof who.household);
+    return who;
+}
+
+static porch_access_decision decide(const porch_access_policy *policy, const char *topic) {
+    return porch_access_can_receive(policy, (porch_topic_name){porch_bytes_of(topic)});
 }
 
 static bool may_see(const porch_api *api, const porch_registry_entry *who,
                     const porch_access_policy *policy, const char *device, unsigned what, porch_why *why) {
     char topic[128];
     topic_of(what, device, topic);
-    porch_access_decision d = porch_access_can_receive(policy, (porch_topic_name){porch_bytes_of(topic)});
+    porch_access_decision d = decide(policy, topic);
     if (d.allowed) return true;
     porch_why sentence = {{0}};
     if (porch_grants_denied(api->grants, who, policy, d, PORCH_ACCESS_RECEIVE, porch_bytes_of(topic), 1,
@@ -32,16 +45,29 @@ static bool may_see(const porch_api *api, const porch_registry_entry *who,
 
 unsigned porch_sight_of(const porch_api *api, const porch_person *person, const char *device,
                         unsigned wanted, porch_why *why) {
-    porch_registry_entry who = {.kind = PORCH_PRINCIPAL_PERSON, .role = (uint8_t)person->role};
+    porch_registry_entry who = entry_of(person);
     unsigned sees = 0;
-    porch_api_person_key(person, who.name);
-    memcpy(who.household, person->household, sizeof who.household);
     const porch_access_policy *policy = porch_grants_policy_about(api->grants, &who, device);
     if (policy == NULL) return 0; /* the log says why */
-    for (unsigned what = PORCH_SEES_EVENT; what <= PORCH_SEES_PERSON; what <<= 1)
+    for (unsigned what = PORCH_SEES_EVENT; what <= PORCH_SEES_STATE; what <<= 1)
         if ((wanted & what) != 0 && may_see(api, &who, policy, device, what, why)) sees |= what;
     porch_grants_policy_release(policy);
     return sees;
+}
+
+bool porch_sight_any(const porch_api *api, const porch_person *person, const char *device, porch_why *why) {
+    porch_registry_entry who = entry_of(person);
+    const porch_access_policy *policy = porch_grants_policy_about(api->grants, &who, device);
+    char topic[128];
+    bool any = false;
+    if (policy == NULL) return false; /* the log says why */
+    for (unsigned what = PORCH_SEES_EVENT; what <= PORCH_SEES_PERSON && !any; what <<= 1) {
+        topic_of(what, device, topic);
+        any = decide(policy, topic).allowed;
+    }
+    any = any || may_see(api, &who, policy, device, PORCH_SEES_STATE, why);
+    porch_grants_policy_release(policy);
+    return any;
 }
 
 void porch_sight_trim(unsigned sees, porch_media_event *event) {
@@ -86,8 +112,8 @@ unsigned porch_sights_of(const porch_sights *s, const char *device) {
 
 /* ---- what a route names ---- */
 
-static void refuse(porch_http_exchange *x, const porch_user_session *s, const char *what, const char *id,
-                   const porch_why *why) {
+void porch_api_refuse_sight(porch_http_exchange *x, const porch_user_session *s, const char *what,
+                            const char *id, const porch_why *why) {
     if (why->text[0] != '\0')
         porch_log(PORCH_LOG_WARN, "people.refused", "name", s->person.name, "household",
                   s->person.household, "wanted", what, "id", id, "reason", why->text, NULL);
@@ -110,7 +136,7 @@ static bool is_seen(porch_http_exchange *x, const porch_user_session *s, porch_e
     } else {
         *sees = porch_sight_of(porch_api_of(x), &s->person, owner->device, wanted, &denied);
         if ((*sees & wanted) == wanted) return true;
-        refuse(x, s, what, id, &denied);
+        porch_api_refuse_sight(x, s, what, id, &denied);
     }
     return false;
 }

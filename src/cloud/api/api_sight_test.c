@@ -114,6 +114,29 @@ static void each_part_is_judged_under_the_topic_that_it_came_by(void **state) {
     assert_int_equal(porch_sight_of(&API, &KIM, "cam", PORCH_SEES_ALL, NULL), 0);
 }
 
+static void a_device_is_seen_of_which_anything_may_be_heard(void **state) {
+    (void)state;
+    static const char *const topics[] = {"d/cam/event/motion", "$porchlight/device/cam/event/person",
+                                         "d/cam/state/reported"};
+    porch_why why = {{0}};
+    for (size_t i = 0; i < 3; i++) {
+        memset(allowed, 0, sizeof allowed);
+        allowed[0] = topics[i];
+        assert_true(porch_sight_any(&API, &KIM, "cam", &why));
+        assert_int_equal(refused, 0); /* what is not asked for is not denied */
+        assert_int_equal(porch_sight_of(&API, &KIM, "cam", 7, NULL), 1u << i);
+        refused = 0;
+    }
+    denied[0] = "d/cam/#";
+    assert_false(porch_sight_any(&API, &KIM, "cam", &why));
+    assert_int_equal(refused, 1);
+    assert_string_equal(why.text, "kim@example.org: d/cam/state/reported");
+    memset(allowed, 0, sizeof allowed);
+    assert_false(porch_sight_any(&API, &KIM, "attic", NULL));
+    no_policy = true;
+    assert_false(porch_sight_any(&API, &KIM, "cam", NULL));
+}
+
 static void silence_and_a_policy_that_cannot_be_had_are_no(void **state) {
     (void)state;
     allowed[0] = allowed[1] = NULL;
@@ -176,6 +199,7 @@ static void what_is_trimmed_is_gone_in_every_form(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(each_part_is_judged_under_the_topic_that_it_came_by),
+        TEST(a_device_is_seen_of_which_anything_may_be_heard),
         TEST(silence_and_a_policy_that_cannot_be_had_are_no),
         TEST(only_what_is_worth_a_line_in_the_log_says_why),
         TEST(a_list_holds_the_devices_that_may_be_seen),

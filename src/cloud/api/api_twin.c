@@ -72,13 +72,17 @@ static void answer(porch_http_exchange *x, const char *device, const porch_perso
                                           .before_ms = UINT64_MAX,
                                           .limit = PICTURES_LOOKED_AT};
     (void)snprintf(v.device, sizeof v.device, "%s", device);
+    unsigned sees = porch_sight_of(api, person, device, PORCH_SEES_EVENT | PORCH_SEES_STATE, NULL);
     porch_err e = porch_store_read(api->store, read_twin, &v, &why);
-    if (e == PORCH_OK && porch_sight_of(api, person, device, PORCH_SEES_EVENT, NULL) == PORCH_SEES_EVENT)
+    if (e == PORCH_OK && (sees & PORCH_SEES_EVENT) != 0)
         e = porch_media_timeline(api->media, &q, newest_picture, picture, &why);
-    if (e != PORCH_OK)
+    if (e != PORCH_OK) {
         porch_api_refuse(x, e, &why);
-    else
-        porch_api_json(x, 200, porch_api_twin(&v, picture));
+        return;
+    }
+    json_t *twin = porch_api_twin(&v, picture);
+    if ((sees & PORCH_SEES_STATE) == 0) (void)json_object_set_new(twin, "reported", json_null());
+    porch_api_json(x, 200, twin);
 }
 
 /* ---- whose ---- */
@@ -98,10 +102,19 @@ bool porch_api_own_device(porch_http_exchange *x, const porch_user_session *s, p
     return true;
 }
 
+/* The household's, and the person may see something of it: who may not, may not change it either. */
+static bool seen_device(porch_http_exchange *x, const porch_user_session *s, porch_registry_device *ret) {
+    porch_why why = {{0}};
+    if (!porch_api_own_device(x, s, ret)) return false;
+    if (porch_sight_any(porch_api_of(x), &s->person, ret->id, &why)) return true;
+    porch_api_refuse_sight(x, s, "device", ret->id, &why);
+    return false;
+}
+
 void porch_api_twin_get(porch_http_exchange *x) {
     porch_user_session s;
     porch_registry_device d;
-    if (porch_api_session(x, &s) && porch_api_own_device(x, &s, &d)) answer(x, d.id, &s.person);
+    if (porch_api_session(x, &s) && seen_device(x, &s, &d)) answer(x, d.id, &s.person);
 }
 
 /* ---- changes ---- */
@@ -163,8 +176,7 @@ void porch_api_twin_privacy(porch_http_exchange *x) {
     const porch_json_field fields[] = {{"on", 3, true, &on}};
     order o = {.change = PORCH_TWIN_CHANGE_PRIVACY};
     json_t *root = NULL;
-    if (!porch_api_session(x, &s) || !porch_api_own_device(x, &s, &d) ||
-        !porch_api_body(x, fields, 1, &root))
+    if (!porch_api_session(x, &s) || !seen_device(x, &s, &d) || !porch_api_body(x, fields, 1, &root))
         return;
     o.to.privacy = porch_bytes_eq_text(on, "yes");
     bool good = o.to.privacy || porch_bytes_eq_text(on, "no");
@@ -183,8 +195,7 @@ void porch_api_twin_zones(porch_http_exchange *x) {
     const porch_json_field fields[] = {{"ignore", ZONES_TEXT_MOST, true, &ignore}};
     order o = {.change = PORCH_TWIN_CHANGE_ZONES};
     json_t *root = NULL;
-    if (!porch_api_session(x, &s) || !porch_api_own_device(x, &s, &d) ||
-        !porch_api_body(x, fields, 1, &root))
+    if (!porch_api_session(x, &s) || !seen_device(x, &s, &d) || !porch_api_body(x, fields, 1, &root))
         return;
     porch_err e = porch_twin_zones_read(ignore, &o.to, &why);
     json_decref(root);
