@@ -23,6 +23,7 @@ EXPECTED = {
     "DNS_CAArecord": "no public CA issues for these names",
     "HSTS": "only with --https-cert: it would bind every port of that host",
     "security_headers": "they are on the people's listener; the others serve no browser",
+    "BREACH": "only the files of the app are compressed, the same for everybody; no answer that holds a secret is",
     "optimal_proto": "the tool speaks HTTP, and without a client's certificate",
 }
 GRAVE = ("LOW", "MEDIUM", "HIGH", "CRITICAL", "FATAL", "WARN")

@@ -134,7 +134,7 @@ porch_err porch_rollout_of_product(porch_db *db, const char *product, porch_roll
     porch_db_query *q =
         porch_db_prepare(db,
                          "select " ROW_COLUMNS " from update_rollout where product = ?1 and state <> "
-                         "'aborted' order by number desc limit 1",
+                         "'aborted' and swept = 0 order by number desc limit 1",
                          why);
     porch_db_bind_str(q, 1, product);
     return take_row(q, ret, why);

@@ -106,6 +106,8 @@ porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, con
                                  uint64_t now_ms, porch_why *why);
 /* Some more of those that are to hear of an abort, a pause or its end. */
 porch_err porch_rollout_recall(porch_rollouts *r, porch_db *db, porch_why *why);
+/* Some turns of a rollout that is long over. */
+porch_err porch_rollout_sweep(const porch_rollouts *r, porch_db *db, uint64_t now_ms, porch_why *why);
 porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *rollouts, porch_why *why);
 porch_err porch_rollout_end(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,
                             const char *state, const char *who, const char *reason, uint64_t now_ms,

@@ -527,6 +527,64 @@ static void a_device_that_goes_takes_its_story_and_its_turns_and_nobody_elses(vo
     assert_int_equal(count, 3);
 }
 
+/* Days go by in rounds of housekeeping. */
+static void days(fleet *f, unsigned count, unsigned rounds) {
+    tick(f, count * UINT64_C(86400000));
+    for (unsigned i = 0; i < rounds; i++)
+        tick(f, 1);
+}
+
+static unsigned turns_of(fleet *f, const char *rollout) {
+    char text[80];
+    (void)snprintf(text, sizeof text, "select count(*) from update_turn where rollout = %s", rollout + 1);
+    return (unsigned)number(f, text);
+}
+
+static void turns_of_what_is_long_over_are_swept_and_the_counts_stay(void **state) {
+    fleet *f = *state;
+    const unsigned many = 4500; /* three rounds */
+    char text[120];
+    f->lab.settings.ota_turns_days = 30;
+    arrive(f, many);
+    const porch_rollout_spec first = plain("2", "100"), second = plain("3", "100");
+    (void)start(f, &first);
+    while (all_good(f) > 0)
+        tick(f, 1000);
+    tick(f, 1000);
+    assert_string_equal(look(f).state, "done");
+    days(f, 400, 3);
+    assert_int_equal(turns_of(f, "r1"), many); /* the newest of its product stays */
+    (void)start(f, &second);
+    sql(f, "update update_turn set state = 2 where rollout = 2");
+    tick(f, 1);
+    (void)snprintf(text, sizeof text,
+                   "update update_rollout set state = 'done', ended_ms = %llu where number = 2",
+                   (unsigned long long)f->now_ms);
+    sql(f, text);
+    days(f, 29, 3);
+    assert_int_equal(turns_of(f, "r1"), many);
+    days(f, 1, 0);
+    assert_int_equal(turns_of(f, "r1"), many - 2000);
+    assert_int_equal(number(f, "select swept from update_rollout where number = 1"), 1);
+    days(f, 0, 2);
+    assert_int_equal(turns_of(f, "r1"), 0);
+    assert_int_equal(turns_of(f, "r2"), many);
+    assert_int_equal(number(f, "select swept from update_rollout where number = 1"), 2);
+    assert_int_equal(number(f, "select good from update_rollout where number = 1"), many);
+    assert_int_equal(number(f, "select sum(ended) from update_stage where rollout = 1"), many);
+    /* the newer one is aborted after all: nobody is led back to what was swept */
+    job abort = {.id = "r2", .act = PORCH_ROLLOUT_ABORT, .reason = "the lens fogs up"};
+    assert_int_equal(carry(f, do_act, abort, NULL), PORCH_OK);
+    size_t told = f->told;
+    tick(f, 1000);
+    report(f, "cam-0000001", "", 0, "1", PORCH_UPDATE_GOOD, "");
+    tick(f, 1000);
+    assert_int_equal(f->told, told);
+    assert_int_equal(turns_of(f, "r1"), 0);
+    days(f, 31, 3);
+    assert_int_equal(number(f, "select count(*) from update_turn"), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cohorts_are_what_the_device_computes_and_spread_evenly),
@@ -551,6 +609,7 @@ int main(void) {
         OVER_STORE(a_stage_of_which_nobody_is_there_waits),
         OVER_STORE(an_erased_household_leaves_a_stage_that_is_nobodys),
         OVER_STORE(a_device_has_a_story_of_bounded_length),
+        OVER_STORE(turns_of_what_is_long_over_are_swept_and_the_counts_stay),
         OVER_STORE(a_device_that_goes_takes_its_story_and_its_turns_and_nobody_elses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -261,7 +261,7 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
     porch_db_query *q =
         porch_db_prepare(db,
                          "select number from update_rollout where state in ('running', 'done') "
-                         "and not exists (select 1 from update_rollout n where n.product = "
+                         "and swept = 0 and not exists (select 1 from update_rollout n where n.product = "
                          "update_rollout.product and n.number > update_rollout.number and n.state "
                          "in ('running', 'paused', 'done')) order by state = 'done', number desc",
                          why);
@@ -272,5 +272,6 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
     for (size_t i = 0; i < count; i++)
         PORCH_TRY(tend(ctx, db, numbers[i], names, now_ms, why));
+    PORCH_TRY(porch_rollout_sweep(ctx, db, now_ms, why));
     return porch_rollout_recall(ctx, db, why);
 }

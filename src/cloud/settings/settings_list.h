@@ -191,6 +191,7 @@
     X(ota, image_bytes,        ota_image_bytes, U64, 2147483648, 65536, 1000000000000000, "longest image or metadata file that is published") \
     X(ota, check_kib_s,        ota_check_kib_s, U32, 16384, 64, 10485760, "how fast the hub reads its images after a start, to see whether they are still what was signed, in KiB a second") \
     X(ota, prune_days,         ota_prune_days, U32, 180, 0, 36500, "days after which the images of a withdrawn release are removed by themselves, unless a device runs it, a rollout gives it out or a floor needs it; 0 means never") \
+    X(ota, turns_days,         ota_turns_days, U32, 90, 0, 36500, "days after the end of a rollout, and of the one that follows it, in which the hub knows each device's turn in it; then its counts and the devices' stories are left; 0 means for ever") \
     X(ota, history,            ota_history, U32, 50, 1, 10000, "entries of each device's update story, oldest out first") \
     X(ota, burst_ms,           ota_burst_ms, U32, 5000, 100, 600000, "a rollout may ask as many devices at once as its rate gives in this time, one at least") \
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
