@@ -2,18 +2,6 @@
 
 #include <string.h>
 
-porch_reader porch_reader_of(porch_bytes b) {
-    return (porch_reader){b};
-}
-
-porch_err porch_read_bytes(porch_reader *r, size_t n, porch_bytes *ret) {
-    if (n > r->rest.len) return PORCH_ERR_TRUNCATED;
-    *ret = (porch_bytes){r->rest.at, n};
-    if (n > 0) r->rest.at += n;
-    r->rest.len -= n;
-    return PORCH_OK;
-}
-
 /* n is at most 8. */
 static porch_err read_be(porch_reader *r, size_t n, uint64_t *ret) {
     porch_bytes b;
@@ -22,20 +10,6 @@ static porch_err read_be(porch_reader *r, size_t n, uint64_t *ret) {
     for (size_t i = 0; i < n; i++)
         v = (v << 8) | b.at[i];
     *ret = v;
-    return PORCH_OK;
-}
-
-porch_err porch_read_u8(porch_reader *r, uint8_t *ret) {
-    uint64_t v;
-    PORCH_TRY(read_be(r, 1, &v));
-    *ret = (uint8_t)v;
-    return PORCH_OK;
-}
-
-porch_err porch_read_u16(porch_reader *r, uint16_t *ret) {
-    uint64_t v;
-    PORCH_TRY(read_be(r, 2, &v));
-    *ret = (uint16_t)v;
     return PORCH_OK;
 }
 
@@ -50,25 +24,13 @@ porch_err porch_read_u64(porch_reader *r, uint64_t *ret) {
     return read_be(r, 8, ret);
 }
 
-static porch_err read_block(porch_reader *r, size_t length_bytes, porch_bytes *ret) {
+porch_err porch_read_block32(porch_reader *r, porch_bytes *ret) {
     porch_reader ahead = *r;
-    uint64_t n;
-    PORCH_TRY(read_be(&ahead, length_bytes, &n));
-    PORCH_TRY(porch_read_bytes(&ahead, (size_t)n, ret));
+    uint32_t n;
+    PORCH_TRY(porch_read_u32(&ahead, &n));
+    PORCH_TRY(porch_read_bytes(&ahead, n, ret));
     *r = ahead;
     return PORCH_OK;
-}
-
-porch_err porch_read_block16(porch_reader *r, porch_bytes *ret) {
-    return read_block(r, 2, ret);
-}
-
-porch_err porch_read_block32(porch_reader *r, porch_bytes *ret) {
-    return read_block(r, 4, ret);
-}
-
-bool porch_reader_done(const porch_reader *r) {
-    return r->rest.len == 0;
 }
 
 porch_err porch_write_bytes(porch_buf *b, porch_bytes v) {

@@ -13,16 +13,45 @@ typedef struct {
     porch_bytes rest; /* what has not been read yet */
 } porch_reader;
 
-porch_reader porch_reader_of(porch_bytes b);
-porch_err porch_read_bytes(porch_reader *r, size_t n, porch_bytes *ret);
-porch_err porch_read_u8(porch_reader *r, uint8_t *ret);
-porch_err porch_read_u16(porch_reader *r, uint16_t *ret);
+static inline porch_reader porch_reader_of(porch_bytes b) {
+    return (porch_reader){b};
+}
+static inline bool porch_reader_done(const porch_reader *r) {
+    return r->rest.len == 0;
+}
+
+/* What each packet takes several times is written here, where it becomes a part of its caller. */
+static inline porch_err porch_read_bytes(porch_reader *r, size_t n, porch_bytes *ret) {
+    if (n > r->rest.len) return PORCH_ERR_TRUNCATED;
+    *ret = (porch_bytes){r->rest.at, n};
+    if (n > 0) r->rest.at += n;
+    r->rest.len -= n;
+    return PORCH_OK;
+}
+static inline porch_err porch_read_u8(porch_reader *r, uint8_t *ret) {
+    if (r->rest.len < 1) return PORCH_ERR_TRUNCATED;
+    *ret = *r->rest.at++;
+    r->rest.len--;
+    return PORCH_OK;
+}
+static inline porch_err porch_read_u16(porch_reader *r, uint16_t *ret) {
+    porch_bytes b = {NULL, 0};
+    PORCH_TRY(porch_read_bytes(r, 2, &b));
+    *ret = (uint16_t)(b.at[0] << 8 | b.at[1]);
+    return PORCH_OK;
+}
 porch_err porch_read_u32(porch_reader *r, uint32_t *ret);
 porch_err porch_read_u64(porch_reader *r, uint64_t *ret);
 /* A u16 (or u32) length, then that many bytes; the view looks into the input. */
-porch_err porch_read_block16(porch_reader *r, porch_bytes *ret);
+static inline porch_err porch_read_block16(porch_reader *r, porch_bytes *ret) {
+    porch_reader ahead = *r;
+    uint16_t n;
+    PORCH_TRY(porch_read_u16(&ahead, &n));
+    PORCH_TRY(porch_read_bytes(&ahead, n, ret));
+    *r = ahead;
+    return PORCH_OK;
+}
 porch_err porch_read_block32(porch_reader *r, porch_bytes *ret);
-bool porch_reader_done(const porch_reader *r);
 
 /* All return PORCH_ERR_NO_SPACE when it does not fit. */
 porch_err porch_write_bytes(porch_buf *b, porch_bytes v);

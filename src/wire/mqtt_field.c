@@ -36,7 +36,7 @@ porch_err porch_mqtt_take_u16(porch_reader *r, porch_mqtt_fault *fault, const ch
 }
 
 porch_err porch_mqtt_take_packet_id(porch_reader *r, porch_mqtt_fault *fault, uint16_t *ret) {
-    uint16_t id;
+    uint16_t id = 0;
     PORCH_TRY(porch_mqtt_take_u16(r, fault, "the packet identifier is cut short", &id));
     if (id == 0)
         return porch_mqtt_refuse(fault, PORCH_MQTT_RC_PROTOCOL_ERROR, "the packet identifier is 0");
@@ -46,7 +46,7 @@ porch_err porch_mqtt_take_packet_id(porch_reader *r, porch_mqtt_fault *fault, ui
 
 porch_err porch_mqtt_take_reason(porch_reader *r, porch_mqtt_type type, porch_mqtt_fault *fault,
                                  uint8_t *ret) {
-    uint8_t reason;
+    uint8_t reason = 0;
     PORCH_TRY(porch_mqtt_take_u8(r, fault, "the reason code is missing", &reason));
     if (!porch_mqtt_reason_allowed(type, reason))
         return porch_mqtt_refuse(fault, PORCH_MQTT_RC_PROTOCOL_ERROR,

@@ -86,8 +86,14 @@ porch_err porch_mqtt_frame_write_header(porch_buf *b, porch_mqtt_type type, uint
     return porch_mqtt_varint_write(b, (uint32_t)body_bytes);
 }
 
+/* Most are below 128. */
 porch_err porch_mqtt_varint_read(porch_reader *r, uint32_t *ret) {
     uint32_t value = 0;
+    if (r->rest.len > 0 && r->rest.at[0] < 0x80) {
+        *ret = *r->rest.at++;
+        r->rest.len--;
+        return PORCH_OK;
+    }
     for (size_t i = 0; i < 4; i++) {
         if (i >= r->rest.len) return PORCH_ERR_TRUNCATED;
         uint8_t c = r->rest.at[i];
@@ -111,8 +117,4 @@ porch_err porch_mqtt_varint_write(porch_buf *b, uint32_t value) {
         value >>= 7;
     } while (value > 0);
     return porch_write_bytes(b, (porch_bytes){raw, n});
-}
-
-size_t porch_mqtt_varint_bytes(uint32_t value) {
-    return value < 1u << 7 ? 1 : value < 1u << 14 ? 2 : value < 1u << 21 ? 3 : 4;
 }

@@ -65,6 +65,8 @@ porch_err porch_mqtt_frame_write_header(porch_buf *b, porch_mqtt_type type, uint
 porch_err porch_mqtt_varint_read(porch_reader *r, uint32_t *ret);
 porch_err porch_mqtt_varint_write(porch_buf *b, uint32_t value);
 /* Bytes that the shortest form takes: 1 to 4. */
-size_t porch_mqtt_varint_bytes(uint32_t value);
+static inline size_t porch_mqtt_varint_bytes(uint32_t value) {
+    return value < 1u << 7 ? 1 : value < 1u << 14 ? 2 : value < 1u << 21 ? 3 : 4;
+}
 
 #endif

@@ -136,6 +136,11 @@ porch_err porch_mqtt_properties_read(porch_reader *r, unsigned packet, porch_mqt
     uint32_t length;
     porch_bytes raw;
     porch_reader ahead = *r;
+    if (!porch_reader_done(r) && *r->rest.at == 0) { /* none, as most often */
+        (void)porch_read_bytes(r, 1, &raw);
+        *ret = (porch_mqtt_properties){{r->rest.at, 0}, 0};
+        return PORCH_OK;
+    }
     if (porch_mqtt_varint_read(&ahead, &length) != PORCH_OK ||
         porch_read_bytes(&ahead, length, &raw) != PORCH_OK)
         return porch_mqtt_refuse(fault, PORCH_MQTT_RC_MALFORMED_PACKET, "the properties are cut short");

@@ -178,46 +178,68 @@ static void store_loosely(porch_broker_shard *b, porch_session *s, const porch_p
                       "the store is behind; QoS 0 messages pass it by");
 }
 
-/* Everything is judged. `p_id` and `place` are the acknowledgement's; an identifier of 0 has none. BUSY:
- * come again; LIMIT: too large to be stored; NO_SPACE: no memory. */
-static porch_err pass_on(porch_broker_shard *b, porch_session *s, const porch_publication *p,
-                         uint16_t packet_id, uint32_t place) {
+/* Everything is judged; the message and whose acknowledgement it has. An identifier of 0 has none. */
+typedef struct {
+    porch_session *s; /* NULL: the hub */
+    const porch_publication *p;
+    porch_message *message;
+    fate f;
+    uint16_t packet_id;
+    uint32_t place;
+} passing;
+
+static void pass_now(porch_broker_shard *b, const passing *w) {
+    porch_session *s = w->s;
+    if (w->f.ruled) store_loosely(b, s, w->p, &w->f);
+    if (w->p->retain) w->message->seq = atomic_fetch_add(&b->broker->seqs, 1) + 1; /* there is no store */
+    porch_broker_route(b, w->message, s);
+    porch_message_release(b->pool, w->message);
+    if (s == NULL) return;
+    if (b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
+    porch_received_one *one = w->p->qos == 2 ? porch_received_find(&s->received, w->packet_id) : NULL;
+    if (one != NULL) one->state = PORCH_RECEIVED_KEPT;
+    if (w->packet_id != 0 && porch_session_online(s))
+        porch_session_acknowledge(s, w->place, PORCH_MQTT_RC_SUCCESS);
+}
+
+static porch_err write_down(porch_broker_shard *b, const passing *w, bool received, porch_pending *then) {
     uint8_t text[256];
     porch_buf note = PORCH_BUF_OF(text);
-    fate f = judge_fate(b, p);
+    porch_store_message r = record(w->s, w->p, &w->f);
+    r.properties = porch_message_properties(w->message);
+    PORCH_TRY(porch_write_bytes(&note, w->p->note));
+    if (w->p->retain) PORCH_TRY(porch_note_retain(&note));
+    if (received) PORCH_TRY(porch_note_received(&note, w->s->number, w->packet_id));
+    r.note = porch_buf_bytes(&note);
+    return porch_broker_write(b, &r, w->s, then);
+}
+
+/* What waits: for the disk, or for what was said before. */
+static porch_err pass_later(porch_broker_shard *b, const passing *w, bool received) {
+    porch_pending then = {
+        .kind = PORCH_PENDING_ROUTE, .message = w->message, .packet_id = w->packet_id, .place = w->place};
+    if (w->f.waits || received) return write_down(b, w, received, &then);
+    return porch_broker_follow(b, w->s, &then) ? PORCH_OK : PORCH_ERR_BUSY;
+}
+
+/* BUSY: come again; LIMIT: too large to be stored; NO_SPACE: no memory. */
+static porch_err pass_on(porch_broker_shard *b, porch_session *s, const porch_publication *p,
+                         uint16_t packet_id, uint32_t place) {
+    passing w = {.s = s, .p = p, .f = judge_fate(b, p), .packet_id = packet_id, .place = place};
     porch_message *m =
         porch_message_new(b->pool, p->topic, p->properties, p->payload, p->qos, porch_shard_now(b->shard));
     if (m == NULL) return PORCH_ERR_NO_SPACE;
     m->publisher = s == NULL ? 0 : s->hash;
     m->retain = p->retain;
-    m->queued = f.queued;
-    porch_pending then = {
-        .kind = PORCH_PENDING_ROUTE, .message = m, .packet_id = packet_id, .place = place};
-    porch_err e = PORCH_OK;
+    m->queued = w.f.queued;
+    w.message = m;
     bool received = s != NULL && packet_id != 0 && p->qos == 2 && s->number != 0 && b->lane != NULL;
-    if (f.waits || received) {
-        porch_store_message r = record(s, p, &f);
-        r.properties = porch_message_properties(m);
-        e = porch_write_bytes(&note, p->note);
-        if (e == PORCH_OK && p->retain) e = porch_note_retain(&note);
-        if (e == PORCH_OK && received) e = porch_note_received(&note, s->number, packet_id);
-        r.note = porch_buf_bytes(&note);
-        if (e == PORCH_OK) e = porch_broker_write(b, &r, s, &then);
-    } else if (s != NULL && s->pending_publishes > 0 && p->qos > 0) {
-        if (!porch_broker_follow(b, s, &then)) e = PORCH_ERR_BUSY; /* what it said before goes first */
-    } else {
-        if (f.ruled) store_loosely(b, s, p, &f);
-        if (p->retain) m->seq = atomic_fetch_add(&b->broker->seqs, 1) + 1; /* there is no store */
-        porch_broker_route(b, m, s);
-        porch_message_release(b->pool, m);
-        if (s == NULL) return PORCH_OK;
-        if (b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
-        porch_received_one *one = p->qos == 2 ? porch_received_find(&s->received, packet_id) : NULL;
-        if (one != NULL) one->state = PORCH_RECEIVED_KEPT;
-        if (packet_id != 0 && porch_session_online(s))
-            porch_session_acknowledge(s, place, PORCH_MQTT_RC_SUCCESS);
+    bool behind = s != NULL && s->pending_publishes > 0 && p->qos > 0;
+    if (!w.f.waits && !received && !behind) {
+        pass_now(b, &w);
         return PORCH_OK;
     }
+    porch_err e = pass_later(b, &w, received);
     if (e != PORCH_OK) porch_message_release(b->pool, m);
     return e;
 }

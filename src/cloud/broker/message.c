@@ -83,16 +83,18 @@ static size_t own_properties_bytes(const porch_message_form *f) {
     return n;
 }
 
-static size_t body_bytes(const porch_message *m, porch_mqtt_version version, const porch_message_form *f) {
+/* `properties` gets the length that stands before them. */
+static size_t body_bytes(const porch_message *m, porch_mqtt_version version, const porch_message_form *f,
+                         size_t *properties) {
     size_t n = 2 + (f->leave_topic_out ? 0 : (size_t)m->topic_len) + (f->qos > 0 ? 2 : 0) + m->payload_len;
     if (version != PORCH_MQTT_V5) return n;
-    size_t properties = m->properties_len + own_properties_bytes(f);
-    return n + porch_mqtt_varint_bytes((uint32_t)properties) + properties;
+    *properties = m->properties_len + own_properties_bytes(f);
+    return n + porch_mqtt_varint_bytes((uint32_t)*properties) + *properties;
 }
 
 size_t porch_message_bytes(const porch_message *m, porch_mqtt_version version,
                            const porch_message_form *form) {
-    size_t body = body_bytes(m, version, form);
+    size_t properties, body = body_bytes(m, version, form, &properties);
     return 1 + porch_mqtt_varint_bytes((uint32_t)body) + body;
 }
 
@@ -124,9 +126,10 @@ static uint8_t *put_identifier(uint8_t *at, uint32_t identifier) {
     return put_varint(at, identifier);
 }
 
-static uint8_t *put_properties(const porch_message *m, const porch_message_form *f, uint64_t now_ms,
-                               uint8_t *at) {
-    at = put_varint(at, m->properties_len + own_properties_bytes(f));
+static uint8_t *put_properties(const porch_message *m, const porch_message_form *f, size_t bytes,
+                               uint64_t now_ms, uint8_t *at) {
+    at = put_varint(at, bytes);
+    if (bytes == 0) return at;
     (void)put(at, m->data + m->topic_len, m->properties_len);
     if (m->expiry_s > 0) {
         /* MQTT-3.3.2-6: what is left of it */
@@ -151,13 +154,14 @@ static uint8_t *put_properties(const porch_message *m, const porch_message_form 
 
 void porch_message_write(const porch_message *m, porch_mqtt_version version, const porch_message_form *form,
                          uint64_t now_ms, uint8_t *at) {
-    size_t topic = form->leave_topic_out ? 0 : m->topic_len;
+    size_t topic = form->leave_topic_out ? 0 : m->topic_len, properties = 0;
+    size_t body = body_bytes(m, version, form, &properties);
     *at++ =
         (uint8_t)(PORCH_MQTT_PUBLISH << 4 | (form->dup ? 8 : 0) | form->qos << 1 | (form->retain ? 1 : 0));
-    at = put_varint(at, body_bytes(m, version, form));
+    at = put_varint(at, body);
     at = put_u16(at, (uint32_t)topic);
     at = put(at, m->data, topic);
     if (form->qos > 0) at = put_u16(at, form->packet_id);
-    if (version == PORCH_MQTT_V5) at = put_properties(m, form, now_ms, at);
+    if (version == PORCH_MQTT_V5) at = put_properties(m, form, properties, now_ms, at);
     (void)put(at, m->data + m->topic_len + m->properties_len, m->payload_len);
 }
