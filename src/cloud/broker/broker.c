@@ -265,6 +265,7 @@ static bool reading(const porch_conn *c) {
 static size_t conn_take(porch_conn *c, porch_bytes in) {
     porch_broker_shard *b = porch_shard_user(porch_conn_shard(c));
     size_t used = 0;
+    b->taking = c;
     while (used < in.len && reading(c)) {
         porch_session *s = porch_conn_user(c);
         porch_mqtt_frame frame;
@@ -281,6 +282,8 @@ static size_t conn_take(porch_conn *c, porch_bytes in) {
         if (t == PORCH_STALL) break;
         used += frame.bytes;
     }
+    b->taking = NULL;
+    if (porch_conn_user(c) != NULL) porch_session_send_acks(porch_conn_user(c));
     return used;
 }
 

@@ -23,7 +23,8 @@ bool porch_session_make_acks(porch_session *s) {
         if (slots == NULL) return false;
         s->acks = porch_acks_of(slots, count);
     }
-    return porch_acks_waiting(&s->acks) <= s->acks.mask;
+    if (porch_acks_waiting(&s->acks) > s->acks.mask) porch_session_send_acks(s);
+    return s->acks.slots != NULL && porch_acks_waiting(&s->acks) <= s->acks.mask;
 }
 
 uint32_t porch_session_unacknowledged(const porch_session *s) {
@@ -68,7 +69,7 @@ static size_t write_ack(const porch_session *s, const porch_ack *ack, uint8_t at
     return reason ? 5 : 4;
 }
 
-static void send_acks(porch_session *s) {
+void porch_session_send_acks(porch_session *s) {
     uint8_t text[512];
     size_t len = 0;
     porch_ack ack;
@@ -77,15 +78,16 @@ static void send_acks(porch_session *s) {
         if (ack.type == PORCH_MQTT_PUBACK) s->pubacks--;
         len += write_ack(s, &ack, text + len);
         if (len <= sizeof text - ACK_BYTES) continue;
-        if (!porch_session_put(s, (porch_bytes){text, len})) return;
+        if (!porch_session_put_behind(s, (porch_bytes){text, len})) return;
         len = 0;
     }
-    if (len > 0) porch_session_put(s, (porch_bytes){text, len});
+    if (len > 0) porch_session_put_behind(s, (porch_bytes){text, len});
 }
 
+/* What one read brought is acknowledged together. */
 void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason) {
     porch_acks_ready(&s->acks, place, reason);
-    send_acks(s);
+    if (s->conn != s->home->taking) porch_session_send_acks(s);
 }
 
 static void send_one(porch_session *s, porch_mqtt_type type, uint16_t packet_id, uint8_t reason) {

@@ -434,6 +434,12 @@ static bool settle_big(porch_session *s) {
 }
 
 bool porch_session_put(porch_session *s, porch_bytes packet) {
+    porch_session_send_acks(s); /* in the order in which they came to be */
+    return porch_session_put_behind(s, packet);
+}
+
+bool porch_session_put_behind(porch_session *s, porch_bytes packet) {
+    if (s->conn == NULL) return false;
     if (!settle_big(s) || !porch_conn_put(s->conn, packet)) return false;
     if (porch_conn_pending(s->conn) > PORCH_BROKER_CHOKE_BYTES) {
         s->choked = true;

@@ -312,7 +312,9 @@ static bool is_repeated(porch_session *s, const porch_mqtt_publish *p) {
  * this packet. */
 static bool room_for_ack(porch_session *s, const porch_mqtt_publish *p) {
     if (p->qos == 0) return true;
-    bool full = porch_session_unacknowledged(s) >= s->home->broker->settings.broker_receive_maximum;
+    uint32_t most = s->home->broker->settings.broker_receive_maximum;
+    if (porch_session_unacknowledged(s) >= most) porch_session_send_acks(s);
+    bool full = porch_session_unacknowledged(s) >= most;
     if (!porch_session_make_acks(s)) return false;
     if (!full || (p->qos == 2 && porch_received_find(&s->received, p->packet_id) != NULL)) return true;
     if (s->version == PORCH_MQTT_V5 || porch_acks_waiting(&s->acks) == 0) {

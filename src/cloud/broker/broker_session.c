@@ -386,6 +386,8 @@ static void send_disconnect(porch_session *s, uint8_t reason, const char *what) 
 
 void porch_session_disconnect(porch_session *s, uint8_t reason, const char *what) {
     if (s->conn == NULL || s->ending) return;
+    porch_session_send_acks(s);
+    if (s->conn == NULL || s->ending) return; /* the peer had gone */
     s->ending = true;
     if (what != NULL)
         porch_session_log(s, "mqtt.refused", "DISCONNECT", NULL, (porch_bytes){NULL, 0}, what);

@@ -219,7 +219,8 @@ struct porch_broker_shard {
     porch_session *lasting;
     porch_share *shares; /* that this shard owns */
     porch_deadlines deadlines;
-    uint32_t replays; /* open ones */
+    uint32_t replays;   /* open ones */
+    porch_conn *taking; /* whose packets are worked off; NULL: nobody's */
     porch_store_lane *lane;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
@@ -345,6 +346,8 @@ bool porch_session_make_acks(porch_session *s);
 /* Its place in the order; the room was seen before. */
 uint32_t porch_session_expect_ack(porch_session *s, porch_mqtt_type type, uint16_t packet_id);
 void porch_session_acknowledge(porch_session *s, uint32_t place, uint8_t reason);
+/* What is due of them leaves. */
+void porch_session_send_acks(porch_session *s);
 /* How many publications of QoS 1 and 2 the client has under way. */
 uint32_t porch_session_unacknowledged(const porch_session *s);
 /* A delivery under way is done with, though its client has not acknowledged it. */
@@ -448,6 +451,8 @@ void porch_delivery_release(porch_broker_shard *b, porch_delivery *d);
 /* One whole packet of another kind, behind a message that is on its way. A client that leaves too much
  * unread is not read from either. False: the connection was cut. */
 bool porch_session_put(porch_session *s, porch_bytes packet);
+/* The same for acknowledgements, which nothing has to wait for. */
+bool porch_session_put_behind(porch_session *s, porch_bytes packet);
 bool porch_session_may_receive(porch_session *s, porch_bytes topic);
 /* The queue's room and place at its front again, for one that could not be sent. */
 bool porch_session_put_back(porch_session *s, const porch_delivery *d);
