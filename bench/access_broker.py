@@ -134,7 +134,7 @@ ENGINE_GOAL = 1.05
 # name, words of the load, the text behind the policy's 10,000 statements
 ENGINE_CASES = [
     ("a topic of its own for each publisher", [], ""),
-    # The session remembers one topic only, so each publication is judged, and the deny makes each delivery be judged, too.
+    # Each publication is another topic than the one before, and the deny makes each delivery be judged, too.
     ("26 topics each, every delivery judged", ["--topics", 26], "    deny receive bench/load/+/+/zz\n"),
 ]
 
