@@ -341,12 +341,12 @@ porch_err porch_registry_household_get(porch_registry *r, const char *id, porch_
     *ret = (porch_registry_household){.id = "home", .name = "Home", .timezone = "Europe/Berlin"};
     return PORCH_OK;
 }
-porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *timezone,
+porch_err porch_registry_household_set_timezone(porch_registry *r, const char *id, const char *zone,
                                                 const char *who, porch_why *why) {
     (void)r;
     (void)why;
     assert_string_equal(id, "home");
-    assert_string_equal(timezone, "Europe/Berlin");
+    assert_string_equal(zone, "Europe/Berlin");
     assert_string_equal(who, "user:robin");
     zones_set++;
     return PORCH_OK;
