@@ -25,7 +25,7 @@ static porch_err spawn(const porch_replay_hub *h, const char *program, const cha
     char *argv[WORDS_MOST + 2] = {path};
     size_t n = 0;
     PORCH_TRY(porch_path_join(h->programs, program, path, sizeof path));
-    for (; words[n] != NULL && n < WORDS_MOST; n++)
+    for (; n < WORDS_MOST && words[n] != NULL; n++)
         argv[n + 1] = (char *)(uintptr_t)words[n];
     porch_process_start start = {
         .path = path, .argv = argv, .fds = fds, .fd_count = fd_count, .die_with_parent = true};

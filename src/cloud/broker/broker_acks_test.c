@@ -76,10 +76,10 @@ static void one_read_may_bring_more_than_may_be_unacknowledged(void **state) {
         static uint8_t text[8192];
         porch_buf b = PORCH_BUF_OF(text);
         porch_conn *c = connected(versions[v]);
-        for (uint16_t i = 1; i <= MOST * 10; i++)
-            publish(&b, versions[v], 1, i);
-        for (uint16_t i = 1; i <= MOST * 10; i++) {
-            publish(&b, versions[v], 2, i);
+        for (int i = 1; i <= MOST * 10; i++)
+            publish(&b, versions[v], 1, (uint16_t)i);
+        for (int i = 1; i <= MOST * 10; i++) {
+            publish(&b, versions[v], 2, (uint16_t)i);
             const char release[] = {0x62, 2, 0, (char)i};
             put(&b, release, 4);
         }
@@ -87,11 +87,11 @@ static void one_read_may_bring_more_than_may_be_unacknowledged(void **state) {
         uint64_t agains = bed.agains;
         bed_work();
         uint16_t id;
-        for (uint16_t i = 1; i <= MOST * 10; i++) {
+        for (int i = 1; i <= MOST * 10; i++) {
             assert_int_equal(next(c, &id), PORCH_MQTT_PUBACK);
             assert_int_equal(id, i);
         }
-        for (uint16_t i = 1; i <= MOST * 10; i++) {
+        for (int i = 1; i <= MOST * 10; i++) {
             assert_int_equal(next(c, &id), PORCH_MQTT_PUBREC);
             assert_int_equal(next(c, &id), PORCH_MQTT_PUBCOMP);
             assert_int_equal(id, i);

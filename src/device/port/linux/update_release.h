@@ -40,10 +40,10 @@ typedef struct {
     uint32_t widened;
 } porch_update_release;
 
-/* Refreshes TUF's metadata and fills *ret, which comes zeroed. `running` is the SHA-256 of what runs. HASH:
+/* Refreshes TUF's metadata and fills *r, which comes zeroed. `running` is the SHA-256 of what runs. HASH:
  * another image is signed than the hub speaks of; DENIED: it is for another product or hardware; else TUF's
  * and the fetch's errors. */
-porch_err porch_update_release_find(porch_update_repository *r, const porch_update_desired *desired,
-                                    const uint8_t running[32], porch_update_release *ret, porch_why *why);
+porch_err porch_update_release_find(porch_update_repository *u, const porch_update_desired *desired,
+                                    const uint8_t running[32], porch_update_release *r, porch_why *why);
 
 #endif
