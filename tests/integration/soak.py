@@ -40,11 +40,15 @@ def number(identifier, value, size):
 
 
 def memory_of(pid):
-    """Proportional set size in KiB."""
+    """What is the process's own, in KiB: proportional set size without files, whose share rises when another program that has the
+    same library open goes away."""
+    own = 0
     for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1])
-    raise lab.LabError("no memory is told")
+        if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
+            own += int(line.split()[1])
+    if own == 0:
+        raise lab.LabError("no memory is told")
+    return own
 
 
 class Wire:
