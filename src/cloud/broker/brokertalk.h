@@ -4,8 +4,9 @@
  *
  * What must hold: CONNACK first and once, nothing behind DISCONNECT; no packet above the client's maximum,
  * no alias that was not agreed, no more under way than its Receive Maximum; a QoS 2 message never twice to
- * one client, nor to two members of a shared subscription; messages of one publisher on one topic and
- * quality in their order; and at the end, when the store works and everybody reads, nobody is left without
+ * one client, nor to two members of a shared subscription; messages of one publisher on one topic and of
+ * one quality, as they were said, in their order (what need not wait for the disk passes by what must); and
+ * at the end, when the store works and everybody reads, nobody is left without
  * an answer. */
 #ifndef PORCH_CLOUD_BROKER_BROKERTALK_H
 #define PORCH_CLOUD_BROKER_BROKERTALK_H
@@ -54,7 +55,7 @@ typedef struct {
     talk_due due[TALK_DUE_MOST];
     size_t due_first, due_count;
     bool had[TALK_NUMBERS];
-    uint32_t last[TALK_TALKERS][TALK_TOPICS][3];
+    uint32_t last[TALK_TALKERS][TALK_TOPICS][3][3]; /* of each quality as it was said, and as it came */
     /* what it has said */
     talk_open open[TALK_OPEN_MOST];
     size_t open_count;
@@ -67,6 +68,7 @@ static struct {
     uint32_t number;
     bool shared_had[TALK_NUMBERS];
     bool repeated[TALK_NUMBERS]; /* said more than once: it may come late */
+    uint8_t said[TALK_NUMBERS];  /* its quality */
 } talk;
 
 static const char *const talk_topics[TALK_TOPICS] = {
@@ -181,6 +183,7 @@ static void talk_publish(talker *k) {
     if (!k->welcomed || !talk_speaks(k) || talk.number + 1 >= TALK_NUMBERS) return;
     if (o.qos > 0 && k->open_count == TALK_OPEN_MOST) return;
     o.number = ++talk.number;
+    talk.said[o.number] = o.qos;
     if (o.qos > 0) o.id = talk_free_id(k);
     talk_write_publish(k, &o, false, (how & 128) != 0, &b);
     if ((how & 128) != 0) talk.repeated[o.number] = true;
@@ -342,8 +345,9 @@ static void talk_heard_publish(talker *k, const porch_mqtt_publish *p) {
         *had = true;
     }
     if (p->dup || topic == TALK_SHARED_TOPIC || talk.repeated[number]) return;
-    PORCH_BED_MUST(number > k->last[by][topic][p->qos]);
-    k->last[by][topic][p->qos] = number;
+    uint32_t *last = &k->last[by][topic][talk.said[number]][p->qos];
+    PORCH_BED_MUST(number > *last);
+    *last = number;
 }
 
 static void talk_close_open(talker *k, uint16_t id, bool (*is_it)(talk_open *o, uint8_t reason),
