@@ -115,6 +115,7 @@ class Client:
 
     def __init__(self, hub, context, version=5, seconds=15, session=None, port=None):
         raw = socket.create_connection(("127.0.0.1", port or hub.ports["mqtt"]), timeout=seconds)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # the second of two small writes would wait for the hub's delayed ACK
         try:
             self.socket = context.wrap_socket(raw, server_hostname="localhost", session=session)
         except BaseException:

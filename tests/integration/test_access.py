@@ -485,7 +485,7 @@ class Isolation(case.HubCase):
         for name in self.names:
             client = mqtt.Client(self.hub, self.hub.device_tls(self.folders[name]))
             self.addCleanup(client.__exit__)
-            client.connect(name)
+            client.connect(name, keep_alive=0)  # who comes last says nothing until all others have tried
             self.assertEqual(client.subscribe(f"d/{name}/#").reason, [1])
             listeners[name] = client
         for attacker in self.names:

@@ -1,6 +1,5 @@
 #include "cloud/accounts/accounts_session.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "cloud/accounts/accounts_room.h"
@@ -18,13 +17,6 @@ void porch_user_session_on_end(porch_accounts *a, porch_user_session_end_fn fn, 
 void porch_accounts_tell_end(porch_accounts *a, const uint8_t hash[32], const char *id) {
     for (size_t i = 0; i < a->ended_count; i++)
         a->ended[i].fn(hash, id, a->ended[i].ctx);
-}
-
-void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended) {
-    for (size_t i = 0; i < ended->count; i++)
-        porch_accounts_tell_end(a, ended->one[i].hash, ended->one[i].id);
-    free(ended->one);
-    *ended = (porch_accounts_ended){0};
 }
 
 /* ---- looking a session up ---- */
