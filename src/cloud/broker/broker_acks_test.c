@@ -103,24 +103,17 @@ static void one_read_may_bring_more_than_may_be_unacknowledged(void **state) {
 
 static int begin(void **state) {
     (void)state;
-    porch_log_init("acks", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
-    memset(&bed, 0, sizeof bed);
-    porch_settings_default(&bed.settings);
+    bed_reset("acks");
     bed.settings.broker_receive_maximum = MOST;
     bed_start(1, false);
     return 0;
 }
 
-static int end(void **state) {
-    (void)state;
-    bed_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(acknowledgements_stand_before_what_was_answered_later, begin, end),
-        cmocka_unit_test_setup_teardown(one_read_may_bring_more_than_may_be_unacknowledged, begin, end),
+        cmocka_unit_test_setup_teardown(acknowledgements_stand_before_what_was_answered_later, begin,
+                                        bed_end),
+        cmocka_unit_test_setup_teardown(one_read_may_bring_more_than_may_be_unacknowledged, begin, bed_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -590,9 +590,7 @@ static void a_property_stands_where_it_belongs_once_and_whole(void **state) {
 
 static int begin(void **state) {
     (void)state;
-    porch_log_init("bytes", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
-    memset(&bed, 0, sizeof bed);
-    porch_settings_default(&bed.settings);
+    bed_reset("bytes");
     bed.settings.broker_messages_s = bed.settings.broker_bytes_s = 0;
     bed.settings.broker_packet_bytes = 65536;
     static const char *const grants[] = {"publish,subscribe:t/#", NULL};
@@ -605,20 +603,14 @@ static int begin(void **state) {
     return 0;
 }
 
-static int end(void **state) {
-    (void)state;
-    bed_stop();
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_wrong_field_has_its_answer, begin, end),
-        cmocka_unit_test_setup_teardown(every_wrong_connect_has_its_answer, begin, end),
-        cmocka_unit_test_setup_teardown(packets_out_of_their_state_are_not_taken, begin, end),
-        cmocka_unit_test_setup_teardown(each_packet_cut_short_is_refused_at_every_length, begin, end),
-        cmocka_unit_test_setup_teardown(every_byte_changed_is_answered_soundly, begin, end),
-        cmocka_unit_test_setup_teardown(a_property_stands_where_it_belongs_once_and_whole, begin, end),
+        cmocka_unit_test_setup_teardown(every_wrong_field_has_its_answer, begin, bed_end),
+        cmocka_unit_test_setup_teardown(every_wrong_connect_has_its_answer, begin, bed_end),
+        cmocka_unit_test_setup_teardown(packets_out_of_their_state_are_not_taken, begin, bed_end),
+        cmocka_unit_test_setup_teardown(each_packet_cut_short_is_refused_at_every_length, begin, bed_end),
+        cmocka_unit_test_setup_teardown(every_byte_changed_is_answered_soundly, begin, bed_end),
+        cmocka_unit_test_setup_teardown(a_property_stands_where_it_belongs_once_and_whole, begin, bed_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

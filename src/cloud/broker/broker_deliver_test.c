@@ -119,25 +119,17 @@ static void what_is_retained_goes_to_all_shards(void **state) {
 
 static int begin(void **state) {
     (void)state;
-    porch_log_init("deliver", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
-    memset(&bed, 0, sizeof bed);
-    porch_settings_default(&bed.settings);
+    bed_reset("deliver");
     bed_start(2, false);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bed_stop();
     return 0;
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_message_crosses_only_to_a_shard_where_it_may_be_heard, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(a_shared_subscription_draws_messages_to_its_owner, begin, end),
-        cmocka_unit_test_setup_teardown(what_is_retained_goes_to_all_shards, begin, end),
+                                        bed_end),
+        cmocka_unit_test_setup_teardown(a_shared_subscription_draws_messages_to_its_owner, begin, bed_end),
+        cmocka_unit_test_setup_teardown(what_is_retained_goes_to_all_shards, begin, bed_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,24 +260,15 @@ static void a_topic_is_kept_as_soon_as_a_lasting_session_wants_it(void **state) 
 
 static int begin_stored(void **state) {
     (void)state;
-    memset(&bed, 0, sizeof bed);
-    porch_settings_default(&bed.settings);
+    bed_reset("judge");
     bed_start(1, true);
     return 0;
 }
 
 static int begin(void **state) {
     (void)state;
-    porch_log_init("judge", getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
-    memset(&bed, 0, sizeof bed);
-    porch_settings_default(&bed.settings);
+    bed_reset("judge");
     bed_start(1, false);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bed_stop();
     return 0;
 }
 
@@ -285,14 +276,15 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_remembered_is_what_the_policy_says),
         cmocka_unit_test_setup_teardown(a_change_counts_from_the_next_message_of_the_same_topic_on, begin,
-                                        end),
-        cmocka_unit_test_setup_teardown(a_deny_is_judged_for_each_topic_of_a_wide_filter, begin, end),
+                                        bed_end),
+        cmocka_unit_test_setup_teardown(a_deny_is_judged_for_each_topic_of_a_wide_filter, begin, bed_end),
         cmocka_unit_test_setup_teardown(quarantine_counts_for_topics_that_were_spoken_and_heard_before,
-                                        begin, end),
-        cmocka_unit_test_setup_teardown(a_session_that_follows_another_is_not_taken_for_it, begin, end),
-        cmocka_unit_test_setup_teardown(whoever_comes_or_goes_is_heard_of_in_the_next_message, begin, end),
+                                        begin, bed_end),
+        cmocka_unit_test_setup_teardown(a_session_that_follows_another_is_not_taken_for_it, begin, bed_end),
+        cmocka_unit_test_setup_teardown(whoever_comes_or_goes_is_heard_of_in_the_next_message, begin,
+                                        bed_end),
         cmocka_unit_test_setup_teardown(a_topic_is_kept_as_soon_as_a_lasting_session_wants_it, begin_stored,
-                                        end),
+                                        bed_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,6 +357,13 @@ porch_err porch_registry_service_get(porch_registry *r, const char *name, porch_
 
 /* ---- the hub ---- */
 
+/* Nothing of an earlier test; the settings are as shipped. The log is whole with PORCH_TEST_LOG. */
+static inline void bed_reset(const char *who) {
+    porch_log_init(who, getenv("PORCH_TEST_LOG") != NULL ? PORCH_LOG_DEBUG : PORCH_LOG_ERROR);
+    memset(&bed, 0, sizeof bed);
+    porch_settings_default(&bed.settings);
+}
+
 static void bed_start(unsigned shards, bool store) {
     porch_why why = {""};
     bed.shard_count = shards;
@@ -533,6 +540,13 @@ static void bed_stop(void) {
         porch_pool_free(bed.shards[i].pool);
     memset(&bed, 0, sizeof bed);
     bed_grants = bed_default_grants;
+}
+
+/* For cmocka's teardown. */
+static inline int bed_end(void **state) {
+    (void)state;
+    bed_stop();
+    return 0;
 }
 
 #endif
