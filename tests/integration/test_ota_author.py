@@ -312,7 +312,7 @@ class OtaAuthor(unittest.TestCase):
         self.assertRegex(self.as_second("sign", "--dry-run"), r'"camera/1.0/image": \{')
         image = next((self.first / "repository/targets/camera/1.0").glob("*.image"))
         good = image.read_bytes()
-        image.write_bytes(good[:-1] + b"x")
+        image.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
         self.assertIn("not what the change says", self.as_second("sign", code=1))
         image.write_bytes(good)
         self.assertIn("Enough have signed", self.as_second("sign"))
