@@ -178,14 +178,24 @@ porch_taken porch_broker_on_pubcomp(porch_session *s, const porch_mqtt_frame *fr
     return PORCH_TAKEN;
 }
 
+/* One could not be written down: those behind it go back too, the last one first, or they would pass it. */
+static void put_back_saving(porch_session *s) {
+    uint16_t id = s->flight.last;
+    for (uint32_t n = 0; n < UINT16_MAX && s->flight.used > 0; n++, id--) {
+        porch_flying *one = porch_flight_find(&s->flight, id);
+        if (one == NULL || one->state != PORCH_FLIGHT_SAVING) continue;
+        porch_delivery d = one->delivery;
+        porch_flight_drop(&s->flight, one);
+        if (!porch_session_put_back(s, &d)) porch_delivery_release(s->home, &d);
+    }
+}
+
 /* The identifier is written down: the PUBLISH may leave. */
 void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok) {
     porch_flying *one = porch_flight_find(&s->flight, packet_id);
     if (one == NULL || one->state != PORCH_FLIGHT_SAVING) return;
     if (!ok) {
-        porch_delivery d = one->delivery;
-        porch_flight_drop(&s->flight, one);
-        if (!porch_session_put_back(s, &d)) porch_delivery_release(s->home, &d);
+        put_back_saving(s);
         return;
     }
     one->state = PORCH_FLIGHT_SENT;

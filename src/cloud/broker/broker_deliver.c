@@ -580,6 +580,16 @@ static bool send_first(porch_session *s, porch_buf *out) {
     return true;
 }
 
+/* A session that was resumed to end with its connection has QoS 2 of both kinds: what need not be written
+ * down waits for what is being written down (MQTT-4.6.0-6). */
+static bool would_pass_saving(porch_session *s, const porch_delivery *d) {
+    uint32_t at = 0;
+    if (d->qos != 2 || d->share != 0 || s->number == 0) return false;
+    for (const porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;)
+        if (one->state == PORCH_FLIGHT_SAVING) return true;
+    return false;
+}
+
 static bool fill_first(porch_session *s, porch_buf *out) {
     const porch_delivery *d = porch_session_queue_at(s, 0);
     bool large = is_too_large(s, d); /* the client was away when it came, and wants less now */
@@ -590,8 +600,8 @@ static bool fill_first(porch_session *s, porch_buf *out) {
         return true;
     }
     if (d->qos > 0 && s->flight.used >= s->window_most) return false;
-    return d->qos == 2 && d->lasts && s->number != 0 && s->home->lane != NULL ? save_first(s)
-                                                                              : send_first(s, out);
+    if (d->qos == 2 && d->lasts && s->number != 0 && s->home->lane != NULL) return save_first(s);
+    return !would_pass_saving(s, d) && send_first(s, out);
 }
 
 void porch_session_fill(porch_session *s, porch_buf *out) {
