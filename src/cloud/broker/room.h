@@ -429,39 +429,49 @@ bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t q
 void porch_session_end_replays(porch_session *s);
 void porch_broker_take_replays(porch_broker_shard *b);
 
-/* broker_deliver.c */
+/* broker_deliver.c: who hears it */
 /* A filter came into this shard's trie (+1) or left it (-1): what is counted, and what other shards see. */
 void porch_broker_hears(porch_broker_shard *b, porch_topic_filter filter, int by);
 /* True when each other shard's ring takes one more message. */
 bool porch_broker_can_route(const porch_broker_shard *b);
 /* To this shard's subscribers and to the other shards. */
 void porch_broker_route(porch_broker_shard *b, porch_message *m, porch_session *publisher);
-/* A publisher whose messages pile up at a subscriber that keeps pace is read a moment later. */
-void porch_session_hold(porch_session *s, uint32_t hold_ms);
-void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms);
 /* To this shard's subscribers only. */
 void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porch_session *publisher);
+bool porch_session_may_receive(porch_session *s, porch_bytes topic);
+
+/* broker_queue.c: what waits for a client */
 /* Into the session's queue; takes over what `d` points to but the message, which it references. False: it
  * was not taken. */
 bool porch_session_deliver(porch_session *s, const porch_delivery *d);
-void porch_session_fill(porch_session *s, porch_buf *out);
-void porch_session_drop_queue(porch_session *s);
-/* Gives back what a delivery holds. */
-void porch_delivery_release(porch_broker_shard *b, porch_delivery *d);
-/* One whole packet of another kind, behind a message that is on its way. A client that leaves too much
- * unread is not read from either. False: the connection was cut. */
-bool porch_session_put(porch_session *s, porch_bytes packet);
-/* The same for acknowledgements, which nothing has to wait for. */
-bool porch_session_put_behind(porch_session *s, porch_bytes packet);
-bool porch_session_may_receive(porch_session *s, porch_bytes topic);
+/* A publisher whose messages pile up at a subscriber that keeps pace is read a moment later. */
+void porch_session_hold(porch_session *s, uint32_t hold_ms);
+void porch_broker_hold(porch_broker_shard *b, uint64_t publisher, uint32_t hold_ms);
+/* What the client says it cannot read is passed over as if it had been delivered (MQTT-3.1.2-24, -25). */
+bool porch_session_too_large(porch_session *s, const porch_delivery *d);
+/* The first one is not needed any more: expired, no longer permitted, or in the way of newer ones. */
+void porch_session_skip_first(porch_session *s);
 /* The queue's room and place at its front again, for one that could not be sent. */
 bool porch_session_put_back(porch_session *s, const porch_delivery *d);
-/* The first one out, at the end again; for going through all of them. */
+/* The first one out (its message's reference is the caller's then), and one in at the end. */
 bool porch_session_take_first(porch_session *s, porch_delivery *ret);
 bool porch_session_put_last(porch_session *s, const porch_delivery *d);
 /* Takes the last one out, when it is of this message; its message's reference is the caller's then. */
 bool porch_session_take_last(porch_session *s, uint64_t seq, porch_delivery *ret);
 size_t porch_session_queue_count(const porch_session *s);
 porch_delivery *porch_session_queue_at(porch_session *s, uint32_t i);
+/* A client that was idle does not keep the queue of its busiest moment. */
+void porch_session_rest_queue(porch_session *s);
+void porch_session_drop_queue(porch_session *s);
+/* Gives back what a delivery holds. */
+void porch_delivery_release(porch_broker_shard *b, porch_delivery *d);
+
+/* broker_fill.c: onto the wire */
+void porch_session_fill(porch_session *s, porch_buf *out);
+/* One whole packet of another kind, behind a message that is on its way. A client that leaves too much
+ * unread is not read from either. False: the connection was cut. */
+bool porch_session_put(porch_session *s, porch_bytes packet);
+/* The same for acknowledgements, which nothing has to wait for. */
+bool porch_session_put_behind(porch_session *s, porch_bytes packet);
 
 #endif
