@@ -9,8 +9,8 @@
 #include "cli/cli_room.h"
 
 static char *made(void (*print)(FILE *, const porch_cli_command *const *)) {
-    char *text = NULL;
-    size_t len = 0;
+    static char *text; /* open_memstream writes to both when it is closed */
+    static size_t len;
     FILE *to = open_memstream(&text, &len);
     assert_non_null(to);
     print(to, porch_cli_tables);

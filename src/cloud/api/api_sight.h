@@ -23,8 +23,7 @@ enum { PORCH_SEES_EVENT = 1, PORCH_SEES_PERSON = 2, PORCH_SEES_ALL = 3, PORCH_SE
 unsigned porch_sight_of(const porch_api *api, const porch_person *person, const char *device,
                         unsigned wanted, porch_why *why);
 /* Whether the policy lets the person see anything of the device. If not, that is one denial; `why` as
- * above.
- */
+ * above. */
 bool porch_sight_any(const porch_api *api, const porch_person *person, const char *device, porch_why *why);
 /* Takes out of the event what may not be seen. */
 void porch_sight_trim(unsigned sees, porch_media_event *event);
