@@ -63,6 +63,7 @@ static void bury(porch_broker_shard *b) {
 static void shard_stop(void *ctx, porch_shard *shard) {
     porch_broker *broker = ctx;
     porch_broker_shard *b = &broker->shards[porch_shard_index(shard)];
+    b->stopping = true; /* members of shared subscriptions go with the hub: they leave none */
     for (size_t i = 0; i < b->bucket_count; i++)
         while (b->buckets[i] != NULL)
             porch_session_end(b->buckets[i], false);

@@ -351,19 +351,57 @@ static bool save(porch_session *s, uint64_t forget, bool present, porch_bytes pr
     return false;
 }
 
+/* What CONNECT may write: that an older connection is over, its will, and the session's row with the new
+ * one. Asked before anything is changed: a session that is there must not die of a store that is behind. */
+static porch_err room_for_connect(porch_broker_shard *b, size_t packet_bytes, const porch_registry_entry *e,
+                                  const char *client_id) {
+    enum { RECORDS = 4, NAMES_BYTES = sizeof e->name + PORCH_BROKER_CLIENT_ID_BYTES };
+    const porch_session *old = porch_session_find(b, e->kind, e->name, client_id);
+    size_t will = old != NULL && old->will.message != NULL ? porch_message_weight(old->will.message) : 0;
+    return porch_broker_room(b, RECORDS,
+                             packet_bytes + will + NAMES_BYTES + (size_t)2 * RECORDS * PORCH_NOTE_BYTES);
+}
+
+static porch_taken come_again(porch_conn *c) {
+    porch_conn_pause(c);
+    porch_conn_resume(c); /* in the next turn */
+    return PORCH_STALL;
+}
+
+/* Without memory to write it down: a session that was there waits on as it did. */
+static porch_taken not_opened(porch_session *s, const porch_mqtt_connect *in, bool present,
+                              uint32_t expiry_s) {
+    porch_broker_shard *b = s->home;
+    porch_conn *c = s->conn;
+    porch_conn_set_user(c, NULL);
+    porch_session_drop_will(s);
+    if (present) {
+        s->expiry_s = expiry_s;
+        porch_session_detach(s);
+    } else {
+        porch_session_end(s, true);
+    }
+    return refuse(b, c, in, in->version,
+                  in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_SERVER_BUSY
+                                               : PORCH_MQTT_RC_SERVER_UNAVAILABLE,
+                  "no memory to write the session down (broker.memory_bytes); come again");
+}
+
 static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porch_mqtt_connect *in,
-                                const porch_registry_entry *e, const char *client_id) {
+                                const porch_registry_entry *e, const char *client_id, size_t packet_bytes) {
     porch_session *s = NULL;
     uint64_t forget = 0;
     porch_will will;
+    porch_err room = room_for_connect(b, packet_bytes, e, client_id);
+    if (room == PORCH_ERR_LIMIT) return too_many(b, c, in, "its will is too large to be stored");
+    if (room != PORCH_OK) return come_again(c);
     if (make_will(b, in, &will) != PORCH_OK) return too_many(b, c, in, "no memory for a will");
     if (!settle_old(b, in, e, client_id, &s, &forget)) {
         if (will.message != NULL) porch_message_release(b->pool, will.message);
-        porch_conn_pause(c);
-        porch_conn_resume(c); /* comes again in the next turn */
-        return PORCH_STALL;
+        return come_again(c);
     }
     bool present = s != NULL;
+    uint32_t expiry_s = present ? s->expiry_s : 0;
     if (s == NULL) s = porch_session_new(b, e, client_id);
     if (s == NULL) {
         if (will.message != NULL) porch_message_release(b->pool, will.message);
@@ -392,12 +430,7 @@ static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porc
     } else if (save(s, forget, present, porch_buf_bytes(&properties))) {
         porch_conn_pause(c);
     } else {
-        porch_conn_set_user(c, NULL);
-        porch_session_end(s, true);
-        return refuse(b, c, in, in->version,
-                      in->version == PORCH_MQTT_V5 ? PORCH_MQTT_RC_SERVER_BUSY
-                                                   : PORCH_MQTT_RC_SERVER_UNAVAILABLE,
-                      "the store is behind; come again");
+        return not_opened(s, in, present, expiry_s);
     }
     return PORCH_TAKEN;
 }
@@ -445,5 +478,5 @@ porch_taken porch_broker_on_connect(porch_broker_shard *b, porch_conn *c, const 
         porch_conn_move(c, home);
         return PORCH_STALL;
     }
-    return open_session(b, c, &in, &entry, client_id);
+    return open_session(b, c, &in, &entry, client_id, frame->bytes);
 }

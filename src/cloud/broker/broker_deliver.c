@@ -60,13 +60,12 @@ static size_t choose(porch_broker_shard *b, const porch_message *m, const porch_
 }
 
 /* One copy carries the identifiers of all subscriptions that it is for (MQTT-3.3.4-3 to -5). */
-static bool add_identifiers(porch_session *s, const porch_session *publisher, const porch_trie_entry *hits,
+static void add_identifiers(porch_session *s, const porch_session *publisher, const porch_trie_entry *hits,
                             size_t count, porch_delivery *d) {
     if (s->round_identifiers > 1) {
         d->identifiers =
             porch_pool_take(s->home->pool, (1 + s->round_identifiers) * sizeof *d->identifiers);
-        if (d->identifiers == NULL) return false;
-        d->identifiers[0] = 0;
+        if (d->identifiers != NULL) d->identifiers[0] = 0; /* else the last one must do */
     }
     for (size_t i = 0; s->round_identifiers > 0 && i < count; i++) {
         if (hits[i].owner != s || hits[i].number == 0 || (hits[i].no_local && s == publisher)) continue;
@@ -76,7 +75,6 @@ static bool add_identifiers(porch_session *s, const porch_session *publisher, co
             d->identifier = hits[i].number;
         }
     }
-    return true;
 }
 
 /* Wide subscriptions meet denies all the time: a session's are put down once a second, with their number.
@@ -123,7 +121,7 @@ void porch_broker_route_here(porch_broker_shard *b, porch_message *m, const porc
         if (s->round_judge && !may_receive(s, porch_message_topic(m), a.id)) continue;
         porch_delivery d = {.message = m, .qos = s->round_qos, .retain = s->round_retain && m->retain};
         d.lasts = d.qos > 0 && m->queued && porch_session_lasts(s);
-        if (!add_identifiers(s, publisher, a.hits, a.count, &d)) continue;
+        add_identifiers(s, publisher, a.hits, a.count, &d);
         if (!porch_session_deliver(s, &d)) porch_pool_give(b->pool, d.identifiers);
     }
 }

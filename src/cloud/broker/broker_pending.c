@@ -12,8 +12,8 @@
 
 enum { PENDING_LEAST = 1024 };
 
-static bool room_for_pending(porch_broker_shard *b) {
-    if (b->pending_count < b->pending_cap) return true;
+static bool room_for_pending(porch_broker_shard *b, uint32_t more) {
+    if (b->pending_cap - b->pending_count >= more) return true;
     uint32_t cap = b->pending_cap == 0 ? PENDING_LEAST : b->pending_cap * 2;
     porch_pending *wider = porch_pool_take(b->pool, cap * sizeof *wider);
     if (wider == NULL) return false;
@@ -26,20 +26,32 @@ static bool room_for_pending(porch_broker_shard *b) {
     return true;
 }
 
+/* Publications under way: those behind them wait, each kind for its own. */
+static void count_publish(porch_session *s, const porch_pending *p, int by) {
+    if (p->kind != PORCH_PENDING_ROUTE) return;
+    uint32_t *count = p->message->qos > 0 ? &s->pending_publishes : &s->pending_fleeting;
+    *count = (uint32_t)((int)*count + by);
+}
+
 static void enter(porch_broker_shard *b, porch_session *s, porch_pending *p) {
     p->session = s;
     if (s != NULL) {
         p->link = s->link;
         s->pending_commits++;
-        if (p->kind == PORCH_PENDING_ROUTE) s->pending_publishes++;
+        count_publish(s, p, 1);
     }
     b->pending[(b->pending_first + b->pending_count++) & (b->pending_cap - 1)] = *p;
+}
+
+porch_err porch_broker_room(porch_broker_shard *b, uint32_t records, size_t bytes) {
+    if (b->lane == NULL) return PORCH_OK;
+    return room_for_pending(b, records) ? porch_store_lane_takes(b->lane, records, bytes) : PORCH_ERR_BUSY;
 }
 
 porch_err porch_broker_write(porch_broker_shard *b, const porch_store_message *m, porch_session *s,
                              porch_pending *p) {
     uint64_t ticket = 0;
-    if (p != NULL && !room_for_pending(b)) return PORCH_ERR_BUSY;
+    if (p != NULL && !room_for_pending(b, 1)) return PORCH_ERR_BUSY;
     PORCH_TRY(porch_store_lane_append(b->lane, m, &ticket));
     if (p == NULL) return PORCH_OK;
     p->ticket = ticket;
@@ -48,7 +60,7 @@ porch_err porch_broker_write(porch_broker_shard *b, const porch_store_message *m
 }
 
 bool porch_broker_follow(porch_broker_shard *b, porch_session *s, porch_pending *p) {
-    if (!room_for_pending(b)) return false;
+    if (!room_for_pending(b, 1)) return false;
     p->ticket = porch_store_lane_last(b->lane);
     p->follows = true;
     enter(b, s, p);
@@ -125,8 +137,8 @@ static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
     bool ok = e == PORCH_OK;
     switch ((porch_pending_kind)p->kind) {
     case PORCH_PENDING_ROUTE:
+        if (s != NULL) count_publish(s, p, -1);
         routed(b, p, e);
-        if (s != NULL) s->pending_publishes--;
         break;
     case PORCH_PENDING_CONNACK:
         if (ok && waits(s, p))

@@ -219,6 +219,7 @@ static porch_err pass_later(porch_broker_shard *b, const passing *w, bool receiv
     porch_pending then = {
         .kind = PORCH_PENDING_ROUTE, .message = w->message, .packet_id = w->packet_id, .place = w->place};
     if (w->f.waits || received) return write_down(b, w, received, &then);
+    if (w->f.ruled) store_loosely(b, w->s, w->p, &w->f);
     return porch_broker_follow(b, w->s, &then) ? PORCH_OK : PORCH_ERR_BUSY;
 }
 
@@ -234,7 +235,7 @@ static porch_err pass_on(porch_broker_shard *b, porch_session *s, const porch_pu
     m->queued = w.f.queued;
     w.message = m;
     bool received = s != NULL && packet_id != 0 && p->qos == 2 && s->number != 0 && b->lane != NULL;
-    bool behind = s != NULL && s->pending_publishes > 0 && p->qos > 0;
+    bool behind = s != NULL && s->pending_fleeting + (p->qos > 0 ? s->pending_publishes : 0) > 0;
     if (!w.f.waits && !received && !behind) {
         pass_now(b, &w);
         return PORCH_OK;

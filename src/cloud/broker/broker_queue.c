@@ -208,6 +208,17 @@ bool porch_session_too_large(porch_session *s, const porch_delivery *d) {
     return true;
 }
 
+/* A place in the ring. Without memory for a longer one a lasting session's oldest gives way to what was
+ * acknowledged just now. */
+static bool has_place(porch_session *s, const porch_delivery *d) {
+    if (s->queue_count < s->queue_cap || widen_queue(s)) return true;
+    if (d->qos == 0 || !porch_session_lasts(s) || s->queue_count == 0) return false;
+    porch_broker_count(&s->home->counts.dropped_full, 1);
+    porch_session_skip_first(s);
+    log_slow(s, d->message, "no memory for more that waits; the oldest goes (broker.memory_bytes)");
+    return true;
+}
+
 static bool room_in_queue(porch_session *s, const porch_delivery *d) {
     size_t bytes = porch_message_weight(d->message);
     if (over_quota(s, bytes) && s->conn != NULL) {
@@ -215,7 +226,7 @@ static bool room_in_queue(porch_session *s, const porch_delivery *d) {
         if (s->ending) return false;
     }
     if (over_quota(s, bytes) && d->qos > 0 && porch_session_lasts(s)) make_room(s, d->message, bytes);
-    if (over_quota(s, bytes) || (s->queue_count == s->queue_cap && !widen_queue(s))) {
+    if (over_quota(s, bytes) || !has_place(s, d)) {
         if (s->conn != NULL) too_slow(s, d->message, d->qos);
         return false;
     }

@@ -108,7 +108,7 @@ static word *compose(porch_broker_shard *b, verb v, uint64_t share, uint64_t ses
 static void post(porch_broker_shard *b, unsigned to, word *w) {
     porch_broker_shard *other = &b->broker->shards[to];
     pthread_mutex_lock(&other->lock);
-    bool runs = other->shard != NULL;
+    bool runs = other->shard != NULL && !b->stopping;
     if (runs) porch_shard_post(other->shard, &w->note);
     pthread_mutex_unlock(&other->lock);
     if (runs) return;

@@ -216,6 +216,19 @@ static bool make_note(const porch_session *s, size_t count, size_t bytes, porch_
     return note->at != NULL;
 }
 
+/* Before anything is changed: offered again, the packet would replay retained messages once more, or find
+ * nothing left to unsubscribe. TAKEN: too large ever to be written down, the client was told. */
+static bool has_room(porch_session *s, const porch_mqtt_frame *frame, size_t count,
+                     porch_taken *otherwise) {
+    if (!writes(s)) return true;
+    porch_err e = porch_broker_room(s->home, 1, frame->bytes + count * PORCH_NOTE_BYTES);
+    *otherwise = e == PORCH_ERR_BUSY ? PORCH_STALL : PORCH_TAKEN;
+    if (e == PORCH_ERR_LIMIT)
+        porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED,
+                                 "too many filters in one packet to be stored");
+    return e == PORCH_OK;
+}
+
 /* What judge would let pass; what it refuses is told when its turn comes. */
 static bool may_join(const porch_session *s, const porch_mqtt_subscription *one) {
     const porch_settings *set = &s->home->broker->settings;
@@ -256,7 +269,9 @@ porch_taken porch_broker_on_subscribe(porch_session *s, const porch_mqtt_frame *
         return PORCH_TAKEN;
     }
     uint32_t identifier = porch_mqtt_property_number(&sub.properties, PORCH_MQTT_PROP_SUBSCRIPTION_ID, 0);
+    porch_taken otherwise;
     if (!join_shares(s, &sub, identifier)) return PORCH_STALL;
+    if (!has_room(s, frame, sub.count, &otherwise)) return otherwise;
     uint8_t *reasons = porch_pool_take(s->home->pool, sub.count);
     if (reasons == NULL || !make_note(s, sub.count, frame->bytes, &note)) {
         porch_pool_give(s->home->pool, reasons);
@@ -293,6 +308,8 @@ porch_taken porch_broker_on_unsubscribe(porch_session *s, const porch_mqtt_frame
         porch_session_fault(s, frame, &fault);
         return PORCH_TAKEN;
     }
+    porch_taken otherwise;
+    if (!has_room(s, frame, unsub.count, &otherwise)) return otherwise;
     uint8_t *reasons = porch_pool_take(s->home->pool, unsub.count);
     if (reasons == NULL || !make_note(s, unsub.count, frame->bytes, &note)) {
         porch_pool_give(s->home->pool, reasons);

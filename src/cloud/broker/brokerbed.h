@@ -76,6 +76,7 @@ static struct {
     uint64_t parcels; /* sent from shard to shard */
     /* the store */
     bool has_store, holds_back;
+    bool lane_full; /* the lanes take nothing now */
     porch_err store_result;
     uint64_t tickets[BED_SHARDS], answered[BED_SHARDS], seqs;
     unsigned lanes;
@@ -242,8 +243,13 @@ porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx),
 }
 porch_err porch_store_lane_append(porch_store_lane *lane, const porch_store_message *m, uint64_t *ticket) {
     (void)m;
+    if (bed.lane_full) return PORCH_ERR_BUSY;
     *ticket = ++bed.tickets[bed_lane_of(lane)];
     return PORCH_OK;
+}
+porch_err porch_store_lane_takes(const porch_store_lane *lane, uint32_t records, size_t bytes) {
+    (void)lane, (void)records, (void)bytes;
+    return bed.lane_full ? PORCH_ERR_BUSY : PORCH_OK;
 }
 bool porch_store_lane_poll(porch_store_lane *lane, porch_store_answer *ret) {
     unsigned i = bed_lane_of(lane);
@@ -527,12 +533,16 @@ static void bed_stop(void) {
         bed_hang_up(bed.conns);
     for (unsigned i = 0; i < bed.shard_count; i++)
         bed.shards[i].draining = true;
-    bed.holds_back = false;
+    bed.holds_back = bed.lane_full = false;
     bed_work();
+    uint64_t written[BED_SHARDS];
+    memcpy(written, bed.tickets, sizeof written);
     for (unsigned i = 0; i < bed.shard_count; i++) {
         bed_notes(&bed.shards[i]); /* what a neighbour said as it went */
         porch_broker_hooks()->shard_stop(bed.broker, &bed.shards[i]);
     }
+    /* What the next start finds is what was there: nobody leaves because the hub does. */
+    PORCH_BED_MUST(memcmp(written, bed.tickets, sizeof written) == 0);
     porch_broker_read_counts(bed.broker, &counts);
     PORCH_BED_MUST(counts.sessions == 0 && counts.subscriptions == 0);
     porch_broker_free(bed.broker);

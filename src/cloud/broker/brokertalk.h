@@ -452,6 +452,13 @@ static void talk_deafen(talker *k, bool deaf) {
     k->c->dirty = true;
 }
 
+/* The store begins to refuse, or does no longer; its lanes take nothing, or do again. */
+static void talk_store(void) {
+    uint8_t how = bed.store_result == PORCH_OK ? talk_byte() : 1;
+    bed.store_result = (how & 3) == 0 ? PORCH_ERR_FULL : PORCH_OK;
+    if ((how & 12) == 12) bed.lane_full = bed.has_store && !bed.lane_full;
+}
+
 static void talk_step(void) {
     uint8_t what = talk_byte();
     talker *k = &talk.all[(what >> 4) % TALK_TALKERS];
@@ -495,8 +502,7 @@ static void talk_step(void) {
         bed.holds_back = bed.has_store && !bed.holds_back;
         break;
     case 13:
-        bed.store_result =
-            bed.store_result == PORCH_OK && (talk_byte() & 3) == 0 ? PORCH_ERR_FULL : PORCH_OK;
+        talk_store();
         break;
     case 14:
         talk_nonsense(k);
@@ -516,7 +522,7 @@ static void talk_wait(void) {
 /* When everything works again, every question has its answer. */
 static void talk_end(void) {
     static const uint8_t ping[] = {0xc0, 0};
-    bed.holds_back = false;
+    bed.holds_back = bed.lane_full = false;
     bed.store_result = PORCH_OK;
     for (size_t i = 0; i < TALK_TALKERS; i++)
         talk_deafen(&talk.all[i], false);

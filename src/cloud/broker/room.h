@@ -159,7 +159,8 @@ struct porch_session {
     porch_received received;
     porch_alias alias_in;
     uint32_t pending_commits;   /* of any kind: its memory must stay */
-    uint32_t pending_publishes; /* what is published behind them waits its turn */
+    uint32_t pending_publishes; /* of QoS 1 and 2: what is published behind them waits its turn */
+    uint32_t pending_fleeting;  /* of QoS 0 */
     uint64_t denied_ms;         /* when deliveries that it may not have were put down last */
     uint32_t denied;            /* since then */
 
@@ -203,6 +204,7 @@ struct porch_broker_shard {
     unsigned index;
     pthread_mutex_t lock; /* for `shard` alone: others ask whether it still runs */
     porch_shard *shard;
+    bool stopping; /* its sessions go with the hub */
     porch_pool *pool;
     porch_trie *trie;
     porch_interest interest; /* what of the trie other shards see */
@@ -365,6 +367,9 @@ void porch_session_resend(porch_session *s);
  * and ticket are filled in here. BUSY: no room now. LIMIT: never. */
 porch_err porch_broker_write(porch_broker_shard *b, const porch_store_message *m, porch_session *s,
                              porch_pending *p);
+/* Would so many records with so many bytes in all be taken now, each with something that waits for it? OK,
+ * BUSY or LIMIT (never). For what must not begin unless it can be written down. */
+porch_err porch_broker_room(porch_broker_shard *b, uint32_t records, size_t bytes);
 /* A note of a session that nobody waits for. When the lane is full it is not written: it must be one that
  * the next tick repeats or that does no harm when it is missing. */
 void porch_session_note(porch_session *s, const porch_buf *note);

@@ -73,6 +73,9 @@ porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx),
  * full (come back after a poll has freed something), PORCH_ERR_LIMIT for a message that never fits.
  * No lock, no heap. */
 porch_err porch_store_lane_append(porch_store_lane *lane, const porch_store_message *m, uint64_t *ticket);
+/* Would the lane take so many messages now, with so many bytes in all (topics, properties, notes,
+ * payloads)? PORCH_OK holds until the next append; PORCH_ERR_BUSY: not now; PORCH_ERR_LIMIT: never. */
+porch_err porch_store_lane_takes(const porch_store_lane *lane, uint32_t records, size_t bytes);
 typedef struct {
     uint64_t upto;    /* every ticket up to this one, above the last such answer */
     uint64_t seq;     /* number of that ticket's message; the ticket before has seq - 1, and so on */

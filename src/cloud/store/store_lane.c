@@ -75,6 +75,16 @@ static porch_err record_size(const porch_store_lane *l, const porch_store_messag
     return PORCH_OK;
 }
 
+/* A record that does not fit before the block's end leaves what is there unused: never more than itself. */
+porch_err porch_store_lane_takes(const porch_store_lane *l, uint32_t records, size_t bytes) {
+    size_t need = bytes + records * (sizeof(record_head) + ALIGN);
+    if (bytes > l->cap / 2 || need > l->cap / 2) return PORCH_ERR_LIMIT;
+    size_t tail = atomic_load_explicit(&l->tail, memory_order_relaxed);
+    size_t room = l->cap - (tail - atomic_load_explicit(&l->head, memory_order_acquire));
+    size_t to_end = l->cap - (tail & (l->cap - 1));
+    return room >= need + (to_end < need ? to_end : 0) ? PORCH_OK : PORCH_ERR_BUSY;
+}
+
 porch_err porch_store_lane_append(porch_store_lane *l, const porch_store_message *m, uint64_t *ticket) {
     size_t need = 0;
     PORCH_TRY(record_size(l, m, &need));
