@@ -434,6 +434,28 @@ class Shared(SessionCase):
         self.assertEqual(sorted(set(got)), list(range(30)))
 
 
+class Restart(SessionCase):
+    settings = {"broker_will_grace_s": 1, "hub_shards": 2}
+
+    def test_what_waits_for_groups_of_one_is_there_after_an_orderly_restart(self):
+        groups = range(8)  # at home on this shard and on that, as their names fall
+        for i in groups:
+            member = self.online("app", f"app/worker{i}", properties=expiry(600))
+            self.assertEqual(member.subscribe((f"$share/g{i}/t/work/{i}", 1)).reason, [1])
+            self.goodbye(member)
+        pub = self.online("app", "app/p")
+        for i in groups:
+            for n in range(3):
+                self.assertEqual(pub.publish(f"t/work/{i}", str(n), 1, 1 + n).reason, 0)
+        self.hub.stop()
+        self.hub.start()
+        for i in groups:
+            member = self.online("app", f"app/worker{i}", clean=False, properties=expiry(600))
+            self.assertTrue(self.present(member))
+            self.assertEqual([member.expect(PUBLISH).publication()[1] for _ in range(3)], [b"0", b"1", b"2"])
+            self.nothing_more(member)
+
+
 class Crashed(SessionCase):
     def test_a_session_is_whole_after_the_hub_was_killed(self):
         sub = self.online("app", "app/kept", properties=expiry(600))
