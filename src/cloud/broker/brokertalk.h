@@ -495,8 +495,8 @@ static void talk_step(void) {
     case 10:
         talk_hang_up(k);
         break;
-    case 11:
-        bed_pass(talk_byte() * 100ull);
+    case 11: /* what waits for the store asks every millisecond: that need not be played for long */
+        bed_pass(talk_byte() * (bed.lane_full ? 1ull : bed.holds_back ? 10ull : 100ull));
         break;
     case 12:
         bed.holds_back = bed.has_store && !bed.holds_back;
