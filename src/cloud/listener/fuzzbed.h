@@ -1,5 +1,5 @@
-/* A shard turned by hand, for fuzz targets of whole connections: the real listener, shard, connection and
- * HTTP code over doubles that take the place of their archives' members in the linker.
+/* A shard turned by hand, for fuzz targets and tests of whole connections: the real listener, shard,
+ * connection and HTTP code over doubles that take the place of their archives' members in the linker.
  *
  *   bytes ─► [TLS: passes them as they are] ─► conn.c ─► http_conn.c / http2_*.c ─► handlers below
  *            [loop: a clock that the dice move, one watch, a few timers]
@@ -20,6 +20,7 @@
 #include "cloud/listener/room.h"
 #include "cloud/listener/shard.h"
 #include "crypto/random.h"
+#include "crypto/sha1.h"
 #include "crypto/sha256.h"
 #include "os/log.h"
 
@@ -45,6 +46,8 @@ static uint32_t dice(uint32_t sides) {
 static struct {
     const char *alpn;
     bool certificate, gone, blocked, deaf; /* deaf: reads nothing from the first byte on */
+    bool ended;                            /* it says no more, and still reads */
+    size_t takes;                          /* so many bytes at a time; 0: the dice say */
     porch_bytes coming;
     porch_buf *wire; /* while corked */
     bool held;       /* ciphertext waits with the connection */
@@ -79,7 +82,7 @@ bool porch_tls_wants_write(const porch_tls_conn *c) {
 porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got) {
     (void)c;
     size_t n = bed_peer.coming.len < cap ? bed_peer.coming.len : cap;
-    if (n == 0) return bed_peer.gone ? PORCH_ERR_CLOSED : PORCH_ERR_AGAIN;
+    if (n == 0) return bed_peer.gone || bed_peer.ended ? PORCH_ERR_CLOSED : PORCH_ERR_AGAIN;
     memcpy(at, bed_peer.coming.at, n);
     bed_peer.coming = (porch_bytes){bed_peer.coming.at + n, bed_peer.coming.len - n};
     *got = n;
@@ -88,7 +91,8 @@ porch_err porch_tls_read(porch_tls_conn *c, uint8_t *at, size_t cap, size_t *got
 /* What the peer's socket takes of it. */
 static size_t bed_send(porch_bytes b) {
     if (b.len == 0 || bed_peer.blocked) return 0;
-    size_t n = dice(4) == 0 ? 1 + dice((uint32_t)b.len) : b.len;
+    size_t n = bed_peer.takes > 0 ? bed_peer.takes : dice(4) == 0 ? 1 + dice((uint32_t)b.len) : b.len;
+    if (n > b.len) n = b.len;
     if (bed_peer.on_output != NULL) bed_peer.on_output((porch_bytes){b.at, n});
     bed_peer.out_len += n;
     bed_peer.blocked = bed_peer.out_len > BED_OUT_MOST; /* enough seen: this peer reads no more */
@@ -163,6 +167,11 @@ void porch_sha256(porch_bytes in, uint8_t digest[PORCH_SHA256_BYTES]) {
         state = (state ^ in.at[i]) * 0x100000001b3;
     for (size_t i = 0; i < PORCH_SHA256_BYTES; i++, state *= 0x100000001b3)
         digest[i] = (uint8_t)(state >> 32);
+}
+
+void porch_sha1(porch_bytes in, uint8_t digest[PORCH_SHA1_BYTES]) {
+    (void)in;
+    memset(digest, 7, PORCH_SHA1_BYTES); /* nobody checks what a WebSocket's key was answered with */
 }
 
 void porch_random(void *at, size_t len) {
@@ -272,7 +281,7 @@ porch_err porch_loop_turn(porch_loop *loop, int most_ms) {
     return PORCH_ERR_STATE; /* no thread turns this one */
 }
 
-static void bed_pass(porch_loop *loop, uint64_t ms) {
+static inline void bed_pass(porch_loop *loop, uint64_t ms) {
     loop->now += ms;
     for (porch_loop_timer *t = loop->timers; t != NULL;) {
         if (t->due_ms > loop->now) {
@@ -414,6 +423,25 @@ static void bed_stream(porch_http_exchange *x) {
     porch_http_stream_send(bed_live, PORCH_LIT(": hello\n\n"));
 }
 
+static void bed_person(porch_http_exchange *x) {
+    const porch_principal who = {.kind = PORCH_IDENTITY_PERSON, .name = "ann"};
+    porch_http_mqtt_person(x, &who);
+}
+
+/* Where MQTT would be, in a WebSocket's frames: what comes goes back. */
+static void bed_mqtt_open(porch_conn *c) {
+    porch_conn_set_user(c, NULL);
+}
+static size_t bed_mqtt_take(porch_conn *c, porch_bytes in) {
+    porch_conn_put(c, in);
+    return in.len;
+}
+static const porch_conn_hooks bed_mqtt = {
+    .open = bed_mqtt_open,
+    .take = bed_mqtt_take,
+    .drain = porch_conn_close,
+};
+
 enum { BED_BOTH = PORCH_ON_PEOPLE | PORCH_ON_DEVICE };
 static const porch_http_route bed_routes[] = {
     {"GET", "/", BED_BOTH, PORCH_HTTP_INLINE, 0, bed_lasting, NULL, NULL, NULL},
@@ -425,6 +453,9 @@ static const porch_http_route bed_routes[] = {
     {"PATCH", "/up/{id}", BED_BOTH, PORCH_HTTP_BODY_STREAM, 100000, bed_upload, NULL, bed_piece, bed_abort},
     {"GET", "/source", BED_BOTH, 0, 0, bed_source, NULL, NULL, NULL},
     {"GET", "/stream", BED_BOTH, 0, 0, bed_stream, NULL, NULL, NULL},
+    {"GET", "/mqtt", PORCH_ON_DEVICE, PORCH_HTTP_INLINE | PORCH_HTTP_ANY_VERDICT, 0, porch_http_mqtt, NULL,
+     NULL, NULL},
+    {"GET", "/mqtt", PORCH_ON_PEOPLE, 0, 0, bed_person, NULL, NULL, NULL},
 };
 static const porch_http_header_row bed_headers[] = {{"X-Content-Type-Options", "nosniff"}, {NULL, NULL}};
 
@@ -466,7 +497,8 @@ static porch_shard *bed_shard(void) {
                                         .route_count = sizeof bed_routes / sizeof *bed_routes,
                                         .headers = {NULL, bed_headers, bed_headers},
                                         .guard = {NULL, NULL, bed_guard},
-                                        .admit = bed_admit};
+                                        .admit = bed_admit,
+                                        .mqtt = &bed_mqtt};
         must(porch_listener_new(&config, &bed_listener, &why) == PORCH_OK);
     }
     return &bed_listener->shards[0];
@@ -491,7 +523,7 @@ static void bed_ready(porch_shard *s, uint32_t events) {
 static porch_note bed_note;
 
 /* Something other than bytes happens. */
-static void bed_happen(porch_shard *s) {
+static inline void bed_happen(porch_shard *s) {
     static const uint32_t times[] = {1, 100, 5000, 31000, 70000};
     switch (dice(16)) {
     case 0:
@@ -527,22 +559,50 @@ static void bed_happen(porch_shard *s) {
     bed_turn(s);
 }
 
-static size_t bed_portion(size_t left) {
+static inline size_t bed_portion(size_t left) {
     static const size_t some[] = {1, 9, 64, 1000, 20000};
     size_t n = some[dice(5)];
     return dice(3) == 0 || n > left ? left : n;
 }
 
-/* Plays the pieces of one connection in turn: every byte of the first, then of the second. */
-static void bed_play(porch_shard *s, porch_listen_role role, porch_bytes first, porch_bytes second) {
+/* A new peer connects. */
+static void bed_begin(porch_shard *s, porch_listen_role role) {
     bed_peer.coming = (porch_bytes){NULL, 0};
-    bed_peer.gone = false;
+    bed_peer.gone = bed_peer.ended = false;
     bed_peer.wire = NULL;
     bed_peer.held = false;
     bed_peer.blocked = bed_peer.deaf;
     bed_peer.out_len = 0;
     porch_conn_accept(s, role, open("/dev/null", O_RDONLY | O_CLOEXEC));
     bed_turn(s);
+}
+
+/* Lets time pass, work be done and the peer go, until nothing is left of the connection. */
+static void bed_end(porch_shard *s) {
+    bed_peer.blocked = true;
+    bed_peer.coming = (porch_bytes){NULL, 0};
+    for (int i = 0; i < 64 && (s->conns != NULL || s->exchanges > 0); i++) {
+        while (s->listener->workers->count > 0)
+            bed_work(s->listener->workers);
+        bed_turn(s);
+        if (bed_live != NULL) porch_http_stream_close(bed_live);
+        bed_pass(s->loop, 40000);
+        bed_turn(s);
+        if (i > 30) bed_peer.gone = true;
+        if (bed_peer.gone) bed_ready(s, EPOLLIN | EPOLLHUP);
+    }
+    must(s->conns == NULL && s->exchanges == 0 && s->listener->workers->count == 0);
+    must(atomic_load(&s->listener->total) == 0 && atomic_load(&s->counts.streams) == 0);
+    must(atomic_load(&s->counts.websockets) == 0);
+    must(atomic_load(&s->listener->open_requests) == 0);
+    must(bed_open_sources == 0 && bed_open_streams == 0 && bed_open_uploads == 0);
+    must(s->loop->timers == NULL || s->loop->timers == &s->soon);
+    s->draining = false;
+}
+
+/* Plays the pieces of one connection in turn: every byte of the first, then of the second. */
+static inline void bed_play(porch_shard *s, porch_listen_role role, porch_bytes first, porch_bytes second) {
+    bed_begin(s, role);
     porch_bytes *turns[] = {&first, &second};
     for (size_t i = 0; i < 2; i++) {
         while (turns[i]->len > 0 && s->conns != NULL) {
@@ -566,24 +626,7 @@ over:
         bed_peer.gone = true;
         bed_ready(s, EPOLLIN | EPOLLHUP);
     }
-    bed_peer.blocked = true;
-    bed_peer.coming = (porch_bytes){NULL, 0};
-    for (int i = 0; i < 64 && (s->conns != NULL || s->exchanges > 0); i++) {
-        while (s->listener->workers->count > 0)
-            bed_work(s->listener->workers);
-        bed_turn(s);
-        if (bed_live != NULL) porch_http_stream_close(bed_live);
-        bed_pass(s->loop, 40000);
-        bed_turn(s);
-        if (i > 30) bed_peer.gone = true;
-        if (bed_peer.gone) bed_ready(s, EPOLLIN | EPOLLHUP);
-    }
-    must(s->conns == NULL && s->exchanges == 0 && s->listener->workers->count == 0);
-    must(atomic_load(&s->listener->total) == 0 && atomic_load(&s->counts.streams) == 0);
-    must(atomic_load(&s->listener->open_requests) == 0);
-    must(bed_open_sources == 0 && bed_open_streams == 0 && bed_open_uploads == 0);
-    must(s->loop->timers == NULL || s->loop->timers == &s->soon);
-    s->draining = false;
+    bed_end(s);
 }
 
 #endif

@@ -80,12 +80,12 @@ static void become_websocket(porch_conn *c, porch_http_exchange *x) {
         c->peer.verdict = PORCH_OK;
         c->peer.admitted = true;
     }
-    bool ok = porch_exchange_write_head(x) == PORCH_OK &&
-              porch_conn_put(c, (porch_bytes){x->out_head, x->out_head_len});
+    bool ok = porch_exchange_write_head(x) == PORCH_OK;
     h->x = NULL;
     x->conn = NULL;
+    ok = ok && porch_conn_put(c, (porch_bytes){x->out_head, x->out_head_len});
     porch_http_finish(x);
-    if (porch_conn_closing(c)) return;
+    if (porch_conn_closing(c)) return; /* no memory for it: h went with the connection */
     porch_conn_set_user(c, NULL);
     free(h);
     porch_conn_timer(c, 0);

@@ -1,1 +1,1 @@
-set(without_ports http2_fuzz http_conn_fuzz) # fuzzbed.h
+set(without_ports http2_fuzz http_conn_fuzz http_conn_test) # fuzzbed.h

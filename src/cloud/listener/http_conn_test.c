@@ -1,0 +1,78 @@
+/* A connection of HTTP/1.1 on a shard turned by hand (fuzzbed.h): what happens when memory is spent, the
+ * socket is full or the peer goes half way, with a clock that only the test moves. */
+#include "cloud/listener/fuzzbed.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define UPGRADE(path)                                                                   \
+    "GET " path " HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"      \
+    "Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+
+static struct {
+    uint8_t at[200000];
+    size_t len;
+} seen;
+
+static void on_output(porch_bytes b) {
+    assert_true(b.len <= sizeof seen.at - seen.len);
+    memcpy(seen.at + seen.len, b.at, b.len);
+    seen.len += b.len;
+}
+
+static porch_shard *connected(porch_listen_role role) {
+    porch_shard *s = bed_shard();
+    memset(&bed_peer, 0, sizeof bed_peer);
+    seen.len = 0;
+    bed_seed = 1;
+    bed_peer.alpn = "http/1.1";
+    bed_peer.certificate = role == PORCH_LISTEN_DEVICE;
+    bed_peer.takes = SIZE_MAX;
+    bed_peer.on_output = on_output;
+    bed_begin(s, role);
+    return s;
+}
+
+static void say(porch_shard *s, porch_bytes bytes) {
+    bed_peer.coming = bytes;
+    bed_ready(s, EPOLLIN);
+}
+
+/* Every block of that pool, from the largest down; an array that ends with NULL. */
+static void **spend(porch_pool *p) {
+    size_t count = 0;
+    void **held = calloc(1000000, sizeof *held);
+    assert_non_null(held);
+    for (size_t bytes = PORCH_POOL_BLOCK_MOST / 2; bytes > 0; bytes /= 2)
+        while (count < 999999 && (held[count] = porch_pool_take(p, bytes)) != NULL)
+            count++;
+    return held;
+}
+
+static void restore(porch_pool *p, void **held) {
+    for (size_t i = 0; held[i] != NULL; i++)
+        porch_pool_give(p, held[i]);
+    free(held);
+}
+
+static void an_upgrade_without_memory_for_its_answer_ends_once(void **state) {
+    (void)state;
+    porch_shard *s = connected(PORCH_LISTEN_DEVICE);
+    void **held = spend(s->pool);
+    say(s, PORCH_LIT(UPGRADE("/mqtt")));
+    assert_null(s->conns);
+    assert_int_equal(seen.len, 0);
+    restore(s->pool, held);
+    bed_end(s);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
