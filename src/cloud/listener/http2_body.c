@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cloud/listener/http2.h"
+#include "cloud/listener/http_open.h"
 #include "os/log.h"
 
 enum { DRIP_BYTES = 1024 };
@@ -273,12 +274,28 @@ static void say_continue(porch_http2_stream *st) {
     (void)nghttp2_submit_headers(st->h->session, NGHTTP2_FLAG_NONE, st->id, NULL, &status, 1, NULL);
 }
 
+/* Past a limit the stream is reset before anything is kept for it: an answer would live until the peer has
+ * made room for it, which it need not. */
+static bool has_place(const porch_http2_stream *st, porch_http_exchange *x) {
+    porch_shard *s = x->shard;
+    const char *setting = porch_http_open_enter(x);
+    if (setting == NULL) return true;
+    porch_count_add(&s->counts.requests_over_limit, 1);
+    porch_count_add(&s->counts.requests_refused, 1);
+    char text[96];
+    snprintf(text, sizeof text, "too many requests are open at once (%s)", setting);
+    porch_conn_log_refused(st->h->c, "http.refused", text);
+    return false;
+}
+
 void porch_http2_begin(porch_http2_stream *st) {
     porch_shard *s = st->h->c->shard;
     porch_http1_fault fault = {400, "the request is malformed"};
     porch_count_add(&s->counts.requests, 1);
     porch_http_exchange *x = porch_exchange_new(st->h->c, &porch_http2_carrier);
-    if (x == NULL) {
+    if (x == NULL || !has_place(st, x)) {
+        if (x != NULL) porch_exchange_free(x);
+        porch_http2_head_forget(st);
         reset(st, NGHTTP2_REFUSED_STREAM);
         return;
     }

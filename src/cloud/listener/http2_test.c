@@ -8,7 +8,7 @@
 static bed_ca ca;
 static bed_identity server, device;
 
-static bed_http usual, hasty; /* hasty: short times */
+static bed_http usual, hasty, crowded; /* hasty: short times; crowded: few requests at once */
 
 /* ---- what the handlers do ---- */
 
@@ -45,6 +45,8 @@ static const porch_http_route routes[] = {
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
 };
 
+enum { CROWD = 4 };
+
 static void hub_start(bed_http *h, const porch_settings *settings) {
     const bed_http_of of = {&ca,      &server, "h2", "h2", settings, routes, sizeof routes / sizeof *routes,
                             bed_admit};
@@ -71,6 +73,9 @@ static int set_up(void **state) {
     s.http2_empty_frames = 9;
     s.http2_continuations = 3;
     hub_start(&usual, &s);
+    s.http_open_per_address = CROWD;
+    hub_start(&crowded, &s);
+    s.http_open_per_address = 2048;
     s.http_idle_ms = s.http_head_ms = s.http_body_ms = s.http_write_ms = 200;
     s.listener_linger_ms = 200;
     s.http2_stalls = 2;
@@ -82,6 +87,7 @@ static int tear_down(void **state) {
     (void)state;
     bed_http_stop(&usual);
     bed_http_stop(&hasty);
+    bed_http_stop(&crowded);
     porch_key_free(server.key);
     porch_key_free(device.key);
     bed_ca_free(&ca);
@@ -249,6 +255,12 @@ static void assert_body(const answer *a, int status, const char *text) {
         fail_msg("body is '%.*s'", (int)a->body_len, (char *)a->body);
 }
 
+static uint64_t open_at(const bed_http *h) {
+    porch_listener_counts n;
+    porch_listener_read_counts(h->listener, &n);
+    return n.requests_open;
+}
+
 /* ---- what works ---- */
 
 static void many_requests_share_a_connection(void **state) {
@@ -304,6 +316,40 @@ static void what_is_wrong_has_the_status_it_has_over_http_1(void **state) {
         assert_int_equal(again->status, 200);
         client_free(k);
     }
+}
+
+static void refusals_that_are_not_read_take_their_address_s_places(void **state) {
+    (void)state;
+    const nghttp2_settings_entry no_window = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    const struct {
+        const char *method, *path;
+        int status;
+    } rows[CROWD] = {
+        {"GET", "/nowhere", 404}, {"DELETE", "/hello", 405}, {"GET", "/a/../b", 400}, {"GET", "/no", 404}};
+    answer *held[CROWD];
+    client *k = client_new(&crowded);
+    nghttp2_submit_settings(k->session, 0, &no_window, 1);
+    for (size_t i = 0; i < CROWD; i++)
+        held[i] = request(k, rows[i].method, rows[i].path, NULL, NULL);
+    for (size_t i = 0; i < CROWD; i++) {
+        while (held[i]->status == 0 && !k->over)
+            step(k);
+        assert_int_equal(held[i]->status, rows[i].status);
+        assert_false(held[i]->closed);
+    }
+    assert_int_equal(open_at(&crowded), CROWD);
+    answer *more = request(k, "GET", "/nowhere", NULL, NULL);
+    finish(k, more);
+    assert_int_equal(more->status, 0);
+    assert_int_equal(more->code, NGHTTP2_REFUSED_STREAM);
+    assert_int_equal(open_at(&crowded), CROWD);
+    client_free(k);
+    BED_UNTIL(open_at(&crowded) == 0);
+    k = client_new(&crowded);
+    answer *again = request(k, "GET", "/inline", NULL, NULL);
+    finish(k, again);
+    assert_int_equal(again->status, 200);
+    client_free(k);
 }
 
 static void bodies_arrive_whole_with_flow_control(void **state) {
@@ -801,6 +847,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_requests_share_a_connection),
         cmocka_unit_test(what_is_wrong_has_the_status_it_has_over_http_1),
+        cmocka_unit_test(refusals_that_are_not_read_take_their_address_s_places),
         cmocka_unit_test(bodies_arrive_whole_with_flow_control),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
         cmocka_unit_test(a_source_of_unknown_length_ends_when_it_has_no_more),

@@ -8,6 +8,7 @@
 
 #include "base/cursor.h"
 #include "cloud/listener/http_exchange.h"
+#include "cloud/listener/http_open.h"
 #include "os/log.h"
 
 typedef enum { STATE_HEAD, STATE_BODY, STATE_WAIT, STATE_REPLY, STATE_STREAM } http_state;
@@ -209,6 +210,11 @@ static void begin_request(porch_conn *c, porch_bytes head, const porch_http1_lim
     }
     x->body_done = x->request.body == PORCH_HTTP1_BODY_NONE ||
                    (x->request.body == PORCH_HTTP1_BODY_LENGTH && x->request.body_bytes == 0);
+    const char *crowd = porch_http_open_enter(x);
+    if (crowd != NULL) {
+        porch_http_refuse_crowd(x, crowd);
+        return;
+    }
     if (!porch_http_may_go_on(x)) return;
     if (x->request.expect_continue && !x->body_done &&
         !porch_conn_put(c, PORCH_LIT("HTTP/1.1 100 Continue\r\n\r\n")))

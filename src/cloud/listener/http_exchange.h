@@ -139,6 +139,8 @@ void porch_http_stream_moved(porch_http_exchange *x);
 void porch_http_log_refused(porch_http_exchange *x);
 /* Answers with a problem that the listener itself finds. */
 void porch_http_refuse(porch_http_exchange *x, int status, const char *slug, const char *detail);
+/* Refuses it because that limit of requests open at once (http_open.h) is reached. */
+void porch_http_refuse_crowd(porch_http_exchange *x, const char *setting);
 /* The head is parsed: route, identity, announced size and guard. False: it has been answered. */
 bool porch_http_may_go_on(porch_http_exchange *x);
 /* Gives it to a worker; comes back by a note. */

@@ -28,7 +28,6 @@ static void owner_of(const porch_http_exchange *x, char out[PORCH_HTTP_OWNER_BYT
 
 const char *porch_http_open_enter(porch_http_exchange *x) {
     porch_listener *l = x->shard->listener;
-    char owner[PORCH_HTTP_OWNER_BYTES];
     if (atomic_fetch_add(&l->open_requests, 1) >= l->settings.http_open) {
         atomic_fetch_sub(&l->open_requests, 1);
         return "http.open";
@@ -37,14 +36,16 @@ const char *porch_http_open_enter(porch_http_exchange *x) {
         atomic_fetch_sub(&l->open_requests, 1);
         return "http.open_per_address";
     }
-    owner_of(x, owner);
-    if (owner[0] != '\0' && !porch_addresses_enter(l->open_owners, owner)) {
-        porch_addresses_leave(l->open_addresses, x->peer.address);
-        atomic_fetch_sub(&l->open_requests, 1);
-        return "http.open_per_session";
-    }
-    memcpy(x->owner, owner, sizeof owner);
     x->open = true;
+    return NULL;
+}
+
+const char *porch_http_open_enter_owner(porch_http_exchange *x) {
+    char owner[PORCH_HTTP_OWNER_BYTES];
+    owner_of(x, owner);
+    if (owner[0] != '\0' && !porch_addresses_enter(x->shard->listener->open_owners, owner))
+        return "http.open_per_session";
+    memcpy(x->owner, owner, sizeof owner);
     return NULL;
 }
 

@@ -30,6 +30,13 @@ void porch_http_refuse(porch_http_exchange *x, int status, const char *slug, con
     x->carrier->reply(x);
 }
 
+void porch_http_refuse_crowd(porch_http_exchange *x, const char *setting) {
+    char text[96];
+    porch_count_add(&x->shard->counts.requests_over_limit, 1);
+    snprintf(text, sizeof text, "too many requests are open at once; try again shortly (%s)", setting);
+    porch_http_refuse(x, 503, "too-many-open", text);
+}
+
 /* Does a handler still wait for the rest of a body? */
 static bool abort_due(const porch_http_exchange *x) {
     bool streamed = x->route != NULL && (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0;
@@ -224,13 +231,9 @@ static bool body_fits(porch_http_exchange *x) {
 }
 
 static bool has_room(porch_http_exchange *x) {
-    char text[96];
-    const char *setting = porch_http_open_enter(x);
-    if (setting == NULL) return true;
-    porch_count_add(&x->shard->counts.requests_over_limit, 1);
-    snprintf(text, sizeof text, "too many requests are open at once; try again shortly (%s)", setting);
-    porch_http_refuse(x, 503, "too-many-open", text);
-    return false;
+    const char *setting = porch_http_open_enter_owner(x);
+    if (setting != NULL) porch_http_refuse_crowd(x, setting);
+    return setting == NULL;
 }
 
 bool porch_http_may_go_on(porch_http_exchange *x) {
