@@ -594,7 +594,7 @@ static void bed_end(porch_shard *s) {
     must(s->conns == NULL && s->exchanges == 0 && s->listener->workers->count == 0);
     must(atomic_load(&s->listener->total) == 0 && atomic_load(&s->counts.streams) == 0);
     must(atomic_load(&s->counts.websockets) == 0);
-    must(atomic_load(&s->listener->open_requests) == 0);
+    must(atomic_load(&s->listener->open_requests) == 0 && atomic_load(&s->listener->body_bytes) == 0);
     must(bed_open_sources == 0 && bed_open_streams == 0 && bed_open_uploads == 0);
     must(s->loop->timers == NULL || s->loop->timers == &s->soon);
     s->draining = false;

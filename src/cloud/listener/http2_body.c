@@ -226,9 +226,11 @@ void porch_http2_take_data(porch_http2_stream *st, porch_bytes data) {
     }
     if (is_streamed(x)) touch(st); /* a small body has its time as a whole */
     if (!is_streamed(x)) {
-        bool kept = porch_http_keep_body(x, data);
+        porch_err e = porch_http_keep_body(x, data);
         consume(st, data.len);
-        if (!kept) porch_http_refuse(x, 413, "body-too-large", "the body is larger than this path takes");
+        if (e == PORCH_OK) return;
+        porch_http_body_refusal r = porch_http_body_refused(e);
+        porch_http_refuse(x, r.status, r.slug, r.detail);
         return;
     }
     st->got += data.len;

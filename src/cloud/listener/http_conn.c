@@ -279,7 +279,7 @@ static porch_err take_run(porch_http_exchange *x, porch_bytes in, size_t *used) 
         *used = data.len;
         x->body_done = data.len == left;
     }
-    return porch_http_keep_body(x, data) ? PORCH_OK : PORCH_ERR_LIMIT;
+    return porch_http_keep_body(x, data);
 }
 
 static void give_up_body(porch_conn *c, porch_http_exchange *x, int status, const char *slug,
@@ -306,8 +306,9 @@ static size_t take_body(porch_conn *c, porch_bytes in) {
         size_t n = 0;
         porch_err e = take_run(x, (porch_bytes){in.at + used, in.len - used}, &n);
         used += n;
-        if (e == PORCH_ERR_LIMIT) {
-            give_up_body(c, x, 413, "body-too-large", "the body is larger than this path takes");
+        if (e == PORCH_ERR_LIMIT || e == PORCH_ERR_BUSY) {
+            porch_http_body_refusal r = porch_http_body_refused(e);
+            give_up_body(c, x, r.status, r.slug, r.detail);
             return in.len;
         }
         if (e != PORCH_OK) {

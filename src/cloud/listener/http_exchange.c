@@ -37,7 +37,7 @@ void porch_exchange_free(porch_http_exchange *x) {
     free(x->head);
     free(x->path);
     free(x->pieces);
-    free(x->body);
+    porch_http_forget_body(x);
     free(x->out_head);
     free(x->out);
     free(x);

@@ -91,6 +91,7 @@ struct porch_http_exchange {
     bool body_done, begun, body_read; /* begun: the handler ran; body_read: `last` was handed over */
     uint8_t *body;                    /* gathered, or one piece of a stream */
     size_t body_len, body_cap;
+    size_t body_counted; /* of body_cap, in the listener's body_bytes */
 
     /* answer */
     porch_http_step step;
@@ -145,8 +146,16 @@ void porch_http_refuse_crowd(porch_http_exchange *x, const char *setting);
 bool porch_http_may_go_on(porch_http_exchange *x);
 /* Gives it to a worker; comes back by a note. */
 void porch_http_dispatch(porch_http_exchange *x, porch_http_step step);
-/* Appends to x->body; false when the route's limit or memory is passed. */
-bool porch_http_keep_body(porch_http_exchange *x, porch_bytes data);
+/* Appends to x->body. LIMIT: past what the route takes; BUSY: no memory for it now. */
+porch_err porch_http_keep_body(porch_http_exchange *x, porch_bytes data);
+/* An answer is there: nobody reads it any more, and the peer may take long to read that. */
+void porch_http_forget_body(porch_http_exchange *x);
+/* What a peer is told for an error of keep_body. */
+typedef struct {
+    int status;
+    const char *slug, *detail;
+} porch_http_body_refusal;
+porch_http_body_refusal porch_http_body_refused(porch_err e);
 /* The connection has let go of it (x->conn is NULL) and no worker has it: what is still due, then free. */
 void porch_http_finish(porch_http_exchange *x);
 

@@ -5,7 +5,7 @@
 #include "cloud/listener/http_testbed.h"
 #include "os/log.h"
 
-enum { IN_ALL = 6, OF_ADDRESS = 5, OF_SESSION = 2 };
+enum { IN_ALL = 6, OF_ADDRESS = 5, OF_SESSION = 2, BODIES = 1 << 20 };
 
 static bed_ca ca;
 static bed_identity server, first, second;
@@ -28,9 +28,24 @@ static void hello(porch_http_exchange *x) {
     porch_http_reply(x, 200, "text/plain", PORCH_LIT("hello"));
 }
 
+/* A body that is kept until the test has seen enough of it. */
+static atomic_int parked, let_go;
+static void park(porch_http_exchange *x) {
+    tell(&parked);
+    wait_for(&let_go, 1);
+    porch_http_reply(x, 200, "text/plain", PORCH_LIT("parked"));
+}
+static void length(porch_http_exchange *x) {
+    char text[32];
+    int n = snprintf(text, sizeof text, "%zu bytes", porch_http_body(x).len);
+    porch_http_reply(x, 200, "text/plain", (porch_bytes){(const uint8_t *)text, (size_t)n});
+}
+
 static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
+    {"POST", "/park", PORCH_ON_PEOPLE, 0, BODIES, park, NULL, NULL, NULL},
+    {"POST", "/length", PORCH_ON_PEOPLE, 0, BODIES, length, NULL, NULL, NULL},
     {"PATCH", "/hold", PORCH_ON_PEOPLE | PORCH_ON_DEVICE, PORCH_HTTP_BODY_STREAM, 1000, hold, NULL,
      hold_data, hold_abort},
 };
@@ -59,6 +74,7 @@ static int set_up(void **state) {
     settings.http_open_per_address = OF_ADDRESS;
     settings.http_open_per_session = OF_SESSION;
     settings.http_body_ms = 600000;
+    settings.http_body_bytes = BODIES;
     const bed_http_of of = {
         &ca, &server, "http/1.1", "http/1.1", &settings, routes, sizeof routes / sizeof *routes, admit};
     bed_http_start(&hub, &of);
@@ -177,6 +193,36 @@ static void one_address_is_limited_whatever_cookies_it_makes_up(void **state) {
     all_gone();
 }
 
+static bed_client *post(const char *path, size_t body) {
+    static uint8_t zeros[BODIES];
+    char head[128];
+    snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n", path,
+             body);
+    bed_client *c = begin(NULL, head);
+    (void)bed_send(c, (porch_bytes){zeros, body}); /* it may be refused before it is whole */
+    return c;
+}
+
+static void answered(bed_client *c, int status, const char *text) {
+    assert_int_equal(status_of(c), status);
+    assert_true(says(c, text));
+    bed_close(c);
+}
+
+static void bodies_are_held_within_a_budget_that_small_ones_do_not_need(void **state) {
+    (void)state;
+    enum { LARGE = 700000, SMALL = 16384 };
+    bed_client *c = post("/park", LARGE);
+    wait_for(&parked, 1);
+    answered(post("/length", LARGE), 503, "http.body_bytes");
+    answered(post("/length", SMALL), 200, "16384 bytes");
+    tell(&let_go);
+    answered(c, 200, "parked");
+    for (int i = 0; i < 3; i++) /* what was taken, for the refused one too, has come back */
+        answered(post("/length", BODIES), 200, "1048576 bytes");
+    all_gone();
+}
+
 /* All clients here have one address, so the limit in all is asked directly. */
 static void all_together_are_limited_and_a_refusal_takes_no_place(void **state) {
     (void)state;
@@ -207,6 +253,7 @@ int main(void) {
         cmocka_unit_test(live_streams_of_one_sign_in_are_limited_and_others_go_on),
         cmocka_unit_test(slow_bodies_of_one_device_are_limited_and_another_goes_on),
         cmocka_unit_test(one_address_is_limited_whatever_cookies_it_makes_up),
+        cmocka_unit_test(bodies_are_held_within_a_budget_that_small_ones_do_not_need),
         cmocka_unit_test(all_together_are_limited_and_a_refusal_takes_no_place),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

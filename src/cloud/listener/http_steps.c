@@ -27,6 +27,7 @@ void porch_http_log_refused(porch_http_exchange *x) {
 void porch_http_refuse(porch_http_exchange *x, int status, const char *slug, const char *detail) {
     if (status == 503) porch_http_reply_header(x, "Retry-After", "1");
     porch_http_problem(x, status, slug, detail);
+    porch_http_forget_body(x);
     x->carrier->reply(x);
 }
 
@@ -154,6 +155,7 @@ static void on_back(porch_shard *s, porch_note *note) {
             x->carrier->broken(x);
         }
     } else if (x->answer != PORCH_ANSWER_NONE) {
+        porch_http_forget_body(x);
         x->carrier->reply(x);
     } else {
         go_on(x);
@@ -246,19 +248,63 @@ bool porch_http_may_go_on(porch_http_exchange *x) {
     return false;
 }
 
-bool porch_http_keep_body(porch_http_exchange *x, porch_bytes data) {
-    if (data.len > x->route->body_max || x->body_got > x->route->body_max - data.len) return false;
+/* ---- gathered bodies ---- */
+
+/* So little is not counted: a sign-in goes on when others have used up the budget, and http.open bounds it.
+ */
+enum { BODY_UNCOUNTED = 16384, BODY_LEAST = 1024 };
+
+/* Takes what is missing for `cap` bytes from what all bodies together may hold. */
+static bool count_body(porch_http_exchange *x, size_t cap) {
+    porch_listener *l = x->shard->listener;
+    if (cap <= BODY_UNCOUNTED || cap <= x->body_counted) return true;
+    uint64_t more = cap - x->body_counted;
+    if (atomic_fetch_add(&l->body_bytes, more) + more > l->settings.http_body_bytes) {
+        atomic_fetch_sub(&l->body_bytes, more);
+        return false;
+    }
+    x->body_counted = cap;
+    return true;
+}
+
+static size_t body_cap_for(const porch_http_exchange *x, size_t len) {
+    if ((x->route->flags & PORCH_HTTP_BODY_STREAM) != 0) return PORCH_HTTP_PIECE_BYTES;
+    uint64_t most = x->route->body_max;
+    if (x->request.body == PORCH_HTTP1_BODY_LENGTH && x->request.body_bytes < most)
+        most = x->request.body_bytes;
+    size_t cap = len * 2 < BODY_LEAST ? BODY_LEAST : len * 2;
+    return cap > most && most >= len ? (size_t)most : cap;
+}
+
+porch_err porch_http_keep_body(porch_http_exchange *x, porch_bytes data) {
+    if (data.len > x->route->body_max || x->body_got > x->route->body_max - data.len)
+        return PORCH_ERR_LIMIT;
     x->body_got += data.len;
     if (data.len > x->body_cap - x->body_len) {
-        size_t cap = (x->body_len + data.len) * 2;
-        if (cap < 1024) cap = 1024;
-        if ((x->route->flags & PORCH_HTTP_BODY_STREAM) != 0) cap = PORCH_HTTP_PIECE_BYTES;
+        size_t cap = body_cap_for(x, x->body_len + data.len);
+        bool streamed = (x->route->flags & PORCH_HTTP_BODY_STREAM) != 0; /* a piece at a time */
+        if (!streamed && !count_body(x, cap)) return PORCH_ERR_BUSY;
         uint8_t *wider = realloc(x->body, cap);
-        if (wider == NULL) return false;
+        if (wider == NULL) return PORCH_ERR_BUSY;
         x->body = wider;
         x->body_cap = cap;
     }
     if (data.len > 0) memcpy(x->body + x->body_len, data.at, data.len);
     x->body_len += data.len;
-    return true;
+    return PORCH_OK;
+}
+
+porch_http_body_refusal porch_http_body_refused(porch_err e) {
+    if (e == PORCH_ERR_LIMIT)
+        return (porch_http_body_refusal){413, "body-too-large", "the body is larger than this path takes"};
+    return (porch_http_body_refusal){
+        503, "busy", "too many large bodies are held at once; try again shortly (http.body_bytes)"};
+}
+
+void porch_http_forget_body(porch_http_exchange *x) {
+    free(x->body);
+    x->body = NULL;
+    x->body_len = x->body_cap = 0;
+    if (x->body_counted > 0) atomic_fetch_sub(&x->shard->listener->body_bytes, x->body_counted);
+    x->body_counted = 0;
 }

@@ -125,6 +125,7 @@ struct porch_listener {
     porch_addresses *addresses;                    /* connections */
     porch_addresses *open_addresses, *open_owners; /* requests, see http_open.h */
     _Atomic uint64_t open_requests;
+    _Atomic uint64_t body_bytes; /* of bodies that are gathered, http.body_bytes at most */
     unsigned shard_count;
     porch_shard *shards; /* an array */
     pthread_mutex_t lock;
