@@ -61,6 +61,21 @@ void porch_conn_log_refused(porch_conn *c, const char *event, const char *reason
               "reason", reason, NULL);
 }
 
+/* ---- memory ---- */
+
+/* A block goes back to where it is from, whatever the connection has become since. */
+static bool is_mqtt(const porch_conn *c) {
+    return c->hooks == c->shard->listener->config.mqtt;
+}
+
+static porch_pool *pool_of(const porch_conn *c) {
+    return is_mqtt(c) ? c->shard->pool : c->shard->http_pool;
+}
+
+static void log_spent(porch_conn *c, const char *https, const char *mqtts) {
+    porch_conn_log_refused(c, "connection.cut", is_mqtt(c) ? mqtts : https);
+}
+
 /* ---- lists and interest ---- */
 
 static void link_conn(porch_shard *s, porch_conn *c) {
@@ -228,9 +243,10 @@ bool porch_conn_put(porch_conn *c, porch_bytes bytes) {
         size_t want = c->pend_len + bytes.len;
         if (want < PEND_LEAST) want = PEND_LEAST;
         if (c->pend != NULL) want += want / 2;
-        uint8_t *wider = porch_pool_take(c->shard->pool, want);
+        uint8_t *wider = porch_pool_take(pool_of(c), want);
         if (wider == NULL) {
-            porch_conn_log_refused(c, "connection.cut", "no memory for output (broker.memory_bytes)");
+            log_spent(c, "no memory for output (http.memory_bytes)",
+                      "no memory for output (broker.memory_bytes)");
             porch_conn_cut(c);
             return false;
         }
@@ -254,7 +270,7 @@ static void drop_pend(porch_conn *c) {
 
 /* Keeps what the socket did not take: the same bytes must be offered again, first. */
 static bool keep(porch_conn *c, porch_bytes left) {
-    uint8_t *at = porch_pool_take(c->shard->pool, left.len + c->pend_len);
+    uint8_t *at = porch_pool_take(pool_of(c), left.len + c->pend_len);
     if (at == NULL) return false;
     memcpy(at, left.at, left.len);
     if (c->pend_len > 0) memcpy(at + left.len, c->pend + c->pend_at, c->pend_len);
@@ -354,7 +370,7 @@ static bool push_wire(porch_conn *c) {
 }
 
 static bool keep_wire(porch_conn *c, porch_bytes left) {
-    c->wire = porch_pool_take(c->shard->pool, left.len);
+    c->wire = porch_pool_take(pool_of(c), left.len);
     if (c->wire == NULL) return false;
     memcpy(c->wire, left.at, left.len);
     c->wire_at = 0;
@@ -452,11 +468,11 @@ void porch_conn_took(porch_shard *s, size_t bytes) {
 /* ---- input ---- */
 
 static void keep_rest(porch_conn *c, porch_bytes rest) {
-    porch_shard *s = c->shard;
     if (rest.len == 0) return;
-    c->rest = porch_pool_take(s->pool, rest.len);
+    c->rest = porch_pool_take(pool_of(c), rest.len);
     if (c->rest == NULL) {
-        porch_conn_log_refused(c, "connection.cut", "no memory for input (broker.memory_bytes)");
+        log_spent(c, "no memory for input (http.memory_bytes)",
+                  "no memory for input (broker.memory_bytes)");
         porch_conn_cut(c);
         return;
     }

@@ -62,17 +62,39 @@ static void restore(porch_pool *p, void **held) {
 static void an_upgrade_without_memory_for_its_answer_ends_once(void **state) {
     (void)state;
     porch_shard *s = connected(PORCH_LISTEN_DEVICE);
-    void **held = spend(s->pool);
+    void **held = spend(s->http_pool);
     say(s, PORCH_LIT(UPGRADE("/mqtt")));
     assert_null(s->conns);
     assert_int_equal(seen.len, 0);
-    restore(s->pool, held);
+    restore(s->http_pool, held);
+    bed_end(s);
+}
+
+static void what_a_peer_does_not_read_or_finish_takes_nothing_from_mqtt(void **state) {
+    (void)state;
+    porch_shard *s = connected(PORCH_LISTEN_PEOPLE);
+    uint64_t mqtts = porch_pool_bytes(s->pool);
+    bed_peer.blocked = true;
+    say(s, PORCH_LIT("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET /i HTTP/1.1\r\nHost:"));
+    assert_true(porch_conn_pending(s->conns) > 0 && s->conns->rest_len > 0);
+    assert_true(porch_pool_bytes(s->http_pool) > 0);
+    assert_int_equal(porch_pool_bytes(s->pool), mqtts);
+    bed_end(s);
+    assert_int_equal(porch_pool_bytes(s->http_pool), 0);
+
+    s = connected(PORCH_LISTEN_DEVICE); /* once it is MQTT's, it is the broker's memory */
+    say(s, PORCH_LIT(UPGRADE("/mqtt")));
+    bed_peer.blocked = true;
+    say(s, PORCH_LIT("\x82\x81\1\1\1\1x"));
+    assert_true(porch_conn_pending(s->conns) > 0);
+    assert_int_equal(porch_pool_bytes(s->http_pool), 0);
     bed_end(s);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
+        cmocka_unit_test(what_a_peer_does_not_read_or_finish_takes_nothing_from_mqtt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@ _Static_assert((size_t)1 << CLASS_MOST == PORCH_POOL_BLOCK_MOST, "the largest cl
 typedef struct block {
     porch_pool *owner;
     uint32_t class;
-    uint32_t unused;
+    bool alone; /* of a pool that returns it */
     struct block *next;
     uint64_t pad;
 } block;
@@ -25,6 +25,7 @@ struct porch_pool {
     block *free[CLASSES];
     slab *slabs;
     uint64_t most_bytes;
+    bool returns;
     _Atomic uint64_t bytes;
     _Alignas(64) _Atomic(block *) returned[CLASSES]; /* by others; a stack for each class */
 };
@@ -38,7 +39,14 @@ porch_pool *porch_pool_new(uint64_t most_bytes) {
     }
     p->slabs = NULL;
     p->most_bytes = most_bytes;
+    p->returns = false;
     atomic_init(&p->bytes, 0);
+    return p;
+}
+
+porch_pool *porch_pool_new_returning(uint64_t most_bytes) {
+    porch_pool *p = porch_pool_new(most_bytes);
+    if (p != NULL) p->returns = true;
     return p;
 }
 
@@ -82,14 +90,31 @@ static void fetch(porch_pool *p, uint32_t class) {
         block *b = (block *)(void *)(at + i * block_bytes);
         b->owner = p;
         b->class = class;
+        b->alone = false;
         b->next = p->free[class];
         p->free[class] = b;
     }
 }
 
+static void *take_alone(porch_pool *p, uint32_t class) {
+    uint64_t whole = (uint64_t)1 << class;
+    block *b = NULL;
+    if (atomic_fetch_add_explicit(&p->bytes, whole, memory_order_relaxed) + whole <= p->most_bytes)
+        b = malloc(whole);
+    if (b == NULL) {
+        atomic_fetch_sub_explicit(&p->bytes, whole, memory_order_relaxed);
+        return NULL;
+    }
+    b->owner = p;
+    b->class = class;
+    b->alone = true;
+    return b + 1;
+}
+
 void *porch_pool_take(porch_pool *p, size_t bytes) {
     if (bytes > PORCH_POOL_BLOCK_MOST - sizeof(block)) return NULL;
     uint32_t class = class_of(bytes);
+    if (p->returns) return take_alone(p, class);
     if (p->free[class] == NULL) collect_returned(p, class);
     if (p->free[class] == NULL) fetch(p, class);
     block *b = p->free[class];
@@ -103,6 +128,11 @@ void porch_pool_give(porch_pool *mine, void *at) {
     if (at == NULL) return;
     block *b = (block *)at - 1;
     porch_pool *p = b->owner;
+    if (b->alone) {
+        atomic_fetch_sub_explicit(&p->bytes, (uint64_t)1 << b->class, memory_order_relaxed);
+        free(b);
+        return;
+    }
     if (p == mine) {
         b->next = p->free[b->class];
         p->free[b->class] = b;

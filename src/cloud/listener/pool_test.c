@@ -74,12 +74,35 @@ static void another_thread_may_give_back(void **state) {
     porch_pool_free(p);
 }
 
+static void a_pool_that_keeps_nothing_has_its_limit_for_any_size_again(void **state) {
+    (void)state;
+    enum { MOST = 1 << 20, COUNT = 2000 };
+    porch_pool *p = porch_pool_new_returning(MOST), *other = porch_pool_new(MOST);
+    static void *held[COUNT];
+    static const size_t sizes[] = {70000, 100, 20000, 500000, 1000};
+    for (size_t round = 0; round < sizeof sizes / sizeof *sizes; round++) {
+        size_t n = 0;
+        while (n < COUNT && (held[n] = porch_pool_take(p, sizes[round])) != NULL) {
+            assert_true(porch_pool_room(held[n]) >= sizes[round]);
+            memset(held[n++], 7, sizes[round]);
+        }
+        assert_true(n > 0);
+        assert_in_range(porch_pool_bytes(p), 1, MOST);
+        for (size_t i = 0; i < n; i++)
+            porch_pool_give(i % 2 == 0 ? p : other, held[i]);
+        assert_int_equal(porch_pool_bytes(p), 0);
+    }
+    porch_pool_free(p);
+    porch_pool_free(other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_large_enough_and_apart),
         cmocka_unit_test(what_was_given_back_is_taken_again),
         cmocka_unit_test(a_limit_is_kept_and_told),
         cmocka_unit_test(another_thread_may_give_back),
+        cmocka_unit_test(a_pool_that_keeps_nothing_has_its_limit_for_any_size_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

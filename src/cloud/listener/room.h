@@ -86,7 +86,8 @@ struct porch_shard {
     pthread_t thread;
     bool started;
     porch_loop *loop;
-    porch_pool *pool;
+    porch_pool *pool;      /* the broker's, and its connections' */
+    porch_pool *http_pool; /* other connections': strangers take nothing from MQTT */
     void *user;
     uint8_t *in; /* scratch: one connection's input at a time */
     size_t in_cap;

@@ -360,6 +360,7 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     if (e != PORCH_OK) return e;
     porch_loop_on_wake(s->loop, on_loop_wake, s);
     s->pool = porch_pool_new(set->broker_memory_bytes);
+    s->http_pool = porch_pool_new_returning(set->http_memory_bytes);
     /* One packet or request head may be waiting when a full read comes on top. */
     size_t longest =
         set->broker_packet_bytes > set->http_head_bytes ? set->broker_packet_bytes : set->http_head_bytes;
@@ -369,8 +370,8 @@ porch_err porch_shard_init(porch_shard *s, porch_listener *l, unsigned index, po
     s->wire = malloc(PORCH_TLS_WIRE_BYTES);
     s->rings = aligned_alloc(64, l->shard_count * sizeof *s->rings);
     s->staged = calloc(l->shard_count, sizeof *s->staged);
-    bool ok = s->pool != NULL && s->in != NULL && s->out != NULL && s->wire != NULL && s->rings != NULL &&
-              s->staged != NULL;
+    bool ok = s->pool != NULL && s->http_pool != NULL && s->in != NULL && s->out != NULL &&
+              s->wire != NULL && s->rings != NULL && s->staged != NULL;
     size_t slots = 64;
     while (slots < set->broker_ring_slots)
         slots *= 2;
@@ -405,4 +406,5 @@ void porch_shard_free(porch_shard *s) {
     free(s->out);
     free(s->wire);
     porch_pool_free(s->pool);
+    porch_pool_free(s->http_pool);
 }

@@ -146,6 +146,7 @@
     X(http, open_per_address,  http_open_per_address, U32, 2048, 4, 1000000, "of these, from one address") \
     X(http, open_per_session,  http_open_per_session, U32, 256, 2, 1000000, "of these, of one sign-in, device or service") \
     X(http, body_bytes,        http_body_bytes, U64, 67108864, 1048576, 1099511627776, "memory for request bodies above 16 KiB, of all requests together; more get 503") \
+    X(http, memory_bytes,      http_memory_bytes, U64, 134217728, 1048576, 1099511627776, "memory of one shard for what HTTP connections have not taken or not read; without any, they are cut") \
     X(http, stream_bytes,      http_stream_bytes, U32, 1048576, 4096, 268435456, "unread bytes of a live stream after which its reader is too slow") \
     X(http2, streams,          http2_streams, U32, 100, 1, 10000, "requests at once on one HTTP/2 connection; more are refused") \
     X(http2, window_bytes,     http2_window_bytes, U32, 262144, 16384, 16777216, "bytes of a request body that may wait for their handler, each stream") \
