@@ -195,9 +195,15 @@ static int on_sent(nghttp2_session *session, const nghttp2_frame *frame, void *u
 
 static int on_stream_end(nghttp2_session *session, int32_t id, uint32_t code, void *user) {
     porch_http2_stream *st = nghttp2_session_get_stream_user_data(session, id);
+    porch_http2_conn *h = user;
     (void)code;
-    (void)user;
-    if (st != NULL) stream_free(st);
+    if (st == NULL) return 0;
+    size_t left = st->handed + st->held_len;
+    if (left > 0) { /* its handler takes no more of it; the connection's window is all streams' */
+        (void)nghttp2_session_consume_connection(session, left);
+        porch_conn_want_write(h->c);
+    }
+    stream_free(st);
     return 0;
 }
 

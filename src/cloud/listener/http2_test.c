@@ -32,6 +32,19 @@ static void unsized(porch_http_exchange *x) {
                             pattern_free, NULL);
 }
 
+/* An upload whose first piece stays with its handler. */
+static atomic_int stuck, may_go;
+static void stick_data(porch_http_exchange *x, porch_bytes piece, bool last) {
+    (void)x;
+    (void)piece;
+    (void)last;
+    tell(&stuck);
+    wait_for(&may_go, 1);
+}
+static void stick(porch_http_exchange *x) {
+    (void)x;
+}
+
 static const porch_http_route routes[] = {
     {"GET", "/hello", PORCH_ON_PEOPLE, 0, 0, hello, NULL, NULL, NULL},
     {"GET", "/inline", PORCH_ON_PEOPLE, PORCH_HTTP_INLINE, 0, hello, NULL, NULL, NULL},
@@ -40,6 +53,7 @@ static const porch_http_route routes[] = {
     {"POST", "/echo", PORCH_ON_PEOPLE, 0, 100000, echo, NULL, NULL, NULL},
     {"PATCH", "/sum", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, sum_head, NULL, sum_data,
      sum_abort},
+    {"PATCH", "/stick", PORCH_ON_PEOPLE, PORCH_HTTP_BODY_STREAM, 10000000, stick, NULL, stick_data, NULL},
     {"GET", "/pattern", PORCH_ON_PEOPLE, 0, 0, pattern, NULL, NULL, NULL},
     {"GET", "/unsized", PORCH_ON_PEOPLE, 0, 0, unsized, NULL, NULL, NULL},
     {"GET", "/stream", PORCH_ON_PEOPLE, 0, 0, stream, NULL, NULL, NULL},
@@ -375,6 +389,34 @@ static void bodies_arrive_whole_with_flow_control(void **state) {
     assert_body(small, 200, "abc");
     assert_body(empty, 200, "0 0");
     free(data);
+    client_free(k);
+}
+
+static void uploads_that_are_reset_give_the_connection_s_window_back(void **state) {
+    (void)state;
+    enum { UPLOADS = 4, BYTES = 1000000 };
+    answer *sent[UPLOADS];
+    const porch_bytes all = {calloc(1, BYTES), BYTES};
+    assert_non_null(all.at);
+    client *k = client_new(&usual);
+    answer *first = request(k, "GET", "/inline", NULL, NULL); /* the hub's settings are known after it */
+    finish(k, first);
+    int32_t whole = nghttp2_session_get_remote_window_size(k->session);
+    for (int i = 0; i < UPLOADS; i++) {
+        sent[i] = request(k, "PATCH", "/stick", &all, NULL);
+        send_all(k); /* as far as its window goes */
+    }
+    wait_for(&stuck, UPLOADS);
+    assert_true(nghttp2_session_get_remote_window_size(k->session) < whole / 2);
+    for (int i = 0; i < UPLOADS; i++)
+        nghttp2_submit_rst_stream(k->session, 0, sent[i]->id, NGHTTP2_CANCEL);
+    send_all(k);
+    answer *next = request(k, "GET", "/inline", NULL, NULL);
+    finish(k, next);
+    assert_int_equal(next->status, 200);
+    assert_true(nghttp2_session_get_remote_window_size(k->session) > whole / 2);
+    tell(&may_go);
+    free((void *)(uintptr_t)all.at);
     client_free(k);
 }
 
@@ -849,6 +891,7 @@ int main(void) {
         cmocka_unit_test(what_is_wrong_has_the_status_it_has_over_http_1),
         cmocka_unit_test(refusals_that_are_not_read_take_their_address_s_places),
         cmocka_unit_test(bodies_arrive_whole_with_flow_control),
+        cmocka_unit_test(uploads_that_are_reset_give_the_connection_s_window_back),
         cmocka_unit_test(a_source_is_pulled_to_its_end_and_freed),
         cmocka_unit_test(a_source_of_unknown_length_ends_when_it_has_no_more),
         cmocka_unit_test(lasting_bytes_are_sent_whole),
