@@ -536,12 +536,12 @@ static void pump_in(porch_conn *c) {
         porch_conn_close(c);
         return;
     }
-    if (eof && !c->paused) {
-        porch_conn_cut(c);
+    if (c->paused) return; /* what came is still being worked on; an end is read again after it */
+    if (eof && c->hooks->ended != NULL) {
+        c->hooks->ended(c);
     } else if (eof) {
-        c->eof = true; /* what came before the end is still being worked on */
-        porch_conn_pause(c);
-    } else if (more && !c->paused) {
+        porch_conn_cut(c);
+    } else if (more) {
         mark_again(c);
     }
 }

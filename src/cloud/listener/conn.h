@@ -49,6 +49,8 @@ typedef struct porch_conn_hooks {
     size_t (*take)(porch_conn *c, porch_bytes in);
     /* Appends what should leave; appending nothing means that there is nothing. */
     void (*fill)(porch_conn *c, porch_buf *out);
+    /* The peer says no more, and may still read. NULL: the connection is cut. */
+    void (*ended)(porch_conn *c);
     /* The connection is over; the last call for it. */
     void (*closed)(porch_conn *c);
     void (*timer)(porch_conn *c);

@@ -363,6 +363,16 @@ static size_t http_take(porch_conn *c, porch_bytes in) {
     return used;
 }
 
+/* An answer that is whole leaves to its end. */
+static void http_ended(porch_conn *c) {
+    if (http_of(c)->state == STATE_HEAD && porch_conn_pending(c) > 0) {
+        porch_conn_pause(c);
+        porch_conn_finish(c);
+    } else {
+        porch_conn_cut(c);
+    }
+}
+
 static void http_closed(porch_conn *c) {
     http_conn *h = http_of(c);
     if (h == NULL) return;
@@ -378,7 +388,8 @@ static void http_timer(porch_conn *c) {
     http_conn *h = http_of(c);
     const porch_settings *set = settings_of(c);
     uint64_t idle = porch_shard_now(c->shard) - h->progress_ms;
-    switch (h->state) {
+    bool tail = h->state == STATE_HEAD && !h->head_begun && porch_conn_pending(c) > 0;
+    switch (tail ? STATE_REPLY : h->state) { /* an answer's last bytes are looked after like the others */
     case STATE_HEAD:
         if (!h->head_begun) {
             porch_conn_close(c);
@@ -430,6 +441,7 @@ const porch_conn_hooks porch_http_hooks = {
     .open = http_open,
     .take = http_take,
     .fill = http_fill,
+    .ended = http_ended,
     .closed = http_closed,
     .timer = http_timer,
     .drain = http_drain,

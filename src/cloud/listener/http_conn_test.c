@@ -24,6 +24,10 @@ static void on_output(porch_bytes b) {
     seen.len += b.len;
 }
 
+static bool saw(const char *text) {
+    return memmem(seen.at, seen.len, text, strlen(text)) != NULL;
+}
+
 static porch_shard *connected(porch_listen_role role) {
     porch_shard *s = bed_shard();
     memset(&bed_peer, 0, sizeof bed_peer);
@@ -40,6 +44,13 @@ static porch_shard *connected(porch_listen_role role) {
 static void say(porch_shard *s, porch_bytes bytes) {
     bed_peer.coming = bytes;
     bed_ready(s, EPOLLIN);
+}
+
+/* The peer reads again, so much at a time. */
+static void read_some(porch_shard *s, size_t bytes) {
+    bed_peer.blocked = false;
+    bed_peer.takes = bytes;
+    bed_ready(s, EPOLLOUT);
 }
 
 /* Every block of that pool, from the largest down; an array that ends with NULL. */
@@ -91,10 +102,65 @@ static void what_a_peer_does_not_read_or_finish_takes_nothing_from_mqtt(void **s
     bed_end(s);
 }
 
+enum { PAGE = 40000 };
+
+/* The last answer of a connection: all of it waits for the socket. */
+static porch_shard *with_a_tail(const char *request) {
+    porch_shard *s = connected(PORCH_LISTEN_PEOPLE);
+    bed_peer.blocked = true;
+    say(s, porch_bytes_of(request));
+    assert_true(porch_conn_pending(s->conns) > PAGE);
+    return s;
+}
+
+static void the_end_of_an_answer_leaves_as_slowly_as_its_peer_reads(void **state) {
+    (void)state;
+    porch_shard *s = with_a_tail("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    uint32_t patience = s->listener->settings.http_write_ms;
+    for (int i = 0; i < 6; i++) {
+        bed_pass(s->loop, patience * 3 / 4);
+        bed_turn(s);
+        read_some(s, 1000);
+        assert_int_equal(seen.len, (i + 1) * 1000);
+    }
+    read_some(s, SIZE_MAX);
+    assert_true(saw("Connection: close") && seen.len > PAGE);
+    bed_end(s);
+}
+
+static void the_end_of_an_answer_is_dropped_when_nobody_reads(void **state) {
+    (void)state;
+    porch_shard *s = with_a_tail("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    bed_pass(s->loop, s->listener->settings.http_write_ms + 1);
+    bed_turn(s);
+    assert_true(s->conns == NULL || porch_conn_closing(s->conns));
+    bed_end(s);
+}
+
+static void a_peer_that_has_said_all_gets_the_whole_answer(void **state) {
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        porch_shard *s = connected(PORCH_LISTEN_PEOPLE);
+        bed_peer.blocked = true;
+        bed_peer.ended = later == 0;
+        say(s, PORCH_LIT("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+        bed_peer.ended = true;
+        bed_ready(s, EPOLLIN);
+        read_some(s, 1000);
+        read_some(s, SIZE_MAX);
+        assert_true(seen.len > PAGE);
+        assert_true(s->conns == NULL || porch_conn_closing(s->conns));
+        bed_end(s);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
         cmocka_unit_test(what_a_peer_does_not_read_or_finish_takes_nothing_from_mqtt),
+        cmocka_unit_test(the_end_of_an_answer_leaves_as_slowly_as_its_peer_reads),
+        cmocka_unit_test(the_end_of_an_answer_is_dropped_when_nobody_reads),
+        cmocka_unit_test(a_peer_that_has_said_all_gets_the_whole_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

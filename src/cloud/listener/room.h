@@ -45,7 +45,7 @@ struct porch_conn {
     int fd;
     int move_to; /* -1: stays */
     porch_conn_state state;
-    bool dirty, again, paused, blocked, eof, corked;
+    bool dirty, again, paused, blocked, corked;
     bool finish; /* close once fill has nothing more */
     uint64_t blocked_since_ms;
     uint8_t *rest; /* input that take has not used: a pool block */
