@@ -95,6 +95,7 @@ static void become_websocket(porch_conn *c, porch_http_exchange *x) {
         porch_conn_cut(c);
         return;
     }
+    if (c->rest_len > 0) c->rest_len = porch_ws_input(c, c->rest, c->rest_len); /* came with the request */
     c->hooks->open(c);
     porch_conn_resume(c);
 }

@@ -46,6 +46,11 @@ static void say(porch_shard *s, porch_bytes bytes) {
     bed_ready(s, EPOLLIN);
 }
 
+static void work(porch_shard *s) {
+    bed_work(s->listener->workers);
+    bed_turn(s);
+}
+
 /* The peer reads again, so much at a time. */
 static void read_some(porch_shard *s, size_t bytes) {
     bed_peer.blocked = false;
@@ -154,6 +159,17 @@ static void a_peer_that_has_said_all_gets_the_whole_answer(void **state) {
     }
 }
 
+static void frames_that_came_with_a_person_s_upgrade_are_read_as_frames(void **state) {
+    (void)state;
+    porch_shard *s = connected(PORCH_LISTEN_PEOPLE);
+    say(s, PORCH_LIT(UPGRADE("/mqtt") "\x82\x83\1\1\1\1mno\x82\x81"));
+    work(s);
+    assert_true(saw("HTTP/1.1 101 ") && saw("\x82\3lon"));
+    say(s, PORCH_LIT("\1\1\1\1s")); /* the rest of a frame that was cut in two */
+    assert_true(saw("\x82\1r"));
+    bed_end(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
@@ -161,6 +177,7 @@ int main(void) {
         cmocka_unit_test(the_end_of_an_answer_leaves_as_slowly_as_its_peer_reads),
         cmocka_unit_test(the_end_of_an_answer_is_dropped_when_nobody_reads),
         cmocka_unit_test(a_peer_that_has_said_all_gets_the_whole_answer),
+        cmocka_unit_test(frames_that_came_with_a_person_s_upgrade_are_read_as_frames),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
