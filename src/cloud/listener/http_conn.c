@@ -97,6 +97,7 @@ static void become_websocket(porch_conn *c, porch_http_exchange *x) {
     }
     if (c->rest_len > 0) c->rest_len = porch_ws_input(c, c->rest, c->rest_len); /* came with the request */
     c->hooks->open(c);
+    if (porch_shard_draining(c->shard) && !porch_conn_closing(c)) c->hooks->drain(c);
     porch_conn_resume(c);
 }
 

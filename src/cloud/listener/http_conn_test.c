@@ -170,6 +170,19 @@ static void frames_that_came_with_a_person_s_upgrade_are_read_as_frames(void **s
     bed_end(s);
 }
 
+static void an_upgrade_that_is_done_while_the_hub_goes_down_is_told_so(void **state) {
+    (void)state;
+    static porch_note note;
+    porch_shard *s = connected(PORCH_LISTEN_PEOPLE);
+    say(s, PORCH_LIT(UPGRADE("/mqtt")));
+    porch_shard_order_drain(s, &note);
+    bed_turn(s);
+    work(s);
+    assert_true(saw("HTTP/1.1 101 ") && saw("\x88\2\x03\xe9")); /* 1001, going away */
+    assert_true(s->conns == NULL || porch_conn_closing(s->conns));
+    bed_end(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
@@ -178,6 +191,7 @@ int main(void) {
         cmocka_unit_test(the_end_of_an_answer_is_dropped_when_nobody_reads),
         cmocka_unit_test(a_peer_that_has_said_all_gets_the_whole_answer),
         cmocka_unit_test(frames_that_came_with_a_person_s_upgrade_are_read_as_frames),
+        cmocka_unit_test(an_upgrade_that_is_done_while_the_hub_goes_down_is_told_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
