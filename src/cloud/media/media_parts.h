@@ -17,7 +17,9 @@ typedef struct media_part {
     char event[PORCH_MEDIA_UID];
     porch_media_owner owner;
     uint64_t created_ms, first_byte_ms;
-    uint64_t bytes;             /* appended, durable or not */
+    uint64_t bytes;   /* appended, durable or not */
+    uint64_t durable; /* on the disk whatever dies next, if known: found by reading all of it */
+    bool known;
     porch_media_upload *active; /* who appends now */
 } media_part;
 

@@ -167,11 +167,22 @@ static void let_go(porch_media_upload *u) {
     if (last) free_upload(u);
 }
 
+/* So much is durable; whoever asks while nobody appends need not read the file for it. */
+static void set_durable(porch_media_upload *u, uint64_t bytes) {
+    u->durable = bytes;
+    porch_media_uploads_lock(u->media->uploads);
+    if (u->part != NULL) {
+        u->part->durable = bytes;
+        u->part->known = true;
+    }
+    porch_media_uploads_unlock(u->media->uploads);
+}
+
 /* Makes durable what there is. Called with u->lock held. */
 static porch_err sync_upload(porch_media_upload *u, porch_why *why) {
     if (u->file == NULL) return PORCH_ERR_STATE;
     porch_err e = porch_media_file_sync(u->file, why);
-    if (e == PORCH_OK) u->durable = porch_media_file_bytes(u->file);
+    if (e == PORCH_OK) set_durable(u, porch_media_file_bytes(u->file));
     return e;
 }
 
@@ -223,7 +234,7 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
     }
     if (old != NULL) {
         (void)pthread_mutex_lock(&old->lock);
-        if (!old->dead) (void)sync_upload(old, NULL);
+        if (!old->dead && sync_upload(old, NULL) == PORCH_OK) set_durable(u, old->durable);
         retire(old);
         (void)pthread_mutex_unlock(&old->lock);
         let_go(old);
@@ -261,7 +272,7 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
         porch_media_file_drop_tail(u->path);
         e = porch_media_file_create(u->path, PORCH_MEDIA_FILE_ORIGINAL, u->id, u->key, &u->file, why);
     }
-    if (e == PORCH_OK) u->durable = porch_media_file_bytes(u->file);
+    if (e == PORCH_OK) set_durable(u, porch_media_file_bytes(u->file));
     return e;
 }
 
@@ -270,6 +281,21 @@ static void set_bytes(porch_media_upload *u) {
     porch_media_uploads_lock(all);
     if (u->part != NULL) u->part->bytes = u->file != NULL ? porch_media_file_bytes(u->file) : 0;
     porch_media_uploads_unlock(all);
+}
+
+/* True when the durable end is known and nobody appends behind it. */
+static bool known_end(porch_media *m, const char *clip, uint64_t *end) {
+    porch_media_uploads_lock(m->uploads);
+    const media_part *p = porch_media_part_find(m->uploads, clip);
+    bool known = p != NULL && p->active == NULL && p->known;
+    if (known) *end = p->durable;
+    porch_media_uploads_unlock(m->uploads);
+    return known;
+}
+
+static porch_err wrong_offset(uint64_t offset, uint64_t end, porch_why *why) {
+    return porch_fail(why, PORCH_ERR_STATE, "offset %llu is wrong: the clip goes on at offset %llu",
+                      (unsigned long long)offset, (unsigned long long)end);
 }
 
 porch_err porch_media_upload_open(porch_media *m, const char *device, const char *clip, uint64_t offset,
@@ -281,6 +307,11 @@ porch_err porch_media_upload_open(porch_media *m, const char *device, const char
         *at = info.bytes;
         return porch_fail(why, PORCH_ERR_STATE, "the clip is complete at offset %llu",
                           (unsigned long long)info.bytes);
+    }
+    uint64_t end;
+    if (known_end(m, clip, &end) && offset != end) {
+        *at = end;
+        return wrong_offset(offset, end, why);
     }
     porch_err e = take_place(m, &info, &u, why);
     if (u == NULL) {
@@ -295,10 +326,7 @@ porch_err porch_media_upload_open(porch_media *m, const char *device, const char
     if (e == PORCH_OK) {
         set_bytes(u);
         *at = u->durable;
-        if (offset != u->durable) {
-            e = porch_fail(why, PORCH_ERR_STATE, "offset %llu is wrong: the clip goes on at offset %llu",
-                           (unsigned long long)offset, (unsigned long long)u->durable);
-        }
+        if (offset != u->durable) e = wrong_offset(offset, u->durable, why);
     }
     if (e != PORCH_OK) retire(u);
     (void)pthread_mutex_unlock(&u->lock);
@@ -334,6 +362,7 @@ porch_err porch_media_upload_status(porch_media *m, const char *device, const ch
         if (e != PORCH_ERR_CLOSED) return e;
     }
     /* Nobody appends: what the disk holds, found by opening it once. */
+    if (known_end(m, clip, &ret->offset)) return PORCH_OK;
     uint64_t at = 0;
     u = NULL;
     porch_err e = porch_media_upload_open(m, device, clip, UINT64_MAX, &u, &at, why);
@@ -456,6 +485,7 @@ static porch_err forget_analysis(porch_db *db, void *ctx, porch_why *why) {
 
 /* Back to an empty clip with a new salt, so that no old chunk or tail fits any more. */
 static porch_err start_again(porch_media_upload *u, porch_why *why) {
+    set_durable(u, 0);
     porch_media_feed_cancel(u->feed);
     u->feed = NULL;
     porch_media_file_close(u->file);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "cloud/media/media_room.h"
 #include "cloud/media/media_testing.h"
 
 enum { LENGTH = 150000, NOW = 1790000000 };
@@ -117,6 +118,34 @@ static void a_wrong_offset_is_told_the_right_one(void **state) {
                          PORCH_ERR_STATE);
         assert_int_equal(at, 1000);
     }
+}
+
+/* Reading a clip takes long, and an offset that is known needs none of it: not even the file. */
+static void an_offset_is_found_once_and_then_known(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], path[PATH_MAX], aside[PATH_MAX + 8];
+    porch_media_upload *u;
+    uint64_t at = 0;
+    begin(m, "front", "e1", clip);
+    u = open_at(m, clip, 0);
+    append(u, 0, 1000);
+    porch_media_upload_close(u);
+    porch_media_clip_path(m->media, clip, false, path);
+    (void)snprintf(aside, sizeof aside, "%s.aside", path);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        assert_int_equal(offset_of(m, clip), 1000);
+        assert_int_equal(rename(path, aside), 0);
+        assert_int_equal(offset_of(m, clip), 1000);
+        assert_int_equal(porch_media_upload_open(m->media, "front", clip, 999, &u, &at, NULL),
+                         PORCH_ERR_STATE);
+        assert_int_equal(at, 1000);
+        assert_int_equal(rename(aside, path), 0);
+        reopen(m);
+    }
+    u = open_at(m, clip, 1000);
+    append(u, 1000, 3000);
+    porch_media_upload_close(u);
+    assert_int_equal(offset_of(m, clip), 3000);
 }
 
 static void another_devices_clip_and_an_unknown_one_are_refused(void **state) {
@@ -388,6 +417,7 @@ int main(void) {
         UPLOAD_TEST(beginning_twice_gives_the_same_clip),
         UPLOAD_TEST(a_clip_in_pieces_over_restarts_is_whole_in_the_end),
         UPLOAD_TEST(a_wrong_offset_is_told_the_right_one),
+        UPLOAD_TEST(an_offset_is_found_once_and_then_known),
         UPLOAD_TEST(another_devices_clip_and_an_unknown_one_are_refused),
         UPLOAD_TEST(a_wrong_hash_is_refused_and_the_clip_can_be_sent_again),
         UPLOAD_TEST(a_newer_request_takes_the_clip_over),
