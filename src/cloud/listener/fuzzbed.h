@@ -625,6 +625,10 @@ over:
     if (dice(2) == 0) {
         bed_peer.gone = true;
         bed_ready(s, EPOLLIN | EPOLLHUP);
+    } else if (dice(2) == 0) {
+        bed_peer.ended = true;
+        bed_ready(s, EPOLLIN);
+        bed_ready(s, EPOLLOUT);
     }
     bed_end(s);
 }
