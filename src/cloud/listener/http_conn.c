@@ -42,6 +42,12 @@ static void arm_idle(porch_conn *c) {
     porch_conn_timer(c, settings_of(c)->http_idle_ms);
 }
 
+/* No more requests; closed once the answers so far have left. */
+static void go_when_read(porch_conn *c) {
+    porch_conn_pause(c);
+    porch_conn_finish(c);
+}
+
 static void end_exchange(porch_conn *c, porch_http_exchange *x) {
     http_conn *h = http_of(c);
     bool close_after = x->close_after || h->draining;
@@ -235,7 +241,7 @@ static size_t take_head(porch_conn *c, porch_bytes in) {
     porch_http1_fault fault = {400, "the request is malformed"};
     size_t head_bytes;
     if (h->draining) {
-        porch_conn_close(c);
+        go_when_read(c);
         return in.len;
     }
     porch_err e = porch_http1_head_find(in, &limits, &h->scanned, &head_bytes, &fault);
@@ -368,8 +374,7 @@ static size_t http_take(porch_conn *c, porch_bytes in) {
 /* An answer that is whole leaves to its end. */
 static void http_ended(porch_conn *c) {
     if (http_of(c)->state == STATE_HEAD && porch_conn_pending(c) > 0) {
-        porch_conn_pause(c);
-        porch_conn_finish(c);
+        go_when_read(c);
     } else {
         porch_conn_cut(c);
     }
@@ -433,7 +438,7 @@ static void http_drain(porch_conn *c) {
     http_conn *h = http_of(c);
     h->draining = true;
     if (h->state == STATE_HEAD && !h->head_begun) {
-        porch_conn_close(c);
+        go_when_read(c);
     } else if (h->state == STATE_STREAM) {
         porch_http_stream_close(h->x->stream);
     }

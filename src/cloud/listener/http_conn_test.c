@@ -133,6 +133,20 @@ static void the_end_of_an_answer_leaves_as_slowly_as_its_peer_reads(void **state
     bed_end(s);
 }
 
+static void the_end_of_an_answer_leaves_while_the_hub_goes_down(void **state) {
+    (void)state;
+    static porch_note note;
+    porch_shard *s = with_a_tail("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    porch_shard_order_drain(s, &note);
+    bed_turn(s);
+    bed_pass(s->loop, s->listener->settings.listener_linger_ms + 10);
+    bed_turn(s);
+    read_some(s, SIZE_MAX);
+    assert_true(seen.len > PAGE);
+    assert_true(s->conns == NULL || porch_conn_closing(s->conns));
+    bed_end(s);
+}
+
 static void the_end_of_an_answer_is_dropped_when_nobody_reads(void **state) {
     (void)state;
     porch_shard *s = with_a_tail("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -188,6 +202,7 @@ int main(void) {
         cmocka_unit_test(an_upgrade_without_memory_for_its_answer_ends_once),
         cmocka_unit_test(what_a_peer_does_not_read_or_finish_takes_nothing_from_mqtt),
         cmocka_unit_test(the_end_of_an_answer_leaves_as_slowly_as_its_peer_reads),
+        cmocka_unit_test(the_end_of_an_answer_leaves_while_the_hub_goes_down),
         cmocka_unit_test(the_end_of_an_answer_is_dropped_when_nobody_reads),
         cmocka_unit_test(a_peer_that_has_said_all_gets_the_whole_answer),
         cmocka_unit_test(frames_that_came_with_a_person_s_upgrade_are_read_as_frames),
