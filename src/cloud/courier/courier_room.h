@@ -19,6 +19,22 @@ bool porch_courier_is_public(const struct sockaddr *address);
  * stands in brackets. */
 bool porch_courier_allows(const char *allow, const char *host, uint16_t port);
 
+/* ---- courier_names.c: the files of name service, which others replace under a running courier ---- */
+
+enum { PORCH_COURIER_NAMES_MAX = 4 };
+
+/* What could be opened (or was not there) when the sandbox had been entered. */
+typedef struct {
+    const char *watched[PORCH_COURIER_NAMES_MAX];
+    size_t count;
+} porch_courier_names;
+
+/* Looks at the files of the NULL-terminated list, or at the system's for NULL; those beyond
+ * PORCH_COURIER_NAMES_MAX are not watched. Call it inside the sandbox. */
+void porch_courier_names_look(porch_courier_names *n, const char *const *files);
+/* The first file that is there and that the sandbox keeps shut now, or NULL. */
+const char *porch_courier_names_lost(const porch_courier_names *n);
+
 /* ---- courier_request.c ---- */
 
 /* Room for what all requests share: the trust store as one PEM text. */

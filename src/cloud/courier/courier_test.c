@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -284,6 +285,79 @@ static void what_answers_nonsense_or_nothing_is_an_error(void **state) {
     assert_int_equal(post(&config, r->url, &status, &why), PORCH_ERR_IO);
 }
 
+/* ---- a courier that runs
+ * ------------------------------------------------------------------------------------ */
+
+/* A courier in a sandbox that is the real one but for its files: `names` alone. (Something to write in
+ * makes the sandbox enter Landlock in a build with sanitizers, too.) */
+static pid_t start_courier(const receiver *r, const char *const *names, int *socket_fd) {
+    int pair[2];
+    assert_int_equal(porch_channel_pair(pair, NULL), PORCH_OK);
+    pid_t child = fork();
+    if (child == 0) {
+        const char *const own[] = {r->ca_file, NULL};
+        porch_sandbox_profile profile = porch_sandbox_courier;
+        profile.read_only = names;
+        profile.read_write = own;
+        porch_courier_config config = allowed(r);
+        config.names = names;
+        config.sandbox = &profile;
+        close(pair[0]);
+        _exit(porch_courier_run(pair[1], &config));
+    }
+    close(pair[1]);
+    *socket_fd = pair[0];
+    return child;
+}
+
+/* Asks for what needs no network: an address that is refused for its scheme. */
+static porch_err ask(int socket_fd, porch_why *why) {
+    uint8_t block[1024];
+    porch_buf b = PORCH_BUF_OF(block);
+    const porch_courier_message m = {.number = 7, .url = PORCH_LIT("http://localhost/")};
+    porch_courier_answer answer;
+    assert_int_equal(porch_courier_message_write(&b, &m), PORCH_OK);
+    assert_int_equal(porch_channel_send(socket_fd, porch_buf_bytes(&b), NULL, 0, LONG_ENOUGH_MS, NULL),
+                     PORCH_OK);
+    b.len = 0;
+    assert_int_equal(porch_channel_receive(socket_fd, &b, NULL, 0, NULL, LONG_ENOUGH_MS, NULL), PORCH_OK);
+    assert_int_equal(porch_courier_answer_read(porch_buf_bytes(&b), &answer), PORCH_OK);
+    (void)porch_fail(why, answer.error, "%.*s", PORCH_FMT(answer.why));
+    return answer.error;
+}
+
+static int exit_code_of(pid_t child) {
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void put_resolver(const char *path) {
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("nameserver 192.0.2.1\n"), 0644, NULL),
+                     PORCH_OK);
+}
+
+static void a_replaced_resolver_file_makes_the_courier_leave_for_a_fresh_one(void **state) {
+    const receiver *r = *state;
+    char path[96];
+    const char *const names[] = {path, NULL};
+    int fd = -1;
+    porch_why why = {""};
+    (void)snprintf(path, sizeof path, "%.63s/resolv.conf", r->dir);
+    for (int there_before = 0; there_before < 2; there_before++) {
+        if (there_before) put_resolver(path);
+        pid_t child = start_courier(r, names, &fd);
+        assert_int_equal(ask(fd, &why), PORCH_ERR_DENIED);
+        assert_int_equal(ask(fd, &why), PORCH_ERR_DENIED); /* it stays while nothing changes */
+        put_resolver(path);                                /* by rename */
+        assert_int_equal(ask(fd, &why), PORCH_ERR_BUSY);
+        assert_non_null(strstr(why.text, "resolv.conf was replaced"));
+        assert_int_equal(exit_code_of(child), 0);
+        close(fd);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
 #define WITH_RECEIVER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
 
 int main(void) {
@@ -296,6 +370,7 @@ int main(void) {
         WITH_RECEIVER(an_unknown_authority_or_another_name_is_not_trusted),
         WITH_RECEIVER(a_receiver_that_says_nothing_is_given_up),
         WITH_RECEIVER(what_answers_nonsense_or_nothing_is_an_error),
+        WITH_RECEIVER(a_replaced_resolver_file_makes_the_courier_leave_for_a_fresh_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
