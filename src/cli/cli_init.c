@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/backup_key.h"
 #include "crypto/box.h"
+#include "os/file.h"
 
 static const porch_cli_option options[] = {
     {"--name", "HOST", false, true,
@@ -68,12 +69,23 @@ static bool is_file_option(const char *option) {
     return strncmp(option, "--https-c", 9) == 0 || strcmp(option, "--https-key") == 0;
 }
 
+/* The hub may be started from elsewhere, so the folder is made absolute. The last name stays as it was
+ * given: ACME clients hand out a link and let it lead to the next file at each renewal. */
+static bool absolute_path(const char *value, char out[PATH_MAX]) {
+    char folder[PATH_MAX], real[PATH_MAX];
+    const char *slash = strrchr(value, '/'), *name = slash ? slash + 1 : value;
+    int n = slash ? snprintf(folder, sizeof folder, "%.*s", (int)(name - value), value)
+                  : snprintf(folder, sizeof folder, ".");
+    if (n < 0 || n >= (int)sizeof folder || access(value, F_OK) != 0 || !realpath(folder, real))
+        return false;
+    return porch_path_join(strcmp(real, "/") == 0 ? "" : real, name, out, PATH_MAX) == PORCH_OK;
+}
+
 static porch_err add_option(plan *p, const char *option, const char *setting, const char *value,
                             porch_why *why) {
     char absolute[PATH_MAX];
     if (!is_file_option(option)) return add_setting(p, setting, value, why);
-    /* The hub may be started from elsewhere. */
-    if (!realpath(value, absolute))
+    if (!absolute_path(value, absolute))
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s %s: there is no such file", option, value);
     return add_setting(p, setting, absolute, why);
 }

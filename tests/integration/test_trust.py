@@ -138,6 +138,35 @@ class FilesOfAPublicName(unittest.TestCase):
         self.assertIsNotNone(answer.getheader("Strict-Transport-Security"))
 
 
+class LinksOfAnAcmeClient(unittest.TestCase):
+    """As certbot lays them out: live/NAME/fullchain.pem -> ../../archive/NAME/fullchain1.pem, and a renewal makes it lead to 2."""
+
+    def lead(self, number, pair):
+        for name, source in zip(("fullchain", "privkey"), pair):
+            shutil.copyfile(source, self.archive / f"{name}{number}.pem")
+            new = self.live / f"{name}.new"
+            new.symlink_to(f"../../archive/hub.example/{name}{number}.pem")
+            os.replace(new, self.live / f"{name}.pem")
+
+    def test_a_link_that_leads_to_the_renewed_pair_is_followed(self):
+        hub = lab.Hub()
+        self.addCleanup(hub.remove)
+        public = Public(hub.top / "public")
+        first, second = public.pair("first"), public.pair("second")
+        self.live, self.archive = (hub.top / "letsencrypt" / part / "hub.example" for part in ("live", "archive"))
+        for folder in (self.live, self.archive):
+            folder.mkdir(parents=True)
+        self.lead(1, first)
+        hub.init("--https-cert", str(self.live / "fullchain.pem"), "--https-key", str(self.live / "privkey.pem"))
+        hub.set(hub_certificate_check_s=1)
+        hub.start()
+        self.assertEqual(served(hub), der(first[0]))
+        start = len(hub.log.all)
+        self.lead(2, second)
+        self.assertIsNotNone(hub.log.wait_for(lambda text: "certificate.reloaded" in text, 60, start))
+        self.assertEqual(served(hub), der(second[0]))
+
+
 class BrokenAtStart(unittest.TestCase):
     def test_devices_are_served_and_people_get_the_hubs_own_until_it_is_mended(self):
         hub = lab.Hub()
