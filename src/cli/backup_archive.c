@@ -115,13 +115,17 @@ static porch_err put_content(porch_backup_writer *w, int fd, const char *from, p
     }
 }
 
-/* A file that is not there (any more) is left out. */
-static porch_err pack_file(porch_backup_writer *w, const char *from, const char *path,
+typedef enum { MAY_BE_GONE, MUST_BE_THERE } presence;
+
+/* The hub goes on meanwhile: a clip, say, that is not there any more is left out. */
+static porch_err pack_file(porch_backup_writer *w, const char *from, const char *path, presence wanted,
                            porch_backup_sums *sums, porch_why *why) {
     struct stat st;
     int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return errno == ENOENT ? PORCH_OK : io_error(why, from, "open");
+    if (fd < 0) return errno == ENOENT && wanted == MAY_BE_GONE ? PORCH_OK : io_error(why, from, "open");
     porch_err e = fstat(fd, &st) == 0 ? PORCH_OK : io_error(why, from, "fstat");
+    if (e == PORCH_OK && wanted == MUST_BE_THERE && !S_ISREG(st.st_mode))
+        e = porch_fail(why, PORCH_ERR_STATE, "%s is not a plain file", from);
     if (e == PORCH_OK && S_ISREG(st.st_mode)) {
         e = put_head(w, 'f', path, why);
         if (e == PORCH_OK) e = put_content(w, fd, from, sums, why);
@@ -137,7 +141,7 @@ static porch_err pack_entry(porch_backup_writer *w, const char *folder, const ch
     PORCH_TRY(porch_path_join(folder, name, path, sizeof path));
     if (!porch_backup_path_fits(porch_bytes_of(path), false)) return PORCH_OK; /* a temporary file, say */
     PORCH_TRY(porch_path_join(from_folder, name, from, sizeof from));
-    return pack_file(w, from, path, sums, why);
+    return pack_file(w, from, path, MAY_BE_GONE, sums, why);
 }
 
 static porch_err pack_folder(porch_backup_writer *w, const char *dir, const char *folder,
@@ -184,7 +188,7 @@ static porch_err pack_tree(porch_backup_writer *w, const char *dir, const char *
         bool is_folder = lstat(inner, &st) == 0 && S_ISDIR(st.st_mode);
         if (porch_backup_path_fits(porch_bytes_of(path), is_folder) && (!is_folder || depth < STEPS_MOST))
             e = is_folder ? pack_tree(w, dir, path, depth + 1, sums, why)
-                          : pack_file(w, inner, path, sums, why);
+                          : pack_file(w, inner, path, MAY_BE_GONE, sums, why);
     }
     closedir(d);
     return e;
@@ -199,9 +203,9 @@ porch_err porch_backup_pack(porch_backup_writer *w, const char *dir, const char 
                             porch_bytes recovery, bool updates, porch_backup_sums *sums, porch_why *why) {
     char conf[FULL_PATH_BYTES];
     PORCH_TRY(porch_path_join(dir, "hub.conf", conf, sizeof conf));
-    PORCH_TRY(pack_file(w, conf, "hub.conf", sums, why));
+    PORCH_TRY(pack_file(w, conf, "hub.conf", MUST_BE_THERE, sums, why));
     PORCH_TRY(pack_bytes(w, "recovery.pub", recovery, sums, why));
-    PORCH_TRY(pack_file(w, db_path, "hub.db", sums, why));
+    PORCH_TRY(pack_file(w, db_path, "hub.db", MUST_BE_THERE, sums, why));
     for (size_t i = 0; i < FOLDERS; i++)
         PORCH_TRY(pack_folder(w, dir, folders[i], sums, why));
     if (updates) PORCH_TRY(pack_updates(w, dir, sums, why));

@@ -101,16 +101,21 @@ static int drop_bench(void **state) {
     return 0;
 }
 
-static void pack_with(bench *b, bool updates) {
+static porch_err try_to_pack(bench *b, bool updates, porch_backup_sums *sums) {
     porch_backup_writer *w = NULL;
-    porch_backup_sums sums = {0};
     char db[96];
+    *sums = (porch_backup_sums){0};
     (void)snprintf(db, sizeof db, "%s/copy.db", b->dir);
     assert_int_equal(porch_backup_writer_new(b->fd, b->public_key, &w, &b->why), PORCH_OK);
-    if (porch_backup_pack(w, b->dir, db, PORCH_LIT("public\n"), updates, &sums, &b->why) != PORCH_OK)
-        fail_msg("%s", b->why.text);
-    assert_int_equal(porch_backup_finish(w, &b->why), PORCH_OK);
+    porch_err e = porch_backup_pack(w, b->dir, db, PORCH_LIT("public\n"), updates, sums, &b->why);
+    if (e == PORCH_OK) e = porch_backup_finish(w, &b->why);
     porch_backup_writer_free(w);
+    return e;
+}
+
+static void pack_with(bench *b, bool updates) {
+    porch_backup_sums sums;
+    if (try_to_pack(b, updates, &sums) != PORCH_OK) fail_msg("%s", b->why.text);
     assert_int_equal(sums.files, updates ? 9 : 7);
 }
 
@@ -314,6 +319,24 @@ static void an_archive_of_a_stranger_is_parsed_strictly(void **state) {
     assert_int_equal(unpack_foreign(b, PORCH_LIT("ee")), PORCH_ERR_SIGNATURE);
 }
 
+static void without_its_database_or_its_settings_there_is_no_backup(void **state) {
+    static const char *const required[] = {"copy.db", "hub.conf"};
+    bench *b = *state;
+    porch_backup_sums sums;
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        char path[96];
+        (void)snprintf(path, sizeof path, "%s/%s", b->dir, required[i]);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(try_to_pack(b, true, &sums), PORCH_ERR_IO);
+        assert_non_null(strstr(b->why.text, required[i]));
+        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(try_to_pack(b, true, &sums), PORCH_ERR_STATE);
+        assert_int_equal(rmdir(path), 0);
+        put_file(b, required[i], "x", 1);
+    }
+    assert_int_equal(try_to_pack(b, true, &sums), PORCH_OK);
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
 
 int main(void) {
@@ -325,6 +348,7 @@ int main(void) {
         WITH_BENCH(a_file_cut_anywhere_or_with_more_behind_is_refused),
         WITH_BENCH(chunks_cannot_be_swapped_or_left_out),
         WITH_BENCH(updates_stay_away_where_nobody_wants_them),
+        WITH_BENCH(without_its_database_or_its_settings_there_is_no_backup),
         WITH_BENCH(only_places_of_a_hub_are_written_to),
         WITH_BENCH(an_archive_of_a_stranger_is_parsed_strictly),
     };

@@ -1,7 +1,7 @@
 /* `backup --out FILE` and `restore FILE`: a hub in one encrypted file, and back on any machine.
  *
  *   first backup ─► recovery key: public half to DIR/recovery.pub, secret half printed once, kept nowhere
- *   backup  ─► hub copies its database ─► pack ─► FILE.part ─► sync ─► FILE
+ *   backup  ─► run/backup.lock ─► hub copies its database ─► pack ─► FILE.part ─► sync ─► FILE
  *   restore ─► key ─► unpack into DIR.restoring ─► DIR */
 #include <dirent.h>
 #include <errno.h>
@@ -178,27 +178,47 @@ static porch_err remember_time(const char *dir, porch_why *why) {
     return PORCH_OK;
 }
 
+/* The hub's copy of the database has one name: while it is there, no other backup may have it replaced, and
+ * the hub knows by the lock that it was not left behind. */
+static porch_err take_turn(const char *dir, int *lock, porch_why *why) {
+    char path[PORCH_CLI_PATH_BYTES];
+    PORCH_TRY(porch_path_join(dir, "run/backup.lock", path, sizeof path));
+    porch_err e = porch_file_lock(path, lock, why);
+    if (e == PORCH_ERR_BUSY)
+        return porch_fail(why, e, "another backup of %s is under way; try again when it is done", dir);
+    return e == PORCH_OK ? porch_recovery_give(dir, path, why) : e;
+}
+
+static porch_err copy_and_pack(const porch_cli *c, const char *out, const porch_recovery *r,
+                               porch_backup_sums *sums, porch_why *why) {
+    json_t *answer = NULL;
+    int lock = -1;
+    porch_err e = take_turn(c->dir, &lock, why);
+    if (e == PORCH_OK) e = porch_cli_ask(c, "backup", NULL, &answer, why);
+    if (e == PORCH_OK) {
+        const char *db = porch_cli_member(answer, "db");
+        e = write_archive(c->dir, db, out, r, !porch_cli_flag(c, "--no-updates"), sums, why);
+        (void)unlink(db);
+    }
+    json_decref(answer);
+    if (lock >= 0) close(lock);
+    return e;
+}
+
 static int backup(porch_cli *c) {
     porch_why why = {""};
     porch_recovery r;
     porch_backup_sums sums = {0};
-    json_t *answer = NULL;
-    const char *out = porch_cli_text(c, "--out"), *db = "";
+    const char *out = porch_cli_text(c, "--out");
     porch_err e = porch_recovery_load(c->dir, &r, &why);
     if (e == PORCH_OK) e = check_vault(c->dir, &r, &why);
-    if (e == PORCH_OK) e = porch_cli_ask(c, "backup", NULL, &answer, &why);
-    if (e == PORCH_OK) {
-        db = porch_cli_member(answer, "db");
-        e = write_archive(c->dir, db, out, &r, !porch_cli_flag(c, "--no-updates"), &sums, &why);
-        (void)unlink(db);
-    }
+    if (e == PORCH_OK) e = copy_and_pack(c, out, &r, &sums, &why);
     if (e == PORCH_OK) {
         show_backup(c, out, &sums, &r);
         /* After the secret was shown: were it lost before, later backups could never be opened. */
         e = porch_recovery_remember(c->dir, &r, &why);
         if (e == PORCH_OK) e = remember_time(c->dir, &why);
     }
-    json_decref(answer);
     porch_wipe(&r, sizeof r);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }

@@ -108,6 +108,16 @@ class Backup(case.HubCase):
         self.assertEqual(code, 1)
         self.assertIn("not an empty directory", err)
 
+    def test_two_backups_do_not_meet(self):
+        out = self.hub.top / "second.backup"
+        with open(self.hub.file("run", "backup.lock"), "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            code, _, err = self.hub.cli("backup", "--out", out, check=False)
+            self.assertEqual(code, 1)
+            self.assertIn("another backup", err)
+            self.assertFalse(out.exists())
+        self.hub.cli("backup", "--out", out)
+
     def test_a_backup_needs_no_running_hub(self):
         hub = self.restored("fifth")
         made = hub.cli("backup", "--out", hub.top / "offline.backup")
