@@ -127,6 +127,8 @@ class Backup(case.HubCase):
 class Interrupted(case.HubCase):
     """Killed in the middle by the kernel, at a byte that the test chooses (a limit on the size of files, SIGXFSZ)."""
 
+    settings = {"trust_head_s": 86400}  # else the hub looks by itself in between
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -150,6 +152,14 @@ class Interrupted(case.HubCase):
         self.hub.cli("backup", "--out", out)
         self.assertGreater(out.stat().st_size, 18 << 20)
         out.unlink()
+
+    def test_the_hubs_copy_of_the_database_does_not_outlive_a_killed_backup(self):
+        copy = self.hub.file("run", "backup.db")
+        for look in (lambda: self.hub.cli("trust-log", "verify"), lambda: (self.hub.stop(), self.hub.start())):
+            self.cut(1, "-C", self.hub.dir, "backup", "--out", self.hub.top / "cut.backup")
+            self.assertTrue(copy.exists())
+            look()
+            self.assertFalse(copy.exists())
 
     def test_a_restore_that_was_killed_leaves_no_hub_and_the_next_one_is_whole(self):
         new = lab.Hub(self.hub.top / "new")

@@ -72,6 +72,7 @@ class Deleting(case.HubCase):
         page = self.person.stream()
         self.addCleanup(page.close)
 
+        self.hub.file("run", "backup.db").write_bytes(CANARY)  # what a backup that was killed has left
         answer = self.person.ask("DELETE", f"/api/v1/clips/{clip}")
         self.assertEqual(answer.status, 200, answer.body)
         self.assertEqual(answer.json(), {"event": event["id"], "clip": clip, "scrubbed": True})

@@ -177,8 +177,8 @@ static void tell_progress(double done, void *ctx) {
 }
 
 /* A consistent copy of the database at DIR/run/backup.db, made while the hub goes on. The command line,
- * which runs as the owner, packs and encrypts it with the rest and deletes it; a copy left over is
- * replaced. */
+ * which runs as the owner and holds run/backup.lock, packs and encrypts it with the rest and deletes it; a
+ * copy left over is replaced. See backup_copy.h. */
 static porch_err backup(porch_admin_call *call) {
     static const char *const names[] = {NULL};
     const porch_admin_world *w = call->world;

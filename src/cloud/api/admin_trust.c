@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "cloud/api/admin_issue.h"
+#include "cloud/api/backup_copy.h"
 #include "cloud/api/trust_heads.h"
 #include "cloud/signer/signer_client.h"
 
@@ -23,7 +24,7 @@ static porch_err verify(porch_admin_call *call) {
     porch_err e = PORCH_OK;
     /* What was appended since the last interval is signed first: then the signer vouches for every row. */
     if (call->world->signer != NULL && porch_signer_client_attached(call->world->signer) &&
-        !porch_trust_heads_held(call->world->dir))
+        !porch_backup_copy_held(call->world->dir))
         e = porch_trust_heads_sign(call->world->store, call->world->signer, call->why);
     bool away = e == PORCH_ERR_CHILD || e == PORCH_ERR_TIMEOUT;
     if (e != PORCH_OK && e != PORCH_ERR_SIGNATURE && e != PORCH_ERR_STATE && !away) return e;

@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 #include "cloud/api/admin.h"
-#include "cloud/api/trust_heads.h"
+#include "cloud/api/backup_copy.h"
 #include "cloud/rollout/updates.h"
 
 enum { NAMES_MOST = 4096 };
@@ -123,7 +123,7 @@ static porch_err commit(porch_admin_call *call) {
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(need_updates(call));
     PORCH_TRY(read_plan(call, &plan));
-    if (porch_trust_heads_held(call->world->dir))
+    if (porch_backup_copy_held(call->world->dir))
         return porch_fail(call->why, PORCH_ERR_BUSY,
                           "a backup is being made; publish again when it is done (nothing travels twice)");
     PORCH_TRY(porch_updates_commit(call->world->updates, "operator", &plan, &outcome, call->why));
@@ -161,7 +161,7 @@ static porch_err prune(porch_admin_call *call) {
     porch_updates_pruned pruned;
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(need_updates(call));
-    if (porch_trust_heads_held(call->world->dir))
+    if (porch_backup_copy_held(call->world->dir))
         return porch_fail(call->why, PORCH_ERR_BUSY, "a backup is being made; prune when it is done");
     PORCH_TRY(porch_updates_prune(call->world->updates, porch_admin_flag(call, "dry_run"), "operator",
                                   &pruned, call->why));

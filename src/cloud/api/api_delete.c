@@ -1,7 +1,8 @@
 /* A person deletes an event: its clip, its pictures, its notification, all of it, and who did that is in
  * the trust log.
  *
- *   one transaction: media rows, notification rows, trust entry ─► files ─► the store's log ─► other pages
+ *   one transaction: media rows, notification rows, trust entry ─► files, what a broken-off backup has left
+ * ─► the store's log ─► other pages
  */
 #include "cloud/api/api_live.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "cloud/api/api_sight.h"
+#include "cloud/api/backup_copy.h"
 #include "cloud/media/media_delete.h"
 #include "cloud/trust/trust.h"
 #include "os/clock.h"
@@ -41,6 +43,7 @@ static void finish(porch_http_exchange *x, const order *o) {
     porch_api *api = porch_api_of(x);
     porch_why why = {{0}};
     porch_media_delete_rest(api->media, &o->gone);
+    porch_backup_copy_sweep(api->dir);
     porch_err e = porch_store_scrub(api->store, api->settings->store_scrub_ms, &why);
     porch_log(PORCH_LOG_INFO, "event.deleted", "name", o->person, "event", o->gone.event, "clip",
               o->gone.clip, "device", o->gone.owner.device, "reason",

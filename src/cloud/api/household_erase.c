@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cloud/accounts/accounts_erase.h"
+#include "cloud/api/backup_copy.h"
 #include "cloud/api/household_export.h"
 #include "cloud/media/media_keep.h"
 #include "cloud/rollout/rollout.h"
 #include "cloud/trust/trust_erase.h"
-#include "os/file.h"
 #include "os/log.h"
 
 enum { MESSAGES_BITE = 5000, NOTES_BITE = 500, SCRUB_MS = 30000 };
@@ -294,10 +293,8 @@ static porch_err erase(const porch_erase_rooms *r, const char *household, const 
 
 porch_err porch_household_erase(const porch_erase_rooms *rooms, const char *household, const char *who,
                                 porch_why *why) {
-    char path[4096];
     PORCH_TRY(erase(rooms, household, who, why));
-    /* A copy that a broken-off backup has left. */
-    if (porch_path_join(rooms->dir, "run/backup.db", path, sizeof path) == PORCH_OK) (void)unlink(path);
+    porch_backup_copy_sweep(rooms->dir); /* the copy of a backup under way goes when that ends */
     tell(rooms, 0.95, "cutting the log");
     porch_log(PORCH_LOG_INFO, "household.erased", "by", who, NULL);
     return porch_store_scrub(rooms->store, SCRUB_MS, why);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cloud/api/backup_copy.h"
 #include "cloud/api/hub_room.h"
 #include "cloud/api/trust_heads.h"
 #include "os/channel.h"
@@ -76,7 +77,7 @@ static control_verdict await_signer(porch_hub *h) {
 /* What was appended to the trust log since the last time gets the signer's word. */
 static void sign_trust(porch_hub *h) {
     porch_why why = {""};
-    if (!porch_signer_client_attached(h->signer) || porch_trust_heads_held(h->start->dir)) return;
+    if (!porch_signer_client_attached(h->signer) || porch_backup_copy_held(h->start->dir)) return;
     porch_err e = porch_trust_heads_sign(h->store, h->signer, &why);
     if (e != PORCH_OK)
         porch_log(e == PORCH_ERR_SIGNATURE ? PORCH_LOG_ERROR : PORCH_LOG_WARN,
@@ -103,7 +104,7 @@ static void tend_updates(porch_hub *h) {
     bool renewed = false;
     /* A backup takes the files of one repository, not of two. */
     if (h->updates == NULL || !porch_signer_client_attached(h->signer) ||
-        porch_trust_heads_held(h->start->dir))
+        porch_backup_copy_held(h->start->dir))
         return;
     porch_err e = porch_updates_tend(h->updates, porch_clock_ms(), &renewed, &why);
     if (e != PORCH_OK)

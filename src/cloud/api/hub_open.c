@@ -1,6 +1,7 @@
 /* Opening the hub's rooms in the order in which they need each other, and closing them backwards. */
 #include "cloud/api/api_sight.h"
 #include "cloud/api/attestation.h"
+#include "cloud/api/backup_copy.h"
 #include "cloud/api/hub_room.h"
 
 #include <fcntl.h>
@@ -304,6 +305,7 @@ porch_err porch_hub_open(porch_hub *h, porch_why *why) {
     if (!h->start->admin_only) PORCH_TRY(load_app(h, why));
     PORCH_TRY(prepare_database(h, why));
     PORCH_TRY(enter_sandbox(h, why));
+    porch_backup_copy_sweep(h->start->dir);
     PORCH_TRY(open_core(h, why));
     if (!h->start->admin_only) PORCH_TRY(open_serving(h, why));
     porch_hub_connect_news(h);

@@ -2,15 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include "cloud/signer/signer_client.h"
 #include "cloud/trust/trust_erase.h"
 #include "crypto/keystore.h"
-#include "os/file.h"
 
-enum { BATCH_BYTES = 48 * 1024, PATH_BYTES = 4096, FORGOTTEN_S = 86400 };
+enum { BATCH_BYTES = 48 * 1024 };
 
 /* ---- signing ---- */
 
@@ -115,14 +112,6 @@ porch_err porch_trust_heads_sign(porch_store *store, porch_signer_client *signer
     }
     free(rows.at);
     return e;
-}
-
-bool porch_trust_heads_held(const char *dir) {
-    char path[PATH_BYTES];
-    struct stat copy;
-    if (porch_path_join(dir, "run/backup.db", path, sizeof path) != PORCH_OK || stat(path, &copy) != 0)
-        return false;
-    return time(NULL) - copy.st_mtime < FORGOTTEN_S; /* one that was left behind holds nothing up */
 }
 
 /* ---- verifying ---- */

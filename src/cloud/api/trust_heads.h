@@ -13,10 +13,6 @@ typedef struct porch_signer_client porch_signer_client;
  * where the signer left it: it was cut or changed. Blocks; any thread but shards and the writer. */
 porch_err porch_trust_heads_sign(porch_store *store, porch_signer_client *signer, porch_why *why);
 
-/* While a backup is being packed (DIR/run/backup.db is there) nothing is signed: the signer would remember
- * rows that the copy of the database has not, and the restored log would look cut. */
-bool porch_trust_heads_held(const char *dir);
-
 typedef struct {
     porch_trust_head head;
     uint64_t heads;      /* signed ones that were checked */
