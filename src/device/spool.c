@@ -243,10 +243,15 @@ static porch_err make_room(porch_spool *s, uint64_t need, porch_spool_loss *loss
     return PORCH_OK;
 }
 
-/* After a failed write the segment's tail is unknown: whatever comes next goes elsewhere. */
+/* After a failed write the segment's tail is unknown: whatever comes next goes elsewhere. One that was to
+ * begin with that write promises nothing and goes: it may not even have been made. */
 static void seal_newest(porch_spool *s) {
     porch_spool_segment *g = &s->segments[s->count - 1];
     uint64_t bytes = 0;
+    if (g->good == 0 && s->storage.remove(s->storage.ctx, g->number) == PORCH_OK) {
+        segment_forget(s, s->count - 1);
+        return;
+    }
     if (s->storage.size(s->storage.ctx, g->number, &bytes) != PORCH_OK) bytes = g->bytes;
     s->total_bytes += bytes - g->bytes;
     g->bytes = bytes;

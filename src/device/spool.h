@@ -32,6 +32,7 @@ typedef struct {
     porch_err (*append)(void *ctx, uint32_t segment, const porch_bytes *parts, size_t count);
     /* After it the segment and all that was appended survive a power cut. */
     porch_err (*sync)(void *ctx, uint32_t segment);
+    /* One that is not there counts as removed: making it may have failed. */
     porch_err (*remove)(void *ctx, uint32_t segment);
     void *ctx;
 } porch_spool_storage;

@@ -22,6 +22,7 @@ typedef struct {
     flash_segment segment[FLASH_SEGMENTS];
     long budget; /* bytes and calls until the power goes; negative: never */
     bool dead;
+    bool makes_none; /* no inode is free, say: new segments cannot be made, old ones can be written */
 } flash;
 
 /* What a power cut leaves of bytes that were written and not synced. */
@@ -72,6 +73,7 @@ static porch_err flash_append(void *ctx, uint32_t number, const porch_bytes *par
     flash *f = ctx;
     if (!spend(f)) return PORCH_ERR_IO;
     flash_segment *g = find(f, number);
+    if (!g && f->makes_none) return PORCH_ERR_FULL;
     if (!g) {
         g = find(f, 0);
         assert_non_null(g);
@@ -99,8 +101,7 @@ static porch_err flash_remove(void *ctx, uint32_t number) {
     flash *f = ctx;
     if (!spend(f)) return PORCH_ERR_IO;
     flash_segment *g = find(f, number);
-    if (!g) return PORCH_ERR_NOT_FOUND;
-    g->number = 0;
+    if (g) g->number = 0;
     return PORCH_OK;
 }
 
@@ -435,11 +436,38 @@ static void a_limit_below_two_segments_is_refused(void **state) {
     assert_non_null(strstr(why.text, "two segments"));
 }
 
+static void segments_that_cannot_be_made_cost_nothing_that_is_stored(void **state) {
+    (void)state;
+    static flash f;
+    static porch_spool s;
+    static contents c;
+    uint64_t seq = 0;
+    porch_spool_loss loss;
+    f = (flash){.budget = -1};
+    open_spool(&s, &f, 1024, 128);
+    while (append(&s, 1, &seq, &loss) == PORCH_OK && !f.makes_none)
+        f.makes_none = seq == 4;
+    const uint64_t stored = seq;
+    for (int i = 0; i < 2 * PORCH_SPOOL_SEGMENTS_MOST; i++) {
+        assert_int_equal(append(&s, 39, &seq, &loss), PORCH_ERR_FULL);
+        assert_int_equal(loss.messages, 0);
+    }
+    assert_true(porch_spool_pending(&s) == stored);
+    f.makes_none = false;
+    assert_int_equal(append(&s, 39, &seq, &loss), PORCH_OK);
+    read_all(&s, &c);
+    assert_int_equal(c.count, stored + 1);
+    porch_spool_acknowledge(&s, seq); /* and what was sent goes, past where they would have been */
+    assert_true(porch_spool_pending(&s) == 0);
+    assert_int_equal(s.count, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_at_every_byte_loses_no_stored_message),
         cmocka_unit_test(a_power_cut_at_every_byte_while_full_keeps_an_unbroken_run_of_the_newest),
         cmocka_unit_test(a_write_that_fails_half_way_costs_its_own_message_only),
+        cmocka_unit_test(segments_that_cannot_be_made_cost_nothing_that_is_stored),
         cmocka_unit_test(messages_come_back_in_order_and_once),
         cmocka_unit_test(the_oldest_go_first_when_full_and_the_loss_is_told),
         cmocka_unit_test(a_reader_follows_what_is_appended_and_passes_what_was_dropped),

@@ -148,7 +148,7 @@ static porch_err remove_segment(void *ctx, uint32_t segment) {
     name_of(segment, name);
     if (f->append_segment == segment) close_fd(&f->append_fd);
     if (f->read_segment == segment) close_fd(&f->read_fd);
-    return unlinkat(f->dir_fd, name, 0) == 0 ? PORCH_OK : of_errno();
+    return unlinkat(f->dir_fd, name, 0) == 0 || errno == ENOENT ? PORCH_OK : of_errno();
 }
 
 porch_err porch_spool_files_open(porch_spool_files *f, const char *folder, porch_spool_storage *ret,

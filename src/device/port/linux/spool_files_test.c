@@ -153,11 +153,37 @@ static int remove_folder(void **state) {
     return rmdir(folder);
 }
 
+static void a_segment_that_could_not_be_made_blocks_neither_sending_nor_storing(void **state) {
+    (void)state;
+    porch_spool_files f;
+    porch_spool s;
+    porch_spool_loss loss;
+    uint64_t last = 0;
+    char path[64];
+    porch_bytes half[1] = {{(const uint8_t[300]){0}, 300}};
+    open_spool(&f, &s);
+    (void)append(&s, "one");
+    path_of(2, path);
+    assert_int_equal(mkdir(path, 0700), 0); /* in the next one's place */
+    assert_int_equal(porch_spool_append(&s, half, 1, &last, &loss), PORCH_OK);
+    assert_int_equal(porch_spool_append(&s, half, 1, &last, &loss), PORCH_ERR_IO);
+    assert_int_equal(rmdir(path), 0);
+    /* Past the limit: the oldest go. */
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(porch_spool_append(&s, half, 1, &last, &loss), PORCH_OK);
+    porch_spool_acknowledge(&s, last);
+    assert_true(porch_spool_pending(&s) == 0);
+    assert_true(s.count <= 1);
+    porch_spool_files_close(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(messages_are_there_after_reopening_and_acknowledged_ones_are_not, clean),
         cmocka_unit_test_teardown(only_the_owner_can_read_the_files, clean),
         cmocka_unit_test_teardown(a_torn_file_costs_its_last_message_only, clean),
+        cmocka_unit_test_teardown(a_segment_that_could_not_be_made_blocks_neither_sending_nor_storing,
+                                  clean),
         cmocka_unit_test_teardown(foreign_files_in_the_folder_are_left_alone, clean),
         cmocka_unit_test_teardown(a_segment_that_is_a_link_is_not_followed, clean),
     };
