@@ -143,8 +143,8 @@ static porch_err write_archive(const char *dir, const char *db, const char *out,
     return e == PORCH_OK ? sync_folder_of(out, why) : e;
 }
 
-static void show_backup(const porch_cli *c, const char *out, const porch_backup_sums *sums,
-                        const porch_recovery *r) {
+static porch_err show_backup(const porch_cli *c, const char *out, const porch_backup_sums *sums,
+                             const porch_recovery *r, porch_why *why) {
     char key[PORCH_BACKUP_KEY_TEXT] = "";
     if (r->fresh) porch_backup_key_text(r->secret, key);
     json_t *result = json_pack("{s:s, s:I, s:I}", "out", out, "files", (json_int_t)sums->files, "bytes",
@@ -159,9 +159,14 @@ static void show_backup(const porch_cli *c, const char *out, const porch_backup_
                    "can be opened.\nWrite it down now:\n\n    %s\n\n",
                    key);
     }
-    (void)fflush(stdout);
     json_decref(result);
     porch_wipe(key, sizeof key);
+    if (porch_cli_shown() || !r->fresh) return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_IO,
+        "the recovery key could not be shown: standard output takes nothing; remove %s, which "
+        "nobody can open, and make another",
+        out);
 }
 
 /* For `doctor`: when the last whole backup was made. */
@@ -213,12 +218,10 @@ static int backup(porch_cli *c) {
     porch_err e = porch_recovery_load(c->dir, &r, &why);
     if (e == PORCH_OK) e = check_vault(c->dir, &r, &why);
     if (e == PORCH_OK) e = copy_and_pack(c, out, &r, &sums, &why);
-    if (e == PORCH_OK) {
-        show_backup(c, out, &sums, &r);
-        /* After the secret was shown: were it lost before, later backups could never be opened. */
-        e = porch_recovery_remember(c->dir, &r, &why);
-        if (e == PORCH_OK) e = remember_time(c->dir, &why);
-    }
+    /* The secret is shown first: were it lost before, later backups could never be opened. */
+    if (e == PORCH_OK) e = show_backup(c, out, &sums, &r, &why);
+    if (e == PORCH_OK) e = porch_recovery_remember(c->dir, &r, &why);
+    if (e == PORCH_OK) e = remember_time(c->dir, &why);
     porch_wipe(&r, sizeof r);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
@@ -299,7 +302,7 @@ static porch_err seal_here(const porch_cli *c, const char *dir, const uint8_t *s
                            porch_cli_seal_done *done, porch_why *why) {
     const porch_cli_seal_wish wish = {porch_cli_text(c, "--seal"), porch_cli_text(c, "--tpm"), secret};
     porch_why inner = {""};
-    porch_err e = porch_cli_reseal(dir, &wish, done, &inner);
+    porch_err e = porch_cli_reseal(dir, &wish, NULL, NULL, done, &inner);
     if (e == PORCH_OK || wish.kind != NULL) {
         if (e != PORCH_OK) (void)porch_fail(why, e, "%s", porch_why_text(&inner, e));
         return e;

@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -162,23 +163,21 @@ static void show_trust(const porch_cli *c, const char *link) {
     printf(" Compare this fingerprint there (SHA-256):\n\n  %s\n\n", print);
 }
 
-static void show_seal(const porch_cli *c, const char *recovery) {
-    if (recovery[0] == '\0') {
-        printf(
-            "The keys lie in the clear in %s/signer: seal them (porchlight -C %s seal tpm), or keep the\n"
-            "directory on an encrypted disk.\n",
-            c->dir, c->dir);
-        return;
-    }
+static void show_open_keys(const porch_cli *c) {
+    printf("The keys lie in the clear in %s/signer: seal them (porchlight -C %s seal tpm), or keep the\n"
+           "directory on an encrypted disk.\n",
+           c->dir, c->dir);
+}
+
+static void show_recovery(const porch_cli *c, const char *recovery) {
     printf(
         "The keys are sealed by %s: the directory is of no use on another machine.\n\n"
         "This is the recovery key. It is shown once and kept nowhere. Without it the keys die with this\n"
-        "machine, and no backup of this hub can be opened. Write it down now:\n\n    %s\n",
+        "machine, and no backup of this hub can be opened. Write it down now:\n\n    %s\n\n",
         porch_cli_text(c, "--seal"), recovery);
 }
 
-static void show(const porch_cli *c, const char *link, const char *recovery) {
-    printf("A new hub is in %s.\n\n", c->dir);
+static void show(const porch_cli *c, const char *link) {
     if (is_packaged(c))
         printf("1. Start it:              systemctl enable --now porchlight\n");
     else
@@ -193,7 +192,6 @@ static void show(const porch_cli *c, const char *link, const char *recovery) {
            "4. Lock the root CA away: porchlight -C %s ca export-root --out FILE\n\n",
            c->dir, c->dir);
     show_trust(c, link);
-    show_seal(c, recovery);
 }
 
 /* Until an owner exists a link may be made any time; with a port still to be chosen there is none to name.
@@ -209,35 +207,82 @@ static porch_err choose_dir(porch_cli *c, porch_why *why) {
     return porch_fail(why, PORCH_ERR_USAGE, "'init' needs a DIR; see porchlight init --help");
 }
 
-static int run(porch_cli *c) {
-    porch_why why = {""};
-    json_t *link = NULL;
-    char recovery[PORCH_BACKUP_KEY_TEXT] = "";
-    plan *p = calloc(1, sizeof *p);
-    porch_err e = p ? choose_dir(c, &why) : PORCH_ERR_BUSY;
-    if (e == PORCH_OK && p) e = make_plan(p, c, &why);
-    if (e == PORCH_OK && p) e = porch_cli_run_daemon(p->words, &why);
-    if (e == PORCH_OK && p && p->sealed) porch_backup_key_text(p->recovery_secret, recovery);
-    if (p) porch_wipe(p, sizeof *p);
-    free(p);
-    if (e == PORCH_OK) e = make_link(c, &link, &why);
-    if (e != PORCH_OK && recovery[0] != '\0') {
-        /* The hub is made: its recovery key must be shown in any case, a link can be had any time. */
-        (void)fprintf(stderr, "porchlight: there is no setup link yet: %s\n", why.text);
-        e = PORCH_OK;
-    }
-    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+static porch_err not_shown(const porch_cli *c, porch_why *why) {
+    return porch_fail(
+        why, PORCH_ERR_IO,
+        "the recovery key could not be shown: standard output takes nothing; remove %s and run "
+        "init again",
+        c->dir);
+}
+
+/* The hub is made, and its recovery key is nowhere but here: it is shown before anything else can fail. */
+static porch_err show_made(const porch_cli *c, const char *recovery, porch_why *why) {
+    if (c->json) return PORCH_OK; /* all of it in one line, at the end */
+    printf("A new hub is in %s.\n\n", c->dir);
+    if (recovery[0] == '\0') return PORCH_OK;
+    show_recovery(c, recovery);
+    return porch_cli_shown() ? PORCH_OK : not_shown(c, why);
+}
+
+static porch_err show_all(const porch_cli *c, const json_t *link, const char *recovery, porch_why *why) {
     char print[PORCH_CLI_FINGERPRINT_BYTES];
     const char *url = link ? porch_cli_member(link, "url") : NULL;
     json_t *result = json_pack("{s:s, s:s*, s:s*, s:s*}", "dir", c->dir, "url", url, "web_ca_fingerprint",
                                porch_cli_web_ca(c->dir, print) ? print : NULL, "recovery_key",
                                recovery[0] ? recovery : NULL);
-    if (!porch_cli_json(c, result)) show(c, url, recovery);
-    (void)fflush(stdout);
-    porch_wipe(recovery, sizeof recovery);
+    if (!porch_cli_json(c, result)) {
+        show(c, url);
+        if (recovery[0] == '\0') show_open_keys(c);
+    }
     json_decref(result);
+    return porch_cli_shown() || !c->json || recovery[0] == '\0' ? PORCH_OK : not_shown(c, why);
+}
+
+/* The recovery key must be shown in any case; a link can be had any time. */
+static porch_err add_link(const porch_cli *c, const char *recovery, json_t **ret, porch_why *why) {
+    porch_err e = make_link(c, ret, why);
+    if (e == PORCH_OK || recovery[0] == '\0') return e;
+    (void)fprintf(stderr, "porchlight: there is no setup link yet: %s\n", why->text);
+    return PORCH_OK;
+}
+
+/* From when the hub has the public half of its recovery key until somebody has the other one. */
+static void hold_signals(sigset_t *before) {
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &held, before);
+}
+
+static porch_err make_hub(const porch_cli *c, char recovery[PORCH_BACKUP_KEY_TEXT], porch_why *why) {
+    plan *p = calloc(1, sizeof *p);
+    if (!p) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
+    porch_err e = make_plan(p, c, why);
+    if (e == PORCH_OK) e = porch_cli_run_daemon(p->words, why);
+    if (e == PORCH_OK && p->sealed) porch_backup_key_text(p->recovery_secret, recovery);
+    porch_wipe(p, sizeof *p);
+    free(p);
+    return e;
+}
+
+static int run(porch_cli *c) {
+    porch_why why = {""};
+    json_t *link = NULL;
+    char recovery[PORCH_BACKUP_KEY_TEXT] = "";
+    sigset_t before;
+    porch_err e = choose_dir(c, &why);
+    hold_signals(&before);
+    if (e == PORCH_OK) e = make_hub(c, recovery, &why);
+    if (e == PORCH_OK) e = show_made(c, recovery, &why);
+    if (!c->json || recovery[0] == '\0') (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (e == PORCH_OK) e = add_link(c, recovery, &link, &why);
+    if (e == PORCH_OK) e = show_all(c, link, recovery, &why);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    porch_wipe(recovery, sizeof recovery);
     json_decref(link);
-    return PORCH_CLI_DONE;
+    return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
 const porch_cli_command porch_cli_init_commands[] = {

@@ -89,6 +89,8 @@ size_t porch_cli_distance(const char *a, const char *b);
 int porch_cli_fail(porch_err e, const porch_why *why);
 /* The object as one line when --json was given (then true), else false: print for people. */
 bool porch_cli_json(const porch_cli *c, const json_t *value);
+/* Has all that was printed left for standard output? What is shown once asks. */
+bool porch_cli_shown(void);
 /* A text member, or "" when it is missing; a number member or 0. */
 const char *porch_cli_member(const json_t *object, const char *name);
 uint64_t porch_cli_number(const json_t *object, const char *name);
@@ -181,10 +183,14 @@ typedef struct {
     char recovery_key[PORCH_BACKUP_KEY_TEXT]; /* of a fresh one, else ""; wipe it */
 } porch_cli_seal_done;
 
+/* Shows what was done, and a fresh recovery key; not PORCH_OK: nobody has seen it. */
+typedef porch_err (*porch_cli_seal_show)(const void *ctx, const porch_cli_seal_done *done, porch_why *why);
+
 /* Seals the keys of DIR, where no hub runs, as wished. After an error they lie as before or `seal`
- * completes it. */
-porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_done *ret,
-                           porch_why *why);
+ * completes it. `show` (NULL: nobody) is called once they are sealed; only then is the public half of a fresh
+ * recovery key remembered, so that nothing is ever encrypted to a key that nobody has. */
+porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_show show,
+                           const void *ctx, porch_cli_seal_done *ret, porch_why *why);
 /* How they lie, and the recovery key of a vault. */
 porch_err porch_cli_seal_look(const char *dir, porch_seal_kind *kind,
                               uint8_t recovery[PORCH_BOX_PUBLIC_BYTES], porch_why *why);

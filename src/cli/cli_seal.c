@@ -1,7 +1,7 @@
 /* `seal KIND`: another guard for the keys of a hub that does not run; and what `restore` does with them.
  *
- *   open as they lie (or by the recovery key) ─► vault or key files anew ─► hub.conf ─► old server keys
- * away
+ *   open as they lie (or by the recovery key) ─► vault or key files anew ─► a fresh recovery key is shown
+ * ─► recovery.pub ─► hub.conf ─► old server keys away
  *
  * Each step leaves a hub that starts or says that `seal KIND` must be run again, which then completes. */
 #include <errno.h>
@@ -74,12 +74,15 @@ static porch_err drop_server_keys(const char *dir, porch_seal_kind kind, porch_w
 
 typedef struct {
     const char *dir;
+    porch_cli_seal_show show;
+    const void *show_ctx;
     porch_settings settings;
     porch_seal_means means; /* of the new seal; the old one's are the settings' */
     porch_seal_kind from, to;
     int fd;
     porch_recovery recovery;
     porch_vault vault;
+    porch_cli_seal_done done;
 } change;
 
 static porch_err begin(change *ch, const porch_cli_seal_wish *wish, porch_why *why) {
@@ -101,10 +104,18 @@ static porch_err read_old(change *ch, const porch_cli_seal_wish *wish, porch_why
     return porch_seal_read(ch->fd, &old, &ch->vault, &ch->from, why);
 }
 
+static porch_err show_done(change *ch, porch_why *why) {
+    ch->done = (porch_cli_seal_done){.from = ch->from, .to = ch->to};
+    if (ch->recovery.fresh && ch->to != PORCH_SEAL_FILE)
+        porch_backup_key_text(ch->recovery.secret, ch->done.recovery_key);
+    return ch->show ? ch->show(ch->show_ctx, &ch->done, why) : PORCH_OK;
+}
+
 static porch_err carry_out(change *ch, const porch_cli_seal_wish *wish, porch_why *why) {
     PORCH_TRY(read_old(ch, wish, why));
     PORCH_TRY(add_vapid(&ch->vault, why));
     PORCH_TRY(porch_seal_write(ch->fd, ch->to, &ch->means, ch->recovery.public_key, &ch->vault, why));
+    PORCH_TRY(show_done(ch, why));
     if (ch->to != PORCH_SEAL_FILE) PORCH_TRY(porch_recovery_remember(ch->dir, &ch->recovery, why));
     if (strcmp(ch->settings.hub_seal, porch_seal_word(ch->to)) != 0)
         PORCH_TRY(change_conf(ch->dir, "hub.seal", porch_seal_word(ch->to), why));
@@ -113,19 +124,17 @@ static porch_err carry_out(change *ch, const porch_cli_seal_wish *wish, porch_wh
     return drop_server_keys(ch->dir, ch->to, why);
 }
 
-porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_done *ret,
-                           porch_why *why) {
+porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_show show,
+                           const void *ctx, porch_cli_seal_done *ret, porch_why *why) {
     change *ch = calloc(1, sizeof *ch);
     if (ch == NULL) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
     ch->dir = dir;
+    ch->show = show;
+    ch->show_ctx = ctx;
     ch->fd = ch->means.credential_fd = -1;
     porch_err e = begin(ch, wish, why);
     if (e == PORCH_OK) e = carry_out(ch, wish, why);
-    if (e == PORCH_OK) {
-        *ret = (porch_cli_seal_done){.from = ch->from, .to = ch->to};
-        if (ch->recovery.fresh && ch->to != PORCH_SEAL_FILE)
-            porch_backup_key_text(ch->recovery.secret, ret->recovery_key);
-    }
+    if (e == PORCH_OK) *ret = ch->done;
     if (ch->fd >= 0) close(ch->fd);
     if (ch->means.credential_fd >= 0) close(ch->means.credential_fd);
     porch_wipe(ch, sizeof *ch);
@@ -147,7 +156,7 @@ static porch_err take_lock(const char *dir, int *fd, porch_why *why) {
     return e == PORCH_OK ? porch_recovery_give(dir, path, why) : e;
 }
 
-static void show(const porch_cli *c, const porch_cli_seal_done *done) {
+static void show_words(const porch_cli *c, const porch_cli_seal_done *done) {
     printf("The keys of %s were sealed by %s and are now sealed by %s.\n", c->dir,
            porch_seal_word(done->from), porch_seal_word(done->to));
     if (done->to == PORCH_SEAL_FILE)
@@ -163,23 +172,29 @@ static void show(const porch_cli *c, const porch_cli_seal_done *done) {
                done->recovery_key);
 }
 
+static porch_err show(const void *ctx, const porch_cli_seal_done *done, porch_why *why) {
+    const porch_cli *c = ctx;
+    json_t *result =
+        json_pack("{s:s, s:s, s:s*}", "from", porch_seal_word(done->from), "to", porch_seal_word(done->to),
+                  "recovery_key", done->recovery_key[0] ? done->recovery_key : NULL);
+    if (!porch_cli_json(c, result)) show_words(c, done);
+    json_decref(result);
+    if (porch_cli_shown() || done->recovery_key[0] == '\0') return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_IO,
+                      "the recovery key could not be shown: standard output takes nothing; run the same "
+                      "command again, which makes another");
+}
+
 static int seal(porch_cli *c) {
     porch_why why = {""};
     porch_cli_seal_done done = {0};
     int lock = -1;
     const porch_cli_seal_wish wish = {.kind = c->argument, .tpm = porch_cli_text(c, "--tpm")};
     porch_err e = take_lock(c->dir, &lock, &why);
-    if (e == PORCH_OK) e = porch_cli_reseal(c->dir, &wish, &done, &why);
+    if (e == PORCH_OK) e = porch_cli_reseal(c->dir, &wish, show, c, &done, &why);
     if (lock >= 0) close(lock);
-    if (e != PORCH_OK) return porch_cli_fail(e, &why);
-    json_t *result =
-        json_pack("{s:s, s:s, s:s*}", "from", porch_seal_word(done.from), "to", porch_seal_word(done.to),
-                  "recovery_key", done.recovery_key[0] ? done.recovery_key : NULL);
-    if (!porch_cli_json(c, result)) show(c, &done);
-    (void)fflush(stdout);
-    json_decref(result);
     porch_wipe(&done, sizeof done);
-    return PORCH_CLI_DONE;
+    return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 
 static const porch_cli_option options[] = {

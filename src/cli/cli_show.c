@@ -21,6 +21,10 @@ bool porch_cli_json(const porch_cli *c, const json_t *value) {
     return true;
 }
 
+bool porch_cli_shown(void) {
+    return fflush(stdout) == 0 && !ferror(stdout);
+}
+
 const char *porch_cli_member(const json_t *object, const char *name) {
     const char *text = json_string_value(json_object_get(object, name));
     return text ? text : "";

@@ -2,6 +2,7 @@
 was given and for the shapes that private keys have, and tries to run what he has on a machine of his own."""
 
 import base64
+import json
 import os
 import pathlib
 import re
@@ -55,8 +56,8 @@ class SealedHub(lab.Hub):
         return ["--seal", self.seal] + (["--tpm", self.tpm.tcti] if self.tpm else [])
 
     def make(self):
-        out = self.init(*self.options())
-        found = re.search(r"^    ([0-9a-f-]{71})$", out, re.MULTILINE)
+        self.made = self.init(*self.options())
+        found = re.search(r"^    ([0-9a-f-]{71})$", self.made, re.MULTILINE)
         self.recovery = found.group(1) if found else None
         return self
 
@@ -116,6 +117,40 @@ class Seals(WithHubs):
             with self.assertRaisesRegex(lab.LabError, sentence):
                 hub.init(*words)
             self.assertFalse(hub.dir.exists())
+
+    def test_the_recovery_key_is_shown_before_anything_else_can_fail(self):
+        hub = self.hub("systemd").make()
+        self.assertLess(hub.made.index(hub.recovery), hub.made.index("Get the setup link"))
+
+    def test_init_hands_its_recovery_key_over_although_it_is_interrupted(self):
+        hub = self.hub("systemd")
+        words = [lab.program("porchlight"), "init", str(hub.dir), "--https-port", "8443", "--bind", "127.0.0.1", "--json", *hub.options()]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=hub.environment) as process:
+            while not hub.file("recovery.pub").exists():
+                self.assertIsNone(process.poll())
+            process.send_signal(signal.SIGINT)
+            out = process.stdout.read()
+        key = json.loads(out)["recovery_key"]
+        made = hub.cli("backup", "--out", hub.top / "hub.backup")
+        self.assertNotIn("recovery_key", made)
+        new = self.hub("file", hub.top / "new")
+        new.top.mkdir()
+        new.cli("restore", hub.top / "hub.backup", "--seal", "file", input=key + "\n")
+
+    def test_a_recovery_key_that_nobody_has_seen_is_not_remembered(self):
+        hub = self.hub("file").make()
+        hub.credentials.mkdir(parents=True)
+        (hub.credentials / "porchlight-seal").write_bytes(os.urandom(48))
+        hub.environment["CREDENTIALS_DIRECTORY"] = str(hub.credentials)
+        for words in (["backup", "--out", hub.top / "unread.backup"], ["seal", "systemd"]):
+            with open("/dev/full", "wb") as full:
+                done = subprocess.run([lab.program("porchlight"), "-C", str(hub.dir), *map(str, words)], stdout=full,
+                                      stderr=subprocess.PIPE, env=hub.environment, timeout=120)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(b"the recovery key could not be shown", done.stderr)
+            self.assertFalse(hub.file("recovery.pub").exists())
+        self.assertIn("recovery_key", hub.cli("seal", "systemd"))
+        hub.start()
 
     def test_the_seal_can_be_changed_while_no_hub_runs(self):
         hub = self.hub("file").make()
