@@ -70,7 +70,7 @@ static void child_main(const porch_process_start *s, int report_fd, pid_t parent
     if (s->new_session && setsid() < 0) goto failed;
     failure.step = STEP_USER;
     if (s->change_user) {
-        if (setgroups(0, NULL) < 0 && errno != EPERM) goto failed;
+        if (setgroups(s->also != 0, &s->also) < 0 && (errno != EPERM || s->also != 0)) goto failed;
         if (setresgid(s->gid, s->gid, s->gid) < 0 || setresuid(s->uid, s->uid, s->uid) < 0) goto failed;
     }
     failure.step = STEP_PARENT;

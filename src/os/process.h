@@ -24,9 +24,10 @@ typedef struct {
     char *const *environment;    /* ends with NULL; NULL: ours */
     const porch_process_fd *fds; /* 0, 1 and 2 too if the child should have them; else they are /dev/null */
     size_t fd_count;             /* at most PORCH_PROCESS_MAX_FDS */
-    bool change_user;            /* take uid and gid; supplementary groups are dropped as well */
+    bool change_user;            /* take uid and gid; of the supplementary groups only `also` is left */
     uid_t uid;
     gid_t gid;
+    gid_t also;           /* 0: none */
     bool die_with_parent; /* the kernel kills it when the calling thread dies */
     bool new_session;     /* Ctrl-C in our terminal does not reach it: we tell it ourselves */
 } porch_process_start;

@@ -146,6 +146,9 @@ static void a_child_can_run_as_another_user(void **state) {
     int status = run_script("id -u; id -G", s, out, sizeof out, NULL);
     assert_int_equal(status, 0);
     assert_string_equal(out, "65534\n65534\n");
+    s.also = 4321;
+    assert_int_equal(run_script("id -G", s, out, sizeof out, NULL), 0);
+    assert_string_equal(out, "65534 4321\n");
 }
 
 static void the_own_folder_is_found(void **state) {

@@ -138,6 +138,7 @@ porch_err porch_child_start(porch_supervisor *s, porch_child_role role, int sock
         .change_user = s->users.separate,
         .uid = s->users.of[role].uid,
         .gid = s->users.of[role].gid,
+        .also = s->users.of[role].also,
         .die_with_parent = true};
     if (e == PORCH_OK) e = porch_process_spawn(&start, &c->pidfd, &c->pid, why);
     while (p.opened_count > 0)

@@ -189,20 +189,21 @@ static porch_err write_conf(const char *dir, const porch_settings *s, porch_why 
 }
 
 /* Asked by a process that has become that user: rights along the whole path count. */
-static bool can_read_as(porch_user user, const char *path) {
+static bool can_open_as(porch_user user, const char *path, int flags) {
     int status = 0;
     pid_t pid = fork();
     if (pid == 0) {
-        bool became = setgroups(0, NULL) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
+        bool became = setgroups(user.also != 0, &user.also) == 0 &&
+                      setresgid(user.gid, user.gid, user.gid) == 0 &&
                       setresuid(user.uid, user.uid, user.uid) == 0;
-        _exit(became && open(path, O_RDONLY | O_CLOEXEC) >= 0 ? 0 : 1);
+        _exit(became && open(path, flags | O_CLOEXEC) >= 0 ? 0 : 1);
     }
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static porch_err check_https(const porch_settings *s, porch_why *why) {
     const char *files[] = {s->hub_https_cert, s->hub_https_key};
-    porch_user user = {geteuid(), getegid()};
+    porch_user user = {geteuid(), getegid(), 0};
     if (!files[0][0] != !files[1][0])
         return porch_fail(why, PORCH_ERR_USAGE, "--https-cert and --https-key go together");
     if (!files[0][0]) return PORCH_OK;
@@ -210,7 +211,7 @@ static porch_err check_https(const porch_settings *s, porch_why *why) {
     for (size_t i = 0; i < 2; i++) {
         if (access(files[i], R_OK) != 0)
             return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s cannot be read: %s", files[i], strerror(errno));
-        if (user.uid != geteuid() && !can_read_as(user, files[i]))
+        if (user.uid != geteuid() && !can_open_as(user, files[i], O_RDONLY))
             return porch_fail(
                 why, PORCH_ERR_DENIED,
                 "the hub runs as %s, which cannot read %s; leave --https-cert away and have root "
@@ -221,9 +222,25 @@ static porch_err check_https(const porch_settings *s, porch_why *why) {
     return PORCH_OK;
 }
 
+/* Root seals by the TPM without asking anybody; the signer, which must open it at each start, cannot. */
+static porch_err check_signers_tpm(const porch_settings *s, porch_why *why) {
+    const char *tpm = porch_users_tpm(s);
+    porch_users users;
+    if (tpm == NULL || geteuid() != 0 || access(tpm, F_OK) != 0) return PORCH_OK;
+    PORCH_TRY(porch_users_find(s, &users, why));
+    porch_user signer = users.of[PORCH_CHILD_SIGNER];
+    if (signer.uid == 0 || can_open_as(signer, tpm, O_RDWR)) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_DENIED,
+                      "the signer runs as user %u, which cannot open %s: a group must be able to read and "
+                      "write it (on Debian the package tpm-udev sees to that), and the signer needs a user "
+                      "of its own, which is given that group (hub.signer_user)",
+                      (unsigned)signer.uid, tpm);
+}
+
 /* All that can be found wrong before anything is written. */
 static porch_err check_wishes(maker *m, const porch_settings *s, porch_why *why) {
     porch_user user;
+    PORCH_TRY(check_signers_tpm(s, why));
     PORCH_TRY(check_seal(m, s, why));
     PORCH_TRY(check_https(s, why));
     if (s->hub_user[0]) PORCH_TRY(porch_users_named(s->hub_user, &user, why));

@@ -21,6 +21,7 @@
 #include "cloud/supervisor/supervisor_backoff.h"
 #include "cloud/supervisor/supervisor_init.h"
 #include "cloud/supervisor/supervisor_tree.h"
+#include "crypto/box.h"
 #include "crypto/x509.h"
 #include "os/channel.h"
 #include "os/clock.h"
@@ -351,8 +352,9 @@ static void the_signers_folder_has_an_owner_of_its_own(void **state) {
     assert_int_equal(porch_tree_check(h->dir, other, geteuid(), &why), PORCH_ERR_MODE);
     assert_null(strstr(why.text, "/signer"));
     if (geteuid() != 0) return; /* only root gives files away */
-    assert_int_equal(porch_tree_give(h->dir, (porch_user){70001, 70001}, (porch_user){70002, 70002}, &why),
-                     PORCH_OK);
+    assert_int_equal(
+        porch_tree_give(h->dir, (porch_user){70001, 70001, 0}, (porch_user){70002, 70002, 0}, &why),
+        PORCH_OK);
     assert_int_equal(porch_tree_check(h->dir, 70001, 70002, &why), PORCH_OK);
     assert_int_equal(porch_tree_check(h->dir, 70001, 70001, &why), PORCH_ERR_MODE);
 }
@@ -382,6 +384,42 @@ static void users_that_are_missing_are_told_with_the_command_that_makes_them(voi
     assert_false(users.separate);
     for (int i = 0; i < PORCH_CHILD_COUNT; i++)
         assert_int_equal(users.of[i].uid, geteuid());
+}
+
+static void the_signer_gets_the_group_of_the_tpm_and_init_tells_when_that_is_not_enough(void **state) {
+    house *h = *state;
+    char tpm[128], dir[160], tcti[160];
+    porch_settings settings;
+    porch_users users;
+    porch_why why = {""};
+    if (geteuid() != 0) skip(); /* only root changes users */
+    (void)snprintf(tpm, sizeof tpm, "%s/tpmrm0", h->top);
+    (void)snprintf(tcti, sizeof tcti, "device:%s", tpm);
+    (void)snprintf(dir, sizeof dir, "%s/sealed", h->top);
+    assert_int_equal(porch_file_write_atomic(tpm, PORCH_LIT("none"), 0600, &why), PORCH_OK);
+    assert_int_equal(chown(tpm, 0, 4321), 0);
+    assert_int_equal(chmod(h->top, 0711), 0);
+    porch_settings_default(&settings);
+    assert_int_equal(porch_settings_set(&settings, "hub.signer_user", "nobody", &why), PORCH_OK);
+    assert_int_equal(porch_settings_set(&settings, "hub.tpm", tcti, &why), PORCH_OK);
+    assert_int_equal(chmod(tpm, 0660), 0);
+    assert_int_equal(porch_users_find(&settings, &users, &why), PORCH_OK);
+    assert_int_equal(users.of[PORCH_CHILD_SIGNER].also, 0); /* hub.seal = file */
+    assert_int_equal(porch_settings_set(&settings, "hub.seal", "tpm", &why), PORCH_OK);
+    assert_int_equal(porch_users_find(&settings, &users, &why), PORCH_OK);
+    for (int i = 0; i < PORCH_CHILD_COUNT; i++)
+        assert_int_equal(users.of[i].also, i == PORCH_CHILD_SIGNER ? 4321 : 0);
+    assert_int_equal(chmod(tpm, 0600), 0);
+    const uint8_t recovery[PORCH_BOX_PUBLIC_BYTES] = {9};
+    assert_int_equal(porch_init_run(dir, &settings, recovery, porch_clock_ms(), &why), PORCH_ERR_DENIED);
+    assert_non_null(strstr(why.text, tpm));
+    assert_non_null(strstr(why.text, "tpm-udev"));
+    assert_int_not_equal(access(dir, F_OK), 0);
+    assert_int_equal(chmod(tpm, 0660), 0);
+    why.text[0] = '\0'; /* now it is the TPM itself that is not there */
+    assert_int_not_equal(porch_init_run(dir, &settings, recovery, porch_clock_ms(), &why), PORCH_OK);
+    assert_null(strstr(why.text, "tpm-udev"));
+    assert_int_equal(unlink(tpm), 0);
 }
 
 static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **state) {
@@ -466,6 +504,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_missing_directory_is_told_with_the_command_that_makes_one),
         cmocka_unit_test_setup_teardown(init_makes_authorities_that_fit_and_refuses_a_second_time, build,
                                         clear),
+        cmocka_unit_test_setup_teardown(
+            the_signer_gets_the_group_of_the_tpm_and_init_tells_when_that_is_not_enough, build, clear),
         cmocka_unit_test_setup_teardown(init_refuses_what_it_cannot_do_and_leaves_nothing, build, clear),
         cmocka_unit_test(the_wait_doubles_with_each_end_in_a_row_and_a_long_life_resets_it),
     };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ porch_err porch_users_named(const char *name, porch_user *ret, porch_why *why) {
         return porch_fail(why, PORCH_ERR_NOT_FOUND,
                           "there is no user '%s'%s%s; make one: useradd --system %s", name, rc ? ": " : "",
                           rc ? strerror(rc) : "", name);
-    *ret = (porch_user){found->pw_uid, found->pw_gid};
+    *ret = (porch_user){found->pw_uid, found->pw_gid, 0};
     return PORCH_OK;
 }
 
@@ -39,9 +40,24 @@ static porch_err find_helper(const porch_settings *s, porch_child_role role, con
     return PORCH_OK;
 }
 
+const char *porch_users_tpm(const porch_settings *s) {
+    static const char scheme[] = "device:";
+    bool by_file = strcmp(s->hub_seal, "tpm") == 0 && strncmp(s->hub_tpm, scheme, sizeof scheme - 1) == 0;
+    return by_file ? s->hub_tpm + sizeof scheme - 1 : NULL;
+}
+
+/* 0: whoever may use it does so as its owner, or everybody may. */
+static gid_t group_of_tpm(const porch_settings *s) {
+    const mode_t read_and_write = S_IRGRP | S_IWGRP;
+    const char *tpm = porch_users_tpm(s);
+    struct stat st;
+    if (tpm == NULL || stat(tpm, &st) != 0 || (st.st_mode & read_and_write) != read_and_write) return 0;
+    return st.st_gid;
+}
+
 porch_err porch_users_find(const porch_settings *s, porch_users *ret, porch_why *why) {
     porch_users u = {.separate = false};
-    porch_user hub = {geteuid(), getegid()};
+    porch_user hub = {geteuid(), getegid(), 0};
     bool root = hub.uid == 0;
     if (root && s->hub_user[0]) PORCH_TRY(porch_users_named(s->hub_user, &hub, why));
     for (int i = 0; i < PORCH_CHILD_COUNT; i++)
@@ -53,6 +69,7 @@ porch_err porch_users_find(const porch_settings *s, porch_users *ret, porch_why 
     }
     for (int i = 0; i < PORCH_CHILD_COUNT; i++)
         u.separate = u.separate || u.of[i].uid != hub.uid;
+    if (u.separate) u.of[PORCH_CHILD_SIGNER].also = group_of_tpm(s);
     *ret = u;
     return PORCH_OK;
 }

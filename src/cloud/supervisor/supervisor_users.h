@@ -22,6 +22,7 @@ enum { PORCH_USERS_NAME_BYTES = 64, PORCH_USERS_COMMAND_BYTES = 5000 };
 typedef struct {
     uid_t uid;
     gid_t gid;
+    gid_t also; /* the one supplementary group that its process has; 0: none */
 } porch_user;
 
 typedef struct {
@@ -31,7 +32,10 @@ typedef struct {
     char missing[PORCH_CHILD_COUNT][PORCH_USERS_NAME_BYTES];
 } porch_users;
 
-/* NOT_FOUND, with the command that makes one, for a user that the settings name. One that follows from
+/* The file of the TPM that guards the keys; NULL when none does, or when it is reached otherwise. */
+const char *porch_users_tpm(const porch_settings *s);
+/* With users of their own the signer's also gets the group that may use porch_users_tpm(), tss on Debian.
+ * NOT_FOUND, with the command that makes one, for a user that the settings name. One that follows from
  * hub.user's name alone (porchlight-signer) may be missing: the hub's is taken then. */
 porch_err porch_users_find(const porch_settings *s, porch_users *ret, porch_why *why);
 porch_err porch_users_named(const char *name, porch_user *ret, porch_why *why);
