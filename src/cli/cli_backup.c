@@ -172,15 +172,10 @@ static porch_err show_backup(const porch_cli *c, const char *out, const porch_ba
 /* For `doctor`: when the last whole backup was made. */
 static porch_err remember_time(const char *dir, porch_why *why) {
     char path[PORCH_CLI_PATH_BYTES], text[24];
-    struct stat st;
     porch_buf out = PORCH_BUF_OF(text);
     PORCH_TRY(porch_path_join(dir, "last-backup", path, sizeof path));
     PORCH_TRY(porch_write_decimal(&out, porch_clock_ms()));
-    PORCH_TRY(porch_file_write_atomic(path, porch_buf_bytes(&out), 0600, why));
-    /* Root may back up a hub of another user: every file of the directory stays that user's. */
-    if (stat(dir, &st) == 0 && st.st_uid != geteuid() && lchown(path, st.st_uid, st.st_gid) != 0)
-        return io_error(why, path, "chown");
-    return PORCH_OK;
+    return porch_file_write_owned(path, porch_buf_bytes(&out), 0600, why);
 }
 
 /* The hub's copy of the database has one name: while it is there, no other backup may have it replaced, and
@@ -191,7 +186,7 @@ static porch_err take_turn(const char *dir, int *lock, porch_why *why) {
     porch_err e = porch_file_lock(path, lock, why);
     if (e == PORCH_ERR_BUSY)
         return porch_fail(why, e, "another backup of %s is under way; try again when it is done", dir);
-    return e == PORCH_OK ? porch_recovery_give(dir, path, why) : e;
+    return e;
 }
 
 static porch_err copy_and_pack(const porch_cli *c, const char *out, const porch_recovery *r,

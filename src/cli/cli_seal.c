@@ -55,8 +55,7 @@ static porch_err add_vapid(porch_vault *vault, porch_why *why) {
 static porch_err change_conf(const char *dir, const char *name, const char *value, porch_why *why) {
     char path[PORCH_CLI_PATH_BYTES];
     PORCH_TRY(porch_path_join(dir, "hub.conf", path, sizeof path));
-    PORCH_TRY(porch_settings_change(path, name, value, why));
-    return porch_recovery_give(dir, path, why);
+    return porch_settings_change(path, name, value, why);
 }
 
 /* The hub's server keys as they lay under the other kind of seal: it makes new ones at its next start. */
@@ -153,7 +152,7 @@ static porch_err take_lock(const char *dir, int *fd, porch_why *why) {
     PORCH_TRY(porch_path_join(dir, "lock", path, sizeof path));
     porch_err e = porch_file_lock(path, fd, why);
     if (e == PORCH_ERR_BUSY) return porch_fail(why, e, "a hub is running in %s; stop it first", dir);
-    return e == PORCH_OK ? porch_recovery_give(dir, path, why) : e;
+    return e;
 }
 
 static void show_words(const porch_cli *c, const porch_cli_seal_done *done) {

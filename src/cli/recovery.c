@@ -1,10 +1,7 @@
 #include "cli/recovery.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "os/file.h"
@@ -45,18 +42,9 @@ porch_err porch_recovery_load(const char *dir, porch_recovery *ret, porch_why *w
     return e;
 }
 
-porch_err porch_recovery_give(const char *dir, const char *path, porch_why *why) {
-    struct stat st;
-    if (geteuid() != 0) return PORCH_OK;
-    if (stat(dir, &st) == 0 && lchown(path, st.st_uid, st.st_gid) == 0) return PORCH_OK;
-    return porch_fail(why, PORCH_ERR_IO, "%s: chown failed: %s", path, strerror(errno));
-}
-
 porch_err porch_recovery_remember(const char *dir, const porch_recovery *r, porch_why *why) {
     char path[PATH_BYTES];
     if (!r->fresh) return PORCH_OK;
     PORCH_TRY(porch_path_join(dir, "recovery.pub", path, sizeof path));
-    PORCH_TRY(
-        porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)r->text, r->text_len}, 0600, why));
-    return porch_recovery_give(dir, path, why);
+    return porch_file_write_owned(path, (porch_bytes){(const uint8_t *)r->text, r->text_len}, 0600, why);
 }

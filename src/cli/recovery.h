@@ -18,7 +18,5 @@ typedef struct {
 porch_err porch_recovery_load(const char *dir, porch_recovery *ret, porch_why *why);
 /* Writes recovery.pub when the key is fresh, and only then. */
 porch_err porch_recovery_remember(const char *dir, const porch_recovery *r, porch_why *why);
-/* Root may work on a hub of another user: what lies in DIR belongs to who has DIR. */
-porch_err porch_recovery_give(const char *dir, const char *path, porch_why *why);
 
 #endif

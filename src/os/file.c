@@ -109,8 +109,17 @@ static porch_err write_all(int fd, porch_bytes bytes, const char *name, porch_wh
     return PORCH_OK;
 }
 
-porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
-                                     porch_why *why) {
+/* Root works in folders of others, who must be able to read what lies there. */
+static int give_to_folders_owner(int dir_fd, int fd) {
+    struct stat folder;
+    if (geteuid() != 0) return 0;
+    return fstat(dir_fd, &folder) < 0 ? -1 : fchown(fd, folder.st_uid, folder.st_gid);
+}
+
+typedef enum { WRITERS, FOLDERS } owner;
+
+static porch_err write_beside(int dir_fd, const char *name, porch_bytes bytes, mode_t mode, owner whose,
+                              porch_why *why) {
     static atomic_uint counter;
     char temporary[256];
     int n = snprintf(temporary, sizeof temporary, ".%s.%ld.%u.tmp", name, (long)getpid(),
@@ -125,7 +134,9 @@ porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes b
     made = true;
     e = write_all(fd, bytes, name, why);
     if (e != PORCH_OK) goto out;
-    if (fchmod(fd, mode) < 0) {
+    if (whose == FOLDERS && give_to_folders_owner(dir_fd, fd) < 0) {
+        e = fail_errno(why, "chown", name);
+    } else if (fchmod(fd, mode) < 0) {
         e = fail_errno(why, "chmod", name);
     } else if (fsync(fd) < 0) {
         e = fail_errno(why, "fsync", name);
@@ -141,6 +152,16 @@ out:
     return e;
 }
 
+porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
+                                     porch_why *why) {
+    return write_beside(dir_fd, name, bytes, mode, WRITERS, why);
+}
+
+porch_err porch_file_write_owned_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
+                                    porch_why *why) {
+    return write_beside(dir_fd, name, bytes, mode, FOLDERS, why);
+}
+
 /* Opens the folder that `path` lies in; *name points at the last part inside `path`. */
 static porch_err open_parent(const char *path, int *dir_fd, const char **name, porch_why *why) {
     char folder[4096];
@@ -154,14 +175,22 @@ static porch_err open_parent(const char *path, int *dir_fd, const char **name, p
     return *dir_fd < 0 ? fail_errno(why, "open", folder) : PORCH_OK;
 }
 
-porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mode, porch_why *why) {
+static porch_err write_path(const char *path, porch_bytes bytes, mode_t mode, owner whose, porch_why *why) {
     int dir_fd = -1;
     const char *name = path;
     porch_err e = open_parent(path, &dir_fd, &name, why);
     if (e != PORCH_OK) return e;
-    e = porch_file_write_atomic_at(dir_fd, name, bytes, mode, why);
+    e = write_beside(dir_fd, name, bytes, mode, whose, why);
     close(dir_fd);
     return e;
+}
+
+porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mode, porch_why *why) {
+    return write_path(path, bytes, mode, WRITERS, why);
+}
+
+porch_err porch_file_write_owned(const char *path, porch_bytes bytes, mode_t mode, porch_why *why) {
+    return write_path(path, bytes, mode, FOLDERS, why);
 }
 
 porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
@@ -215,9 +244,28 @@ porch_err porch_dir_sync(const char *path, porch_why *why) {
     return e;
 }
 
+/* A new one is the folder's owner's from the start. */
+static porch_err open_lock(const char *path, int *fd, porch_why *why) {
+    int dir_fd = -1;
+    const char *name = path;
+    PORCH_TRY(open_parent(path, &dir_fd, &name, why));
+    porch_err e = PORCH_OK;
+    int got = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (got >= 0 && give_to_folders_owner(dir_fd, got) < 0) {
+        e = fail_errno(why, "chown", path);
+        close(got);
+    } else if (got < 0) {
+        got = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (got < 0) e = fail_errno(why, "open", path);
+    }
+    close(dir_fd);
+    if (e == PORCH_OK) *fd = got;
+    return e;
+}
+
 porch_err porch_file_lock(const char *path, int *fd, porch_why *why) {
-    int got = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (got < 0) return fail_errno(why, "open", path);
+    int got = -1;
+    PORCH_TRY(open_lock(path, &got, why));
     int rc;
     do {
         rc = flock(got, LOCK_EX | LOCK_NB);

@@ -21,12 +21,19 @@ porch_err porch_file_read_fd(int fd, const char *name, size_t most, uint8_t **re
  * power loss; after an error (FULL, IO) the old file is as it was. `mode` is exact, whatever the umask. */
 porch_err porch_file_write_atomic(const char *path, porch_bytes bytes, mode_t mode, porch_why *why);
 
-/* The same two beside an open folder; `name` has no slash. For the signer, which holds a descriptor only.
+/* The same for a file of a hub's directory: also when root writes it, it is the folder's owner's from the
+ * moment it has its name. */
+porch_err porch_file_write_owned(const char *path, porch_bytes bytes, mode_t mode, porch_why *why);
+
+/* The same three beside an open folder; `name` has no slash. For the signer, which holds a descriptor only.
  */
 porch_err porch_file_read_at(int dir_fd, const char *name, size_t most, uint8_t **ret, size_t *len,
                              porch_why *why);
 porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
                                      porch_why *why);
+
+porch_err porch_file_write_owned_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
+                                    porch_why *why);
 
 /* Overwrites and removes a secret's file, and syncs both; one that is not there is fine. On copy-on-write
  * file systems and flash the old blocks may live on. */
@@ -42,8 +49,8 @@ porch_err porch_dir_make(const char *path, mode_t mode, porch_why *why);
 /* Makes renames and new names in the folder survive power loss. */
 porch_err porch_dir_sync(const char *path, porch_why *why);
 
-/* Takes the lock file (made with 0600 when missing) without waiting; BUSY when another process has it.
- * *fd keeps the lock until it is closed or the process dies. Close-on-exec. */
+/* Takes the lock file (made with 0600 when missing, and then the folder's owner's) without waiting; BUSY
+ * when another process has it. *fd keeps the lock until it is closed or the process dies. Close-on-exec. */
 porch_err porch_file_lock(const char *path, int *fd, porch_why *why);
 
 /* dir + "/" + name into out; NO_SPACE when it does not fit. */

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -199,6 +200,50 @@ static void what_is_forgotten_is_overwritten_before_its_name_goes(void **state) 
     (void)close(dir);
 }
 
+/* Does it in a child that the kernel ends at its first call of `call`: what a power cut leaves. */
+static void cut_at(int call, void (*work)(void)) {
+    pid_t child = fork();
+    if (child == 0) {
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+        if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 0) != 0 || seccomp_load(filter) != 0)
+            _exit(1);
+        work();
+        _exit(2);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+static void write_owned(void) {
+    (void)porch_file_write_owned(path, PORCH_LIT("new"), 0600, NULL);
+}
+
+static void what_root_writes_into_a_folder_of_another_is_that_ones_before_it_has_its_name(void **state) {
+    struct stat st;
+    int fd = -1, files = 0;
+    (void)state;
+    if (geteuid() != 0) skip(); /* only root gives files away */
+    assert_int_equal(chown(folder, 70001, 70002), 0);
+    assert_int_equal(porch_file_lock(path, &fd, NULL), PORCH_OK);
+    close(fd);
+    cut_at(SCMP_SYS(renameat), write_owned);
+    DIR *d = opendir(folder);
+    assert_non_null(d);
+    for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
+        assert_int_equal(fstatat(dirfd(d), e->d_name, &st, 0), 0);
+        assert_int_equal(st.st_uid, 70001);
+        assert_int_equal(st.st_gid, 70002);
+        files++;
+    }
+    closedir(d);
+    assert_int_equal(files, 2); /* the lock, and the new one without its name */
+    assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("mine"), 0600, NULL), PORCH_OK);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 0); /* elsewhere root's files stay root's */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_written_is_read_back_with_exact_mode, make_folder,
@@ -217,6 +262,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_lock_has_one_holder_and_dies_with_it, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_is_forgotten_is_overwritten_before_its_name_goes, make_folder,
                                         remove_folder),
+        cmocka_unit_test_setup_teardown(
+            what_root_writes_into_a_folder_of_another_is_that_ones_before_it_has_its_name, make_folder,
+            remove_folder),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,20 +176,9 @@ porch_err porch_seal_read_by_recovery(int dir_fd, const uint8_t secret[PORCH_BOX
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-static porch_err io_error(porch_why *why, const char *name, const char *call) {
-    return porch_fail(why, errno == ENOSPC ? PORCH_ERR_FULL : PORCH_ERR_IO, "%s: %s failed: %s", name, call,
-                      strerror(errno));
-}
-
 /* Root may do this for a signer that has a user of its own. */
 static porch_err write_file(int dir_fd, const char *name, porch_bytes bytes, porch_why *why) {
-    struct stat folder;
-    PORCH_TRY(porch_file_write_atomic_at(dir_fd, name, bytes, 0600, why));
-    if (geteuid() != 0) return PORCH_OK;
-    if (fstat(dir_fd, &folder) != 0 ||
-        fchownat(dir_fd, name, folder.st_uid, folder.st_gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return io_error(why, name, "chown");
-    return PORCH_OK;
+    return porch_file_write_owned_at(dir_fd, name, bytes, 0600, why);
 }
 
 porch_err porch_seal_forget(int dir_fd, const char *name, porch_why *why) {

@@ -276,7 +276,7 @@ porch_err porch_settings_write(const char *path, const porch_settings *s, porch_
         free(text);
         return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the settings");
     }
-    porch_err e = porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)text, len}, 0600, why);
+    porch_err e = porch_file_write_owned(path, (porch_bytes){(const uint8_t *)text, len}, 0600, why);
     free(text);
     return e;
 }
@@ -322,7 +322,7 @@ porch_err porch_settings_change(const char *path, const char *name, const char *
         e = porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the settings");
     if (e == PORCH_OK) e = porch_settings_parse((porch_bytes){(const uint8_t *)text, len}, check, why);
     if (e == PORCH_OK)
-        e = porch_file_write_atomic(path, (porch_bytes){(const uint8_t *)text, len}, 0600, why);
+        e = porch_file_write_owned(path, (porch_bytes){(const uint8_t *)text, len}, 0600, why);
     free(before);
     free(text);
     free(check);

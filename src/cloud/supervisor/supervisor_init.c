@@ -54,7 +54,7 @@ static porch_err write_at(const char *dir, const char *name, porch_bytes bytes, 
     char path[PORCH_TREE_PATH_BYTES];
     porch_err e = porch_path_join(dir, name, path, sizeof path);
     if (e != PORCH_OK) return porch_fail(why, e, "the path of the hub's directory is too long");
-    return porch_file_write_atomic(path, bytes, mode, why);
+    return porch_file_write_owned(path, bytes, mode, why);
 }
 
 static porch_err make_web(maker *m, uint64_t now_ms, porch_why *why) {

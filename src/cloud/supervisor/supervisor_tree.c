@@ -63,6 +63,12 @@ porch_err porch_tree_make(const char *dir, porch_why *why) {
     return porch_dir_sync(dir, why);
 }
 
+/* What a write that was cut off has left beside its file; nobody reads it. */
+static bool is_left_over(const char *name) {
+    size_t n = strlen(name);
+    return name[0] == '.' && n > 4 && strcmp(name + n - 4, ".tmp") == 0;
+}
+
 static porch_err check_entry(const char *path, const char *name, const porch_hub_folder *folder,
                              uid_t owner, porch_why *why) {
     struct stat st;
@@ -98,7 +104,7 @@ static porch_err check_folder(const char *path, const porch_hub_folder *folder, 
     porch_err e = PORCH_OK;
     for (struct dirent *entry = readdir(d); entry && e == PORCH_OK; entry = readdir(d)) {
         char inner[PORCH_TREE_PATH_BYTES];
-        if (is_dot(entry->d_name)) continue;
+        if (is_dot(entry->d_name) || is_left_over(entry->d_name)) continue;
         e = folder_path(path, entry->d_name, inner, why);
         if (e == PORCH_OK) e = check_entry(inner, entry->d_name, folder, owner, why);
     }
