@@ -4,8 +4,10 @@
  */
 #include "os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The end of the name that a secret has while it is overwritten. */
+#define GONE ".gone"
 
 static porch_err fail_errno(porch_why *why, const char *call, const char *path) {
     int e = errno;
@@ -193,7 +198,8 @@ porch_err porch_file_write_owned(const char *path, porch_bytes bytes, mode_t mod
     return write_path(path, bytes, mode, FOLDERS, why);
 }
 
-porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
+/* Overwrites and removes; one that is not there is fine. */
+static porch_err erase(int dir_fd, const char *name, porch_why *why) {
     static const uint8_t zeros[512];
     struct stat st;
     int fd = openat(dir_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -206,6 +212,44 @@ porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
     close(fd);
     if (e == PORCH_OK && (unlinkat(dir_fd, name, 0) != 0 || fsync(dir_fd) != 0))
         e = fail_errno(why, "unlink", name);
+    return e;
+}
+
+/* Half overwritten it must not be taken for the secret: it loses its name first.
+ *
+ *   name ─rename─► .name.gone ─► fsync(folder) ─► zeros ─► fsync ─► unlink ─► fsync(folder)
+ */
+porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
+    char gone[NAME_MAX + 1];
+    struct stat st;
+    int n = snprintf(gone, sizeof gone, ".%s" GONE, name);
+    if (n < 0 || (size_t)n >= sizeof gone)
+        return porch_fail(why, PORCH_ERR_USAGE, "%s is no file name that can be forgotten", name);
+    PORCH_TRY(erase(dir_fd, gone, why));
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? PORCH_OK : fail_errno(why, "stat", name);
+    if (!S_ISREG(st.st_mode)) return porch_fail(why, PORCH_ERR_IO, "%s is not a plain file", name);
+    if (renameat(dir_fd, name, dir_fd, gone) < 0) return fail_errno(why, "rename", name);
+    if (fsync(dir_fd) < 0) return fail_errno(why, "fsync folder of", name);
+    return erase(dir_fd, gone, why);
+}
+
+static bool is_gone(const char *name) {
+    size_t n = strlen(name), end = strlen(GONE);
+    return name[0] == '.' && n > end && strcmp(name + n - end, GONE) == 0;
+}
+
+porch_err porch_file_forget_rest_at(int dir_fd, porch_why *why) {
+    int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0) close(fd);
+        return fail_errno(why, "open", "folder");
+    }
+    porch_err e = PORCH_OK;
+    for (const struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;)
+        if (is_gone(entry->d_name)) e = erase(dir_fd, entry->d_name, why);
+    closedir(d);
     return e;
 }
 

@@ -35,9 +35,13 @@ porch_err porch_file_write_atomic_at(int dir_fd, const char *name, porch_bytes b
 porch_err porch_file_write_owned_at(int dir_fd, const char *name, porch_bytes bytes, mode_t mode,
                                     porch_why *why);
 
-/* Overwrites and removes a secret's file, and syncs both; one that is not there is fine. On copy-on-write
- * file systems and flash the old blocks may live on. */
+/* Overwrites and removes a secret's file, and syncs both; one that is not there is fine. Cut off at any
+ * moment it leaves the file whole or not there at all under its name, and `.NAME.gone` maybe, which the
+ * next call or the one below removes. On copy-on-write file systems and flash the old blocks may live on.
+ */
 porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why);
+/* Completes all that was cut off in the folder: for its start. */
+porch_err porch_file_forget_rest_at(int dir_fd, porch_why *why);
 
 /* Owner is `uid`, no permission bit outside `max_mode`, not a symbolic link. MODE, and `why` holds the
  * chmod or chown command that mends it. Works for folders too. */

@@ -215,6 +215,36 @@ static void cut_at(int call, void (*work)(void)) {
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
+static void forget(void) {
+    int dir = open(folder, O_RDONLY | O_DIRECTORY);
+    (void)porch_file_forget_at(dir, "a", NULL);
+}
+
+static void a_secret_whose_end_is_cut_off_is_whole_or_has_no_name_and_goes_at_the_next_start(void **state) {
+    static const struct {
+        int call;
+        bool whole;
+    } cuts[] = {{SCMP_SYS(renameat), true},
+                {SCMP_SYS(fsync), false},
+                {SCMP_SYS(pwrite64), false},
+                {SCMP_SYS(unlinkat), false}};
+    (void)state;
+    int dir = open(folder, O_RDONLY | O_DIRECTORY);
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        for (int by_name = 0; by_name < 2; by_name++) {
+            assert_int_equal(porch_file_write_atomic(path, PORCH_LIT("secret"), 0600, NULL), PORCH_OK);
+            cut_at(cuts[i].call, forget);
+            assert_int_equal(access(path, F_OK) == 0, cuts[i].whole);
+            assert_int_equal(count_files(), 1);
+            assert_int_equal(by_name ? porch_file_forget_at(dir, "a", NULL)
+                                     : porch_file_forget_rest_at(dir, NULL),
+                             PORCH_OK);
+            assert_int_equal(count_files(), cuts[i].whole && !by_name ? 1 : 0);
+        }
+    }
+    close(dir);
+}
+
 static void write_owned(void) {
     (void)porch_file_write_owned(path, PORCH_LIT("new"), 0600, NULL);
 }
@@ -264,6 +294,9 @@ int main(void) {
                                         remove_folder),
         cmocka_unit_test_setup_teardown(
             what_root_writes_into_a_folder_of_another_is_that_ones_before_it_has_its_name, make_folder,
+            remove_folder),
+        cmocka_unit_test_setup_teardown(
+            a_secret_whose_end_is_cut_off_is_whole_or_has_no_name_and_goes_at_the_next_start, make_folder,
             remove_folder),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused),
     };

@@ -94,6 +94,18 @@ static porch_err enter_sandbox(const porch_hub *h, porch_why *why) {
     return e;
 }
 
+/* What work that was cut off has left and nobody may find. */
+static porch_err sweep(const porch_hub *h, porch_why *why) {
+    char path[PORCH_HUB_PATH_BYTES];
+    PORCH_TRY(porch_path_join(h->start->dir, "tls", path, sizeof path));
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return porch_fail(why, PORCH_ERR_IO, "%s cannot be opened", path);
+    porch_err e = porch_file_forget_rest_at(fd, why);
+    (void)close(fd);
+    porch_backup_copy_sweep(h->start->dir);
+    return e;
+}
+
 static porch_err make_url(porch_hub *h, porch_why *why) {
     PORCH_TRY(porch_guard_names_read(h->settings.hub_name, &h->names, why));
     if (h->names.count == 0) return porch_fail(why, PORCH_ERR_CONFIG, "hub.name names no host");
@@ -305,7 +317,7 @@ porch_err porch_hub_open(porch_hub *h, porch_why *why) {
     if (!h->start->admin_only) PORCH_TRY(load_app(h, why));
     PORCH_TRY(prepare_database(h, why));
     PORCH_TRY(enter_sandbox(h, why));
-    porch_backup_copy_sweep(h->start->dir);
+    PORCH_TRY(sweep(h, why));
     PORCH_TRY(open_core(h, why));
     if (!h->start->admin_only) PORCH_TRY(open_serving(h, why));
     porch_hub_connect_news(h);

@@ -150,6 +150,7 @@ porch_err porch_seal_read(int dir_fd, const porch_seal_means *means, porch_vault
                           porch_seal_kind *found, porch_why *why) {
     uint8_t *bytes = NULL;
     porch_vault_parts parts;
+    PORCH_TRY(porch_file_forget_rest_at(dir_fd, why));
     PORCH_TRY(porch_seal_look(dir_fd, found, NULL, why));
     memset(ret, 0, sizeof *ret);
     if (*found == PORCH_SEAL_FILE) {
