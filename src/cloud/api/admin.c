@@ -29,6 +29,7 @@ struct porch_admin {
     atomic_bool stopping;
     pthread_t thread;
     bool thread_runs;
+    bool awaits_first;    /* the accepting thread's: on_idle, should no client ever come */
     pthread_mutex_t lock; /* clients, active */
     porch_admin_client clients[CLIENTS_MOST];
     unsigned active;
@@ -273,6 +274,7 @@ static porch_admin_client *free_slot(porch_admin *a) {
 }
 
 static void take_client(porch_admin *a, int fd) {
+    a->awaits_first = false;
     pthread_mutex_lock(&a->lock);
     porch_admin_client *c = free_slot(a);
     if (c != NULL) {
@@ -294,13 +296,24 @@ static void take_client(porch_admin *a, int fd) {
     close(fd);
 }
 
+/* Who started a hub for one command may have been ended before it came. */
+static void give_up_first(porch_admin *a) {
+    a->awaits_first = false;
+    porch_log(PORCH_LOG_INFO, "admin.nobody-came", NULL);
+    a->config.on_idle(a->config.on_idle_ctx);
+}
+
 static void *accept_main(void *arg) {
     porch_admin *a = arg;
     struct pollfd p[2] = {{.fd = a->config.listen_fd, .events = POLLIN},
                           {.fd = a->stop_fd, .events = POLLIN}};
     while (!atomic_load(&a->stopping)) {
-        if (poll(p, 2, -1) < 0 && errno != EINTR) break;
-        if (p[1].revents != 0) break;
+        int n = poll(p, 2, a->awaits_first ? (int)a->config.world->settings->admin_idle_ms : -1);
+        if ((n < 0 && errno != EINTR) || (n > 0 && p[1].revents != 0)) break;
+        if (n == 0) {
+            give_up_first(a);
+            continue;
+        }
         int fd = -1;
         porch_err e = porch_socket_accept(a->config.listen_fd, &fd);
         if (e == PORCH_ERR_BUSY) (void)poll(&p[1], 1, 100); /* out of descriptors: a moment's pause */
@@ -320,6 +333,7 @@ porch_err porch_admin_start(const porch_admin_config *config, porch_admin **ret,
     porch_admin *a = calloc(1, sizeof *a);
     if (a == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the admin socket");
     a->config = *config;
+    a->awaits_first = config->on_idle != NULL;
     for (size_t i = 0; i < CLIENTS_MOST; i++)
         a->clients[i].fd = -1;
     pthread_mutex_init(&a->lock, NULL);

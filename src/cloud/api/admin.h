@@ -96,7 +96,8 @@ typedef struct {
     uid_t owner_uid; /* of the directory */
     const porch_admin_world *world;
     const porch_admin_command *const *tables; /* ends with NULL */
-    void (*on_idle)(void *ctx);               /* the last client has gone (there was one); NULL for none */
+    void (*on_idle)(
+        void *ctx); /* the last client has gone, or in admin.idle_ms none has come; NULL for none */
     void *on_idle_ctx;
 } porch_admin_config;
 

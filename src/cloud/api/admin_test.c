@@ -297,6 +297,13 @@ static void another_user_is_refused(void **state) {
     close(fd);
 }
 
+static void await_idle(bench *b) {
+    pthread_mutex_lock(&b->lock);
+    while (atomic_load(&b->idles) == 0)
+        pthread_cond_wait(&b->news, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
 static void the_last_client_that_goes_is_noticed(void **state) {
     bench *b = *state;
     int one = connect_client(b), two = connect_client(b);
@@ -306,10 +313,15 @@ static void the_last_client_that_goes_is_noticed(void **state) {
     json_decref(ask(two, "{\"do\":\"status\"}"));
     assert_int_equal(atomic_load(&b->idles), 0);
     close(two);
-    pthread_mutex_lock(&b->lock);
-    while (atomic_load(&b->idles) == 0)
-        pthread_cond_wait(&b->news, &b->lock);
-    pthread_mutex_unlock(&b->lock);
+    await_idle(b);
+}
+
+static void a_hub_that_no_client_comes_to_is_idle_after_a_while(void **state) {
+    bench *b = *state;
+    porch_admin_stop(b->admin);
+    b->lab.settings.admin_idle_ms = 1;
+    start_server(b, getuid());
+    await_idle(b);
 }
 
 static void stopping_ends_clients_that_wait(void **state) {
@@ -453,6 +465,7 @@ int main(void) {
         WITH_BENCH(more_clients_than_allowed_are_told_so),
         WITH_BENCH(another_user_is_refused),
         WITH_BENCH(the_last_client_that_goes_is_noticed),
+        WITH_BENCH(a_hub_that_no_client_comes_to_is_idle_after_a_while),
         WITH_BENCH(stopping_ends_clients_that_wait),
         WITH_BENCH(a_device_is_added_shown_revoked_and_removed),
         WITH_BENCH(a_service_gets_its_group_and_loses_it_when_removed),

@@ -199,7 +199,7 @@
     X(access, suback_refusal,  access_suback_refusal, TEXT, "exact", 1, 16, "how SUBACK refuses to MQTT 5.0 clients: exact (0x87 not authorized) or unspecified (0x80); 3.1.1 knows 0x80 only") \
     X(admin, clients,          admin_clients,        U32,  8,           1, 64,   "connections to the admin socket at once") \
     X(admin, line_bytes,       admin_line_bytes,     U32,  8388608,     4096, 16777216, "longest request on the admin socket") \
-    X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time")
+    X(admin, idle_ms,          admin_idle_ms,        U32,  60000,       1000, 3600000, "a silent connection to the admin socket is closed after this time; a hub that was started for one command ends when nobody comes for as long")
 /* clang-format on */
 
 #endif

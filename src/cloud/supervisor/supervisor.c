@@ -190,17 +190,25 @@ static void hub_is_late(void *ctx) {
     kill_child(hub);
 }
 
+/* False when the reader has gone. */
+static bool tell_starter(porch_supervisor *s) {
+    if (s->ready_fd < 0) return true;
+    bool told = write(s->ready_fd, "ready\n", 6) == 6;
+    close(s->ready_fd);
+    s->ready_fd = -1;
+    return told;
+}
+
 static void hub_is_ready(porch_supervisor *s) {
     porch_child *hub = &s->children[PORCH_CHILD_HUB];
     porch_loop_timer_clear(s->loop, &hub->timer);
     s->hub_ready = true;
     s->ever_ready = true;
-    if (s->ready_fd >= 0) {
-        (void)!write(s->ready_fd, "ready\n", 6);
-        close(s->ready_fd);
-        s->ready_fd = -1;
+    bool told = tell_starter(s);
+    if (s->config->admin_only) {
+        if (!told) begin_stop(s, 0); /* it was started for a command that has been ended meanwhile */
+        return;
     }
-    if (s->config->admin_only) return;
     /* A reader that has gone is no reason to stop serving. */
     (void)dprintf(STDOUT_FILENO, "ready mqtt=%u device=%u https=%u\n", s->ports[0], s->ports[1],
                   s->ports[2]);

@@ -135,7 +135,7 @@ static int clear(void **state) {
     return 0;
 }
 
-static void start(house *h, bool admin_only) {
+static void start_for(house *h, bool admin_only, int ready_fd) {
     int out[2], err[2];
     assert_int_equal(pipe(out), 0);
     assert_int_equal(pipe(err), 0);
@@ -148,13 +148,17 @@ static void start(house *h, bool admin_only) {
         close(out[0]), close(out[1]), close(err[0]), close(err[1]);
         porch_log_init("supervisor", PORCH_LOG_INFO);
         porch_supervisor_config config = {
-            .dir = h->dir, .admin_only = admin_only, .ready_fd = -1, .helper_folder = h->bin};
+            .dir = h->dir, .admin_only = admin_only, .ready_fd = ready_fd, .helper_folder = h->bin};
         _exit(porch_supervisor_run(&config));
     }
     close(out[1]);
     close(err[1]);
     h->out = fdopen(out[0], "r");
     h->err = fdopen(err[0], "r");
+}
+
+static void start(house *h, bool admin_only) {
+    start_for(h, admin_only, -1);
 }
 
 /* The next log line that holds both texts; fails when the log ends first. */
@@ -289,6 +293,16 @@ static void with_admin_only_there_are_no_listeners_and_the_end_is_the_hubs(void 
     start(h, true);
     unsetenv("STRAW_HUB_LEAVES");
     assert_null(fgets(line, sizeof line, h->out));
+    assert_int_equal(await_end(h), 0);
+}
+
+static void a_hub_for_one_command_ends_when_that_has_gone_before_it_was_ready(void **state) {
+    house *h = *state;
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    close(ready[0]);
+    start_for(h, true, ready[1]);
+    close(ready[1]);
     assert_int_equal(await_end(h), 0);
 }
 
@@ -501,6 +515,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test_setup_teardown(a_hub_that_cannot_start_even_once_ends_the_supervisor, build,
                                         clear),
         cmocka_unit_test_setup_teardown(with_admin_only_there_are_no_listeners_and_the_end_is_the_hubs,
+                                        build, clear),
+        cmocka_unit_test_setup_teardown(a_hub_for_one_command_ends_when_that_has_gone_before_it_was_ready,
                                         build, clear),
         cmocka_unit_test_setup_teardown(a_second_supervisor_is_refused, build, clear),
         cmocka_unit_test_setup_teardown(a_mode_that_is_too_open_is_refused_with_the_command_that_mends_it,
