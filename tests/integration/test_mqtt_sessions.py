@@ -505,6 +505,42 @@ class Crashed(SessionCase):
         self.assertEqual(twos, [("t/kept/pending", begun)], "once, with the identifier it had")
         self.assertIn(half, released)
 
+    def test_an_identifier_that_the_client_holds_is_released_before_it_is_given_again(self):
+        pub = self.online("app", "app/p")
+        pub.publish("t/held/kept", "kept", 2, 1, retain=True)
+        pub.expect(PUBREC)
+        pub.send(ack(PUBREL, 1))
+        pub.expect(PUBCOMP)
+        sub = self.online("app", "app/holder", properties=expiry(600))
+        held = []
+
+        def begins(got, payload):
+            self.assertEqual(got.publication()[1:3], (payload.encode(), 2))
+            held.append(got.publication()[3])
+            return ack(PUBREC, held[-1])
+
+        sub.send(mqtt.subscribe([("t/held/kept", 2)]))
+        first = {got.kind: got for got in (sub.receive(), sub.receive())}  # a SUBACK and what is retained, in any order
+        sub.send(begins(first[PUBLISH], "kept"))
+        sub.expect(PUBREL)
+        sub.subscribe(("$share/held/t/held/shared", 2))
+        self.publish2(pub, "t/held/shared", "shared", 2)
+        sub.send(begins(sub.expect(PUBLISH), "shared"))
+        sub.expect(PUBREL)
+        # One that no subscription asks for any more after the start.
+        sub.subscribe(("t/held/left", 2))
+        self.publish2(pub, "t/held/left", "left", 3)
+        begins(sub.expect(PUBLISH), "left")
+        sub.send(mqtt.packet(UNSUBSCRIBE, 2, struct.pack(">H", 5) + b"\0" + mqtt.text("t/held/left")))
+        sub.expect(UNSUBACK)
+        self.crash()
+        sub = self.online("app", "app/holder", clean=False, properties=expiry(600))
+        self.assertTrue(self.present(sub))
+        released = [struct.unpack(">H", sub.expect(PUBREL).body[:2])[0] for _ in held]
+        self.assertEqual(sorted(released), sorted(held))
+        for packet_id in released:
+            sub.send(ack(PUBCOMP, packet_id))
+
     def test_retained_messages_and_wills_survive(self):
         pub = self.online("app", "app/p")
         pub.publish("t/keep/a", "1", 1, 1, retain=True)

@@ -125,15 +125,15 @@ porch_taken porch_broker_on_puback(porch_session *s, const porch_mqtt_frame *fra
     return PORCH_TAKEN;
 }
 
-static bool writes(const porch_session *s, const porch_flying *one) {
-    return one->seq != 0 && one->delivery.share == 0 && s->number != 0 && s->home->lane != NULL;
+void porch_session_write_done(porch_session *s, const porch_flying *one) {
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    if (one->written && porch_note_flight_done(&note, s->number, porch_flying_row(one)) == PORCH_OK)
+        porch_session_note(s, &note); /* without it, PUBREL is sent once more after a crash */
 }
 
 void porch_session_give_up(porch_session *s, porch_flying *one) {
-    uint8_t text[PORCH_NOTE_BYTES];
-    porch_buf note = PORCH_BUF_OF(text);
-    if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
-        porch_session_note(s, &note);
+    porch_session_write_done(s, one);
     landed(s, one);
 }
 
@@ -149,11 +149,11 @@ porch_taken porch_broker_on_pubrec(porch_session *s, const porch_mqtt_frame *fra
         porch_session_give_up(s, one);
         return PORCH_TAKEN;
     }
-    if (one->state == PORCH_FLIGHT_SENT && writes(s, one)) {
+    if (one->state == PORCH_FLIGHT_SENT && one->written) {
         uint8_t text[PORCH_NOTE_BYTES];
         porch_buf note = PORCH_BUF_OF(text);
         porch_pending then = {.kind = PORCH_PENDING_RELEASE, .packet_id = one->packet_id};
-        if (porch_note_flight_released(&note, s->number, one->seq) != PORCH_OK ||
+        if (porch_note_flight_released(&note, s->number, porch_flying_row(one)) != PORCH_OK ||
             !porch_session_note_then(s, &note, &then))
             return PORCH_STALL;
         one->state = PORCH_FLIGHT_RELEASING;
@@ -170,11 +170,7 @@ porch_taken porch_broker_on_pubcomp(porch_session *s, const porch_mqtt_frame *fr
     if (!read_ack(s, frame, &ack)) return PORCH_TAKEN;
     porch_flying *one = porch_flight_find(&s->flight, ack.packet_id);
     if (one == NULL || one->state != PORCH_FLIGHT_RELEASED) return PORCH_TAKEN;
-    uint8_t text[PORCH_NOTE_BYTES];
-    porch_buf note = PORCH_BUF_OF(text);
-    if (writes(s, one) && porch_note_flight_done(&note, s->number, one->seq) == PORCH_OK)
-        porch_session_note(s, &note); /* without it, PUBREL is sent once more after a crash */
-    landed(s, one);
+    porch_session_give_up(s, one);
     return PORCH_TAKEN;
 }
 
@@ -220,19 +216,37 @@ void porch_session_release_saved(porch_session *s, uint16_t packet_id, bool ok) 
     send_one(s, PORCH_MQTT_PUBREL, packet_id, 0);
 }
 
+/* The states of mqtt_flight. */
+enum { WRITTEN_SENT = 1, WRITTEN_DONE = 3 };
+
 void porch_session_resume_flight(porch_session *s, uint64_t seq, uint16_t packet_id, uint8_t state) {
-    porch_delivery d = {.qos = 2};
-    bool queued = porch_session_take_last(s, seq, &d);
-    enum { SENT = 1, RELEASED = 2 };
-    porch_flying *one = NULL;
-    if (state == RELEASED || (state == SENT && queued))
-        one = porch_flight_put(&s->flight, s->home->pool, packet_id);
-    if (one == NULL || state == RELEASED) porch_delivery_release(s->home, &d);
-    if (one == NULL) return;
+    porch_flying *one =
+        state == WRITTEN_SENT ? porch_flight_put(&s->flight, s->home->pool, packet_id) : NULL;
+    porch_delivery d;
+    if (state == WRITTEN_SENT && one == NULL) return; /* it waits for another identifier */
+    if (!porch_session_take_last(s, seq, &d)) {
+        if (one != NULL) porch_flight_drop(&s->flight, one);
+        return;
+    }
+    if (one == NULL) {
+        porch_delivery_release(s->home, &d); /* the client has it */
+        return;
+    }
     one->delivery = d;
+    one->delivery.qos = 2; /* as it was begun, whatever the subscription says now */
     one->seq = seq;
-    one->sent = true;
-    one->state = state == RELEASED ? PORCH_FLIGHT_RELEASED : PORCH_FLIGHT_SENT;
+    one->sent = one->written = true;
+}
+
+bool porch_session_resume_release(porch_session *s, int64_t row, uint16_t packet_id, uint8_t state) {
+    if (state == WRITTEN_DONE || porch_flight_find(&s->flight, packet_id) != NULL) return true;
+    porch_flying *one = porch_flight_put(&s->flight, s->home->pool, packet_id);
+    if (one == NULL) return false;
+    one->delivery.qos = 2;
+    one->seq = row > 0 ? (uint64_t)row : 0;
+    one->sent = one->written = true;
+    one->state = PORCH_FLIGHT_RELEASED;
+    return true;
 }
 
 void porch_session_resend(porch_session *s) {

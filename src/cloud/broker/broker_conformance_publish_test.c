@@ -520,6 +520,38 @@ static void qos_2_is_handed_over_step_by_step(void **state) {
     goodbye(&p, 0);
 }
 
+static uint64_t written(void) {
+    return bed.tickets[0] + bed.tickets[1];
+}
+
+/* A client that comes back after a crash may hold the identifier, whatever the delivery was. */
+static void a_lasting_sessions_identifier_is_written_down_before_it_is_used(void **state) {
+    client p, c;
+    (void)state;
+    online(&p, PORCH_MQTT_V5, "m/p");
+    publish(&p, (pub){.topic = "t/kept", .payload = "kept", .qos = 1, .id = 1, .retain = true});
+    assert_int_equal(acked(&p, PORCH_MQTT_PUBACK, 1), 0);
+    publish(&p, (pub){.topic = "t/kept", .payload = "kept", .qos = 2, .id = 2, .retain = true});
+    assert_int_equal(acked(&p, PORCH_MQTT_PUBREC, 2), 0);
+    online_lasting(&c, PORCH_MQTT_V5, "m/c");
+    uint64_t before = written();
+    assert_int_equal(subscribe(&c, (sub){"t/kept", .qos = 1}), 1);
+    takes(&c, "t/kept", "kept", 1);
+    assert_int_equal(written() - before, 1); /* the subscription */
+    before = written();
+    assert_int_equal(subscribe(&c, (sub){"t/kept", .qos = 2}), 2);
+    hears(&c, "t/kept", "kept", 2);
+    assert_int_equal(written() - before, 2); /* and the identifier */
+    before = written();
+    assert_int_equal(subscribe(&c, (sub){"$share/g/t/work", .qos = 2}), 2);
+    publish(&p, (pub){.topic = "t/work", .payload = "shared", .qos = 2, .id = 3});
+    assert_int_equal(acked(&p, PORCH_MQTT_PUBREC, 3), 0);
+    hears(&c, "t/work", "shared", 2);
+    assert_int_equal(written() - before, 3); /* the publication, too */
+    leave(&p);
+    leave(&c);
+}
+
 static void a_refused_publish_has_its_versions_answer(void **state) {
     client k;
     (void)state;
@@ -565,6 +597,8 @@ int main(void) {
         PORCH_TEST_BOTH(qos_2_is_taken_once),
         PORCH_TEST_BOTH(what_is_said_twice_before_the_commit_is_answered_twice),
         PORCH_TEST_BOTH(qos_2_is_handed_over_step_by_step),
+        cmocka_unit_test_setup_teardown(a_lasting_sessions_identifier_is_written_down_before_it_is_used,
+                                        begin_with, end),
         PORCH_TEST_BOTH(a_refused_publish_has_its_versions_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,15 +129,26 @@ static void fill_resends(porch_session *s, porch_buf *out) {
     porch_pool_give(s->home->pool, list);
 }
 
-/* A lasting session's QoS 2 delivery: its identifier is written down before it is used. */
+/* The message's number, where it counts for a cursor: the session's, or that of a shared subscription. */
+static uint64_t counted(const porch_delivery *d) {
+    return d->lasts || (d->share != 0 && d->message->queued) ? d->message->seq : 0;
+}
+
+/* A client that comes back after a crash may hold the identifier still: it is written down before it is
+ * used, whatever the delivery is. */
+static bool saves_first(const porch_session *s, const porch_delivery *d) {
+    return d->qos == 2 && (d->lasts || porch_session_lasts(s)) && s->number != 0 && s->home->lane != NULL;
+}
+
 static bool save_first(porch_session *s) {
     uint8_t text[PORCH_NOTE_BYTES];
     porch_buf note = PORCH_BUF_OF(text);
     porch_flying *one = porch_flight_take(&s->flight, s->home->pool);
     if (one == NULL) return false;
     porch_pending then = {.kind = PORCH_PENDING_SEND, .packet_id = one->packet_id};
-    uint64_t seq = porch_session_queue_at(s, 0)->message->seq;
-    if (porch_note_flight(&note, s->number, seq, one->packet_id) != PORCH_OK ||
+    one->delivery = *porch_session_queue_at(s, 0);
+    one->seq = counted(&one->delivery);
+    if (porch_note_flight(&note, s->number, porch_flying_row(one), one->packet_id) != PORCH_OK ||
         !porch_session_note_then(s, &note, &then)) {
         porch_flight_drop(&s->flight, one);
         porch_shard_again(s->home->shard, 1);
@@ -145,7 +156,7 @@ static bool save_first(porch_session *s) {
         return false;
     }
     (void)porch_session_take_first(s, &one->delivery);
-    one->seq = seq;
+    one->written = true;
     one->state = PORCH_FLIGHT_SAVING;
     return true;
 }
@@ -164,7 +175,7 @@ static bool send_first(porch_session *s, porch_buf *out) {
     }
     porch_delivery sent;
     (void)porch_session_take_first(s, &sent);
-    uint64_t seq = sent.lasts || (sent.share != 0 && sent.message->queued) ? sent.message->seq : 0;
+    uint64_t seq = counted(&sent);
     if (one == NULL) {
         if (sent.share != 0) porch_session_had(s, &sent, seq);
         porch_delivery_release(s->home, &sent);
@@ -198,7 +209,7 @@ static bool fill_first(porch_session *s, porch_buf *out) {
         return true;
     }
     if (d->qos > 0 && s->flight.used >= s->window_most) return false;
-    if (d->qos == 2 && d->lasts && s->number != 0 && s->home->lane != NULL) return save_first(s);
+    if (saves_first(s, d)) return save_first(s);
     return !would_pass_saving(s, d) && send_first(s, out);
 }
 

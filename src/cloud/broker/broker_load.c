@@ -24,7 +24,7 @@ typedef struct {
 /* A QoS 2 delivery that had begun. */
 typedef struct {
     porch_session *session;
-    uint64_t seq;
+    int64_t row; /* a message's number, or below 0: see porch_flying_row */
     uint16_t packet_id;
     uint8_t state; /* as in mqtt_flight */
 } begun;
@@ -35,7 +35,7 @@ typedef struct {
     uint64_t now_ms, mono_ms; /* wall, monotonic */
     joining *joinings;        /* by `since` */
     size_t joining_count, joined;
-    begun *begun; /* by `seq` */
+    begun *begun; /* by `row` */
     size_t begun_count;
     porch_session *session; /* whose rows are being read */
     porch_why *why;
@@ -205,7 +205,7 @@ static porch_err load_begun(loading *l, porch_db_query *q) {
     if (wider == NULL) return no_memory(l);
     l->begun = wider;
     l->begun[l->begun_count++] = (begun){.session = l->session,
-                                         .seq = (uint64_t)porch_db_i64(q, 0),
+                                         .row = porch_db_i64(q, 0),
                                          .packet_id = (uint16_t)porch_db_i64(q, 1),
                                          .state = (uint8_t)porch_db_i64(q, 2)};
     return PORCH_OK;
@@ -223,9 +223,9 @@ static int by_since(const void *a, const void *b) {
     return x->since < y->since ? -1 : x->since > y->since;
 }
 
-static int by_seq(const void *a, const void *b) {
+static int by_row(const void *a, const void *b) {
     const begun *x = a, *y = b;
-    return x->seq < y->seq ? -1 : x->seq > y->seq;
+    return x->row < y->row ? -1 : x->row > y->row;
 }
 
 static porch_err load_belongings(loading *l, porch_db *db) {
@@ -243,7 +243,7 @@ static porch_err load_belongings(loading *l, porch_db *db) {
         }
     }
     if (l->joining_count > 1) qsort(l->joinings, l->joining_count, sizeof *l->joinings, by_since);
-    if (l->begun_count > 1) qsort(l->begun, l->begun_count, sizeof *l->begun, by_seq);
+    if (l->begun_count > 1) qsort(l->begun, l->begun_count, sizeof *l->begun, by_row);
     return PORCH_OK;
 }
 
@@ -267,14 +267,24 @@ static void resume_begun(loading *l, uint64_t seq) {
     size_t low = 0, high = l->begun_count;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (l->begun[middle].seq < seq)
+        if (l->begun[middle].row < (int64_t)seq)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < l->begun_count && l->begun[low].seq == seq; low++)
+    for (; low < l->begun_count && l->begun[low].row == (int64_t)seq; low++)
         porch_session_resume_flight(l->begun[low].session, seq, l->begun[low].packet_id,
                                     l->begun[low].state);
+}
+
+/* What of it was not sent again with its message. */
+static porch_err release_begun(const loading *l) {
+    for (size_t i = 0; i < l->begun_count; i++) {
+        const begun *one = &l->begun[i];
+        if (!porch_session_resume_release(one->session, one->row, one->packet_id, one->state))
+            return no_memory(l);
+    }
+    return PORCH_OK;
 }
 
 static porch_message *message_of(const loading *l, porch_db_query *q) {
@@ -367,6 +377,7 @@ static porch_err load_all(porch_db *db, void *ctx, porch_why *why) {
                                     why),
                    load_kept));
     PORCH_TRY(load_messages(l, db));
+    PORCH_TRY(release_begun(l));
     return each(
         l,
         porch_db_prepare(db, "select seq, at_ms, topic, qos, payload, properties from mqtt_retained", why),

@@ -194,8 +194,10 @@ static void give_back_shared(porch_session *s, bool ends) {
             porch_delivery_release(s->home, &d);
     }
     for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
-        if (one->delivery.share == 0 || (one->delivery.qos == 2 && !ends)) continue;
-        if (one->delivery.qos == 2 || one->delivery.message == NULL) {
+        bool begun = one->delivery.qos == 2 && one->sent;
+        if (one->delivery.share == 0 || (begun && !ends)) continue;
+        if (!ends) porch_session_write_done(s, one);
+        if (begun || one->delivery.message == NULL) {
             porch_share_done(s, &one->delivery, one->seq);
             porch_delivery_release(s->home, &one->delivery);
         } else {

@@ -48,6 +48,10 @@ porch_flying *porch_flight_put(porch_flight *f, porch_pool *pool, uint16_t packe
     return occupy(f, packet_id);
 }
 
+int64_t porch_flying_row(const porch_flying *one) {
+    return one->seq != 0 && one->delivery.share == 0 ? (int64_t)one->seq : -(int64_t)one->packet_id;
+}
+
 porch_flying *porch_flight_find(porch_flight *f, uint16_t packet_id) {
     if (f->slots == NULL || packet_id == 0) return NULL;
     porch_flying *one = &f->slots[packet_id & f->mask];

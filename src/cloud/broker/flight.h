@@ -27,9 +27,14 @@ typedef struct {
     uint32_t order; /* of the first sending */
     uint16_t packet_id;
     uint8_t state;
-    bool resend; /* to be sent on this connection */
-    bool sent;   /* its PUBLISH has left before */
+    bool resend;  /* to be sent on this connection */
+    bool sent;    /* its PUBLISH has left before */
+    bool written; /* has a row in mqtt_flight */
 } porch_flying;
+
+/* Its row's `seq`: that of its message where it counts for the session's own cursor, else below 0, so that
+ * no cursor passes it. */
+int64_t porch_flying_row(const porch_flying *one);
 
 typedef struct {
     porch_flying *slots; /* a pool block; NULL until first used */

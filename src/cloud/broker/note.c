@@ -131,17 +131,17 @@ porch_err porch_note_received_done(porch_buf *b, uint64_t number, uint16_t packe
     return with_u64(b, NOTE_RECEIVED_DONE, number, packet_id);
 }
 
-porch_err porch_note_flight(porch_buf *b, uint64_t number, uint64_t seq, uint16_t packet_id) {
+porch_err porch_note_flight(porch_buf *b, uint64_t number, int64_t row, uint16_t packet_id) {
     size_t start = b->len;
-    porch_err e = with_u64(b, NOTE_FLIGHT, number, seq);
+    porch_err e = with_u64(b, NOTE_FLIGHT, number, (uint64_t)row);
     if (e == PORCH_OK) e = porch_write_u16(b, packet_id);
     return whole(b, start, e);
 }
-porch_err porch_note_flight_released(porch_buf *b, uint64_t number, uint64_t seq) {
-    return with_u64(b, NOTE_FLIGHT_RELEASED, number, seq);
+porch_err porch_note_flight_released(porch_buf *b, uint64_t number, int64_t row) {
+    return with_u64(b, NOTE_FLIGHT_RELEASED, number, (uint64_t)row);
 }
-porch_err porch_note_flight_done(porch_buf *b, uint64_t number, uint64_t seq) {
-    return with_u64(b, NOTE_FLIGHT_DONE, number, seq);
+porch_err porch_note_flight_done(porch_buf *b, uint64_t number, int64_t row) {
+    return with_u64(b, NOTE_FLIGHT_DONE, number, (uint64_t)row);
 }
 porch_err porch_note_retain(porch_buf *b) {
     size_t start = b->len;
@@ -262,7 +262,7 @@ static porch_err apply_cursor(page *p) {
     uint64_t cursor = 0;
     PORCH_TRY(porch_read_u64(&p->r, &cursor));
     PORCH_TRY(run(p, "update mqtt_session set cursor = ?2 where id = ?1", 2, cursor, 0));
-    return run(p, "delete from mqtt_flight where session = ?1 and seq <= ?2", 2, cursor, 0);
+    return run(p, "delete from mqtt_flight where session = ?1 and seq > 0 and seq <= ?2", 2, cursor, 0);
 }
 
 static porch_err apply_subscribe(page *p) {
@@ -327,20 +327,25 @@ static porch_err apply_received_done(page *p) {
     return with_value(p, "delete from mqtt_received where session = ?1 and packet_id = ?2");
 }
 static porch_err apply_flight(page *p) {
-    uint64_t seq = 0;
+    uint64_t row = 0;
     uint16_t packet_id = 0;
-    PORCH_TRY(porch_read_u64(&p->r, &seq));
+    PORCH_TRY(porch_read_u64(&p->r, &row));
     PORCH_TRY(porch_read_u16(&p->r, &packet_id));
     return run(p,
                "insert or replace into mqtt_flight (session, seq, packet_id, state) "
                "select ?1, ?2, ?3, 1 where exists (select 1 from mqtt_session where id = ?1)",
-               3, seq, packet_id);
+               3, row, packet_id);
 }
 static porch_err apply_flight_released(page *p) {
     return with_value(p, "update mqtt_flight set state = 2 where session = ?1 and seq = ?2");
 }
 static porch_err apply_flight_done(page *p) {
-    return with_value(p, "update mqtt_flight set state = 3 where session = ?1 and seq = ?2");
+    uint64_t row = 0;
+    PORCH_TRY(porch_read_u64(&p->r, &row));
+    return run(p,
+               (int64_t)row < 0 ? "delete from mqtt_flight where session = ?1 and seq = ?2"
+                                : "update mqtt_flight set state = 3 where session = ?1 and seq = ?2",
+               2, row, 0);
 }
 
 static porch_err apply_retain(page *p) {

@@ -43,9 +43,10 @@ porch_err porch_note_subscribe(porch_buf *b, uint64_t number, porch_bytes filter
 porch_err porch_note_unsubscribe(porch_buf *b, uint64_t number, porch_bytes filter);
 porch_err porch_note_received(porch_buf *b, uint64_t number, uint16_t packet_id);
 porch_err porch_note_received_done(porch_buf *b, uint64_t number, uint16_t packet_id);
-porch_err porch_note_flight(porch_buf *b, uint64_t number, uint64_t seq, uint16_t packet_id);
-porch_err porch_note_flight_released(porch_buf *b, uint64_t number, uint64_t seq);
-porch_err porch_note_flight_done(porch_buf *b, uint64_t number, uint64_t seq);
+/* row: see porch_flying_row. One below 0 goes when it is done; another stays until the cursor passes it. */
+porch_err porch_note_flight(porch_buf *b, uint64_t number, int64_t row, uint16_t packet_id);
+porch_err porch_note_flight_released(porch_buf *b, uint64_t number, int64_t row);
+porch_err porch_note_flight_done(porch_buf *b, uint64_t number, int64_t row);
 /* The message that carries the note becomes its topic's retained one; empty, it clears the topic. */
 porch_err porch_note_retain(porch_buf *b);
 porch_err porch_note_share(porch_buf *b, porch_bytes filter, uint64_t cursor);

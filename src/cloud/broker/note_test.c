@@ -127,6 +127,17 @@ static void a_sessions_words_reach_their_tables_in_one_transaction(void **state)
     assert_int_equal(number("select state from mqtt_flight where seq = 12"), 2);
     assert_int_equal(number("select cursor from mqtt_session"), 11);
     assert_int_equal(number("select count(*) from mqtt_session where will_topic is null"), 1);
+    /* What counts for no cursor stays until it is done, and then leaves nothing. */
+    b.len = 0;
+    assert_int_equal(porch_note_flight(&b, 1, -4, 4), PORCH_OK);
+    assert_int_equal(porch_note_flight_released(&b, 1, -4), PORCH_OK);
+    assert_int_equal(porch_note_cursor(&b, 1, 11), PORCH_OK);
+    assert_int_equal(note_down(&b).result, PORCH_OK);
+    assert_int_equal(number("select state from mqtt_flight where seq = -4"), 2);
+    b.len = 0;
+    assert_int_equal(porch_note_flight_done(&b, 1, -4), PORCH_OK);
+    assert_int_equal(note_down(&b).result, PORCH_OK);
+    assert_int_equal(number("select count(*) from mqtt_flight"), 1);
     b.len = 0;
     put_session(&b, 2, "app/a", 20); /* another one of the same name: the first is over */
     assert_int_equal(porch_note_received(&b, 1, 7), PORCH_OK);

@@ -354,11 +354,16 @@ void porch_session_send_acks(porch_session *s);
 uint32_t porch_session_unacknowledged(const porch_session *s);
 /* A delivery under way is done with, though its client has not acknowledged it. */
 void porch_session_give_up(porch_session *s, porch_flying *one);
+/* Its row in mqtt_flight is not needed any more; nothing when it has none. */
+void porch_session_write_done(porch_session *s, const porch_flying *one);
 void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok);
 void porch_session_release_saved(porch_session *s, uint16_t packet_id, bool ok);
 void porch_session_completed_saved(porch_session *s, uint16_t packet_id, bool ok);
 /* While loading: this message was under way with that identifier, or is done with; see mqtt_flight. */
 void porch_session_resume_flight(porch_session *s, uint64_t seq, uint16_t packet_id, uint8_t state);
+/* While loading, after all messages: whatever was sent with this identifier is not sent again, and the
+ * client may hold it still: PUBREL frees it. False without memory. */
+bool porch_session_resume_release(porch_session *s, int64_t row, uint16_t packet_id, uint8_t state);
 /* Marks what was under way on the old connection for the new one. */
 void porch_session_resend(porch_session *s);
 
