@@ -1,6 +1,7 @@
 /* What the standards ask of a server about SUBSCRIBE, UNSUBSCRIBE, and how a server works; see
  * conformancebed.h. */
 #include "cloud/broker/conformancebed.h"
+#include "cloud/broker/room.h"
 
 /* ---- SUBSCRIBE, UNSUBSCRIBE ---- */
 
@@ -231,6 +232,77 @@ static void shared_work_is_each_members_own_part(void **state) {
     goodbye(&p, 0);
 }
 
+/* All that a shard's pool has left, and the way back. */
+typedef struct spent {
+    struct spent *next;
+} spent;
+
+static spent *spend(porch_pool *pool) {
+    spent *all = NULL;
+    for (size_t bytes = PORCH_POOL_BLOCK_MOST / 2; bytes >= sizeof(spent); bytes /= 2) {
+        for (spent *one; (one = porch_pool_take(pool, bytes)) != NULL; all = one)
+            one->next = all;
+    }
+    return all;
+}
+
+static void give_all(porch_pool *pool, spent *all) {
+    while (all != NULL) {
+        spent *one = all;
+        all = one->next;
+        porch_pool_give(pool, one);
+    }
+}
+
+static void send_subscribe(client *k, const char *filter) {
+    uint8_t text[128];
+    porch_buf b = PORCH_BUF_OF(text);
+    size_t n = strlen(filter);
+    ok(porch_mqtt_frame_write_header(&b, PORCH_MQTT_SUBSCRIBE, 2, 3 + 2 + n + 1));
+    ok(porch_write_u16(&b, 77));
+    ok(porch_write_u8(&b, 0));
+    ok(porch_write_block16(&b, porch_bytes_of(filter)));
+    ok(porch_write_u8(&b, 1));
+    send(k, porch_buf_bytes(&b));
+}
+
+/* Neither shard forgets that it was asked: the member's, nor the one that keeps the subscription. */
+static void a_shared_subscription_is_answered_once_there_is_memory_for_it(void **state) {
+    client k;
+    (void)state;
+    static const char filter[] = "$share/g/s";
+    unsigned owner = (unsigned)(porch_share_id(bed.broker, porch_bytes_of(filter)) % BED_SHARDS);
+    unsigned home = owner;
+    for (char name = 'a'; home == owner && name <= 'z'; name++) {
+        char id[8];
+        (void)snprintf(id, sizeof id, "m/%c", name);
+        online(&k, PORCH_MQTT_V5, id);
+        home = k.c->shard->index;
+        if (home == owner) goodbye(&k, 0);
+    }
+    assert_int_not_equal(home, owner);
+    porch_pool *pools[] = {bed.shards[owner].pool, bed.shards[home].pool};
+    for (size_t i = 0; i < 2; i++) {
+        void *small[4]; /* the filter's text has its room */
+        for (size_t j = 0; j < 4; j++)
+            small[j] = porch_pool_take(pools[i], 32);
+        spent *all = spend(pools[i]);
+        for (size_t j = 0; i == 1 && j < 4; j++)
+            porch_pool_give(pools[i], small[j]);
+        send_subscribe(&k, filter);
+        silent(&k);
+        bed_pass(100);
+        give_all(pools[i], all);
+        for (size_t j = 0; i == 0 && j < 4; j++)
+            porch_pool_give(pools[i], small[j]);
+        bed_pass(100);
+        assert_int_equal(expect(&k, PORCH_MQTT_SUBACK).suback.reasons.at[0], 1);
+        unsubscribe(&k, filter);
+        expect(&k, PORCH_MQTT_UNSUBACK);
+    }
+    goodbye(&k, 0);
+}
+
 static void a_shared_filter_has_its_form(void **state) {
     static const char *const broken[] = {"$share//s", "$share/g", "$share/g/", "$share/+/s", "$share/g#/s"};
     client k;
@@ -307,6 +379,7 @@ int main(void) {
         PORCH_TEST_BOTH(messages_keep_their_order),
         PORCH_TEST_BOTH(topics_are_compared_as_they_are),
         PORCH_TEST_BOTH(shared_work_is_each_members_own_part),
+        PORCH_TEST_BOTH(a_shared_subscription_is_answered_once_there_is_memory_for_it),
         PORCH_TEST_BOTH(a_shared_filter_has_its_form),
         PORCH_TEST_BOTH(other_proof_than_the_certificate_is_not_asked_for),
         PORCH_TEST_BOTH(behind_a_goodbye_nothing_is_taken_or_sent),

@@ -55,6 +55,8 @@ struct porch_share {
     bool moved;
 };
 
+enum { ASK_AGAIN_MS = 20 };
+
 typedef enum { JOIN, JOINED, STATE, LEAVE, DELIVER, DONE, BACK } verb;
 
 typedef struct {
@@ -66,7 +68,7 @@ typedef struct {
     uint32_t from; /* shard */
     uint8_t verb;
     bool online, lasts;
-    bool denied; /* BACK: this member must not have it */
+    bool denied; /* BACK: this member must not have it; JOINED: it could not join now */
     size_t len;
     char text[];
 } word;
@@ -91,8 +93,9 @@ static void hear(porch_shard *shard, porch_note *note);
 static word *compose(porch_broker_shard *b, verb v, uint64_t share, uint64_t session, size_t len) {
     word *w = porch_pool_take(b->pool, sizeof *w + len + 1);
     if (w == NULL) {
-        porch_log(PORCH_LOG_ERROR, "broker.share_word_lost", "reason",
-                  "no memory for messages (broker.memory_bytes)", NULL);
+        if (porch_shard_may_log(b->shard))
+            porch_log(PORCH_LOG_ERROR, "broker.share_word_lost", "reason",
+                      "no memory for messages (broker.memory_bytes)", NULL);
         return NULL;
     }
     memset(w, 0, sizeof *w);
@@ -374,20 +377,25 @@ bool porch_share_load_member(porch_broker_shard *b, porch_bytes text, uint64_t s
     return add_member(s, &one);
 }
 
-static void on_join(porch_broker_shard *b, const word *w) {
+/* The word itself is the answer: that one cannot fail. */
+static void on_join(porch_broker_shard *b, word *w) {
     porch_bytes text = {(const uint8_t *)w->text, w->len};
     porch_share *s = find(b, w->share);
     if (s == NULL) s = make(b, w->share, text);
     member one = {.session = w->session, .shard = w->from, .online = w->online, .lasts = w->lasts};
-    if (s == NULL || !add_member(s, &one)) {
+    bool joins = s != NULL && add_member(s, &one);
+    if (!joins && porch_shard_may_log(b->shard))
         porch_log(PORCH_LOG_ERROR, "broker.not_shared", "filter", porch_log_bytes(text).text, "reason",
                   "no memory; its SUBSCRIBE waits", NULL);
-        return;
-    }
-    word *answer = compose(b, JOINED, w->share, w->session, 0);
-    if (answer != NULL) post(b, w->from, answer);
+    w->verb = JOINED;
+    w->denied = !joins;
+    post(b, w->from, w);
+    if (s == NULL) return;
     s->retry = true;
-    pump(b, s);
+    if (s->member_count == 0)
+        forget(b, s);
+    else
+        pump(b, s);
 }
 
 static void on_leave(porch_broker_shard *b, porch_share *s, const word *w) {
@@ -437,10 +445,6 @@ static void on_back(porch_broker_shard *b, porch_share *s, word *w) {
 
 static void on_owner(porch_broker_shard *b, word *w) {
     porch_share *s = find(b, w->share);
-    if (w->verb == JOIN) {
-        on_join(b, w);
-        return;
-    }
     if (s == NULL) return;
     member *m = member_of(s, w->session);
     if (m != NULL && (w->verb == DONE || w->verb == BACK) && m->out > 0) {
@@ -525,11 +529,15 @@ static void on_deliver(porch_broker_shard *b, word *w) {
 static void hear(porch_shard *shard, porch_note *note) {
     word *w = (word *)(void *)note;
     porch_broker_shard *b = porch_shard_user(shard);
+    if (w->verb == JOIN) {
+        on_join(b, w);
+        return;
+    }
     if (w->verb == DELIVER) {
         on_deliver(b, w);
     } else if (w->verb == JOINED) {
         porch_subscribed *one = subscription(porch_session_by_hash(b, w->session), w->share);
-        if (one != NULL) one->joined = true;
+        if (one != NULL) one->joined = one->asked = !w->denied;
     } else {
         on_owner(b, w);
     }
@@ -538,13 +546,17 @@ static void hear(porch_shard *shard, porch_note *note) {
     porch_pool_give(b->pool, w);
 }
 
-void porch_share_join(porch_session *s, porch_subscribed *one) {
+void porch_share_ask(porch_session *s, porch_subscribed *one) {
     porch_broker_shard *b = s->home;
+    uint64_t now = porch_shard_now(b->shard);
+    if (one->asked || now < one->ask_ms) return;
+    one->ask_ms = now + ASK_AGAIN_MS;
     word *w = compose(b, JOIN, one->share, s->hash, one->len);
-    if (w == NULL) return; /* the SUBSCRIBE is offered again, and so is this */
+    if (w == NULL) return;
     memcpy(w->text, one->filter, one->len);
     w->online = porch_session_online(s);
     w->lasts = porch_session_lasts(s) && (one->options & 3) > 0 && b->lane != NULL;
+    one->asked = true;
     post(b, owner_of(b, one->share), w);
 }
 

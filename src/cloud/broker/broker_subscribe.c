@@ -251,9 +251,10 @@ static bool join_shares(porch_session *s, const porch_mqtt_subscribe *sub, uint3
             known = porch_session_subscribe(s, one.text, one.share_group, one.filter, options_of(&one),
                                             identifier);
             if (known == NULL) continue; /* is told so in its turn */
-            known->joined = false;
-            porch_share_join(s, known);
+            known->joined = known->asked = false;
+            known->ask_ms = 0;
         }
+        porch_share_ask(s, known);
         all = all && known->joined;
     }
     return all;

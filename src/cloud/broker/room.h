@@ -86,7 +86,9 @@ typedef struct {
     uint8_t options; /* as the byte of SUBSCRIBE */
     bool kept;       /* all shards know that it is a lasting session's */
     bool joined;     /* the owner of the shared subscription knows of it */
+    bool asked;      /* and was asked to, and has not said no */
     uint64_t share;  /* 0: not shared */
+    uint64_t ask_ms; /* not before, after it could not be asked or has said no */
 } porch_subscribed;
 
 /* Retained messages on their way to a new subscriber. */
@@ -413,8 +415,9 @@ void porch_session_unsubscribe_all(porch_session *s);
 
 /* broker_share.c */
 uint64_t porch_share_id(const porch_broker *broker, porch_bytes text);
-/* On a member's home shard. */
-void porch_share_join(porch_session *s, porch_subscribed *one);
+/* On a member's home shard. Asks the owner to let it in, unless it was asked: to be called until `joined`.
+ */
+void porch_share_ask(porch_session *s, porch_subscribed *one);
 void porch_share_leave(porch_session *s, const porch_subscribed *one);
 /* Its client came or went: said to the owners of all its shared subscriptions. */
 void porch_share_tell(porch_session *s, bool online);
