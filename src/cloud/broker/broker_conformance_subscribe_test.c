@@ -89,6 +89,30 @@ static void unsubscribing_stops_what_is_new_and_finishes_what_began(void **state
     goodbye(&p, 0);
 }
 
+static void unsubscribing_ends_what_is_retained(void **state) {
+    client p, k;
+    (void)state;
+    online(&p, PORCH_MQTT_V5, "m/p");
+    for (int i = 0; i < 40; i++) {
+        char topic[16];
+        (void)snprintf(topic, sizeof topic, "t/kept/%d", i);
+        publish(&p, (pub){.topic = topic, .payload = "kept", .retain = true});
+    }
+    online(&k, PORCH_MQTT_V5, "m/k");
+    k.c->deaf = true; /* so that the most of it waits */
+    assert_int_equal(subscribe(&k, (sub){"t/kept/+", .qos = 0}), 0);
+    unsubscribe(&k, "t/kept/+");
+    expect(&k, PORCH_MQTT_UNSUBACK);
+    k.c->deaf = false;
+    porch_conn_want_write(k.c);
+    int heard = 0;
+    for (porch_mqtt_packet m; next(&k, &m); heard++)
+        assert_int_equal(m.type, PORCH_MQTT_PUBLISH);
+    assert_in_range(heard, 1, 16 / 2); /* what the small queue had taken before */
+    goodbye(&k, 0);
+    goodbye(&p, 0);
+}
+
 static void no_local_keeps_ones_own_words_away(void **state) {
     client a, b;
     (void)state;
@@ -374,6 +398,7 @@ int main(void) {
         PORCH_TEST_BOTH(each_filter_has_its_code_in_its_place),
         PORCH_TEST_BOTH(the_same_filter_again_replaces_and_loses_nothing),
         PORCH_TEST_BOTH(unsubscribing_stops_what_is_new_and_finishes_what_began),
+        cmocka_unit_test_setup_teardown(unsubscribing_ends_what_is_retained, begin_small, end),
         PORCH_TEST_BOTH(no_local_keeps_ones_own_words_away),
         PORCH_TEST_BOTH(a_ping_is_answered),
         PORCH_TEST_BOTH(messages_keep_their_order),

@@ -62,9 +62,9 @@ bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t q
     return true;
 }
 
-static void end_first(porch_session *s) {
-    porch_replay *r = s->replays;
-    s->replays = r->next;
+static void end_one(porch_session *s, porch_replay **at) {
+    porch_replay *r = *at;
+    *at = r->next;
     s->home->replays--;
     porch_retained_walk_end(s->home->retained, &r->walk);
     porch_pool_give(s->home->pool, r);
@@ -72,7 +72,16 @@ static void end_first(porch_session *s) {
 
 void porch_session_end_replays(porch_session *s) {
     while (s->replays != NULL)
-        end_first(s);
+        end_one(s, &s->replays);
+}
+
+void porch_session_end_replay(porch_session *s, porch_bytes filter) {
+    for (porch_replay **at = &s->replays; *at != NULL;) {
+        if (porch_bytes_eq((porch_bytes){(*at)->filter, (*at)->len}, filter))
+            end_one(s, at);
+        else
+            at = &(*at)->next;
+    }
 }
 
 /* How many at once: a quarter of a small queue. */
@@ -106,7 +115,7 @@ static size_t replay_some(porch_session *s) {
     size_t n = porch_retained_walk_next(s->home->retained, &r->walk, filter, some, bite(s), REPLAY_STEPS);
     for (size_t i = 0; i < n && !s->over; i++)
         bring(s, r, some[i]);
-    if (r->walk.at == NULL && s->replays == r) end_first(s);
+    if (r->walk.at == NULL && s->replays == r) end_one(s, &s->replays);
     return n;
 }
 

@@ -295,6 +295,7 @@ static uint8_t unsubscribe(porch_session *s, porch_bytes text, porch_buf *note) 
     porch_subscribed *one = find(s, text);
     if (note->at != NULL) (void)porch_note_unsubscribe(note, s->number, text);
     if (one == NULL) return PORCH_MQTT_RC_NO_SUBSCRIPTION_EXISTED;
+    if (one->share == 0) porch_session_end_replay(s, text);
     leave(s, one);
     *one = s->subscriptions[--s->subscription_count];
     return PORCH_MQTT_RC_SUCCESS;

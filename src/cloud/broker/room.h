@@ -440,6 +440,8 @@ porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porc
 /* The retained messages of this filter go to the session, a few at a time. False without memory. */
 bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t qos, uint32_t identifier);
 void porch_session_end_replays(porch_session *s);
+/* Those of this filter bring nothing more (MQTT-3.10.4-2). */
+void porch_session_end_replay(porch_session *s, porch_bytes filter);
 void porch_broker_take_replays(porch_broker_shard *b);
 
 /* broker_deliver.c: who hears it */
