@@ -1,5 +1,6 @@
 /* What the standards ask of a server about PUBLISH and its acknowledgements; see conformancebed.h. */
 #include "cloud/broker/conformancebed.h"
+#include "cloud/broker/room.h"
 
 /* ---- PUBLISH ---- */
 
@@ -222,6 +223,39 @@ static void a_message_expires_where_it_waits(void **state) {
     leave(&k);
     online(&k, PORCH_MQTT_V5, "m");
     goodbye(&k, 0);
+}
+
+static uint64_t written(void) {
+    return bed.tickets[0] + bed.tickets[1];
+}
+
+static void a_retained_message_that_has_expired_is_discarded(void **state) {
+    uint8_t raw[8];
+    porch_buf props = PORCH_BUF_OF(raw);
+    porch_broker_counts counts;
+    client cam;
+    hello h;
+    (void)state;
+    ok(porch_mqtt_property_put_number(&props, PORCH_MQTT_PROP_MESSAGE_EXPIRY, 2));
+    bed.broker->settings.broker_retained_device_messages = 1;
+    assert_int_equal(greet(&cam, PORCH_IDENTITY_DEVICE, "cam", fresh(&h, PORCH_MQTT_V5, "cam")), 0);
+    publish(&cam, (pub){.topic = "d/cam/brief",
+                        .payload = "1",
+                        .qos = 1,
+                        .id = 1,
+                        .retain = true,
+                        .props = porch_buf_bytes(&props)});
+    assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, 1), 0);
+    publish(&cam, (pub){.topic = "d/cam/other", .payload = "1", .qos = 1, .id = 2, .retain = true});
+    assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, 2), PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    uint64_t before = written();
+    bed_pass(5000);
+    porch_broker_read_counts(bed.broker, &counts);
+    assert_int_equal(counts.retained, 0);
+    assert_int_equal(written() - before, 1); /* once, for all shards */
+    publish(&cam, (pub){.topic = "d/cam/other", .payload = "1", .qos = 1, .id = 3, .retain = true});
+    assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, 3), 0);
+    goodbye(&cam, 0);
 }
 
 static void overlapping_subscriptions_give_one_copy_with_all_identifiers(void **state) {
@@ -520,10 +554,6 @@ static void qos_2_is_handed_over_step_by_step(void **state) {
     goodbye(&p, 0);
 }
 
-static uint64_t written(void) {
-    return bed.tickets[0] + bed.tickets[1];
-}
-
 /* A client that comes back after a crash may hold the identifier, whatever the delivery was. */
 static void a_lasting_sessions_identifier_is_written_down_before_it_is_used(void **state) {
     client p, c;
@@ -587,6 +617,7 @@ int main(void) {
         PORCH_TEST_BOTH(retain_as_published_keeps_the_flag),
         PORCH_TEST_BOTH(properties_travel_unaltered_and_in_their_order),
         PORCH_TEST_BOTH(a_message_expires_where_it_waits),
+        cmocka_unit_test_setup_teardown(a_retained_message_that_has_expired_is_discarded, begin_with, end),
         PORCH_TEST_BOTH(overlapping_subscriptions_give_one_copy_with_all_identifiers),
         PORCH_TEST_BOTH(a_client_sends_no_subscription_identifier),
         PORCH_TEST_BOTH(receive_maximum_holds_towards_the_client),

@@ -225,6 +225,7 @@ void porch_broker_keep_tick(porch_broker_shard *b) {
     b->tick_due_ms = now + TICK_MS;
     advance_routed(b);
     advance_settled(b);
+    porch_broker_expire_retained(b);
     uint64_t had = b->settled;
     for (porch_session *s = b->lasting; s != NULL; s = s->next_lasting) {
         uint64_t cursor = save_cursor(s, now);

@@ -8,7 +8,9 @@
 enum {
     REPLAY_BITE = 32,   /* messages at a time into one session's queue */
     REPLAY_STEPS = 512, /* nodes looked at for them */
-    REPLAY_TURN = 256   /* messages in one turn of a shard */
+    REPLAY_TURN = 256,  /* messages in one turn of a shard */
+    EXPIRE_STEPS = 4096,
+    EXPIRE_MOST = 256 /* notes in one turn */
 };
 
 typedef struct {
@@ -44,6 +46,29 @@ void porch_broker_retain_here(porch_broker_shard *b, porch_message *m) {
     if (e == PORCH_OK) return;
     porch_log(PORCH_LOG_ERROR, "broker.not_retained", "topic", porch_log_bytes(porch_message_topic(m)).text,
               "reason", "no memory; it is back after the next start", NULL);
+}
+
+/* Each shard lets its own copy go by the clock; the first one writes that down for all. What could not be
+ * written down is found again, at the next start at the latest. */
+static bool write_expired(void *ctx, const porch_message *m) {
+    porch_broker_shard *b = ctx;
+    if (b->index != 0 || b->lane == NULL) return true;
+    porch_buf note = {NULL, 0, PORCH_NOTE_BYTES + m->topic_len};
+    note.at = porch_pool_take(b->pool, note.cap);
+    bool ok = note.at != NULL && b->expired_notes < EXPIRE_MOST &&
+              porch_note_retain_expired(&note, porch_message_topic(m), m->seq) == PORCH_OK;
+    porch_store_message r = {.flags = PORCH_STORE_NOTE, .note = porch_buf_bytes(&note)};
+    ok = ok && porch_broker_write(b, &r, NULL, NULL) == PORCH_OK;
+    porch_pool_give(b->pool, note.at);
+    if (ok) b->expired_notes++;
+    return ok;
+}
+
+/* Section 3.3.1.3: it is discarded, and counts for no limit any more. */
+void porch_broker_expire_retained(porch_broker_shard *b) {
+    b->expired_notes = 0;
+    porch_retained_expire(b->retained, b->pool, porch_shard_now(b->shard), EXPIRE_STEPS, write_expired, b);
+    atomic_store_explicit(&b->retained_count, porch_retained_count(b->retained), memory_order_relaxed);
 }
 
 bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t qos, uint32_t identifier) {

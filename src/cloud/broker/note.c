@@ -17,6 +17,7 @@ typedef enum {
     NOTE_FLIGHT_RELEASED,
     NOTE_FLIGHT_DONE,
     NOTE_RETAIN,
+    NOTE_RETAIN_EXPIRED,
     NOTE_SHARE,
     NOTE_SHARE_DROP,
     NOTE_COUNT
@@ -117,6 +118,9 @@ static porch_err with_text(porch_buf *b, word w, uint64_t number, porch_bytes te
 
 porch_err porch_note_unsubscribe(porch_buf *b, uint64_t number, porch_bytes filter) {
     return with_text(b, NOTE_UNSUBSCRIBE, number, filter);
+}
+porch_err porch_note_retain_expired(porch_buf *b, porch_bytes topic, uint64_t seq) {
+    return with_text(b, NOTE_RETAIN_EXPIRED, seq, topic);
 }
 porch_err porch_note_share(porch_buf *b, porch_bytes filter, uint64_t cursor) {
     return with_text(b, NOTE_SHARE, cursor, filter);
@@ -292,24 +296,27 @@ static porch_err apply_subscribe(page *p) {
     return porch_db_execute(q, p->why);
 }
 
-static porch_err with_filter(page *p, const char *sql) {
-    porch_bytes filter = {NULL, 0};
-    PORCH_TRY(porch_read_block16(&p->r, &filter));
+static porch_err with_filter_or_topic(page *p, const char *sql) {
+    porch_bytes text = {NULL, 0};
+    PORCH_TRY(porch_read_block16(&p->r, &text));
     porch_db_query *q = porch_db_prepare(p->db, sql, p->why);
     porch_db_bind_i64(q, 1, (int64_t)p->number);
-    porch_db_bind_text(q, 2, filter);
+    porch_db_bind_text(q, 2, text);
     return porch_db_execute(q, p->why);
 }
 
 static porch_err apply_unsubscribe(page *p) {
-    return with_filter(p, "delete from mqtt_subscription where session = ?1 and filter = ?2");
+    return with_filter_or_topic(p, "delete from mqtt_subscription where session = ?1 and filter = ?2");
+}
+static porch_err apply_retain_expired(page *p) {
+    return with_filter_or_topic(p, "delete from mqtt_retained where seq = ?1 and topic = ?2");
 }
 static porch_err apply_share(page *p) {
-    return with_filter(p, "insert into mqtt_share (cursor, filter) values (?1, ?2) "
-                          "on conflict (filter) do update set cursor = ?1");
+    return with_filter_or_topic(p, "insert into mqtt_share (cursor, filter) values (?1, ?2) "
+                                   "on conflict (filter) do update set cursor = ?1");
 }
 static porch_err apply_share_drop(page *p) {
-    return with_filter(p, "delete from mqtt_share where ?1 = 0 and filter = ?2");
+    return with_filter_or_topic(p, "delete from mqtt_share where ?1 = 0 and filter = ?2");
 }
 
 static porch_err with_value(page *p, const char *sql) {
@@ -384,6 +391,7 @@ static porch_err (*const appliers[NOTE_COUNT])(page *) = {
     [NOTE_FLIGHT_RELEASED] = apply_flight_released,
     [NOTE_FLIGHT_DONE] = apply_flight_done,
     [NOTE_RETAIN] = apply_retain,
+    [NOTE_RETAIN_EXPIRED] = apply_retain_expired,
     [NOTE_SHARE] = apply_share,
     [NOTE_SHARE_DROP] = apply_share_drop,
 };

@@ -49,6 +49,8 @@ porch_err porch_note_flight_released(porch_buf *b, uint64_t number, int64_t row)
 porch_err porch_note_flight_done(porch_buf *b, uint64_t number, int64_t row);
 /* The message that carries the note becomes its topic's retained one; empty, it clears the topic. */
 porch_err porch_note_retain(porch_buf *b);
+/* The retained message of this number has expired; another one of its topic stays. */
+porch_err porch_note_retain_expired(porch_buf *b, porch_bytes topic, uint64_t seq);
 porch_err porch_note_share(porch_buf *b, porch_bytes filter, uint64_t cursor);
 porch_err porch_note_share_drop(porch_buf *b, porch_bytes filter);
 

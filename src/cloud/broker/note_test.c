@@ -170,6 +170,19 @@ static void a_retained_message_is_its_topics_only_one_until_it_is_cleared(void *
     assert_int_equal(number("select length(payload) from mqtt_retained"), 2);
     assert_int_equal(number("select seq from mqtt_retained"), a.seq);
     assert_int_equal(number("select count(*) from message"), 0);
+    /* One that has expired goes, but not another one that came meanwhile. */
+    b.len = 0;
+    assert_int_equal(porch_note_retain_expired(&b, PORCH_LIT("t/kept"), a.seq - 1), PORCH_OK);
+    assert_int_equal(note_down(&b).result, PORCH_OK);
+    assert_int_equal(number("select seq from mqtt_retained"), a.seq);
+    b.len = 0;
+    assert_int_equal(porch_note_retain_expired(&b, PORCH_LIT("t/kept"), a.seq), PORCH_OK);
+    assert_int_equal(note_down(&b).result, PORCH_OK);
+    assert_int_equal(number("select count(*) from mqtt_retained"), 0);
+    b.len = 0;
+    assert_int_equal(porch_note_retain(&b), PORCH_OK);
+    m.note = porch_buf_bytes(&b);
+    assert_int_equal(write_down(&m).result, PORCH_OK);
     m.payload = (porch_bytes){NULL, 0};
     assert_int_equal(write_down(&m).result, PORCH_OK);
     assert_int_equal(number("select count(*) from mqtt_retained"), 0);

@@ -29,6 +29,7 @@ struct porch_retained {
     uint64_t bytes;
     porch_retained_node *empty; /* without message: to go once settled and nobody walks */
     uint64_t settled;
+    size_t expiring; /* the bucket where porch_retained_expire goes on */
     unsigned walkers;
 };
 
@@ -215,6 +216,27 @@ porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message 
         list_empty(r, n);
     }
     return PORCH_OK;
+}
+
+static porch_retained_node *owner_of(porch_retained_node *n) {
+    while (n != NULL && n->depth > OWNER_DEPTH)
+        n = n->parent;
+    return n != NULL && n->depth == OWNER_DEPTH ? n : NULL;
+}
+
+void porch_retained_expire(porch_retained *r, porch_pool *pool, uint64_t now_ms, size_t steps,
+                           bool (*may_go)(void *ctx, const porch_message *m), void *ctx) {
+    for (size_t i = 0; i < steps && i < r->bucket_count; i++) {
+        r->expiring = (r->expiring + 1) & (r->bucket_count - 1);
+        for (porch_retained_node *n = r->buckets[r->expiring]; n != NULL; n = n->chain) {
+            porch_message *m = n->message;
+            if (m == NULL || !porch_message_expired(m, now_ms) || !may_go(ctx, m)) continue;
+            count(r, owner_of(n), m, false);
+            n->message = NULL; /* its number stays: nothing older comes in its place */
+            porch_message_release(pool, m);
+            list_empty(r, n);
+        }
+    }
 }
 
 void porch_retained_settle(porch_retained *r, uint64_t seq) {

@@ -23,6 +23,11 @@ void porch_retained_free(porch_retained *r, porch_pool *pool);
 porch_err porch_retained_set(porch_retained *r, porch_pool *pool, porch_message *m, uint64_t seq);
 /* Nothing up to this number can arrive any more. */
 void porch_retained_settle(porch_retained *r, uint64_t seq);
+/* Lets expired messages go; `steps` of the table's buckets are looked at, each call going on where the last
+ * one stopped. `may_go` is asked before each; where it says no, the message stays for the next time round.
+ */
+void porch_retained_expire(porch_retained *r, porch_pool *pool, uint64_t now_ms, size_t steps,
+                           bool (*may_go)(void *ctx, const porch_message *m), void *ctx);
 /* How much there is of whom the topic's first two levels name ("d/ID"), and its bytes. */
 void porch_retained_owned(const porch_retained *r, porch_bytes topic, uint64_t *messages, uint64_t *bytes);
 /* NULL when the topic has none. */

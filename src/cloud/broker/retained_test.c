@@ -53,6 +53,38 @@ static void owned(const porch_retained *r, const char *topic, uint64_t messages,
     assert_int_equal(b, bytes);
 }
 
+static bool says(void *ctx, const porch_message *m) {
+    (void)m;
+    return *(const bool *)ctx;
+}
+
+static void what_has_expired_goes_and_nothing_older_comes_back(void **state) {
+    (void)state;
+    uint8_t raw[8];
+    porch_buf b = PORCH_BUF_OF(raw);
+    porch_mqtt_properties brief;
+    bool yes = true, no = false;
+    porch_retained *r = porch_retained_new(1);
+    assert_int_equal(porch_mqtt_property_put_number(&b, PORCH_MQTT_PROP_MESSAGE_EXPIRY, 2), PORCH_OK);
+    assert_int_equal(porch_mqtt_properties_of(porch_buf_bytes(&b), PORCH_MQTT_PUBLISH, NULL, &brief),
+                     PORCH_OK);
+    set(r, "d/cam/stays", "1", 3);
+    porch_message *m = porch_message_new(pool, PORCH_LIT("d/cam/goes"), &brief, PORCH_LIT("1"), 1, 0);
+    assert_int_equal(porch_retained_set(r, pool, m, 5), PORCH_OK);
+    porch_message_release(pool, m);
+    porch_retained_expire(r, pool, 1999, SIZE_MAX, says, &yes);
+    porch_retained_expire(r, pool, 2000, SIZE_MAX, says, &no);
+    owned(r, "d/cam", 2, 28);
+    porch_retained_expire(r, pool, 2000, SIZE_MAX, says, &yes);
+    owned(r, "d/cam", 1, 12);
+    set(r, "d/cam/goes", "old", 4);
+    assert_string_equal(payload(r, "d/cam/goes"), "");
+    assert_int_equal(porch_retained_count(r), 1);
+    porch_retained_settle(r, 5);
+    assert_int_equal(porch_retained_nodes(r), 4);
+    porch_retained_free(r, pool);
+}
+
 static void what_lies_below_one_device_is_counted(void **state) {
     (void)state;
     porch_retained *r = porch_retained_new(1);
@@ -156,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_greater_number_wins_whatever_comes_first),
         cmocka_unit_test(what_lies_below_one_device_is_counted),
+        cmocka_unit_test(what_has_expired_goes_and_nothing_older_comes_back),
         cmocka_unit_test(a_walk_finds_what_the_filter_matches_once_each),
         cmocka_unit_test(nodes_stay_while_somebody_walks),
     };

@@ -223,8 +223,9 @@ struct porch_broker_shard {
     porch_session *lasting;
     porch_share *shares; /* that this shard owns */
     porch_deadlines deadlines;
-    uint32_t replays;   /* open ones */
-    porch_conn *taking; /* whose packets are worked off; NULL: nobody's */
+    uint32_t replays;       /* open ones */
+    uint32_t expired_notes; /* of retained messages, in this turn */
+    porch_conn *taking;     /* whose packets are worked off; NULL: nobody's */
     porch_store_lane *lane;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
@@ -437,6 +438,8 @@ void porch_share_forget_all(porch_broker_shard *b);
 void porch_broker_retain_here(porch_broker_shard *b, porch_message *m);
 /* PORCH_OK, or LIMIT when a limit would be passed. */
 porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload);
+/* Once a second: lets some of the expired ones go. */
+void porch_broker_expire_retained(porch_broker_shard *b);
 /* The retained messages of this filter go to the session, a few at a time. False without memory. */
 bool porch_session_replay(porch_session *s, porch_topic_filter filter, uint8_t qos, uint32_t identifier);
 void porch_session_end_replays(porch_session *s);
