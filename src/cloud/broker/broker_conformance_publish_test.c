@@ -258,6 +258,42 @@ static void a_retained_message_that_has_expired_is_discarded(void **state) {
     goodbye(&cam, 0);
 }
 
+static void what_waits_for_its_commit_counts_as_retained(void **state) {
+    static const char *const topics[] = {"d/cam/a", "d/cam/b", "d/cam/a", "d/cam/c"};
+    client cam, m;
+    hello h;
+    (void)state;
+    bed.broker->settings.broker_retained_device_messages = 3;
+    bed.broker->settings.broker_retained_messages = 4;
+    assert_int_equal(greet(&cam, PORCH_IDENTITY_DEVICE, "cam", fresh(&h, PORCH_MQTT_V5, "cam")), 0);
+    online(&m, PORCH_MQTT_V5, "m");
+    bed.holds_back = true;
+    for (uint16_t i = 0; i < 4; i++)
+        publish(&cam, (pub){.topic = topics[i], .payload = "1", .qos = 1, .id = i + 1, .retain = true});
+    publish(&m, (pub){.topic = "t/a", .payload = "1", .qos = 1, .id = 1, .retain = true});
+    publish(&m, (pub){.topic = "t/b", .payload = "1", .qos = 1, .id = 2, .retain = true});
+    bed.holds_back = false;
+    for (uint16_t i = 0; i < 4; i++)
+        assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, i + 1), i < 3 ? 0 : PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    assert_int_equal(acked(&m, PORCH_MQTT_PUBACK, 1), 0);
+    assert_int_equal(acked(&m, PORCH_MQTT_PUBACK, 2), PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    /* What is refused, or replaces what is there, adds nothing. */
+    bed.store_result = PORCH_ERR_FULL;
+    publish(&cam, (pub){.topic = "d/cam/c", .payload = "1", .qos = 1, .id = 5, .retain = true});
+    assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, 5), PORCH_MQTT_RC_QUOTA_EXCEEDED);
+    bed.store_result = PORCH_OK;
+    publish(&cam, (pub){.topic = "d/cam/c", .payload = "1", .qos = 1, .id = 6, .retain = true});
+    assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, 6), 0);
+    bed.holds_back = true;
+    for (uint16_t i = 0; i < 4; i++)
+        publish(&cam, (pub){.topic = topics[i], .payload = "2", .qos = 1, .id = i + 1, .retain = true});
+    bed.holds_back = false;
+    for (uint16_t i = 0; i < 4; i++)
+        assert_int_equal(acked(&cam, PORCH_MQTT_PUBACK, i + 1), 0);
+    goodbye(&m, 0);
+    goodbye(&cam, 0);
+}
+
 static void overlapping_subscriptions_give_one_copy_with_all_identifiers(void **state) {
     client k, p;
     (void)state;
@@ -618,6 +654,7 @@ int main(void) {
         PORCH_TEST_BOTH(properties_travel_unaltered_and_in_their_order),
         PORCH_TEST_BOTH(a_message_expires_where_it_waits),
         cmocka_unit_test_setup_teardown(a_retained_message_that_has_expired_is_discarded, begin_with, end),
+        cmocka_unit_test_setup_teardown(what_waits_for_its_commit_counts_as_retained, begin_with, end),
         PORCH_TEST_BOTH(overlapping_subscriptions_give_one_copy_with_all_identifiers),
         PORCH_TEST_BOTH(a_client_sends_no_subscription_identifier),
         PORCH_TEST_BOTH(receive_maximum_holds_towards_the_client),

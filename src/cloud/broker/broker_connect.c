@@ -167,7 +167,7 @@ static bool will_allowed(porch_broker_shard *b, const porch_registry_entry *e, c
         porch_fail(why, PORCH_ERR_AUTH, "the will: topics that begin with $ are the hub's own");
         return false;
     }
-    if (in->will.retain && porch_broker_may_retain(b, topic, in->will.payload) != PORCH_OK) {
+    if (in->will.retain && porch_broker_may_retain(b, NULL, topic, in->will.payload) != PORCH_OK) {
         *reason = PORCH_MQTT_RC_QUOTA_EXCEEDED;
         porch_fail(why, PORCH_ERR_LIMIT,
                    "too many retained messages (broker.retained_messages; of one device "

@@ -123,6 +123,7 @@ static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
     } else {
         porch_broker_count(&b->counts.store_refused, 1);
     }
+    porch_broker_end_retaining(b, s, p);
     porch_message_release(b->pool, p->message);
 }
 

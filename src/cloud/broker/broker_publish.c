@@ -76,7 +76,7 @@ static bool acceptable(porch_session *s, const porch_mqtt_publish *p) {
         refuse(s, p, PORCH_MQTT_RC_PAYLOAD_FORMAT_INVALID, "the payload says it is UTF-8 and is not");
         return false;
     }
-    if (p->retain && porch_broker_may_retain(s->home, p->topic.text, p->payload) != PORCH_OK) {
+    if (p->retain && porch_broker_may_retain(s->home, s, p->topic.text, p->payload) != PORCH_OK) {
         refuse(s, p, PORCH_MQTT_RC_QUOTA_EXCEEDED,
                "too many retained messages (broker.retained_messages, broker.retained_bytes; of one device "
                "broker.retained_device_messages, broker.retained_device_bytes)");
@@ -218,9 +218,15 @@ static porch_err write_down(porch_broker_shard *b, const passing *w, bool receiv
 static porch_err pass_later(porch_broker_shard *b, const passing *w, bool received) {
     porch_pending then = {
         .kind = PORCH_PENDING_ROUTE, .message = w->message, .packet_id = w->packet_id, .place = w->place};
-    if (w->f.waits || received) return write_down(b, w, received, &then);
+    if (w->f.waits || received) {
+        porch_broker_measure_retaining(b, &then);
+        PORCH_TRY(write_down(b, w, received, &then));
+        porch_broker_begin_retaining(b, w->s, &then);
+        return PORCH_OK;
+    }
+    if (!porch_broker_follow(b, w->s, &then)) return PORCH_ERR_BUSY;
     if (w->f.ruled) store_loosely(b, w->s, w->p, &w->f);
-    return porch_broker_follow(b, w->s, &then) ? PORCH_OK : PORCH_ERR_BUSY;
+    return PORCH_OK;
 }
 
 /* BUSY: come again; LIMIT: too large to be stored; NO_SPACE: no memory. */

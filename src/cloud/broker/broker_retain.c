@@ -22,22 +22,64 @@ static bool fits(amount there, amount more, amount less, uint64_t messages_most,
            there.bytes + more.bytes - less.bytes <= bytes_most;
 }
 
+static uint64_t weight(const porch_message *m) {
+    return (uint64_t)m->topic_len + m->properties_len + m->payload_len;
+}
+
+/* A device has one session: what that has on its way below its own topics is what the device has. */
+static bool is_own(const porch_session *s, porch_bytes topic) {
+    size_t n = s == NULL ? 0 : strlen(s->entry.name);
+    return n > 0 && s->entry.kind == PORCH_IDENTITY_DEVICE && topic.len >= 2 + n &&
+           memcmp(topic.at + 2, s->entry.name, n) == 0 && (topic.len == 2 + n || topic.at[2 + n] == '/');
+}
+
 /* In all, and of one device, so that it takes no other's room. */
-porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload) {
+porch_err porch_broker_may_retain(porch_broker_shard *b, const porch_session *s, porch_bytes topic,
+                                  porch_bytes payload) {
     const porch_settings *set = &b->broker->settings;
     if (payload.len == 0) return PORCH_OK;
     const porch_message *old = porch_retained_find(b->retained, topic);
-    const amount all = {porch_retained_count(b->retained), porch_retained_bytes(b->retained)},
+    const amount all = {porch_retained_count(b->retained) + atomic_load(&b->broker->retaining),
+                        porch_retained_bytes(b->retained) + atomic_load(&b->broker->retaining_bytes)},
                  more = {1, topic.len + payload.len};
     amount less = {0, 0}, own = {0, 0};
-    if (old != NULL) less = (amount){1, (uint64_t)old->topic_len + old->properties_len + old->payload_len};
+    if (old != NULL) less = (amount){1, weight(old)};
     if (!fits(all, more, less, set->broker_retained_messages, set->broker_retained_bytes))
         return PORCH_ERR_LIMIT;
     if (topic.len < 2 || topic.at[0] != 'd' || topic.at[1] != '/') return PORCH_OK;
     porch_retained_owned(b->retained, topic, &own.messages, &own.bytes);
+    if (is_own(s, topic)) {
+        own.messages += s->retaining;
+        own.bytes += s->retaining_bytes;
+    }
     return fits(own, more, less, set->broker_retained_device_messages, set->broker_retained_device_bytes)
                ? PORCH_OK
                : PORCH_ERR_LIMIT;
+}
+
+void porch_broker_measure_retaining(porch_broker_shard *b, porch_pending *p) {
+    const porch_message *m = p->message;
+    if (!m->retain || m->payload_len == 0) return;
+    const porch_message *old = porch_retained_find(b->retained, porch_message_topic(m));
+    uint64_t more = weight(m), less = old == NULL ? 0 : weight(old);
+    p->retaining = old == NULL;
+    p->retaining_bytes = more > less ? (uint32_t)(more - less) : 0;
+}
+
+void porch_broker_begin_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p) {
+    atomic_fetch_add(&b->broker->retaining, p->retaining);
+    atomic_fetch_add(&b->broker->retaining_bytes, p->retaining_bytes);
+    if (s == NULL) return;
+    s->retaining += p->retaining;
+    s->retaining_bytes += p->retaining_bytes;
+}
+
+void porch_broker_end_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p) {
+    atomic_fetch_sub(&b->broker->retaining, p->retaining);
+    atomic_fetch_sub(&b->broker->retaining_bytes, p->retaining_bytes);
+    if (s == NULL) return;
+    s->retaining -= p->retaining;
+    s->retaining_bytes -= p->retaining_bytes;
 }
 
 void porch_broker_retain_here(porch_broker_shard *b, porch_message *m) {

@@ -69,14 +69,16 @@ typedef enum {
 
 typedef struct {
     uint64_t ticket;
-    porch_message *message; /* ROUTE */
-    porch_session *session; /* NULL: nobody waits */
-    void *block;            /* a pool block: ANSWER's bytes, CONNACK's properties */
-    uint32_t link;          /* connection that waits: another one is not answered */
-    uint32_t place;         /* of the acknowledgement; bytes in `block` */
+    porch_message *message;   /* ROUTE */
+    porch_session *session;   /* NULL: nobody waits */
+    void *block;              /* a pool block: ANSWER's bytes, CONNACK's properties */
+    uint32_t link;            /* connection that waits: another one is not answered */
+    uint32_t place;           /* of the acknowledgement; bytes in `block` */
+    uint32_t retaining_bytes; /* by which a retained ROUTE adds to what is kept */
     uint16_t packet_id;
     uint8_t kind;
-    bool follows; /* nothing of it is stored: it only keeps its place in the order */
+    bool follows : 1;   /* nothing of it is stored: it only keeps its place in the order */
+    bool retaining : 1; /* a ROUTE that adds a topic to what is kept */
 } porch_pending;
 
 typedef struct {
@@ -160,11 +162,12 @@ struct porch_session {
     uint32_t pubacks; /* PUBACKs among them */
     porch_received received;
     porch_alias alias_in;
-    uint32_t pending_commits;   /* of any kind: its memory must stay */
-    uint32_t pending_publishes; /* of QoS 1 and 2: what is published behind them waits its turn */
-    uint32_t pending_fleeting;  /* of QoS 0 */
-    uint64_t denied_ms;         /* when deliveries that it may not have were put down last */
-    uint32_t denied;            /* since then */
+    uint64_t retaining, retaining_bytes; /* what it has on its way that adds to what is retained */
+    uint32_t pending_commits;            /* of any kind: its memory must stay */
+    uint32_t pending_publishes;          /* of QoS 1 and 2: what is published behind them waits its turn */
+    uint32_t pending_fleeting;           /* of QoS 0 */
+    uint64_t denied_ms;                  /* when deliveries that it may not have were put down last */
+    uint32_t denied;                     /* since then */
 
     porch_subscribed *subscriptions;
     size_t subscription_count, subscription_cap;
@@ -254,10 +257,11 @@ struct porch_broker {
     porch_party *parties[PORCH_BROKER_PARTY_BUCKETS];
     porch_topic_filter stored[PORCH_BROKER_STORED_MOST + 1]; /* one is always there */
     size_t stored_count;
-    bool exact_suback;         /* access.suback_refusal */
-    unsigned shard_count;      /* as started so far */
-    _Atomic uint64_t numbers;  /* of sessions, the last one given */
-    _Atomic uint64_t seqs;     /* of retained messages where there is no store */
+    bool exact_suback;                           /* access.suback_refusal */
+    unsigned shard_count;                        /* as started so far */
+    _Atomic uint64_t numbers;                    /* of sessions, the last one given */
+    _Atomic uint64_t seqs;                       /* of retained messages where there is no store */
+    _Atomic uint64_t retaining, retaining_bytes; /* as a session's, of all */
     _Atomic uint32_t keep_all; /* changes of `kept` under way: until all shards know, everything is kept */
     porch_broker_shard shards[PORCH_BROKER_SHARDS_MOST];
 };
@@ -436,8 +440,14 @@ void porch_share_forget_all(porch_broker_shard *b);
 /* broker_retain.c */
 /* Keeps, replaces or clears: on this shard. */
 void porch_broker_retain_here(porch_broker_shard *b, porch_message *m);
-/* PORCH_OK, or LIMIT when a limit would be passed. */
-porch_err porch_broker_may_retain(porch_broker_shard *b, porch_bytes topic, porch_bytes payload);
+/* PORCH_OK, or LIMIT when a limit would be passed; what waits for its commit counts. `s` is the
+ * publisher's, NULL where there is none yet. */
+porch_err porch_broker_may_retain(porch_broker_shard *b, const porch_session *s, porch_bytes topic,
+                                  porch_bytes payload);
+/* What a retained publication adds, noted in its pending ROUTE; counted from begin to end. */
+void porch_broker_measure_retaining(porch_broker_shard *b, porch_pending *p);
+void porch_broker_begin_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p);
+void porch_broker_end_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p);
 /* Once a second: lets some of the expired ones go. */
 void porch_broker_expire_retained(porch_broker_shard *b);
 /* The retained messages of this filter go to the session, a few at a time. False without memory. */
