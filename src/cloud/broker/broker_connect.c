@@ -342,6 +342,7 @@ static bool save(porch_session *s, uint64_t forget, bool present, porch_bytes pr
     porch_buf before = PORCH_BUF_OF(text);
     porch_pending then = {
         .kind = PORCH_PENDING_CONNACK, .packet_id = present, .place = (uint32_t)properties.len};
+    s->replaces = forget;
     if (forget != 0 && porch_note_session_drop(&before, forget) != PORCH_OK) return false;
     then.block = porch_pool_take(b->pool, properties.len + 1);
     if (then.block == NULL) return false;

@@ -221,10 +221,15 @@ static void let_go(porch_broker *broker, unsigned shards) {
 void porch_broker_keep_tick(porch_broker_shard *b) {
     uint64_t now = porch_shard_now(b->shard);
     b->turns++;
-    if (b->lane == NULL || now < b->tick_due_ms) return;
+    if (b->lane == NULL) return;
+    if (now < b->tick_due_ms) { /* whoever asked for an earlier turn has put the tick's aside */
+        porch_shard_again(b->shard, (uint32_t)(b->tick_due_ms - now));
+        return;
+    }
     b->tick_due_ms = now + TICK_MS;
     advance_routed(b);
     advance_settled(b);
+    porch_broker_say_unsaid(b);
     porch_broker_expire_retained(b);
     uint64_t had = b->settled;
     for (porch_session *s = b->lasting; s != NULL; s = s->next_lasting) {

@@ -148,6 +148,7 @@ static porch_err load_session(loading *l, porch_db_query *q) {
         return PORCH_OK;
     }
     s->number = number;
+    s->written = true;
     s->version = (porch_mqtt_version)porch_db_i64(q, 4);
     s->expiry_s = (uint32_t)porch_db_i64(q, 5);
     s->cursor_saved = (uint64_t)porch_db_i64(q, 7);

@@ -10,7 +10,11 @@
 #include "cloud/broker/room.h"
 #include "os/log.h"
 
-enum { PENDING_LEAST = 1024 };
+enum {
+    PENDING_LEAST = 1024,
+    UNSAID_MOST = 65536, /* notes that wait to be written again */
+    UNSAID_TICK = 256    /* of them at a time */
+};
 
 static bool room_for_pending(porch_broker_shard *b, uint32_t more) {
     if (b->pending_cap - b->pending_count >= more) return true;
@@ -77,6 +81,74 @@ bool porch_session_note_then(porch_session *s, const porch_buf *note, porch_pend
     return porch_broker_write(s->home, &m, s, p) == PORCH_OK;
 }
 
+/* ---- what must be written in the end ---- */
+
+static void drop_unsaid(porch_broker_shard *b, porch_unsaid *u) {
+    if (u->session != NULL) u->session->pending_commits--;
+    porch_pool_give(b->pool, u);
+}
+
+/* Its session stays in memory for it. */
+static void keep_unsaid(porch_broker_shard *b, porch_unsaid *u) {
+    if (b->unsaid_count >= UNSAID_MOST) {
+        porch_log(
+            PORCH_LOG_ERROR, "broker.not_written", "reason",
+            "too many notes wait for the store; after a restart a session may be there that has ended",
+            NULL);
+        porch_pool_give(b->pool, u);
+        return;
+    }
+    if (u->session != NULL) u->session->pending_commits++;
+    u->next = NULL;
+    *(b->unsaid_last != NULL ? &b->unsaid_last->next : &b->unsaid) = u;
+    b->unsaid_last = u;
+    b->unsaid_count++;
+}
+
+static porch_unsaid *take_unsaid(porch_broker_shard *b) {
+    porch_unsaid *u = b->unsaid;
+    b->unsaid = u->next;
+    if (b->unsaid == NULL) b->unsaid_last = NULL;
+    b->unsaid_count--;
+    return u;
+}
+
+static bool say(porch_broker_shard *b, porch_unsaid *u) {
+    porch_store_message m = {.flags = PORCH_STORE_NOTE, .note = {u->note, u->len}};
+    porch_pending then = {.kind = PORCH_PENDING_AGAIN, .block = u};
+    return porch_broker_write(b, &m, u->session, &then) == PORCH_OK;
+}
+
+void porch_broker_note_surely(porch_broker_shard *b, porch_session *s, const porch_buf *note) {
+    if (b->lane == NULL) return;
+    porch_unsaid *u = porch_pool_take(b->pool, sizeof *u + note->len);
+    if (u == NULL) {
+        porch_store_message m = {.flags = PORCH_STORE_NOTE, .note = porch_buf_bytes(note)};
+        (void)porch_broker_write(b, &m, NULL, NULL);
+        return;
+    }
+    *u = (porch_unsaid){.session = s, .link = s == NULL ? 0 : s->link, .len = (uint32_t)note->len};
+    memcpy(u->note, note->at, note->len);
+    if (!say(b, u)) keep_unsaid(b, u);
+}
+
+/* What a session's next connection, or its end, has written since says more. */
+static bool holds(const porch_unsaid *u) {
+    return u->session == NULL || (!u->session->over && u->session->link == u->link);
+}
+
+void porch_broker_say_unsaid(porch_broker_shard *b) {
+    uint32_t most = b->unsaid_count < UNSAID_TICK ? b->unsaid_count : UNSAID_TICK;
+    for (uint32_t i = 0; i < most; i++) {
+        if (holds(b->unsaid) && !say(b, b->unsaid)) return;
+        porch_unsaid *u = take_unsaid(b);
+        if (!holds(u))
+            drop_unsaid(b, u);
+        else if (u->session != NULL)
+            u->session->pending_commits--; /* the pending one counts for it now */
+    }
+}
+
 /* ---- answers ---- */
 
 static bool waits(const porch_session *s, const porch_pending *p) {
@@ -124,6 +196,8 @@ static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
         porch_broker_count(&b->counts.store_refused, 1);
     }
     porch_broker_end_retaining(b, s, p);
+    if (p->will && e == PORCH_OK) porch_broker_count(&b->counts.wills, 1);
+    if (p->will && !s->over && s->link == p->link) porch_session_will_settled(s, e == PORCH_OK);
     porch_message_release(b->pool, p->message);
 }
 
@@ -131,6 +205,22 @@ static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
 static void gave_up(porch_session *s, porch_err e) {
     porch_broker_count(&s->home->counts.store_refused, 1);
     if (s->conn != NULL) porch_session_disconnect(s, PORCH_MQTT_RC_QUOTA_EXCEEDED, porch_err_text(e));
+}
+
+/* What it has ended in memory ends in the store, too, though its own row is not there. */
+static void settle_connect(porch_broker_shard *b, porch_session *s, porch_pending *p, porch_err e) {
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    uint64_t replaces = s->replaces;
+    s->replaces = 0;
+    if (e == PORCH_OK) {
+        s->written = s->number != 0;
+        if (waits(s, p)) porch_session_welcome(s, p->packet_id != 0, (porch_bytes){p->block, p->place});
+        return;
+    }
+    if (replaces != 0 && porch_note_session_drop(&note, replaces) == PORCH_OK)
+        porch_broker_note_surely(b, NULL, &note);
+    gave_up(s, e);
 }
 
 static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
@@ -142,9 +232,7 @@ static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
         routed(b, p, e);
         break;
     case PORCH_PENDING_CONNACK:
-        if (ok && waits(s, p))
-            porch_session_welcome(s, p->packet_id != 0, (porch_bytes){p->block, p->place});
-        if (!ok) gave_up(s, e);
+        settle_connect(b, s, p, e);
         break;
     case PORCH_PENDING_ANSWER:
         if (ok && waits(s, p)) porch_session_put(s, (porch_bytes){p->block, p->place});
@@ -161,6 +249,11 @@ static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
     case PORCH_PENDING_RELEASE:
         porch_session_release_saved(s, p->packet_id, ok);
         if (!ok) gave_up(s, e);
+        break;
+    case PORCH_PENDING_AGAIN:
+        if (ok) break;
+        keep_unsaid(b, p->block);
+        p->block = NULL;
         break;
     }
     porch_pool_give(b->pool, p->block);
@@ -207,6 +300,8 @@ void porch_broker_drop_pending(porch_broker_shard *b) {
         b->pending_first = (b->pending_first + 1) & (b->pending_cap - 1);
         b->pending_count--;
     }
+    while (b->unsaid != NULL)
+        drop_unsaid(b, take_unsaid(b));
     porch_pool_give(b->pool, b->pending);
     b->pending = NULL;
     b->pending_cap = 0;

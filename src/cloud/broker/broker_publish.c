@@ -216,12 +216,16 @@ static porch_err write_down(porch_broker_shard *b, const passing *w, bool receiv
 
 /* What waits: for the disk, or for what was said before. */
 static porch_err pass_later(porch_broker_shard *b, const passing *w, bool received) {
-    porch_pending then = {
-        .kind = PORCH_PENDING_ROUTE, .message = w->message, .packet_id = w->packet_id, .place = w->place};
+    porch_pending then = {.kind = PORCH_PENDING_ROUTE,
+                          .message = w->message,
+                          .packet_id = w->packet_id,
+                          .place = w->place,
+                          .will = w->p->will};
     if (w->f.waits || received) {
         porch_broker_measure_retaining(b, &then);
         PORCH_TRY(write_down(b, w, received, &then));
         porch_broker_begin_retaining(b, w->s, &then);
+        if (then.will) w->s->will_said = true;
         return PORCH_OK;
     }
     if (!porch_broker_follow(b, w->s, &then)) return PORCH_ERR_BUSY;

@@ -10,7 +10,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { BUCKETS_LEAST = 256, IDLE_MS = 5000, RETRY_MS = 20, LOOK_MS = 60000 };
+enum { BUCKETS_LEAST = 256, IDLE_MS = 5000, RETRY_MS = 20, REFUSED_MS = 1000, LOOK_MS = 60000 };
 
 /* ---- the map ---- */
 
@@ -179,6 +179,7 @@ static void drop_link(porch_session *s) {
 void porch_session_drop_will(porch_session *s) {
     if (s->will.message != NULL) porch_message_release(s->home->pool, s->will.message);
     s->will.message = NULL;
+    s->will_said = false;
 }
 
 /* What members of a shared subscription have not acknowledged is for others, but for QoS 2 that had begun
@@ -253,19 +254,26 @@ void porch_session_detach(porch_session *s) {
     if (s->number != 0 && !porch_shard_draining(b->shard) &&
         porch_note_session_ended(&note, s->number, s->ended_ms, s->expiry_s, s->will.message != NULL) ==
             PORCH_OK)
-        porch_session_note(s, &note);
+        porch_broker_note_surely(b, s, &note);
     porch_session_set_deadline(s);
+}
+
+/* Its row goes; one that no store has taken, or will, need not. */
+static void forget_row(porch_session *s) {
+    uint8_t text[PORCH_NOTE_BYTES];
+    porch_buf note = PORCH_BUF_OF(text);
+    if (s->number != 0 && (s->written || s->pending_commits > 0))
+        (void)porch_note_session_drop(&note, s->number);
+    if (s->replaces != 0 && s->pending_commits == 0) (void)porch_note_session_drop(&note, s->replaces);
+    if (note.len > 0) porch_broker_note_surely(s->home, NULL, &note);
 }
 
 void porch_session_end(porch_session *s, bool forget) {
     porch_broker_shard *b = s->home;
-    uint8_t text[PORCH_NOTE_BYTES];
-    porch_buf note = PORCH_BUF_OF(text);
     if (s->over) return;
     s->over = true;
     if (s->conn != NULL) drop_link(s);
-    if (s->number != 0 && forget && porch_note_session_drop(&note, s->number) == PORCH_OK)
-        porch_session_note(s, &note);
+    if (forget) forget_row(s);
     porch_session_end_lasting(s);
     porch_deadline_clear(&b->deadlines, &s->deadline);
     unmap(s);
@@ -306,10 +314,26 @@ void porch_session_set_deadline(porch_session *s) {
         porch_shard_again(s->home->shard, 1); /* the turn looks how long there is to wait */
 }
 
+void porch_session_will_settled(porch_session *s, bool ok) {
+    porch_broker_shard *b = s->home;
+    s->will_said = false;
+    if (ok) {
+        porch_session_drop_will(s);
+        porch_session_set_deadline(s);
+        return;
+    }
+    if (!porch_deadline_set(&b->deadlines, &s->deadline, porch_shard_now(b->shard) + REFUSED_MS))
+        porch_log(PORCH_LOG_ERROR, "broker.no_deadline", "client", s->client_id, "reason", "no memory",
+                  NULL);
+    s->will_due_ms = 0;
+    porch_shard_again(b->shard, 1);
+}
+
 /* False: no room now. A will is a publication of its session's principal (MQTT-3.1.2-8). */
 bool porch_session_speak_will(porch_session *s) {
     porch_message *m = s->will.message;
     porch_bytes topic = porch_message_topic(m);
+    if (s->will_said) return true;
     uint8_t text[PORCH_NOTE_BYTES];
     porch_buf note = PORCH_BUF_OF(text);
     porch_mqtt_properties properties;
@@ -322,10 +346,12 @@ bool porch_session_speak_will(porch_session *s) {
                            .properties = &properties,
                            .note = porch_buf_bytes(&note),
                            .qos = m->qos,
-                           .retain = m->retain};
+                           .retain = m->retain,
+                           .will = true};
     if (porch_quarantine_lets_publish(&s->entry, topic) &&
         porch_access_can_publish(s->policy, (porch_topic_name){topic}).allowed) {
         if (porch_broker_speak(s->home, s, &p) == PORCH_STALL) return false;
+        if (s->will_said) return true; /* kept until the store has it */
         porch_broker_count(&s->home->counts.wills, 1);
     } else {
         porch_session_log(s, "mqtt.refused", "PUBLISH", "topic", topic, "the will is no longer permitted");
@@ -345,6 +371,7 @@ void porch_broker_take_deadlines(porch_broker_shard *b) {
             break;
         }
         porch_deadline_clear(&b->deadlines, d);
+        if (s->will_said) continue; /* the store's answer sets the next one */
         if (s->expires_ms <= now) {
             porch_broker_count(&b->counts.expired, 1);
             porch_session_end(s, true);

@@ -28,7 +28,14 @@
 #include "os/log.h"
 #include "wire/mqtt_packet.h"
 
-enum { BED_SHARDS = 2, BED_RING = 4096, BED_BYTES = 1 << 17, BED_TURNS_MOST = 100000, BED_RECORD = 16384 };
+enum {
+    BED_WORDS = 32,
+    BED_SHARDS = 2,
+    BED_RING = 4096,
+    BED_BYTES = 1 << 17,
+    BED_TURNS_MOST = 100000,
+    BED_RECORD = 16384
+};
 
 #define PORCH_BED_MUST(holds)                                                         \
     do {                                                                              \
@@ -78,6 +85,8 @@ static struct {
     bool has_store, holds_back;
     bool lane_full; /* the lanes take nothing now */
     porch_err store_result;
+    uint32_t said[BED_SHARDS][BED_WORDS],
+        kept[BED_WORDS]; /* notes by their first word: appended, committed */
     uint64_t tickets[BED_SHARDS], answered[BED_SHARDS], seqs;
     unsigned lanes;
 } bed;
@@ -242,8 +251,8 @@ porch_store_lane *porch_store_lane_open(porch_store *s, void (*wake)(void *ctx),
     return (porch_store_lane *)(void *)&bed_lane_tokens[bed.lanes++];
 }
 porch_err porch_store_lane_append(porch_store_lane *lane, const porch_store_message *m, uint64_t *ticket) {
-    (void)m;
     if (bed.lane_full) return PORCH_ERR_BUSY;
+    if (m->note.len > 0) bed.said[bed_lane_of(lane)][m->note.at[0] % BED_WORDS]++;
     *ticket = ++bed.tickets[bed_lane_of(lane)];
     return PORCH_OK;
 }
@@ -256,6 +265,10 @@ bool porch_store_lane_poll(porch_store_lane *lane, porch_store_answer *ret) {
     if (bed.holds_back || bed.answered[i] == bed.tickets[i]) return false;
     if (bed.store_result == PORCH_OK) bed.seqs += bed.tickets[i] - bed.answered[i];
     bed.answered[i] = bed.tickets[i];
+    for (unsigned w = 0; w < BED_WORDS; w++) {
+        if (bed.store_result == PORCH_OK) bed.kept[w] += bed.said[i][w];
+        bed.said[i][w] = 0;
+    }
     *ret = (porch_store_answer){bed.answered[i], bed.store_result == PORCH_OK ? bed.seqs : 0,
                                 bed.store_result};
     bed.worked = true;

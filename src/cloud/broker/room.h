@@ -64,7 +64,8 @@ typedef enum {
     PORCH_PENDING_ANSWER,   /* send the SUBACK or UNSUBACK that `block` holds */
     PORCH_PENDING_COMPLETE, /* PUBREL was taken: PUBCOMP */
     PORCH_PENDING_SEND,     /* a QoS 2 delivery may leave */
-    PORCH_PENDING_RELEASE   /* PUBREC was taken: PUBREL */
+    PORCH_PENDING_RELEASE,  /* PUBREC was taken: PUBREL */
+    PORCH_PENDING_AGAIN     /* nobody waits, but it must be written: `block` is a porch_unsaid */
 } porch_pending_kind;
 
 typedef struct {
@@ -79,7 +80,17 @@ typedef struct {
     uint8_t kind;
     bool follows : 1;   /* nothing of it is stored: it only keeps its place in the order */
     bool retaining : 1; /* a ROUTE that adds a topic to what is kept */
+    bool will : 1;      /* a ROUTE of the session's will */
 } porch_pending;
+
+/* A note that the store refused or had no room for, to be written again: a pool block. */
+typedef struct porch_unsaid {
+    struct porch_unsaid *next;
+    porch_session *session; /* whose life between two connections it tells of; NULL: it holds for ever */
+    uint32_t link;          /* of that session then */
+    uint32_t len;
+    uint8_t note[];
+} porch_unsaid;
 
 typedef struct {
     char *filter; /* zero-terminated, a pool block; as the client sent it */
@@ -115,6 +126,8 @@ struct porch_session {
     porch_session *next_lasting, *prev_lasting;
     uint64_t hash;
     uint64_t number; /* in the store; 0: nothing of it is written down */
+    uint64_t
+        replaces; /* the number of the session before it, whose end its CONNECT is to write down; or 0 */
     porch_registry_entry entry;
     porch_party *party;
     const porch_access_policy *policy;
@@ -126,6 +139,8 @@ struct porch_session {
     bool welcomed;    /* CONNACK has left */
     bool will_anyway; /* it said goodbye and wants its will spoken all the same */
     bool over;        /* ended; memory stays until the store has answered */
+    bool written;     /* the store has a row of it */
+    bool will_said;   /* the will is in the lane, and is kept until the store has answered */
     char client_id[PORCH_BROKER_CLIENT_ID_BYTES];
     char address[64];
 
@@ -230,6 +245,8 @@ struct porch_broker_shard {
     uint32_t expired_notes; /* of retained messages, in this turn */
     porch_conn *taking;     /* whose packets are worked off; NULL: nobody's */
     porch_store_lane *lane;
+    porch_unsaid *unsaid, *unsaid_last; /* oldest first */
+    uint32_t unsaid_count;
     porch_pending *pending; /* a ring, in ticket order */
     uint32_t pending_first, pending_count, pending_cap;
     porch_store_answer answer; /* the last from the store; its tickets may not all be worked through */
@@ -299,6 +316,8 @@ void porch_session_free(porch_session *s);
 /* False: no room now. */
 bool porch_session_speak_will(porch_session *s);
 void porch_session_drop_will(porch_session *s);
+/* The store has answered: it is spoken, or is to be spoken again. */
+void porch_session_will_settled(porch_session *s, bool ok);
 /* By its expiry and its will; without a connection. */
 void porch_session_set_deadline(porch_session *s);
 /* Sessions whose time is over, wills whose time has come. */
@@ -339,6 +358,7 @@ typedef struct {
     porch_bytes note;                        /* more to be written with it */
     uint8_t qos;
     bool retain;
+    bool will;
 } porch_publication;
 
 porch_taken porch_broker_on_publish(porch_session *s, const porch_mqtt_frame *frame);
@@ -385,6 +405,11 @@ porch_err porch_broker_room(porch_broker_shard *b, uint32_t records, size_t byte
 /* A note of a session that nobody waits for. When the lane is full it is not written: it must be one that
  * the next tick repeats or that does no harm when it is missing. */
 void porch_session_note(porch_session *s, const porch_buf *note);
+/* The same for a note that must not be missing, since a client was told so: refused, or without room, it is
+ * written again by a later tick. It tells of `s` until its next connection or its end; NULL: for ever. */
+void porch_broker_note_surely(porch_broker_shard *b, porch_session *s, const porch_buf *note);
+/* Once a second: some of those. */
+void porch_broker_say_unsaid(porch_broker_shard *b);
 /* A note that something waits for. False: no room now. */
 bool porch_session_note_then(porch_session *s, const porch_buf *note, porch_pending *p);
 /* Does `p` once everything written so far is answered. False: no room now. */
