@@ -256,6 +256,50 @@ static void shared_work_is_each_members_own_part(void **state) {
     goodbye(&p, 0);
 }
 
+static void work(client *p, int first, int last) {
+    char payload[8];
+    for (int i = first; i <= last; i++) {
+        (void)snprintf(payload, sizeof payload, "%d", i);
+        say(p, "s/x", payload, 1);
+    }
+}
+
+static void in_order(client *k, int first, int last) {
+    char payload[8];
+    for (int i = first; i <= last; i++) {
+        (void)snprintf(payload, sizeof payload, "%d", i);
+        takes(k, "s/x", payload, 1);
+    }
+}
+
+static void shared_work_that_comes_back_keeps_its_order(void **state) {
+    client a, b, p;
+    hello h;
+    (void)state;
+    online(&p, PORCH_MQTT_V5, "m/p");
+    lasting(with(fresh(&h, PORCH_MQTT_V5, "m/a"), PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 4));
+    assert_int_equal(greet(&a, PORCH_IDENTITY_SERVICE, "m", &h), 0);
+    assert_int_equal(subscribe(&a, (sub){"$share/g/s/#", .qos = 1}), 1);
+    work(&p, 1, 5); /* so that the next identifiers lie around the end of the table */
+    in_order(&a, 1, 5);
+    work(&p, 6, 13);
+    hears(&a, "s/x", "6", 1);
+    leave(&a); /* four in flight, four waiting, and nobody else */
+    online_lasting(&a, PORCH_MQTT_V5, "m/a");
+    for (int i = 6; i <= 13; i++) {
+        char payload[8];
+        (void)snprintf(payload, sizeof payload, "%d", i);
+        hears(&a, "s/x", payload, 1);
+    }
+    online(&b, PORCH_MQTT_V5, "m/b"); /* which takes what comes back at once */
+    assert_int_equal(subscribe(&b, (sub){"$share/g/s/#", .qos = 1}), 1);
+    leave(&a);
+    in_order(&b, 6, 13);
+    silent(&b);
+    goodbye(&b, 0);
+    goodbye(&p, 0);
+}
+
 /* All that a shard's pool has left, and the way back. */
 typedef struct spent {
     struct spent *next;
@@ -404,6 +448,7 @@ int main(void) {
         PORCH_TEST_BOTH(messages_keep_their_order),
         PORCH_TEST_BOTH(topics_are_compared_as_they_are),
         PORCH_TEST_BOTH(shared_work_is_each_members_own_part),
+        cmocka_unit_test_setup_teardown(shared_work_that_comes_back_keeps_its_order, begin_with, end),
         PORCH_TEST_BOTH(a_shared_subscription_is_answered_once_there_is_memory_for_it),
         PORCH_TEST_BOTH(a_shared_filter_has_its_form),
         PORCH_TEST_BOTH(other_proof_than_the_certificate_is_not_asked_for),

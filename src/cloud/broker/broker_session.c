@@ -182,10 +182,45 @@ void porch_session_drop_will(porch_session *s) {
     s->will_said = false;
 }
 
+static bool begun(const porch_flying *one) {
+    return one->delivery.qos == 2 && one->sent;
+}
+
+static void give_back_one(porch_session *s, porch_flying *one, bool ends) {
+    if (!ends) porch_session_write_done(s, one);
+    if (begun(one) || one->delivery.message == NULL) {
+        porch_share_done(s, &one->delivery, one->seq);
+        porch_delivery_release(s->home, &one->delivery);
+    } else {
+        porch_share_back(s, &one->delivery);
+    }
+    porch_flight_drop(&s->flight, one);
+}
+
+/* In the order in which they were sent; without memory for that in any. */
+static void give_back_flight(porch_session *s, bool ends) {
+    uint32_t at = 0, n = 0;
+    for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
+        one->resend = one->delivery.share != 0 && (ends || !begun(one));
+        if (one->resend) n++;
+    }
+    s->resends = 0; /* its next welcome marks anew */
+    if (n == 0) return;
+    porch_flying **list = porch_pool_take(s->home->pool, n * sizeof *list);
+    if (list != NULL) n = porch_flight_resends(&s->flight, list, n);
+    at = 0;
+    for (uint32_t i = 0; list != NULL && i < n; i++)
+        give_back_one(s, list[i], ends);
+    for (porch_flying *one; list == NULL && (one = porch_flight_next(&s->flight, &at)) != NULL;)
+        if (one->resend) give_back_one(s, one, ends);
+    porch_pool_give(s->home->pool, list);
+}
+
 /* What members of a shared subscription have not acknowledged is for others, but for QoS 2 that had begun
- * (MQTT-4.8.2-4, -5). */
+ * (MQTT-4.8.2-4, -5); the oldest first, since it may be given to another one at once. */
 static void give_back_shared(porch_session *s, bool ends) {
-    uint32_t n = s->queue_count, at = 0;
+    uint32_t n = s->queue_count;
+    give_back_flight(s, ends);
     for (uint32_t i = 0; i < n; i++) {
         porch_delivery d;
         (void)porch_session_take_first(s, &d);
@@ -193,18 +228,6 @@ static void give_back_shared(porch_session *s, bool ends) {
             porch_share_back(s, &d);
         else if (!porch_session_put_last(s, &d))
             porch_delivery_release(s->home, &d);
-    }
-    for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
-        bool begun = one->delivery.qos == 2 && one->sent;
-        if (one->delivery.share == 0 || (begun && !ends)) continue;
-        if (!ends) porch_session_write_done(s, one);
-        if (begun || one->delivery.message == NULL) {
-            porch_share_done(s, &one->delivery, one->seq);
-            porch_delivery_release(s->home, &one->delivery);
-        } else {
-            porch_share_back(s, &one->delivery);
-        }
-        porch_flight_drop(&s->flight, one);
     }
 }
 

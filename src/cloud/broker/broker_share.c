@@ -29,6 +29,7 @@ typedef struct {
     size_t weight;
     uint64_t *refused; /* sessions that must not have it: a pool block, or NULL */
     uint32_t refusals;
+    uint32_t order; /* of arrival; counts up */
 } waiting;
 
 typedef struct {
@@ -43,8 +44,8 @@ struct porch_share {
     porch_topic_filter filter; /* within it */
     member *members;
     uint32_t member_count, member_cap, turn;
-    waiting *queue; /* a ring */
-    uint32_t first, count, cap;
+    waiting *queue; /* a ring, in order */
+    uint32_t first, count, cap, orders;
     waiting *parked; /* in order; nobody that may have them can take them now */
     uint32_t parked_count, parked_cap;
     bool retry;   /* a member can take what it could not: look at the parked again */
@@ -65,7 +66,8 @@ typedef struct {
     porch_message *message;
     uint64_t *refused; /* as in waiting */
     uint32_t refusals;
-    uint32_t from; /* shard */
+    uint32_t order; /* as in waiting */
+    uint32_t from;  /* shard */
     uint8_t verb;
     bool online, lasts;
     bool denied; /* BACK: this member must not have it; JOINED: it could not join now */
@@ -285,6 +287,7 @@ static fate give(porch_broker_shard *b, porch_share *s, waiting one) {
     w->message = one.message;
     w->refused = one.refused;
     w->refusals = one.refusals;
+    w->order = one.order;
     m->out++;
     s->bytes -= one.weight;
     post(b, m->shard, w);
@@ -336,7 +339,7 @@ void porch_share_take(porch_broker_shard *b, porch_share *s, porch_message *m) {
     }
     if (!room_to_wait(s) || (kept && !owe(s, m->seq))) return;
     porch_message_retain(m);
-    waiting one = {.message = m, .weight = porch_message_weight(m)};
+    waiting one = {.message = m, .weight = porch_message_weight(m), .order = s->orders++};
     s->queue[(s->first + s->count++) & (s->cap - 1)] = one;
     s->bytes += one.weight;
     pump(b, s);
@@ -428,16 +431,27 @@ static void note_refusal(porch_broker_shard *b, waiting *one, uint64_t session) 
     one->refused = wider;
 }
 
-/* Back at the front, for another one. */
+/* Where it was; room was seen before. Mostly that is the front. */
+static void insert(porch_share *s, waiting one) {
+    uint32_t mask = s->cap - 1, at;
+    s->first = at = (s->first - 1) & mask;
+    s->count++;
+    for (uint32_t i = 1; i < s->count; i++, at = (at + 1) & mask) {
+        const waiting *next = &s->queue[(at + 1) & mask];
+        if (next->order - one.order <= UINT32_MAX / 2) break;
+        s->queue[at] = *next;
+    }
+    s->queue[at] = one;
+}
+
+/* In its place again, for another one. */
 static void on_back(porch_broker_shard *b, porch_share *s, word *w) {
     if (w->message != NULL && room_to_wait(s)) {
-        waiting one = {w->message, porch_message_weight(w->message), w->refused, w->refusals};
+        waiting one = {w->message, porch_message_weight(w->message), w->refused, w->refusals, w->order};
         w->message = NULL;
         w->refused = NULL;
         if (w->denied) note_refusal(b, &one, w->session);
-        s->first = (s->first - 1) & (s->cap - 1);
-        s->count++;
-        s->queue[s->first] = one;
+        insert(s, one);
         s->bytes += one.weight;
     }
     pump(b, s);
@@ -469,14 +483,9 @@ static porch_subscribed *subscription(porch_session *s, uint64_t share) {
     return NULL;
 }
 
-static void reply(porch_broker_shard *b, verb v, uint64_t share, uint64_t session, porch_message *m,
-                  uint64_t seq) {
+static void reply(porch_broker_shard *b, verb v, uint64_t share, uint64_t session, uint64_t seq) {
     word *w = compose(b, v, share, session, 0);
-    if (w == NULL) {
-        if (m != NULL) porch_message_release(b->pool, m);
-        return;
-    }
-    w->message = m;
+    if (w == NULL) return;
     w->seq = seq;
     post(b, owner_of(b, share), w);
 }
@@ -498,6 +507,7 @@ static void give_back(porch_broker_shard *b, word *w, bool denied) {
     answer->message = w->message;
     answer->refused = w->refused;
     answer->refusals = w->refusals;
+    answer->order = w->order;
     answer->denied = denied;
     w->refused = NULL;
     post(b, owner_of(b, w->share), answer);
@@ -513,6 +523,7 @@ static void on_deliver(porch_broker_shard *b, word *w) {
         porch_delivery d = {.message = m,
                             .share = w->share,
                             .identifier = one->identifier,
+                            .order = w->order,
                             .qos = qos < m->qos ? qos : m->qos,
                             .retain = m->retain && (one->options & 8) != 0};
         taken = porch_session_deliver(s, &d);
@@ -561,7 +572,7 @@ void porch_share_ask(porch_session *s, porch_subscribed *one) {
 }
 
 void porch_share_leave(porch_session *s, const porch_subscribed *one) {
-    reply(s->home, LEAVE, one->share, s->hash, NULL, 0);
+    reply(s->home, LEAVE, one->share, s->hash, 0);
 }
 
 void porch_share_tell(porch_session *s, bool online) {
@@ -570,13 +581,17 @@ void porch_share_tell(porch_session *s, bool online) {
 }
 
 void porch_share_done(porch_session *s, const porch_delivery *d, uint64_t seq) {
-    reply(s->home, DONE, d->share, s->hash, NULL, seq);
+    reply(s->home, DONE, d->share, s->hash, seq);
 }
 
 void porch_share_back(porch_session *s, porch_delivery *d) {
-    porch_message *m = d->message;
-    d->message = NULL; /* the word has it now */
-    reply(s->home, BACK, d->share, s->hash, m, 0);
+    word *w = compose(s->home, BACK, d->share, s->hash, 0);
+    if (w != NULL) {
+        w->message = d->message;
+        w->order = d->order;
+        d->message = NULL; /* the word has it now */
+        post(s->home, owner_of(s->home, d->share), w);
+    }
     porch_delivery_release(s->home, d);
 }
 

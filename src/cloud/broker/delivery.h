@@ -11,6 +11,7 @@ typedef struct {
     uint64_t share;         /* the shared subscription that chose this client; 0: its own */
     uint32_t *identifiers;  /* a pool block: how many, then they; NULL: at most the one below */
     uint32_t identifier;    /* of the subscription, 0: none */
+    uint32_t order;         /* its place in the shared subscription */
     uint8_t qos;
     bool retain; /* the flag on the wire */
     bool lasts;  /* counts for the session's cursor */
