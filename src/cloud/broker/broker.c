@@ -64,6 +64,10 @@ static void shard_stop(void *ctx, porch_shard *shard) {
     porch_broker *broker = ctx;
     porch_broker_shard *b = &broker->shards[porch_shard_index(shard)];
     b->stopping = true; /* members of shared subscriptions go with the hub: they leave none */
+    for (uint32_t before = UINT32_MAX; b->unsaid_count > 0 && b->unsaid_count < before;) {
+        before = b->unsaid_count;
+        porch_broker_say_unsaid(b); /* the store goes last */
+    }
     for (size_t i = 0; i < b->bucket_count; i++)
         while (b->buckets[i] != NULL)
             porch_session_end(b->buckets[i], false);

@@ -228,6 +228,7 @@ static porch_err pass_later(porch_broker_shard *b, const passing *w, bool receiv
         if (then.will) w->s->will_said = true;
         return PORCH_OK;
     }
+    then.will = false; /* nothing of it can be refused */
     if (!porch_broker_follow(b, w->s, &then)) return PORCH_ERR_BUSY;
     if (w->f.ruled) store_loosely(b, w->s, w->p, &w->f);
     return PORCH_OK;
