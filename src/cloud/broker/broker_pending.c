@@ -4,7 +4,8 @@
  *   write ─► lane, pending ─► (commit) ─► take_commits ─► route, acknowledge, welcome, answer, send
  *
  * A refused ticket (full disk, failing disk) has left nothing behind: whoever waited is told, or its
- * connection ends unacknowledged so that the client repeats. */
+ * connection ends unacknowledged so that the client repeats. Where nobody waits and a client was told
+ * already, the note is written again until the store takes it. */
 #include <string.h>
 
 #include "cloud/broker/room.h"
@@ -91,10 +92,11 @@ static void drop_unsaid(porch_broker_shard *b, porch_unsaid *u) {
 /* Its session stays in memory for it. */
 static void keep_unsaid(porch_broker_shard *b, porch_unsaid *u) {
     if (b->unsaid_count >= UNSAID_MOST) {
-        porch_log(
-            PORCH_LOG_ERROR, "broker.not_written", "reason",
-            "too many notes wait for the store; after a restart a session may be there that has ended",
-            NULL);
+        if (porch_shard_may_log(b->shard))
+            porch_log(
+                PORCH_LOG_ERROR, "broker.not_written", "reason",
+                "too many notes wait for the store; sessions that have ended may be back after a restart",
+                NULL);
         porch_pool_give(b->pool, u);
         return;
     }

@@ -72,7 +72,7 @@ typedef struct {
     uint64_t ticket;
     porch_message *message;   /* ROUTE */
     porch_session *session;   /* NULL: nobody waits */
-    void *block;              /* a pool block: ANSWER's bytes, CONNACK's properties */
+    void *block;              /* a pool block: ANSWER's bytes, CONNACK's properties, AGAIN's porch_unsaid */
     uint32_t link;            /* connection that waits: another one is not answered */
     uint32_t place;           /* of the acknowledgement; bytes in `block` */
     uint32_t retaining_bytes; /* by which a retained ROUTE adds to what is kept */
@@ -125,9 +125,8 @@ struct porch_session {
     porch_session *chain, *next_stalled, *next_dead;
     porch_session *next_lasting, *prev_lasting;
     uint64_t hash;
-    uint64_t number; /* in the store; 0: nothing of it is written down */
-    uint64_t
-        replaces; /* the number of the session before it, whose end its CONNECT is to write down; or 0 */
+    uint64_t number;   /* in the store; 0: nothing of it is written down */
+    uint64_t replaces; /* the number of the one before it, whose end its CONNECT writes down; or 0 */
     porch_registry_entry entry;
     porch_party *party;
     const porch_access_policy *policy;
