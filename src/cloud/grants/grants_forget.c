@@ -37,12 +37,24 @@ static bool goes(eraser *e, const porch_access_member *m) {
            (m->kind == PORCH_ACCESS_MEMBER_DEVICE && is_erased_device(e, m->value));
 }
 
+/* The level that a device's id has in a filter: d/ID/... and $porchlight/device/ID/...; elsewhere the same
+ * word means something else. */
+static bool device_level(porch_bytes filter, porch_bytes *ret) {
+    porch_topic_level walk = porch_topic_level_first(filter);
+    porch_bytes level;
+    if (!porch_topic_level_next(&walk, &level)) return false;
+    if (porch_bytes_eq_text(level, "$porchlight")) {
+        if (!porch_topic_level_next(&walk, &level) || !porch_bytes_eq_text(level, "device")) return false;
+    } else if (!porch_bytes_eq_text(level, "d")) {
+        return false;
+    }
+    return porch_topic_level_next(&walk, ret);
+}
+
 /* A statement about topics of a device that is gone says nothing any more. */
 static bool speaks_of_erased(eraser *e, porch_bytes filter) {
-    porch_topic_level walk = porch_topic_level_first(filter);
-    for (porch_bytes level; porch_topic_level_next(&walk, &level);)
-        if (is_erased_device(e, level)) return true;
-    return false;
+    porch_bytes device;
+    return device_level(filter, &device) && is_erased_device(e, device);
 }
 
 static size_t thin_group(eraser *e, porch_access_group *g) {

@@ -472,6 +472,28 @@ static void the_people_of_a_household_that_ends_are_in_no_version(void **state) 
     text_is(b, 2, "group g\n    member people home\n    member person anna\n");
 }
 
+static porch_err erase_device_called_motion(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    PORCH_TRY(porch_db_run(
+        db, "insert into erasure (household, kind, name) values ('nest', 'device', 'motion')", why));
+    return porch_grants_household_erase(db, "nest", why);
+}
+
+static void a_device_called_like_a_topic_takes_only_its_own_statements_along(void **state) {
+    bench *b = *state;
+    apply(b,
+          "group g\nmember every device\nallow publish d/motion/x\n"
+          "allow receive $porchlight/device/motion/#\nallow receive $porchlight/motion/x\n"
+          "deny receive d/+/event/motion\ndeny receive motion/x\n",
+          0, PORCH_OK);
+    if (porch_store_write(b->lab.store, erase_device_called_motion, NULL, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
+    text_is(b, 2,
+            "group g\n    member every device\n    allow receive $porchlight/motion/x\n"
+            "    deny receive d/+/event/motion\n    deny receive motion/x\n");
+}
+
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
 
 int main(void) {
@@ -488,6 +510,7 @@ int main(void) {
         WITH_BENCH(history_keeps_the_newest_versions),
         WITH_BENCH(adding_and_removing_services_keeps_no_more_versions_than_a_change_does),
         WITH_BENCH(a_household_that_ends_is_in_no_version),
+        WITH_BENCH(a_device_called_like_a_topic_takes_only_its_own_statements_along),
         WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
         WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),
