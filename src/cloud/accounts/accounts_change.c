@@ -10,6 +10,7 @@
 /* ---- the old one again ---- */
 
 typedef struct {
+    const char *account; /* its id */
     char key[PORCH_PERSON_NAME_TEXT];
     porch_account_row row;
 } row_job;
@@ -29,8 +30,9 @@ static porch_err judge_password(porch_accounts *a, row_job *job, porch_bytes pas
 
 static porch_err take_password(porch_accounts *a, row_job *job, porch_bytes password, const char *address,
                                uint64_t now_ms, uint32_t *retry_after_s, porch_why *why) {
+    const porch_accounts_guarded guarded = porch_accounts_signed_in(job->account);
     porch_throttle_subject subjects[2] = {
-        porch_accounts_throttle_name(a, job->key),
+        porch_accounts_throttle_subject(a, guarded),
         {porch_throttle_key_of_address(address), a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(a, subjects, 2, now_ms);
@@ -39,7 +41,7 @@ static porch_err take_password(porch_accounts *a, row_job *job, porch_bytes pass
     porch_err e = judge_password(a, job, password, why);
     /* A right one is half of a sign-in: it is not counted, but forgives no earlier one. */
     if (e == PORCH_ERR_DENIED)
-        porch_accounts_throttle_keep(a, job->key);
+        porch_accounts_throttle_keep(a, guarded);
     else
         porch_accounts_throttle_undo(a, subjects, 2);
     return e;
@@ -49,7 +51,7 @@ porch_err porch_accounts_password_again(porch_accounts *a, const porch_person *p
                                         const char *address, const char *wish, uint64_t now_ms,
                                         char phc[PORCH_PASSWORD_HASH_BYTES], uint32_t *retry_after_s,
                                         porch_why *why) {
-    row_job job = {.key = ""};
+    row_job job = {.account = person->id};
     porch_why own = {{0}};
     porch_accounts_name_key(porch_bytes_of(person->name), job.key);
     porch_err e = take_password(a, &job, password, address, now_ms, retry_after_s, &own);

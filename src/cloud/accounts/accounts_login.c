@@ -104,7 +104,7 @@ static porch_err judge(attempt *at, reason *r, porch_why *why) {
 /* The one commit of every wrong attempt, whatever was wrong. */
 static porch_err keep_attempt(porch_db *db, void *ctx, porch_why *why) {
     attempt *at = ctx;
-    PORCH_TRY(porch_accounts_throttle_save(at->a, db, at->key, at->known, why));
+    PORCH_TRY(porch_accounts_throttle_save(at->a, db, porch_accounts_at_the_door(at->key), at->known, why));
     /* A name that nobody has is not written down: it may be a password in the wrong field. */
     PORCH_TRY(porch_accounts_trust(db, "user.failed", "somebody", at->known ? at->row.person.name : "",
                                    at->request->from.address, why));
@@ -152,7 +152,7 @@ static porch_err open_session(porch_db *db, void *ctx, porch_why *why) {
                                           at->now_ms, &at->ended, at->session, why));
     const porch_alert_facts facts = {PORCH_ALERT_SIGN_IN, p->id, at->session, &at->request->from};
     PORCH_TRY(porch_accounts_alert_make(at->a, db, &facts, at->now_ms, &at->alert, why));
-    PORCH_TRY(porch_accounts_throttle_forget(db, at->key, why));
+    PORCH_TRY(porch_accounts_throttle_forget(db, porch_accounts_at_the_door(at->key), why));
     return porch_accounts_trust(db, "user.sign-in", NULL, p->name, at->request->from.address, why);
 }
 
@@ -160,7 +160,7 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
                      reason *r, porch_why *why) {
     const porch_login_request *q = at->request;
     porch_throttle_subject subjects[2] = {
-        porch_accounts_throttle_name(at->a, at->key),
+        porch_accounts_throttle_subject(at->a, porch_accounts_at_the_door(at->key)),
         {porch_throttle_key_of_address(q->from.address), at->a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(at->a, subjects, 2, at->now_ms);

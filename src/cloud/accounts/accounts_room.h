@@ -73,16 +73,28 @@ void porch_accounts_throttle_good(porch_accounts *a, const porch_throttle_subjec
 /* It was never judged: nobody counts it. */
 void porch_accounts_throttle_undo(porch_accounts *a, const porch_throttle_subject *subjects, size_t count);
 
-/* ---- accounts_throttle_store.c: the wrong attempts of names survive a restart ---- */
-/* What is counted for a name. */
-porch_throttle_subject porch_accounts_throttle_name(const porch_accounts *a, const char *name_key);
-/* What memory knows of a name goes to its row. Inside a write. */
-porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, const char *name_key, bool known,
-                                       porch_why *why);
+/* ---- accounts_throttle_store.c: wrong attempts survive a restart ---- */
+/* What they are counted for: a name at the door, whoever types it, or an account whose person is signed in
+ * and proves it once more. They are two, so that who knows a name makes nobody wait who is signed in. */
+typedef struct {
+    char kind;
+    const char *text;
+} porch_accounts_guarded;
+static inline porch_accounts_guarded porch_accounts_at_the_door(const char *name_key) {
+    return (porch_accounts_guarded){'n', name_key};
+}
+static inline porch_accounts_guarded porch_accounts_signed_in(const char *account) {
+    return (porch_accounts_guarded){'s', account};
+}
+porch_throttle_subject porch_accounts_throttle_subject(const porch_accounts *a,
+                                                       porch_accounts_guarded what);
+/* What memory knows of it goes to its row. Inside a write. */
+porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, porch_accounts_guarded what,
+                                       bool known, porch_why *why);
 /* The same in a write of its own; a disk that refuses costs only the memory of it. */
-void porch_accounts_throttle_keep(porch_accounts *a, const char *name_key);
+void porch_accounts_throttle_keep(porch_accounts *a, porch_accounts_guarded what);
 /* The row goes: the person proved to be it. Inside a write. */
-porch_err porch_accounts_throttle_forget(porch_db *db, const char *name_key, porch_why *why);
+porch_err porch_accounts_throttle_forget(porch_db *db, porch_accounts_guarded what, porch_why *why);
 /* After a restart. */
 porch_err porch_accounts_throttle_load(porch_accounts *a, porch_why *why);
 

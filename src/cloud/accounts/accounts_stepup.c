@@ -52,7 +52,7 @@ static porch_err write_proof(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0)
         return porch_fail(why, PORCH_ERR_CLOSED, "the sign-in is over; sign in again");
-    return porch_accounts_throttle_forget(db, job->key, why);
+    return porch_accounts_throttle_forget(db, porch_accounts_signed_in(job->session->person.id), why);
 }
 
 /* AUTH, EXPIRED, LIMIT: not right. CLOSED: right, but the session is gone. */
@@ -71,8 +71,9 @@ static porch_err judge(porch_accounts *a, proof_job *job, porch_bytes code, porc
 
 static porch_err take(porch_accounts *a, proof_job *job, porch_bytes code, const char *address,
                       uint32_t *retry_after_s, porch_why *why) {
+    const porch_accounts_guarded guarded = porch_accounts_signed_in(job->session->person.id);
     porch_throttle_subject subjects[2] = {
-        porch_accounts_throttle_name(a, job->key),
+        porch_accounts_throttle_subject(a, guarded),
         {porch_throttle_key_of_address(address), a->address_free},
     };
     *retry_after_s = porch_accounts_throttle_begin(a, subjects, 2, job->now_ms);
@@ -85,7 +86,7 @@ static porch_err take(porch_accounts *a, proof_job *job, porch_bytes code, const
     }
     if (e == PORCH_ERR_CLOSED) return porch_fail(why, PORCH_ERR_AUTH, "the sign-in is over; sign in again");
     if (e == PORCH_ERR_AUTH || e == PORCH_ERR_EXPIRED || e == PORCH_ERR_LIMIT) {
-        porch_accounts_throttle_keep(a, job->key);
+        porch_accounts_throttle_keep(a, guarded);
         if (e == PORCH_ERR_LIMIT) {
             *retry_after_s = PORCH_ACCOUNTS_SIGNER_WAIT_S;
             return e;

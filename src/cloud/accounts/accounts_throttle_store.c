@@ -1,8 +1,9 @@
-/* Wrong attempts of names, on disk, so that a restart forgives none. A known and an unknown name leave the
- * same row, so that neither the time of an answer nor a restart tells them apart; of unknown ones the
- * newest UNKNOWN_MOST are kept, so that the table cannot be filled from outside. Names are kept as hashes:
- * people type passwords into the wrong field. Addresses are counted in memory only: they are many, and
- * whoever can restart the hub at will needs no guessing. */
+/* Wrong attempts on disk, so that a restart forgives none: of names at the door, and of accounts that prove
+ * themselves once more while they are signed in. A known and an unknown name leave the same row, so that
+ * neither the time of an answer nor a restart tells them apart; of unknown ones the newest UNKNOWN_MOST are
+ * kept, so that the table cannot be filled from outside. Names are kept as hashes: people type passwords
+ * into the wrong field. Addresses are counted in memory only: they are many, and whoever can restart the
+ * hub at will needs no guessing. */
 #include "cloud/accounts/accounts_room.h"
 #include "cloud/accounts/accounts_throttle.h"
 #include "crypto/sha256.h"
@@ -10,11 +11,11 @@
 
 enum { UNKNOWN_MOST = 256 };
 
-static void hash_name(const char *name_key, uint8_t hash[32]) {
-    uint8_t text[1 + PORCH_PERSON_NAME_TEXT] = {'n'};
+static void hash_of(porch_accounts_guarded what, uint8_t hash[32]) {
+    uint8_t text[1 + PORCH_PERSON_NAME_TEXT] = {(uint8_t)what.kind};
     porch_buf b = {text + 1, 0, sizeof text - 1};
-    for (; *name_key != '\0' && b.len < b.cap; name_key++)
-        b.at[b.len++] = (uint8_t)*name_key;
+    for (const char *at = what.text; *at != '\0' && b.len < b.cap; at++)
+        b.at[b.len++] = (uint8_t)*at;
     porch_sha256((porch_bytes){text, 1 + b.len}, hash);
 }
 
@@ -22,9 +23,10 @@ static porch_throttle_key key_of(porch_bytes hash) {
     return porch_throttle_key_of('n', hash);
 }
 
-porch_throttle_subject porch_accounts_throttle_name(const porch_accounts *a, const char *name_key) {
+porch_throttle_subject porch_accounts_throttle_subject(const porch_accounts *a,
+                                                       porch_accounts_guarded what) {
     uint8_t hash[32];
-    hash_name(name_key, hash);
+    hash_of(what, hash);
     return (porch_throttle_subject){key_of((porch_bytes){hash, sizeof hash}), a->login_free};
 }
 
@@ -48,12 +50,12 @@ static porch_err sweep(const porch_accounts *a, porch_db *db, uint64_t now_ms, p
     return porch_db_execute(q, why);
 }
 
-porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, const char *name_key, bool known,
-                                       porch_why *why) {
+porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, porch_accounts_guarded what,
+                                       bool known, porch_why *why) {
     uint8_t raw[32];
     const porch_bytes hash = {raw, sizeof raw};
     porch_throttle_mark mark = {0};
-    hash_name(name_key, raw);
+    hash_of(what, raw);
     if (!read_mark(a, hash, &mark)) return PORCH_OK; /* forgiven meanwhile */
     porch_db_query *q = porch_db_prepare(
         db,
@@ -73,24 +75,24 @@ porch_err porch_accounts_throttle_save(porch_accounts *a, porch_db *db, const ch
 
 typedef struct {
     porch_accounts *a;
-    const char *name_key;
+    porch_accounts_guarded what;
 } keep_job;
 
 static porch_err keep(porch_db *db, void *ctx, porch_why *why) {
     const keep_job *job = ctx;
-    return porch_accounts_throttle_save(job->a, db, job->name_key, true, why);
+    return porch_accounts_throttle_save(job->a, db, job->what, true, why);
 }
 
-void porch_accounts_throttle_keep(porch_accounts *a, const char *name_key) {
-    keep_job job = {a, name_key};
+void porch_accounts_throttle_keep(porch_accounts *a, porch_accounts_guarded what) {
+    keep_job job = {a, what};
     porch_why why = {{0}};
     porch_err e = porch_store_write(a->store, keep, &job, &why);
     if (e != PORCH_OK) porch_log(PORCH_LOG_WARN, "login.unkept", "reason", porch_why_text(&why, e), NULL);
 }
 
-porch_err porch_accounts_throttle_forget(porch_db *db, const char *name_key, porch_why *why) {
+porch_err porch_accounts_throttle_forget(porch_db *db, porch_accounts_guarded what, porch_why *why) {
     uint8_t hash[32];
-    hash_name(name_key, hash);
+    hash_of(what, hash);
     porch_db_query *q = porch_db_prepare(db, "DELETE FROM sign_in_throttle WHERE hash = ?1", why);
     porch_db_bind_blob(q, 1, (porch_bytes){hash, sizeof hash});
     return porch_db_execute(q, why);
