@@ -296,6 +296,8 @@ class WhatIsRead(case.HubCase):
             self.assertEqual(self.timeline(person, 5), both)
             self.expect(person, hidden + shown, 200)
             self.expect(person, theirs, 403, "household")
+            # how much there is tells when something happened, on every camera
+            self.assertEqual("now" in person.must("GET", "/api/v1/household"), person is self.people["owner"])
         self.assertEqual(self.timeline(self.eve, 4), ["s-cam"] * self.EVENTS)
         self.expect(self.eve, hidden + shown, 403, "household")
 

@@ -57,10 +57,11 @@ void porch_api_household(porch_http_exchange *x) {
     }
     json_t *hub = limits_json(api->settings->media_keep_days, api->settings->media_household_bytes);
     (void)json_object_set_new(hub, "clip_bytes", json_integer((json_int_t)api->settings->media_clip_bytes));
-    porch_api_json(x, 200,
-                   json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "id", home.id, "name", home.name, "timezone",
-                             home.timezone, "keep", limits_json(v.own.days, v.own.bytes), "hub", hub, "now",
-                             sum_json(&v.now)));
+    json_t *data = json_pack("{s:s, s:s, s:s, s:o, s:o}", "id", home.id, "name", home.name, "timezone",
+                             home.timezone, "keep", limits_json(v.own.days, v.own.bytes), "hub", hub);
+    /* Sums over all cameras would tell others the moment of each event, whatever the policy hides. */
+    if (s.person.role == PORCH_ROLE_OWNER) (void)json_object_set_new(data, "now", sum_json(&v.now));
+    porch_api_json(x, 200, data);
 }
 
 /* The wish of the body; false: it has answered. */
