@@ -42,9 +42,12 @@ static porch_err add_authorities(porch_courier *c, const char *path, porch_why *
     return both ? PORCH_OK : porch_fail(why, PORCH_ERR_BUSY, "out of memory");
 }
 
-/* The C library loads parts of name service at the first question; afterwards nothing may be loaded. */
+/* The C library loads parts of name service at the first question; afterwards nothing may be loaded. By
+ * default it asks each name server twice for 5 s, while everybody else's request waits for the one whose
+ * name nobody answers for; what the operator has set in the environment stands. */
 static void warm_up_names(void) {
     struct addrinfo *found = NULL;
+    (void)setenv("RES_OPTIONS", "timeout:2 attempts:1", 0);
     if (getaddrinfo("localhost", "443", NULL, &found) == 0) freeaddrinfo(found);
 }
 

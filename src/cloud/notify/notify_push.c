@@ -92,6 +92,7 @@ typedef struct {
     porch_notify *n;
     const char *account, *session;
     porch_bytes endpoint;
+    char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
     uint8_t auth[PORCH_WEBPUSH_AUTH_BYTES];
     char id[33];
@@ -147,7 +148,45 @@ static porch_err insert(porch_db *db, subscribe_job *job, porch_why *why) {
     return PORCH_OK;
 }
 
+typedef struct {
+    char at[PORCH_PUSH_SUBSCRIPTIONS_MOST + 1][PORCH_PUSH_ORIGIN_TEXT];
+    size_t count;
+} origins;
+
+static void add_origin(origins *o, const char *origin) {
+    for (size_t i = 0; i < o->count; i++)
+        if (strcmp(o->at[i], origin) == 0) return;
+    if (o->count < sizeof o->at / sizeof o->at[0])
+        snprintf(o->at[o->count++], sizeof o->at[0], "%s", origin);
+}
+
+/* Each push service costs a token of the signer's and, if it does not answer, the time of waiting for it.
+ */
+static porch_err check_origins(porch_db *db, const subscribe_job *job, porch_why *why) {
+    const porch_settings *s = job->n->config.settings;
+    origins o = {.count = 0};
+    porch_err e = PORCH_OK;
+    add_origin(&o, job->origin);
+    porch_db_query *q =
+        porch_db_prepare(db, "select endpoint from push_subscription where account = ?1", why);
+    porch_db_bind_str(q, 1, job->account);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        char origin[PORCH_PUSH_ORIGIN_TEXT];
+        /* One that courier.allow no longer names is not sent to. */
+        if (porch_push_endpoint_check(porch_db_text(q, 0), s->courier_allow, origin, NULL) == PORCH_OK)
+            add_origin(&o, origin);
+    }
+    porch_db_finish(q);
+    if (e != PORCH_ERR_NOT_FOUND) return e;
+    if (o.count <= s->push_origins) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_LIMIT,
+                      "the browsers of one person are reached by at most %u push services (push.origins); "
+                      "remove a browser first",
+                      s->push_origins);
+}
+
 static porch_err subscribe(porch_db *db, void *ctx, porch_why *why) {
+    PORCH_TRY(check_origins(db, ctx, why));
     porch_err e = adopt(db, ctx, why);
     return e == PORCH_ERR_NOT_FOUND ? insert(db, ctx, why) : e;
 }
@@ -161,15 +200,14 @@ porch_err porch_push_subscribe(porch_notify *n, const char *account, const char 
                                porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
                                bool *made, porch_why *why) {
     subscribe_job job = {.n = n, .account = account, .session = session, .endpoint = endpoint};
-    char origin[PORCH_PUSH_ORIGIN_TEXT];
-    PORCH_TRY(porch_push_endpoint_check(endpoint, n->config.settings->courier_allow, origin, why));
+    PORCH_TRY(porch_push_endpoint_check(endpoint, n->config.settings->courier_allow, job.origin, why));
     if (!decode(p256dh, job.key, sizeof job.key) || !decode(auth, job.auth, sizeof job.auth) ||
         !porch_webpush_key_valid((porch_bytes){job.key, sizeof job.key}))
         return porch_fail(why, PORCH_ERR_USAGE,
                           "p256dh must be a point of P-256 and auth 16 bytes, both in base64url");
     PORCH_TRY(porch_store_write(n->config.store, subscribe, &job, why));
-    porch_log(PORCH_LOG_INFO, "push.subscribed", "id", job.id, "account", account, "service", origin, "new",
-              job.made ? "yes" : "no", NULL);
+    porch_log(PORCH_LOG_INFO, "push.subscribed", "id", job.id, "account", account, "service", job.origin,
+              "new", job.made ? "yes" : "no", NULL);
     snprintf(id, 33, "%s", job.id);
     *made = job.made;
     return PORCH_OK;

@@ -7,7 +7,9 @@
  *
  * An endpoint comes from a browser and is treated as hostile: https, a public name, port 443, unless
  * courier.allow names HOST:PORT; the courier judges every address behind the name again. Deliveries are
- * retried until push.ttl_s is over; a subscription that its service calls gone (404, 410) is dropped.
+ * retried until push.ttl_s is over (test messages are not); a subscription that its service calls gone
+ * (404, 410) is dropped. People take turns: a message of who was served longest ago goes first, and after a
+ * failure all of a person's messages rest, so that one whose services do not answer holds up nobody else.
  *
  * What a message tells of a camera is judged by the policy when it leaves, like a message of the broker's.
  *
@@ -37,7 +39,7 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
 /* Adds a browser of `account`, or finds it again by endpoint and keys (then a browser that another person
  * used on the same device becomes this one's). `p256dh` and `auth` are base64url as browsers give them.
  * PORCH_ERR_USAGE: not to be used; PORCH_ERR_EXISTS: known with other keys; PORCH_ERR_LIMIT:
- * push.subscriptions. */
+ * push.subscriptions, push.origins. */
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
                                porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
                                bool *made, porch_why *why);

@@ -1,5 +1,6 @@
 /* Push deliveries, one after the other on a thread of their own, so that a slow webhook's retries do not
- * hold them: the earliest that is due is sealed for its browser and sent. A message older than push.ttl_s
+ * hold them: of those that are due, the one of the person who was served longest ago is sealed for its
+ * browser and sent. A person whose service fails rests (table push_pace). A message older than push.ttl_s
  * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up; one about a
  * camera that the policy does not let the person hear of is withheld, and its service learns nothing. */
 #include <jansson.h>
@@ -38,20 +39,23 @@ typedef struct {
     alert_part alert;
     int64_t delivery;
     char subscription[33];
+    char account[PORCH_PERSON_ID_TEXT];
+    uint32_t failures;   /* of the account, before this one */
     porch_person person; /* whose browser it is: name in lower case, role, household */
     char endpoint[PORCH_COURIER_URL_MAX + 1];
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
     uint8_t auth[PORCH_WEBPUSH_AUTH_BYTES];
     uint32_t attempts;
-    uint64_t made_ms, next_at_ms, now_ms;
+    uint64_t made_ms, next_at_ms, now_ms, rest_most_ms;
     bool found;
 } due;
 
 typedef struct {
     const due *d;
     porch_push_outcome how;
-    uint64_t next_at_ms;
+    bool asked, failed; /* whether the courier asked its service, and whether that is to blame */
+    uint64_t next_at_ms, rest_until_ms;
     uint16_t status;
     char error[PORCH_NOTIFY_ERROR_BYTES];
 } result;
@@ -72,6 +76,10 @@ static const char *name_of(const due *d) {
     return d->item.id[0] ? d->item.id : "test";
 }
 
+static bool is_test(const due *d) {
+    return !d->alert.id[0] && !d->item.id[0];
+}
+
 static uint64_t ttl_s(const porch_notify *n, const due *d) {
     return d->alert.id[0] ? n->config.settings->push_alert_ttl_s : n->config.settings->push_ttl_s;
 }
@@ -85,17 +93,41 @@ static void read_person(porch_db_query *q, int at, porch_person *ret) {
     (void)porch_role_parse(porch_bytes_of(role), &ret->role);
 }
 
+/* A rest that ends later than any can was begun before the clock was set back. */
+#define RESTING "z.resting_until_ms > ?1 and z.resting_until_ms <= ?2"
+#define WAITING                                                                                        \
+    "from push_delivery d join push_subscription s on s.id = d.subscription left join push_pace z on " \
+    "z.account = s.account "
+
+/* When the next will be due. */
+static porch_err read_next(porch_db *db, due *d, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select min(case when " RESTING
+                                         " then max(d.next_at_ms, z.resting_until_ms) else d.next_at_ms "
+                                         "end) " WAITING "where d.state = 'waiting'",
+                                         why);
+    porch_db_bind_i64(q, 1, (int64_t)d->now_ms);
+    porch_db_bind_i64(q, 2, (int64_t)(d->now_ms + d->rest_most_ms));
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) d->next_at_ms = (uint64_t)porch_db_i64(q, 0);
+    porch_db_finish(q);
+    return e;
+}
+
 static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
     due *d = ctx;
     porch_db_query *q = porch_db_prepare(
         db,
         "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
-        "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms, p.name_key, p.role, p.household from "
-        "push_delivery d join push_subscription s on s.id = d.subscription left join notification n on "
-        "n.seq = d.notification left join alert a on a.id = d.alert left join account p on p.id = "
-        "s.account "
-        "where d.state = 'waiting' order by d.next_at_ms limit 1",
+        "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms, p.name_key, p.role, p.household, "
+        "s.account, "
+        "z.failures " WAITING "left join notification n on n.seq = d.notification left join alert a on "
+        "a.id = d.alert left join account p on p.id = s.account "
+        "where d.state = 'waiting' and d.next_at_ms <= ?1 and (z.account is null or not (" RESTING ")) "
+        "order by coalesce(z.served_ms, 0), d.next_at_ms, d.id limit 1",
         why);
+    porch_db_bind_i64(q, 1, (int64_t)d->now_ms);
+    porch_db_bind_i64(q, 2, (int64_t)(d->now_ms + d->rest_most_ms));
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK) {
         const int at = PORCH_NOTIFY_COLUMN_COUNT;
@@ -111,15 +143,33 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         d->next_at_ms = (uint64_t)porch_db_i64(q, at + 7);
         read_alert(q, at + 8, &d->alert);
         read_person(q, at + 13, &d->person);
-        d->found = d->next_at_ms <= d->now_ms;
+        (void)porch_bytes_to_text(porch_db_text(q, at + 16), d->account, sizeof d->account);
+        d->failures = (uint32_t)porch_db_i64(q, at + 17);
+        d->found = true;
     }
     porch_db_finish(q);
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+    return e == PORCH_ERR_NOT_FOUND ? read_next(db, d, why) : e;
 }
 
 static porch_err drop_subscription(porch_db *db, const result *r, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, "delete from push_subscription where id = ?1", why);
     porch_db_bind_str(q, 1, r->d->subscription);
+    return porch_db_execute(q, why);
+}
+
+/* Its turn is over, and it rests or need no longer. One whose subscription is gone has none. */
+static porch_err write_pace(porch_db *db, const result *r, porch_why *why) {
+    uint32_t failures = r->failed ? r->d->failures + 1 : r->how == PORCH_PUSH_DONE ? 0 : r->d->failures;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "insert into push_pace (account, served_ms, failures, resting_until_ms) select account, ?2, ?3, ?4 "
+        "from push_subscription where id = ?1 on conflict (account) do update set served_ms = "
+        "excluded.served_ms, failures = excluded.failures, resting_until_ms = excluded.resting_until_ms",
+        why);
+    porch_db_bind_str(q, 1, r->d->subscription);
+    porch_db_bind_i64(q, 2, (int64_t)r->d->now_ms);
+    porch_db_bind_i64(q, 3, failures);
+    porch_db_bind_i64(q, 4, (int64_t)r->rest_until_ms);
     return porch_db_execute(q, why);
 }
 
@@ -129,6 +179,7 @@ static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
                                          [PORCH_PUSH_GIVEN_UP] = "given-up",
                                          [PORCH_PUSH_WITHHELD] = "given-up"};
     const result *r = ctx;
+    PORCH_TRY(write_pace(db, r, why));
     if (r->how == PORCH_PUSH_GONE) return drop_subscription(db, r, why);
     porch_db_query *q = porch_db_prepare(
         db, "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3 where id = ?1",
@@ -192,9 +243,24 @@ static void make_topic(const due *d, char out[TOPIC_LETTERS + 1]) {
     out[TOPIC_LETTERS] = '\0';
 }
 
-/* A token of the cache, or a new one in the place of the one that ends first. */
+/* Where a new token goes: in the place of the one that ends first, among the account's own if it has as
+ * many as it may have push services, so that nobody turns other people's out by coming with ever new ones.
+ */
+static porch_push_token *place_for(porch_notify *n, const due *d) {
+    porch_push_token *oldest = &n->tokens[0], *own = NULL;
+    size_t owns = 0;
+    for (size_t i = 0; i < PORCH_PUSH_TOKENS; i++) {
+        porch_push_token *t = &n->tokens[i];
+        if (t->ends_ms < oldest->ends_ms) oldest = t;
+        if (t->ends_ms == 0 || strcmp(t->account, d->account) != 0) continue;
+        owns++;
+        if (own == NULL || t->ends_ms < own->ends_ms) own = t;
+    }
+    return owns < n->config.settings->push_origins ? oldest : own;
+}
+
+/* A token of the cache, or a new one. */
 static porch_err token_for(porch_notify *n, const due *d, const char **ret, porch_why *why) {
-    porch_push_token *oldest = &n->tokens[0];
     for (size_t i = 0; i < PORCH_PUSH_TOKENS; i++) {
         porch_push_token *t = &n->tokens[i];
         /* One that ends too late was made before the clock was set back. */
@@ -203,13 +269,15 @@ static porch_err token_for(porch_notify *n, const due *d, const char **ret, porc
             *ret = t->text;
             return PORCH_OK;
         }
-        if (t->ends_ms < oldest->ends_ms) oldest = t;
     }
+    porch_push_token *t = place_for(n, d);
     uint64_t ends_ms = d->now_ms + TOKEN_LIFE_MS;
-    PORCH_TRY(porch_signer_vapid_token(n->config.signer, d->origin, ends_ms, oldest->text, why));
-    snprintf(oldest->audience, sizeof oldest->audience, "%s", d->origin);
-    oldest->ends_ms = ends_ms;
-    *ret = oldest->text;
+    t->ends_ms = 0; /* until the new one stands there whole */
+    PORCH_TRY(porch_signer_vapid_token(n->config.signer, d->origin, ends_ms, t->text, why));
+    snprintf(t->account, sizeof t->account, "%s", d->account);
+    snprintf(t->audience, sizeof t->audience, "%s", d->origin);
+    t->ends_ms = ends_ms;
+    *ret = t->text;
     return PORCH_OK;
 }
 
@@ -225,7 +293,7 @@ static porch_err authorization(porch_notify *n, const due *d, char *out, size_t 
     return len > 0 && (size_t)len < cap ? PORCH_OK : PORCH_ERR_NO_SPACE;
 }
 
-static porch_err post(porch_notify *n, const due *d, uint16_t *status, porch_why *why) {
+static porch_err post(porch_notify *n, const due *d, result *r, porch_why *why) {
     uint8_t body_block[BODY_BYTES];
     porch_buf body = PORCH_BUF_OF(body_block);
     char authorized[PORCH_COURIER_HEADER_MAX], topic[TOPIC_LETTERS + 1], ttl[24];
@@ -249,7 +317,8 @@ static porch_err post(porch_notify *n, const due *d, uint16_t *status, porch_why
                                            .headers_count = sizeof headers / sizeof *headers,
                                            .body = porch_buf_bytes(&body),
                                            .timeout_ms = n->config.settings->push_timeout_ms};
-    return porch_courier_post(n->config.courier, &request, status, why);
+    r->asked = true;
+    return porch_courier_post(n->config.courier, &request, &r->status, why);
 }
 
 porch_push_outcome porch_push_judge(porch_err e, uint16_t status) {
@@ -262,13 +331,25 @@ porch_push_outcome porch_push_judge(porch_err e, uint16_t status) {
     return status == 408 || status == 429 || status >= 500 ? PORCH_PUSH_RETRY : PORCH_PUSH_GIVEN_UP;
 }
 
+/* Whether the person's push service is to blame, which it is not for a courier that is away. */
+static bool is_failure(const result *r, porch_err e) {
+    return r->asked && r->how != PORCH_PUSH_DONE && r->how != PORCH_PUSH_GONE && e != PORCH_ERR_CHILD &&
+           e != PORCH_ERR_BUSY;
+}
+
 static void judge(const porch_notify *n, porch_err e, const porch_why *why, result *r) {
     const porch_settings *s = n->config.settings;
     uint64_t ends_ms = r->d->made_ms + ttl_s(n, r->d) * 1000;
     r->how = porch_push_judge(e, r->status);
     r->next_at_ms = r->d->now_ms + porch_notify_retry_wait(r->d->attempts, s->notify_retry_first_ms,
                                                            s->notify_retry_most_ms);
-    if (r->how == PORCH_PUSH_RETRY && r->next_at_ms >= ends_ms) r->how = PORCH_PUSH_GIVEN_UP;
+    if (r->how == PORCH_PUSH_RETRY && (r->next_at_ms >= ends_ms || is_test(r->d)))
+        r->how = PORCH_PUSH_GIVEN_UP;
+    r->failed = is_failure(r, e);
+    if (r->failed)
+        r->rest_until_ms =
+            porch_clock_ms() +
+            porch_notify_retry_wait(r->d->failures, s->notify_retry_first_ms, r->d->rest_most_ms);
     if (e != PORCH_OK)
         snprintf(r->error, sizeof r->error, "%s", porch_why_text(why, e));
     else if (r->how != PORCH_PUSH_DONE)
@@ -289,13 +370,13 @@ static void log_result(const result *r) {
               "reason", r->error[0] ? r->error : NULL, NULL);
 }
 
-static porch_err send_due(porch_notify *n, due *d, uint16_t *status, porch_why *why) {
+static porch_err send_due(porch_notify *n, due *d, result *r, porch_why *why) {
     PORCH_TRY(porch_push_endpoint_check(porch_bytes_of(d->endpoint), n->config.settings->courier_allow,
                                         d->origin, why));
     if (d->now_ms >= d->made_ms + ttl_s(n, d) * 1000)
         return porch_fail(why, PORCH_ERR_USAGE,
                           "too old (push.ttl_s, push.alert_ttl_s): nobody needs it any more");
-    return post(n, d, status, why);
+    return post(n, d, r, why);
 }
 
 /* Messages about the account and tests are the person's own. */
@@ -308,7 +389,7 @@ static bool may_tell(const porch_notify *n, const due *d) {
 static void attempt(porch_notify *n, due *d, result *r) {
     porch_why why = {""};
     if (may_tell(n, d)) {
-        porch_err e = send_due(n, d, &r->status, &why);
+        porch_err e = send_due(n, d, r, &why);
         judge(n, e, &why, r);
     } else {
         r->how = PORCH_PUSH_WITHHELD;
@@ -317,9 +398,9 @@ static void attempt(porch_notify *n, due *d, result *r) {
     }
 }
 
-/* Sends one if one is due. *wait_ms: until the next is, UINT64_MAX for none. */
-static porch_err deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why) {
-    due d = {.now_ms = porch_clock_ms()};
+porch_err porch_push_deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why) {
+    due d = {.now_ms = porch_clock_ms(),
+             .rest_most_ms = (uint64_t)n->config.settings->push_rest_most_s * 1000};
     result r = {.d = &d};
     PORCH_TRY(porch_store_read(n->config.store, read_due, &d, why));
     *wait_ms = 0;
@@ -334,6 +415,6 @@ static porch_err deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why)
 
 void *porch_push_run(void *ctx) {
     porch_notify *n = ctx;
-    porch_notify_thread_work(&n->push, n, deliver_one, "push.stuck");
+    porch_notify_thread_work(&n->push, n, porch_push_deliver_one, "push.stuck");
     return NULL;
 }

@@ -1,4 +1,5 @@
-/* Who is pushed to and who is left alone, over a real store: queued rows are counted, nothing is sent. */
+/* Who is pushed to and who is left alone, over a real store. Rows are counted, and where they are sent, the
+ * signer's and the courier's parts are played here. */
 #include "cloud/notify/notify_push.h"
 
 #include <dirent.h>
@@ -20,6 +21,54 @@
 
 static const uint64_t NOON_MS = 1767265200000; /* 2026-01-01T11:00:00Z, 12:00 in Berlin */
 enum { HOUR_MS = 3600000 };
+
+/* ---- the signer and the courier ---- */
+
+enum { POSTS_MAX = 32 };
+static struct {
+    char urls[POSTS_MAX][64]; /* that were posted to, in order */
+    size_t count;
+    unsigned tokens; /* signed for https://push.example */
+} sent;
+
+porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
+                            porch_why *why) {
+    (void)c, (void)label, (void)plain, (void)sealed, (void)why;
+    return PORCH_ERR_CHILD;
+}
+
+porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_bytes sealed,
+                              porch_buf *plain, porch_why *why) {
+    (void)c, (void)label, (void)sealed, (void)plain, (void)why;
+    return PORCH_ERR_CHILD;
+}
+
+porch_err porch_signer_vapid_key(porch_signer_client *c, uint8_t public_key[PORCH_SIGNER_VAPID_KEY_BYTES],
+                                 porch_why *why) {
+    (void)c, (void)why;
+    memset(public_key, 4, PORCH_SIGNER_VAPID_KEY_BYTES);
+    return PORCH_OK;
+}
+
+porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience, uint64_t ends_ms,
+                                   char token[PORCH_SIGNER_VAPID_TOKEN_TEXT], porch_why *why) {
+    (void)c, (void)ends_ms, (void)why;
+    sent.tokens += strcmp(audience, "https://push.example") == 0;
+    snprintf(token, PORCH_SIGNER_VAPID_TOKEN_TEXT, "a.b.c");
+    return PORCH_OK;
+}
+
+/* Of hosts whose name begins with "dead" there is no answer; of "gone" ones, 410; the others take it. */
+porch_err porch_courier_post(porch_courier_client *c, const porch_courier_request *request,
+                             uint16_t *status, porch_why *why) {
+    (void)c;
+    assert_true(sent.count < POSTS_MAX);
+    snprintf(sent.urls[sent.count++], sizeof sent.urls[0], "%s", request->url);
+    if (strncmp(request->url, "https://dead", 12) == 0)
+        return porch_fail(why, PORCH_ERR_TIMEOUT, "no answer in time");
+    *status = strncmp(request->url, "https://gone", 12) == 0 ? 410 : 201;
+    return PORCH_OK;
+}
 
 typedef struct {
     char dir[64];
@@ -53,17 +102,25 @@ static void make_key(world *w) {
     porch_key_free(key);
 }
 
+static bool may_tell(const porch_person *person, const char *device, void *ctx) {
+    (void)person, (void)device, (void)ctx;
+    return true;
+}
+
 static int arrive(void **state) {
     static world the_world;
     world *w = &the_world;
     porch_why why = {""};
     memset(w, 0, sizeof *w);
+    memset(&sent, 0, sizeof sent);
     snprintf(w->dir, sizeof w->dir, "/tmp/porch-push-XXXXXX");
     if (!mkdtemp(w->dir)) return -1;
     porch_settings_default(&w->settings);
     assert_int_equal(porch_store_open(w->dir, &w->settings, &w->store, &why), PORCH_OK);
-    const porch_notify_config config = {
-        .store = w->store, .settings = &w->settings, .public_url = "https://hub.example"};
+    const porch_notify_config config = {.store = w->store,
+                                        .settings = &w->settings,
+                                        .public_url = "https://hub.example",
+                                        .may_tell = may_tell};
     assert_int_equal(porch_notify_open(&config, &w->notify, &why), PORCH_OK);
     if (porch_store_write(w->store, add_accounts, NULL, &why) != PORCH_OK) fail_msg("%s", why.text);
     make_key(w);
@@ -322,6 +379,159 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     assert_int_equal(seen(w, "e", NOON_MS), 1);
 }
 
+/* ---- sending ---- */
+
+static porch_err run(porch_db *db, void *ctx, porch_why *why) {
+    return porch_db_run(db, ctx, why);
+}
+
+/* Sends until nothing is due; the wait until something is. */
+static uint64_t deliver(world *w) {
+    uint64_t wait_ms = 0;
+    porch_why why = {""};
+    while (wait_ms == 0)
+        if (porch_push_deliver_one(w->notify, &wait_ms, &why) != PORCH_OK) fail_msg("%s", why.text);
+    return wait_ms;
+}
+
+static size_t posts_to(const char *url) {
+    size_t count = 0;
+    for (size_t i = 0; i < sent.count; i++)
+        count += strcmp(sent.urls[i], url) == 0;
+    return count;
+}
+
+static void endpoint(world *w, const char *account, const char *url) {
+    assert_int_equal(subscribe_as(w, account, url, "AAAAAAAAAAAAAAAAAAAAAA"), PORCH_OK);
+}
+
+static void whose_push_services_do_not_answer_rests_and_holds_up_nobody_else(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    endpoint(w, "robin", "https://dead.example/1");
+    endpoint(w, "robin", "https://dead.example/2");
+    endpoint(w, "robin", "https://dead.example/3");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    endpoint(w, "sam", "https://push.example/sam");
+    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+    uint64_t wait_ms = deliver(w);
+    assert_int_equal(sent.count, 2); /* one attempt for robin, and sam's */
+    assert_int_equal(posts_to("https://push.example/sam"), 1);
+    assert_in_range(wait_ms, 1, w->settings.notify_retry_first_ms);
+    /* The rest is over: again one attempt, and a longer rest. A test message is not tried twice. */
+    for (unsigned i = 2; i <= 3; i++) {
+        assert_int_equal(
+            porch_store_write(w->store, run, "update push_pace set resting_until_ms = 1", NULL), PORCH_OK);
+        wait_ms = deliver(w);
+        assert_int_equal(sent.count, i + 1);
+        for (unsigned j = 1; j <= 3; j++) {
+            char url[32];
+            snprintf(url, sizeof url, "https://dead.example/%u", j);
+            assert_true(posts_to(url) <= 1);
+        }
+    }
+    assert_int_equal(wait_ms, UINT64_MAX);
+}
+
+static porch_err read_failures(porch_db *db, void *ctx, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "select failures from push_pace where account = 'robin'", why);
+    porch_err e = porch_db_step(q, why);
+    *(int64_t *)ctx = e == PORCH_OK ? porch_db_i64(q, 0) : -1;
+    porch_db_finish(q);
+    return e;
+}
+
+static int64_t failures(world *w) {
+    int64_t count = 0;
+    assert_int_equal(porch_store_read(w->store, read_failures, &count, NULL), PORCH_OK);
+    return count;
+}
+
+static void a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    w->settings.push_test_wait_s = 0;
+    endpoint(w, "robin", "https://dead.example/1");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    (void)deliver(w);
+    assert_int_equal(failures(w), 1);
+    assert_int_equal(
+        porch_store_write(w->store, run, "update push_pace set failures = 9, resting_until_ms = 1", NULL),
+        PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, run, "delete from push_subscription", NULL), PORCH_OK);
+    endpoint(w, "robin", "https://gone.example/1");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(failures(w), 9);
+    endpoint(w, "robin", "https://push.example/1");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(failures(w), 0);
+}
+
+/* A rest that was begun before the clock was set back holds nothing for longer than any rest may be. */
+static void a_rest_from_the_future_is_none(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    char sql[160];
+    endpoint(w, "robin", "https://push.example/1");
+    snprintf(sql, sizeof sql, "insert into push_pace values ('robin', 0, 1, %llu)",
+             (unsigned long long)(porch_clock_ms() + 2000ull * w->settings.push_rest_most_s));
+    assert_int_equal(porch_store_write(w->store, run, sql, NULL), PORCH_OK);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(sent.count, 1);
+}
+
+static void people_take_turns(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    endpoint(w, "robin", "https://push.example/1");
+    endpoint(w, "robin", "https://push.example/2");
+    endpoint(w, "robin", "https://push.example/3");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    endpoint(w, "sam", "https://push.example/sam");
+    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+    (void)deliver(w);
+    assert_int_equal(sent.count, 4);
+    assert_string_equal(sent.urls[1], "https://push.example/sam");
+}
+
+static void one_person_has_few_push_services(void **state) {
+    world *w = *state;
+    w->settings.push_origins = 2;
+    endpoint(w, "robin", "https://a.example/1");
+    endpoint(w, "robin", "https://b.example/1");
+    endpoint(w, "robin", "https://a.example/2");
+    assert_int_equal(subscribe_as(w, "robin", "https://c.example/1", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_ERR_LIMIT);
+    endpoint(w, "sam", "https://c.example/1");
+    /* nor by taking over another's browser */
+    assert_int_equal(subscribe_as(w, "robin", "https://c.example/1", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_ERR_LIMIT);
+}
+
+static void whoever_comes_with_ever_new_push_services_turns_nobody_elses_tokens_out(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    w->settings.push_test_wait_s = 0;
+    endpoint(w, "sam", "https://push.example/sam");
+    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+    (void)deliver(w);
+    for (unsigned i = 0; i < 2 * PORCH_PUSH_TOKENS; i++) {
+        char url[64];
+        snprintf(url, sizeof url, "https://gone%u.example/", i);
+        endpoint(w, "robin", url);
+        assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+        (void)deliver(w);
+        sent.count = 0;
+    }
+    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+    (void)deliver(w);
+    assert_int_equal(posts_to("https://push.example/sam"), 1);
+    assert_int_equal(sent.tokens, 1);
+}
+
 static void endpoints_that_no_push_service_has_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -405,6 +615,12 @@ int main(void) {
         IN_WORLD(a_test_message_waits_for_the_last_one),
         IN_WORLD(an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour),
         IN_WORLD(a_browser_whose_sign_in_was_ended_hears_of_the_account_only),
+        IN_WORLD(whose_push_services_do_not_answer_rests_and_holds_up_nobody_else),
+        IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
+        IN_WORLD(a_rest_from_the_future_is_none),
+        IN_WORLD(people_take_turns),
+        IN_WORLD(one_person_has_few_push_services),
+        IN_WORLD(whoever_comes_with_ever_new_push_services_turns_nobody_elses_tokens_out),
         cmocka_unit_test(endpoints_that_no_push_service_has_are_refused),
         cmocka_unit_test(each_answer_of_a_push_service_has_its_consequence),
         cmocka_unit_test(times_of_the_day_have_one_form),

@@ -24,10 +24,11 @@ typedef struct {
     bool started, woken, stop;
 } porch_notify_thread;
 
-enum { PORCH_PUSH_TOKENS = 8 };
+enum { PORCH_PUSH_TOKENS = 64 };
 
 /* A VAPID token that still works: one a push service. */
 typedef struct {
+    char account[PORCH_PERSON_ID_TEXT]; /* whose message it was made for */
     char audience[PORCH_PUSH_ORIGIN_TEXT];
     char text[PORCH_SIGNER_VAPID_TOKEN_TEXT];
     uint64_t ends_ms;
@@ -113,6 +114,8 @@ typedef enum {
 } porch_push_outcome;
 /* What an answer (or its absence) means. */
 porch_push_outcome porch_push_judge(porch_err e, uint16_t status);
+/* Sends one if one is due. *wait_ms: until the next is, UINT64_MAX for none. */
+porch_err porch_push_deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why);
 void *porch_push_run(void *ctx);
 
 #endif
