@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import os
+import shutil
 import subprocess
 import unittest
 import zipfile
@@ -16,7 +17,7 @@ import mqtt
 
 PICTURE = b"\xff\xd8\xff\xe0 a picture of canary-thumbnail-5d3a \xff\xd9"
 SECRETS = [b"canary-camera-7f31", b"canary-thumbnail-5d3a", b"canary-clip-91be", b"canary.owner@house.example", b"Canary House",
-           b"canary-house", b"canary-telemetry-22c0", b"203.0.113.77"]
+           b"canary-house", b"canary-telemetry-22c0", b"203.0.113.77", b"canary-removed-8c1d", b"canary-note-40f2"]
 
 
 def digest(raw):
@@ -255,21 +256,22 @@ class Exported(case.HubCase):
 
 
 class Erased(case.HubCase):
-    def traces(self, hub):
+    def traces(self, hub, more=()):
         """Every canary that some file of the hub holds."""
         found = []
+        secrets = SECRETS + list(more)
         for path in sorted(hub.dir.rglob("*")):
             if not path.is_file() or "OFFLINE" in path.parts:
                 continue
             raw = path.read_bytes()
-            for secret in SECRETS + [base64.b64encode(secret[:len(secret) // 3 * 3]) for secret in SECRETS]:
+            for secret in secrets + [base64.b64encode(secret[:len(secret) // 3 * 3]) for secret in secrets]:
                 if secret in raw:
                     found.append((str(path.relative_to(hub.dir)), secret))
         return found
 
     def all_rows(self, hub, table):
         return subprocess.run(["sqlite3", f"file:{hub.dir}/hub.db?mode=ro", f"select * from {table}"], capture_output=True, text=True,
-                              check=True).stdout
+                              errors="replace", check=True).stdout
 
     def settled(self):
         hub = lab.Hub()
@@ -281,9 +283,17 @@ class Erased(case.HubCase):
         hub.other = hub.device("other-camera")
         hub.cli("device", "revoke", "canary-camera-7f31")
         hub.cli("device", "remove", "canary-camera-7f31")
-        import shutil
         shutil.rmtree(hub.canary)
         hub.canary = hub.device("canary-camera-7f31", household="canary-house")
+        # one that never made an event, and was removed: the registry knows it no more
+        removed = hub.device("canary-removed-8c1d", household="canary-house")
+        with mqtt.Client(hub, hub.device_tls(removed)) as client:
+            client.connect("canary-removed-8c1d")
+            client.publish("d/canary-removed-8c1d/telemetry/room", "canary-telemetry-22c0", 1, retain=True)
+        hub.cli("device", "remove", "canary-removed-8c1d")
+        shutil.rmtree(removed)
+        forge = case.Forge(hub.top / "factory")
+        hub.cli("factory-ca", "add", "works", "--file", forge.ca_certificate, "--product", "camera", "--household", "canary-house")
         seed(hub, hub.canary, "canary-camera-7f31", [b"canary-clip-91be" * 9000, os.urandom(200000)])
         seed(hub, hub.other, "other-camera", [os.urandom(50000)], b"\xff\xd8 another picture \xff\xd9")
         with mqtt.Client(hub, hub.device_tls(hub.canary)) as client:
@@ -319,6 +329,8 @@ class Erased(case.HubCase):
         self.assertIn("household=canary-house,", rows)
         self.assertIn("canary-camera-7f31", self.all_rows(hub, "update_turn") + self.all_rows(hub, "update_history"))
         self.assertTrue(self.traces(hub), "the canaries are there to be found")
+        self.assertIn("canary-house", self.all_rows(hub, "factory_ca"))
+        self.assertIn("canary-removed-8c1d", self.all_rows(hub, "message"))
         before = hub.cli("status")["store"]["messages"]
         self.assertGreater(before, 0)
         for answer in ("no\n", "canary-hous\n", ""):
@@ -372,7 +384,14 @@ class Erased(case.HubCase):
         owner = hub.person().become_owner("canary.owner@house.example")
         folder = hub.device("canary-camera-7f31")
         seed(hub, folder, "canary-camera-7f31", [b"canary-clip-91be" * 9000])
-        self.assertTrue(self.traces(hub))
+        # what is counted for a person, and who changed the policy and why
+        self.assertEqual(owner.ask("POST", "/api/v1/step-up", {"code": "000000"}).status, 403)
+        self.assertEqual(hub.person().ask("POST", "/api/v1/login", {"name": owner.name, "password": "x", "code": "000000"}).status, 401)
+        policy = owner.must("GET", "/api/v1/policy")
+        owner.must("PUT", "/api/v1/policy", {"text": policy["text"] + "\ngroup more\n", "base": str(policy["version"]), "note": "canary-note-40f2"})
+        identifier = self.all_rows(hub, "account").split("|")[0]
+        counted = [hashlib.sha256(b"n" + owner.name.encode()).digest(), hashlib.sha256(b"s" + identifier.encode()).digest()]
+        self.assertTrue({b"canary-note-40f2", *counted} <= {secret for _, secret in self.traces(hub, counted)})
         home = owner.must("GET", "/api/v1/household")["name"]
         wrong = owner.ask("POST", "/api/v1/household/erase", {"confirm": home + "x"})
         self.assertEqual(wrong.status, 422)
@@ -380,7 +399,7 @@ class Erased(case.HubCase):
         self.assertEqual(done.status, 204)
         self.assertIn("storage", done.headers["Clear-Site-Data"])
         self.assertEqual(owner.ask("GET", "/api/v1/me").status, 401)
-        self.assertEqual(self.traces(hub), [])
+        self.assertEqual(self.traces(hub, counted), [])
         # the hub is as new: the next owner may come
         self.assertEqual(hub.cli("device", "list")["devices"], [])
         self.assertEqual(hub.cli("user", "list")["users"], [])

@@ -13,12 +13,15 @@ typedef struct {
 
 /* Tables that hang on an account lose their rows with it (on delete cascade); links have none to hang on
  * when they were made before it. */
-static porch_err erase_one(porch_db *db, erase_job *job, const porch_account_row *row, porch_why *why) {
+static porch_err erase_one(porch_db *db, erase_job *job, const char *key, const porch_account_row *row,
+                           porch_why *why) {
     static const char *const gone[] = {"DELETE FROM setup_link WHERE account = ?1",
                                        "DELETE FROM account WHERE id = ?1"};
     PORCH_TRY(porch_trust_erasure_note(db, job->household, "user", row->person.name, why));
     PORCH_TRY(porch_trust_erasure_note(db, job->household, "account", row->totp_id, why));
     PORCH_TRY(porch_accounts_sessions_drop(db, row->person.id, "", &job->ended, why));
+    PORCH_TRY(porch_accounts_throttle_forget(db, porch_accounts_at_the_door(key), why));
+    PORCH_TRY(porch_accounts_throttle_forget(db, porch_accounts_signed_in(row->person.id), why));
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
         porch_db_query *q = porch_db_prepare(db, gone[i], why);
         porch_db_bind_str(q, 1, row->person.id);
@@ -48,7 +51,7 @@ static porch_err erase_all(porch_db *db, void *ctx, porch_why *why) {
     job->ended = (porch_accounts_ended){0};
     while ((e = next_key(db, job->household, key, why)) == PORCH_OK) {
         e = porch_accounts_row_by_key(db, key, &row, why);
-        if (e == PORCH_OK) e = erase_one(db, job, &row, why);
+        if (e == PORCH_OK) e = erase_one(db, job, key, &row, why);
         porch_wipe(&row, sizeof row);
         if (e != PORCH_OK) return e;
     }

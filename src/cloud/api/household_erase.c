@@ -24,6 +24,8 @@ static void media_progress(double done, void *ctx) {
 
 /* ---- names that only rows still know: devices that were removed long ago ---- */
 
+#define OURS(row) "instr(" row ".detail, '\"household\":\"' || ?1 || '\"') > 0"
+
 static porch_err note_former_devices(porch_db *db, void *ctx, porch_why *why) {
     static const char *const from[] = {
         "insert or ignore into erasure (household, kind, name) select distinct household, 'device', device "
@@ -32,6 +34,13 @@ static porch_err note_former_devices(porch_db *db, void *ctx, porch_why *why) {
         "from clip where household = ?1",
         "insert or ignore into erasure (household, kind, name) select distinct household, 'device', device "
         "from notification where household = ?1",
+        /* one that never had an event is known by the trust log alone; whose it was last counts */
+        "insert or ignore into erasure (household, kind, name) select distinct ?1, 'device', "
+        "substr(t.subject, 8) from trust t where t.kind = 'device.add' and " OURS(
+            "t") " and not exists "
+                 "(select 1 from trust u where u.kind = 'device.add' and u.subject = t.subject and u.seq > "
+                 "t.seq and "
+                 "not " OURS("u") ")",
         /* one that lives in another household now is not ours to forget */
         "delete from erasure where household = ?1 and kind = 'device' and name in "
         "(select id from device where household <> ?1)",

@@ -1,8 +1,11 @@
-/* A household's end: no version of the policy names it or its devices any more. */
+/* A household's end: no version of the policy names it or its devices any more, nor who of its people made
+ * one, and why. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cloud/grants/grants_room.h"
+#include "cloud/trust/trust_erase.h"
 
 typedef struct {
     porch_db *db;
@@ -92,10 +95,87 @@ static porch_err rewrite(eraser *e, const grants_loaded *l) {
     return porch_db_execute(q, e->why);
 }
 
+/* ---- who and why ---- */
+
+typedef struct {
+    porch_bytes text;
+    bool found;
+} mention;
+
+static bool is_word(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c >= 0x80;
+}
+
+/* As a word of its own: a device called "a" is not in every sentence. */
+static porch_err look_for(const char *name, void *ctx, porch_why *why) {
+    mention *m = ctx;
+    size_t len = strlen(name);
+    (void)why;
+    for (size_t i = 0; len > 0 && i + len <= m->text.len; i++) {
+        if (strncasecmp((const char *)m->text.at + i, name, len) != 0) continue;
+        bool begins = i == 0 || !is_word(m->text.at[i - 1]);
+        bool ends = i + len == m->text.len || !is_word(m->text.at[i + len]);
+        m->found = m->found || (begins && ends);
+    }
+    return PORCH_OK;
+}
+
+static porch_err mentions(eraser *e, porch_bytes note, bool *ret) {
+    mention m = {note, false};
+    (void)look_for(e->household, &m, e->why);
+    PORCH_TRY(porch_trust_erasure_names(e->db, e->household, "device", look_for, &m, e->why));
+    PORCH_TRY(porch_trust_erasure_names(e->db, e->household, "user", look_for, &m, e->why));
+    *ret = m.found;
+    return PORCH_OK;
+}
+
+static porch_err next_note(eraser *e, int64_t *version, bool *found) {
+    porch_db_query *q = porch_db_prepare(e->db,
+                                         "select version, note from access_policy where version > ?1 and "
+                                         "note <> '' order by version limit 1",
+                                         e->why);
+    porch_db_bind_i64(q, 1, *version);
+    porch_err got = porch_db_step(q, e->why);
+    if (got == PORCH_OK) {
+        *version = porch_db_i64(q, 0);
+        got = mentions(e, porch_db_text(q, 1), found);
+    }
+    porch_db_finish(q);
+    return got;
+}
+
+static porch_err forget_notes(eraser *e) {
+    int64_t version = 0;
+    bool found = false;
+    porch_err got;
+    while ((got = next_note(e, &version, &found)) == PORCH_OK) {
+        if (!found) continue;
+        porch_db_query *q =
+            porch_db_prepare(e->db, "update access_policy set note = '' where version = ?1", e->why);
+        porch_db_bind_i64(q, 1, version);
+        PORCH_TRY(porch_db_execute(q, e->why));
+    }
+    return got == PORCH_ERR_NOT_FOUND ? PORCH_OK : got;
+}
+
+static porch_err forget_authors(eraser *e) {
+    porch_db_query *q =
+        porch_db_prepare(e->db,
+                         "update access_policy set who = '-', note = '' where who in (select "
+                         "'user:' || name from erasure where household = ?1 and kind = "
+                         "'user')",
+                         e->why);
+    porch_db_bind_str(q, 1, e->household);
+    return porch_db_execute(q, e->why);
+}
+
 porch_err porch_grants_household_erase(porch_db *db, const char *household, porch_why *why) {
     eraser e = {db, household, PORCH_OK, why};
     grants_loaded l;
     uint64_t below = INT64_MAX;
+    PORCH_TRY(forget_authors(&e));
+    PORCH_TRY(forget_notes(&e));
     for (;;) { /* from the newest down */
         porch_err found = porch_grants_load_below(db, below, &l, why);
         if (found == PORCH_ERR_NOT_FOUND) return PORCH_OK;

@@ -472,6 +472,38 @@ static void the_people_of_a_household_that_ends_are_in_no_version(void **state) 
     text_is(b, 2, "group g\n    member people home\n    member person anna\n");
 }
 
+static void who_of_a_household_that_ends_made_a_version_and_why_is_not_told(void **state) {
+    bench *b = *state;
+    static const struct {
+        const char *text, *who, *note;      /* as it is made */
+        const char *who_after, *note_after; /* NULL: as before */
+    } rows[] = {
+        {"group a\n", "user:Hen of Nest", "for the chicks", "-", ""},
+        {"group b\n", "user:Cock", "for the chicks", NULL, NULL},
+        {"group c\n", "operator", "as hen of nest has asked", NULL, ""},
+        {"group d\n", "operator", "the camera (egg) is too loud", NULL, ""},
+        {"group e\n", "operator", "nest: quiet hours", NULL, ""},
+        {"group f\n", "operator", "eggs and nests of others", NULL, NULL},
+    };
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    static porch_grants_version seen[8];
+    memset(seen, 0, sizeof seen);
+    for (size_t i = 0; i < ROWS; i++) {
+        const porch_grants_change change = {porch_bytes_of(rows[i].text), 0, rows[i].who, rows[i].note};
+        uint64_t version = 0;
+        assert_int_equal(porch_grants_apply(b->grants, &change, &version, &b->why), PORCH_OK);
+    }
+    if (porch_store_write(b->lab.store, erase_people, NULL, &b->why) != PORCH_OK ||
+        porch_store_write(b->lab.store, erase_household, NULL, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    assert_int_equal(porch_grants_history(b->grants, collect, seen, &b->why), PORCH_OK);
+    for (size_t i = 0; i < ROWS; i++) {
+        const porch_grants_version *v = &seen[ROWS - 1 - i]; /* the newest first */
+        assert_string_equal(v->who, rows[i].who_after == NULL ? rows[i].who : rows[i].who_after);
+        assert_string_equal(v->note, rows[i].note_after == NULL ? rows[i].note : rows[i].note_after);
+    }
+}
+
 static porch_err erase_device_called_motion(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
     PORCH_TRY(porch_db_run(
@@ -510,6 +542,7 @@ int main(void) {
         WITH_BENCH(history_keeps_the_newest_versions),
         WITH_BENCH(adding_and_removing_services_keeps_no_more_versions_than_a_change_does),
         WITH_BENCH(a_household_that_ends_is_in_no_version),
+        WITH_BENCH(who_of_a_household_that_ends_made_a_version_and_why_is_not_told),
         WITH_BENCH(a_device_called_like_a_topic_takes_only_its_own_statements_along),
         WITH_BENCH(a_text_past_the_limit_is_refused),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),

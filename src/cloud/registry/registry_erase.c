@@ -63,10 +63,21 @@ typedef struct {
     porch_store_fn also;
     void *also_ctx;
     names devices;
+    bool factories; /* that brought devices into it are gone */
 } end_job;
 
 static porch_err collect(const char *name, void *ctx, porch_why *why) {
     return add_name(ctx, name) ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for names");
+}
+
+/* "home" is there again at once, and so is what may bring devices into it. */
+static porch_err forget_factories(porch_db *db, end_job *job, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db, "delete from factory_ca where household = ?1 and ?1 <> 'home'", why);
+    porch_db_bind_str(q, 1, job->household);
+    PORCH_TRY(porch_db_execute(q, why));
+    job->factories = porch_db_changes(db) > 0;
+    return PORCH_OK;
 }
 
 static porch_err write_end(porch_db *db, void *ctx, porch_why *why) {
@@ -83,6 +94,7 @@ static porch_err write_end(porch_db *db, void *ctx, porch_why *why) {
     job->devices.count = 0;
     PORCH_TRY(porch_trust_erasure_names(db, job->household, "device", collect, &job->devices, why));
     PORCH_TRY(job->also(db, job->also_ctx, why));
+    PORCH_TRY(forget_factories(db, job, why));
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
         porch_db_query *q = porch_db_prepare(db, gone[i], why);
         porch_db_bind_str(q, 1, job->household);
@@ -123,6 +135,8 @@ porch_err porch_registry_erase_end(porch_registry *r, const char *household, por
         pthread_rwlock_unlock(&r->lock);
     }
     pthread_mutex_unlock(&r->change);
+    if (e == PORCH_OK && job.factories)
+        porch_registry_tell(r, PORCH_PRINCIPAL_NONE, "", PORCH_REGISTRY_FACTORIES);
     free(job.devices.at);
     return e;
 }
