@@ -1,12 +1,14 @@
 """A household's data in its own hands: how long it is kept, all of it in one file, and its end without a trace."""
 
 import base64
+import contextlib
 import hashlib
 import http.client
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 import zipfile
@@ -404,6 +406,62 @@ class Erased(case.HubCase):
         self.assertEqual(hub.cli("device", "list")["devices"], [])
         self.assertEqual(hub.cli("user", "list")["users"], [])
         hub.person().become_owner("kim")
+
+    def crash(self, hub):
+        """All processes at once, as without power. A signer that stands still ends, too."""
+        for pid in [hub.process.pid, *hub.children().values()]:  # the supervisor first: it would start them again
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        hub.process.wait()
+
+    def change(self, hub, *statements):
+        subprocess.run(["sqlite3", hub.dir / "hub.db"], input="pragma foreign_keys = on;" + ";".join(statements) + ";", text=True, check=True)
+
+    def finished(self, hub, count=1):
+        done = hub.log.wait_for(lambda text: "household.erased" in text and sum("household.erased" in one for one in hub.log.all) >= count, 60)
+        self.assertIsNotNone(done, "the hub finishes what broke off")
+
+    def test_an_owners_erasure_that_breaks_off_is_finished_without_the_owner(self):
+        hub = lab.Hub()
+        self.addCleanup(hub.remove)
+        hub.init()
+        hub.start()
+        owner = hub.person().become_owner("canary.owner@house.example")
+        seed(hub, hub.device("canary-camera-7f31"), "canary-camera-7f31", [b"canary-clip-91be" * 9000])
+        os.kill(hub.children()["signer"], signal.SIGSTOP)  # its journal cannot be emptied
+        answer = owner.ask("POST", "/api/v1/household/erase", {"confirm": owner.must("GET", "/api/v1/household")["name"]})
+        self.assertGreaterEqual(answer.status, 500)
+        self.assertEqual(owner.ask("GET", "/api/v1/me").status, 401, "nobody is left to repeat it")
+        self.crash(hub)
+        self.assertTrue(self.traces(hub))
+        hub.start()
+        self.finished(hub)
+        hub.stop()  # the log is cut by now, or with it
+        self.assertEqual(self.traces(hub), [])
+        self.assertEqual(self.all_rows(hub, "erasure"), "")
+        hub.start()
+        hub.person().become_owner("kim")
+
+    def test_what_broke_off_at_its_beginning_or_as_a_release_is_finished_at_the_next_start(self):
+        hub = self.settled()
+        hub.cli("household", "add", "Released goods")
+        hub.cli("device", "release", "other-camera", input="other-camera\n")
+        hub.other = hub.device("given-away")
+        seed(hub, hub.other, "given-away", [os.urandom(50000)])
+        hub.stop()
+        gone = "released-0123456789abcdef"
+        self.change(hub, "insert into erasure values ('canary-house', 'device', 'canary-camera-7f31')",
+                    "insert into erasure values ('gone-before', 'device', 'x')",
+                    f"insert into household (id, name, timezone, added_ms) values ('{gone}', 'A released device', 'UTC', 0)",
+                    *(f"update {table} set household = '{gone}' where household = 'home'" for table in ("device", "event", "clip")))
+        hub.start()
+        self.finished(hub, 2)
+        self.assertEqual([row["id"] for row in hub.cli("household", "list")["households"]], ["home", "released-goods"])
+        self.assertEqual(hub.cli("device", "list")["devices"], [])
+        hub.stop()
+        self.assertEqual(self.traces(hub), [])
+        self.assertEqual(self.all_rows(hub, "erasure"), "")
+        self.assertEqual(list(hub.file("clips").glob("*.clip")), [])
 
     def test_the_log_of_trust_says_that_it_happened_and_still_verifies(self):
         hub = self.settled()

@@ -1,5 +1,6 @@
 #include "cloud/api/household_erase.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,7 +265,7 @@ static porch_err last_rows(porch_db *db, void *ctx, porch_why *why) {
     return s->error;
 }
 
-/* The names go after the certificates that are found by them. */
+/* Of a household that is gone and whose names an older hub has left. */
 static porch_err forget_names(porch_db *db, void *ctx, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db, "delete from erasure where household = ?1", why);
     porch_db_bind_str(q, 1, ctx);
@@ -296,15 +297,76 @@ static porch_err erase(const porch_erase_rooms *r, const char *household, const 
     porch_err e = porch_registry_erase_end(r->registry, household, last_rows, &last, why);
     free(last.owners);
     PORCH_TRY(e);
-    PORCH_TRY(porch_store_write(r->store, forget_names, id, why));
     return r->grants == NULL ? PORCH_OK : porch_grants_reload(r->grants, why);
 }
 
-porch_err porch_household_erase(const porch_erase_rooms *rooms, const char *household, const char *who,
-                                porch_why *why) {
+porch_err porch_household_erase_now(const porch_erase_rooms *rooms, const char *household, const char *who,
+                                    porch_why *why) {
     PORCH_TRY(erase(rooms, household, who, why));
     porch_backup_copy_sweep(rooms->dir); /* the copy of a backup under way goes when that ends */
     tell(rooms, 0.95, "cutting the log");
     porch_log(PORCH_LOG_INFO, "household.erased", "by", who, NULL);
     return porch_store_scrub(rooms->store, SCRUB_MS, why);
+}
+
+/* ---- one at a time: who asks for one that is under way hears how that one ended ---- */
+
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+void porch_household_erase_lock(void) {
+    (void)pthread_mutex_lock(&turn);
+}
+
+void porch_household_erase_unlock(void) {
+    (void)pthread_mutex_unlock(&turn);
+}
+
+porch_err porch_household_erase(const porch_erase_rooms *rooms, const char *household, const char *who,
+                                porch_why *why) {
+    porch_household_erase_lock();
+    porch_err e = porch_household_erase_now(rooms, household, who, why);
+    porch_household_erase_unlock();
+    return e;
+}
+
+/* ---- what broke off ---- */
+
+typedef struct {
+    char household[65]; /* "": none is left */
+} rest_job;
+
+/* A released device's household is of the hub's own making (household_release.c), by this name only. */
+static porch_err next_rest(porch_db *db, void *ctx, porch_why *why) {
+    rest_job *job = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select household from erasure union select id from household where name = 'A released device' and "
+        "length(id) = 25 and id glob 'released-*' and substr(id, 10) not glob '*[^0-9a-f]*' limit 1",
+        why);
+    porch_err e = porch_db_step(q, why);
+    job->household[0] = '\0';
+    if (e == PORCH_OK)
+        (void)porch_bytes_to_text(porch_db_text(q, 0), job->household, sizeof job->household);
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static porch_err erase_rest(const porch_erase_rooms *rooms, porch_why *why) {
+    rest_job job;
+    for (;;) {
+        PORCH_TRY(porch_store_read(rooms->store, next_rest, &job, why));
+        if (job.household[0] == '\0') return PORCH_OK;
+        porch_log(PORCH_LOG_INFO, "household.erasing", "reason", "an erasure broke off before its end",
+                  NULL);
+        porch_err e = porch_household_erase_now(rooms, job.household, "hub", why);
+        if (e == PORCH_ERR_NOT_FOUND) e = porch_store_write(rooms->store, forget_names, job.household, why);
+        PORCH_TRY(e);
+    }
+}
+
+porch_err porch_household_erase_rest(const porch_erase_rooms *rooms, porch_why *why) {
+    porch_household_erase_lock();
+    porch_err e = erase_rest(rooms, why);
+    porch_household_erase_unlock();
+    return e;
 }

@@ -3,8 +3,10 @@
  *   devices out ─► people out ─► clips, events, pictures, notifications ─► stored messages ─► the signer's
  *   journal ─► one transaction {certificates, grants, trust log emptied, household} ─► the log is cut
  *
- * Each step can be repeated: after a crash or a refusal the same call goes on. What stays is one row of the
- * trust log that an erasure happened. Backups that were made before are the operator's to delete. */
+ * Each step can be repeated: after a crash or a refusal the same call goes on, and the hub does so by
+ * itself (household_finish.h). What has begun stands in the table erasure until the last transaction, which
+ * also empties that. One household at a time. What stays is one row of the trust log that an erasure
+ * happened. Backups that were made before are the operator's to delete. */
 #ifndef PORCH_CLOUD_API_HOUSEHOLD_ERASE_H
 #define PORCH_CLOUD_API_HOUSEHOLD_ERASE_H
 
@@ -37,5 +39,13 @@ typedef struct {
  * the old log: repeat it then. */
 porch_err porch_household_erase(const porch_erase_rooms *rooms, const char *household, const char *who,
                                 porch_why *why);
+/* For who has to prepare one: nothing is erased by others between these two. `erase_now` is the same as
+ * porch_household_erase, in between. */
+void porch_household_erase_lock(void);
+void porch_household_erase_unlock(void);
+porch_err porch_household_erase_now(const porch_erase_rooms *rooms, const char *household, const char *who,
+                                    porch_why *why);
+/* Those that broke off, also of released devices, to their end. */
+porch_err porch_household_erase_rest(const porch_erase_rooms *rooms, porch_why *why);
 
 #endif

@@ -62,8 +62,8 @@ static void name_of(char out[PORCH_REGISTRY_NAME_BYTES]) {
     out[b.len] = '\0';
 }
 
-porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *household,
-                               const char *who, porch_why *why) {
+static porch_err release(const porch_erase_rooms *rooms, const char *device, const char *household,
+                         const char *who, porch_why *why) {
     char to[PORCH_REGISTRY_NAME_BYTES];
     porch_registry_device d;
     if (porch_registry_device_get(rooms->registry, device, &d) != PORCH_OK ||
@@ -82,5 +82,14 @@ porch_err porch_device_release(const porch_erase_rooms *rooms, const char *devic
     porch_media_account(rooms->media, d.household, -m.bytes);
     porch_media_account(rooms->media, to, m.bytes);
     porch_log(PORCH_LOG_INFO, "device.released", "device", d.id, "household", d.household, "by", who, NULL);
-    return porch_household_erase(rooms, to, "hub", why);
+    return porch_household_erase_now(rooms, to, "hub", why);
+}
+
+/* The household of its own is not taken for one that broke off while it is still being made. */
+porch_err porch_device_release(const porch_erase_rooms *rooms, const char *device, const char *household,
+                               const char *who, porch_why *why) {
+    porch_household_erase_lock();
+    porch_err e = release(rooms, device, household, who, why);
+    porch_household_erase_unlock();
+    return e;
 }

@@ -1,4 +1,5 @@
 /* Opening the hub's rooms in the order in which they need each other, and closing them backwards. */
+#include "cloud/api/api_household.h"
 #include "cloud/api/api_sight.h"
 #include "cloud/api/attestation.h"
 #include "cloud/api/backup_copy.h"
@@ -331,6 +332,8 @@ porch_err porch_hub_serve(porch_hub *h, porch_why *why) {
         PORCH_TRY(porch_live_start(h->live, why));
         PORCH_TRY(porch_notify_start(h->notify, why));
         PORCH_TRY(porch_listener_start(h->listener, why));
+        const porch_erase_rooms rooms = porch_api_erase_rooms(&h->api);
+        PORCH_TRY(porch_finisher_start(&rooms, &h->finisher, why));
     }
     return open_admin(h, why);
 }
@@ -344,6 +347,7 @@ void porch_hub_close(porch_hub *h) {
         porch_listener_stop(h->listener);
     }
     if (h->media != NULL) porch_media_stop(h->media);
+    porch_finisher_stop(h->finisher);
     if (h->notify != NULL) {
         porch_store_forget(h->store, h->notify);
         porch_notify_close(h->notify);

@@ -11,6 +11,7 @@
 #include "cloud/api/api_live.h"
 #include "cloud/api/api_routes.h"
 #include "cloud/api/household_export.h"
+#include "cloud/api/household_finish.h"
 #include "cloud/api/hub.h"
 #include "cloud/broker/broker.h"
 #include "cloud/courier/courier_client.h"
@@ -58,6 +59,7 @@ typedef struct {
     porch_app *app;
     porch_live *live;
     porch_exports *exports;
+    porch_finisher *finisher;
     struct porch_attestations *attestations;
     porch_api api;
     porch_http_route routes[PORCH_API_ROUTES_MOST];

@@ -6,7 +6,7 @@
  *   erase_end:   one transaction {certificates, household, what others add} ─► memory
  *
  * A crash between the two leaves the names in the table erasure; beginning again goes on from there. The
- * household "home", which every hub has, is made anew and empty. */
+ * end empties it. The household "home", which every hub has, is made anew and empty. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,6 +90,8 @@ static porch_err write_end(porch_db *db, void *ctx, porch_why *why) {
         "delete from household where id = ?1",
         "insert into household (id, name, timezone, added_ms) select 'home', 'Home', 'UTC', 0 where ?1 = "
         "'home'",
+        /* it is over: the names go with what was found by them */
+        "delete from erasure where household = ?1",
     };
     job->devices.count = 0;
     PORCH_TRY(porch_trust_erasure_names(db, job->household, "device", collect, &job->devices, why));
