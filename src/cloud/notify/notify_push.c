@@ -99,6 +99,18 @@ typedef struct {
     bool made;
 } subscribe_job;
 
+/* What waits was for whom it belonged to until now. */
+static porch_err drop_waiting(porch_db *db, const subscribe_job *job, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "delete from push_delivery where subscription = ?1 and state = 'waiting' and exists (select 1 from "
+        "push_subscription s where s.id = ?1 and s.account <> ?2)",
+        why);
+    porch_db_bind_str(q, 1, job->id);
+    porch_db_bind_str(q, 2, job->account);
+    return porch_db_execute(q, why);
+}
+
 /* NOT_FOUND: a new one. OK: it is this account's now. */
 static porch_err adopt(porch_db *db, subscribe_job *job, porch_why *why) {
     porch_db_query *q =
@@ -114,6 +126,7 @@ static porch_err adopt(porch_db *db, subscribe_job *job, porch_why *why) {
     if (!same)
         return porch_fail(why, PORCH_ERR_EXISTS,
                           "this push endpoint is known with other keys; unsubscribe in the browser first");
+    PORCH_TRY(drop_waiting(db, job, why));
     q = porch_db_prepare(
         db, "update push_subscription set account = ?2, session = ?3, muted = 0 where id = ?1", why);
     porch_db_bind_str(q, 1, job->id);

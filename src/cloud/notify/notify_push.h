@@ -11,7 +11,8 @@
  * (404, 410) is dropped. People take turns: a message of who was served longest ago goes first, and after a
  * failure all of a person's messages rest, so that one whose services do not answer holds up nobody else.
  *
- * What a message tells of a camera is judged by the policy when it leaves, like a message of the broker's.
+ * What a message tells of a camera is judged by the policy when it leaves, like a message of the broker's,
+ * and so is whether the browser is muted and its person may still sign in.
  *
  * A subscription belongs to the sign-in that made it. One that is ended (not one that ends by its age)
  * leaves it muted: nothing of the home goes there any more, alerts about the account do, because the person
@@ -37,9 +38,9 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
                                     char origin[PORCH_PUSH_ORIGIN_TEXT], porch_why *why);
 
 /* Adds a browser of `account`, or finds it again by endpoint and keys (then a browser that another person
- * used on the same device becomes this one's). `p256dh` and `auth` are base64url as browsers give them.
- * PORCH_ERR_USAGE: not to be used; PORCH_ERR_EXISTS: known with other keys; PORCH_ERR_LIMIT:
- * push.subscriptions, push.origins. */
+ * used on the same device becomes this one's, without what still waits for the other). `p256dh` and `auth`
+ * are base64url as browsers give them. PORCH_ERR_USAGE: not to be used; PORCH_ERR_EXISTS: known with other
+ * keys; PORCH_ERR_LIMIT: push.subscriptions, push.origins. */
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
                                porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
                                bool *made, porch_why *why);

@@ -1,8 +1,9 @@
 /* Push deliveries, one after the other on a thread of their own, so that a slow webhook's retries do not
  * hold them: of those that are due, the one of the person who was served longest ago is sealed for its
  * browser and sent. A person whose service fails rests (table push_pace). A message older than push.ttl_s
- * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up; one about a
- * camera that the policy does not let the person hear of is withheld, and its service learns nothing. */
+ * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up. Whether the
+ * browser and its person may be told is judged again when it leaves: one that was muted, whose person's
+ * time is over, or about a camera that the policy hides is withheld, and its service learns nothing. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ typedef struct {
     char subscription[33];
     char account[PORCH_PERSON_ID_TEXT];
     uint32_t failures;   /* of the account, before this one */
-    porch_person person; /* whose browser it is: name in lower case, role, household */
+    porch_person person; /* whose browser it is: name in lower case, role, household, may they sign in */
+    bool muted;
     char endpoint[PORCH_COURIER_URL_MAX + 1];
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
@@ -91,6 +93,8 @@ static void read_person(porch_db_query *q, int at, porch_person *ret) {
     (void)porch_bytes_to_text(porch_db_text(q, at + 1), role, sizeof role);
     (void)porch_bytes_to_text(porch_db_text(q, at + 2), ret->household, sizeof ret->household);
     (void)porch_role_parse(porch_bytes_of(role), &ret->role);
+    ret->awaiting_reset = porch_db_i64(q, at + 3) != 0;
+    ret->expires_ms = (uint64_t)porch_db_i64(q, at + 4);
 }
 
 /* A rest that ends later than any can was begun before the clock was set back. */
@@ -120,9 +124,9 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         db,
         "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
         "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms, p.name_key, p.role, p.household, "
-        "s.account, "
-        "z.failures " WAITING "left join notification n on n.seq = d.notification left join alert a on "
-        "a.id = d.alert left join account p on p.id = s.account "
+        "p.awaiting_reset, p.expires_ms, s.account, s.muted, z.failures " WAITING
+        "left join notification n on n.seq = d.notification left join alert a on a.id = d.alert left join "
+        "account p on p.id = s.account "
         "where d.state = 'waiting' and d.next_at_ms <= ?1 and (z.account is null or not (" RESTING ")) "
         "order by coalesce(z.served_ms, 0), d.next_at_ms, d.id limit 1",
         why);
@@ -143,8 +147,9 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         d->next_at_ms = (uint64_t)porch_db_i64(q, at + 7);
         read_alert(q, at + 8, &d->alert);
         read_person(q, at + 13, &d->person);
-        (void)porch_bytes_to_text(porch_db_text(q, at + 16), d->account, sizeof d->account);
-        d->failures = (uint32_t)porch_db_i64(q, at + 17);
+        (void)porch_bytes_to_text(porch_db_text(q, at + 18), d->account, sizeof d->account);
+        d->failures = (uint32_t)porch_db_i64(q, at + 20);
+        d->muted = porch_db_i64(q, at + 19) != 0;
         d->found = true;
     }
     porch_db_finish(q);
@@ -379,22 +384,29 @@ static porch_err send_due(porch_notify *n, due *d, result *r, porch_why *why) {
     return post(n, d, r, why);
 }
 
-/* Messages about the account and tests are the person's own. */
-static bool may_tell(const porch_notify *n, const due *d) {
+/* Alerts about the account go wherever they were queued for; of the home nothing does that may not now, and
+ * tests are the person's own. */
+static bool may_tell(const porch_notify *n, const due *d, const char **reason) {
     const porch_notify_config *c = &n->config;
-    if (!d->item.id[0]) return true;
-    return c->may_tell != NULL && c->may_tell(&d->person, d->item.device, c->may_tell_ctx);
+    const porch_person *p = &d->person;
+    if (d->alert.id[0]) return true;
+    *reason = "the browser's sign-in was ended";
+    if (d->muted) return false;
+    *reason = "the person may not sign in any more";
+    if (p->awaiting_reset || (p->expires_ms != 0 && p->expires_ms <= d->now_ms)) return false;
+    *reason = "the policy does not let the person hear of the device";
+    return is_test(d) || (c->may_tell != NULL && c->may_tell(p, d->item.device, c->may_tell_ctx));
 }
 
 static void attempt(porch_notify *n, due *d, result *r) {
     porch_why why = {""};
-    if (may_tell(n, d)) {
+    const char *reason = "";
+    if (may_tell(n, d, &reason)) {
         porch_err e = send_due(n, d, r, &why);
         judge(n, e, &why, r);
     } else {
         r->how = PORCH_PUSH_WITHHELD;
-        snprintf(r->error, sizeof r->error, "the policy does not let the person hear of %s",
-                 d->item.device);
+        snprintf(r->error, sizeof r->error, "%s", reason);
     }
 }
 

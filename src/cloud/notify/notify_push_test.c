@@ -532,6 +532,57 @@ static void whoever_comes_with_ever_new_push_services_turns_nobody_elses_tokens_
     assert_int_equal(sent.tokens, 1);
 }
 
+/* Each of these happens between the moment when a row was queued and the one when it leaves. */
+static void who_may_not_be_told_any_more_is_not_though_it_was_queued(void **state) {
+    world *w = *state;
+    static const char *const alerts[] = {"a1", "a2", "a3"},
+                             *const changes[] = {
+                                 "update push_subscription set muted = 1 where account = 'robin'",
+                                 "update account set expires_ms = 1 where id = 'robin'",
+                                 "update account set awaiting_reset = 1 where id = 'robin'",
+                             };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        alert_job alert = {.w = w, .alert = alerts[i]};
+        uint32_t queued = 0;
+        w->settings.push_test_wait_s = 0;
+        sent.count = 0;
+        endpoint(w, "robin", "https://push.example/robin");
+        endpoint(w, "sam", "https://push.example/sam");
+        assert_int_equal(seen(w, alerts[i], porch_clock_ms()), 2);
+        assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+        assert_int_equal(porch_store_write(w->store, run, (void *)(uintptr_t)changes[i], NULL), PORCH_OK);
+        assert_int_equal(deliver(w), UINT64_MAX);
+        assert_int_equal(posts_to("https://push.example/robin"), 0);
+        assert_int_equal(posts_to("https://push.example/sam"), 1);
+        /* what is about the account itself arrives */
+        assert_int_equal(porch_store_write(w->store, write_alert, &alert, NULL), PORCH_OK);
+        assert_int_equal(deliver(w), UINT64_MAX);
+        assert_int_equal(posts_to("https://push.example/robin"), 1);
+        assert_int_equal(
+            porch_store_write(w->store, run,
+                              "update account set expires_ms = 0, awaiting_reset = 0 where id = 'robin'",
+                              NULL),
+            PORCH_OK);
+    }
+}
+
+static void what_waits_for_a_browsers_former_person_does_not_go_to_the_next(void **state) {
+    world *w = *state;
+    alert_job alert = {.w = w, .alert = "a1"};
+    endpoint(w, "robin", "https://push.example/tablet");
+    assert_int_equal(seen(w, "door", porch_clock_ms()), 1);
+    assert_int_equal(porch_store_write(w->store, write_alert, &alert, NULL), PORCH_OK);
+    endpoint(w, "robin", "https://push.example/tablet"); /* the same person again: nothing is lost */
+    endpoint(w, "sam", "https://push.example/tablet");
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(sent.count, 0);
+    endpoint(w, "sam", "https://push.example/tablet");
+    assert_int_equal(seen(w, "garden", porch_clock_ms()), 1);
+    endpoint(w, "sam", "https://push.example/tablet");
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(sent.count, 1);
+}
+
 static void endpoints_that_no_push_service_has_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -621,6 +672,8 @@ int main(void) {
         IN_WORLD(people_take_turns),
         IN_WORLD(one_person_has_few_push_services),
         IN_WORLD(whoever_comes_with_ever_new_push_services_turns_nobody_elses_tokens_out),
+        IN_WORLD(who_may_not_be_told_any_more_is_not_though_it_was_queued),
+        IN_WORLD(what_waits_for_a_browsers_former_person_does_not_go_to_the_next),
         cmocka_unit_test(endpoints_that_no_push_service_has_are_refused),
         cmocka_unit_test(each_answer_of_a_push_service_has_its_consequence),
         cmocka_unit_test(times_of_the_day_have_one_form),

@@ -110,7 +110,7 @@ typedef enum {
     PORCH_PUSH_RETRY,
     PORCH_PUSH_GIVEN_UP,
     PORCH_PUSH_GONE,    /* the subscription is dropped */
-    PORCH_PUSH_WITHHELD /* the policy refuses it; no service was asked */
+    PORCH_PUSH_WITHHELD /* the person may not be told of it now; no service was asked */
 } porch_push_outcome;
 /* What an answer (or its absence) means. */
 porch_push_outcome porch_push_judge(porch_err e, uint16_t status);
