@@ -166,6 +166,7 @@ porch_err porch_alert_list(porch_accounts *a, const porch_user_session *own, por
 /* ---- answering ---- */
 
 typedef struct {
+    porch_accounts *a;
     const porch_user_session *own;
     const char *id, *address;
     bool mine;
@@ -198,13 +199,14 @@ static porch_err write_answer(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(porch_db_execute(q, why));
     if (job->mine) return PORCH_OK;
     if (alert.session[0] != '\0')
-        PORCH_TRY(porch_accounts_session_drop(db, job->own->person.id, alert.session, &job->ended, why));
+        PORCH_TRY(
+            porch_accounts_session_drop(job->a, db, job->own->person.id, alert.session, &job->ended, why));
     return porch_accounts_trust(db, "user.not-mine", NULL, job->own->person.name, job->address, why);
 }
 
 porch_err porch_alert_give_answer(porch_accounts *a, const porch_user_session *own, const char *id,
                                   bool mine, const char *address, bool *ended, porch_why *why) {
-    answer_job job = {.own = own, .id = id, .address = address, .mine = mine};
+    answer_job job = {.a = a, .own = own, .id = id, .address = address, .mine = mine};
     porch_err e = porch_store_write(a->store, write_answer, &job, why);
     if (e == PORCH_OK) {
         *ended = job.ended.count > 0;

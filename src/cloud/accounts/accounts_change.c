@@ -107,7 +107,7 @@ static porch_err write_change(porch_db *db, void *ctx, porch_why *why) {
     const porch_user_session *s = job->change->session;
     PORCH_TRY(write_password(db, job, why));
     PORCH_TRY(write_token(db, job, why));
-    PORCH_TRY(porch_accounts_sessions_drop(db, s->person.id, s->id, &job->ended, why));
+    PORCH_TRY(porch_accounts_sessions_drop(job->a, db, s->person.id, s->id, &job->ended, why));
     const porch_alert_facts facts = {PORCH_ALERT_PASSWORD, s->person.id, s->id, &job->change->from};
     PORCH_TRY(porch_accounts_alert_make(job->a, db, &facts, job->now_ms, &job->alert, why));
     return porch_accounts_trust(db, "user.password", NULL, s->person.name, job->change->from.address, why);

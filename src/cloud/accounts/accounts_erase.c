@@ -7,6 +7,7 @@
 #include "cloud/trust/trust_erase.h"
 
 typedef struct {
+    porch_accounts *a;
     const char *household;
     porch_accounts_ended ended;
 } erase_job;
@@ -19,7 +20,7 @@ static porch_err erase_one(porch_db *db, erase_job *job, const char *key, const 
                                        "DELETE FROM account WHERE id = ?1"};
     PORCH_TRY(porch_trust_erasure_note(db, job->household, "user", row->person.name, why));
     PORCH_TRY(porch_trust_erasure_note(db, job->household, "account", row->totp_id, why));
-    PORCH_TRY(porch_accounts_sessions_drop(db, row->person.id, "", &job->ended, why));
+    PORCH_TRY(porch_accounts_sessions_drop(job->a, db, row->person.id, "", &job->ended, why));
     PORCH_TRY(porch_accounts_throttle_forget(db, porch_accounts_at_the_door(key), why));
     PORCH_TRY(porch_accounts_throttle_forget(db, porch_accounts_signed_in(row->person.id), why));
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
@@ -63,7 +64,7 @@ static porch_err erase_all(porch_db *db, void *ctx, porch_why *why) {
 }
 
 porch_err porch_accounts_erase(porch_accounts *a, const char *household, porch_why *why) {
-    erase_job job = {.household = household};
+    erase_job job = {.a = a, .household = household};
     porch_err e = porch_store_write(a->store, erase_all, &job, why);
     if (e == PORCH_OK)
         porch_accounts_tell_ended(a, &job.ended);

@@ -47,6 +47,8 @@ struct porch_accounts {
 
     porch_accounts_observer ended[PORCH_ACCOUNTS_END_OBSERVERS];
     size_t ended_count;
+    porch_sign_ins_end_fn end_in_write;
+    void *end_in_write_ctx;
     porch_alert_write_fn alert_in_write;
     porch_alert_each_fn alert_told;
     void *alert_ctx;
@@ -133,13 +135,13 @@ typedef struct {
     size_t count;
 } porch_accounts_ended;
 /* All but the one whose id is `except` ("": all). */
-porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, const char *except,
-                                       porch_accounts_ended *ret, porch_why *why);
+porch_err porch_accounts_sessions_drop(porch_accounts *a, porch_db *db, const char *account,
+                                       const char *except, porch_accounts_ended *ret, porch_why *why);
 /* The one of that id, if there is one. */
-porch_err porch_accounts_session_drop(porch_db *db, const char *account, const char *id,
+porch_err porch_accounts_session_drop(porch_accounts *a, porch_db *db, const char *account, const char *id,
                                       porch_accounts_ended *ret, porch_why *why);
 /* All but the `most` that were seen last. */
-porch_err porch_accounts_sessions_keep(porch_db *db, const char *account, uint32_t most,
+porch_err porch_accounts_sessions_keep(porch_accounts *a, porch_db *db, const char *account, uint32_t most,
                                        porch_accounts_ended *ret, porch_why *why);
 /* A session row for a person, inside a write; the ones idle longest beyond people.sessions end, which
  * *ended lists. */
@@ -147,6 +149,9 @@ porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const cha
                                       const uint8_t hash[32], const porch_sign_in_from *from,
                                       porch_proof proof, uint64_t now_ms, porch_accounts_ended *ended,
                                       char id[PORCH_SESSION_ID_TEXT], porch_why *why);
+/* What else ends with them, in the same write (accounts_session.h). */
+porch_err porch_accounts_end_also(porch_accounts *a, porch_db *db, const char *account, const char *id,
+                                  const char *except, porch_why *why);
 /* Tells the observers and frees the list. */
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended);
 /* `id` is "" when the session itself goes on under another token. */

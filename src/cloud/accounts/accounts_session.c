@@ -9,6 +9,11 @@
 /* Use is remembered this coarsely, so that a page full of pictures is not a page full of writes. */
 enum { SEEN_EVERY_MS = 60 * 1000 };
 
+void porch_user_session_in_end(porch_accounts *a, porch_sign_ins_end_fn fn, void *ctx) {
+    a->end_in_write = fn;
+    a->end_in_write_ctx = ctx;
+}
+
 void porch_user_session_on_end(porch_accounts *a, porch_user_session_end_fn fn, void *ctx) {
     if (a->ended_count < PORCH_ACCOUNTS_END_OBSERVERS)
         a->ended[a->ended_count++] = (porch_accounts_observer){fn, ctx};
@@ -158,7 +163,7 @@ porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const cha
     /* Rows that are over are swept here: people sign in seldom, and nothing else reads them. */
     PORCH_TRY(sweep_kind(a, db, false, now_ms, why));
     PORCH_TRY(sweep_kind(a, db, true, now_ms, why));
-    PORCH_TRY(porch_accounts_sessions_keep(db, account, a->sessions_max - 1, ended, why));
+    PORCH_TRY(porch_accounts_sessions_keep(a, db, account, a->sessions_max - 1, ended, why));
     porch_db_query *q = porch_db_prepare(
         db,
         "INSERT INTO session (hash, account, created_ms, seen_ms, address, id, agent, installed, "
@@ -180,6 +185,7 @@ porch_err porch_accounts_session_make(porch_accounts *a, porch_db *db, const cha
 }
 
 typedef struct {
+    porch_accounts *a;
     const porch_user_session *session;
     bool gone;
 } end_job;
@@ -190,6 +196,7 @@ static porch_err end_session(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_blob(q, 1, (porch_bytes){job->session->hash, 32});
     PORCH_TRY(porch_db_execute(q, why));
     job->gone = porch_db_changes(db) > 0;
+    PORCH_TRY(porch_accounts_end_also(job->a, db, job->session->person.id, job->session->id, "", why));
     if (!job->gone) return PORCH_OK;
     return porch_accounts_trust(db, "user.sign-out", NULL, job->session->person.name, NULL, why);
 }
@@ -197,7 +204,7 @@ static porch_err end_session(porch_db *db, void *ctx, porch_why *why) {
 porch_err porch_user_session_end(porch_accounts *a, const porch_user_session *session, uint64_t now_ms,
                                  porch_why *why) {
     (void)now_ms;
-    end_job job = {session, false};
+    end_job job = {a, session, false};
     PORCH_TRY(porch_store_write(a->store, end_session, &job, why));
     porch_accounts_tell_end(a, session->hash, session->id);
     porch_log(PORCH_LOG_INFO, "logout", "name", session->person.name, NULL);

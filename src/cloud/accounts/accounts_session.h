@@ -65,6 +65,12 @@ porch_err porch_user_session_end_others(porch_accounts *accounts, const porch_us
                                         const char *address, uint64_t now_ms, unsigned *ended,
                                         porch_why *why);
 
+/* Called inside the write that ends sign-ins of an account, but not for those that end by themselves: the
+ * one called `id`, or with "" all but `except` ("": all), also those whose time was over before. One for
+ * the hub, set before serving starts. */
+typedef porch_err (*porch_sign_ins_end_fn)(porch_db *db, const char *account, const char *id,
+                                           const char *except, void *ctx, porch_why *why);
+void porch_user_session_in_end(porch_accounts *accounts, porch_sign_ins_end_fn fn, void *ctx);
 /* Called after a session's end is durable, on the thread that ended it, but not for those that end by
  * themselves. `id` is "" when only its token is another now. Add before serving starts. */
 typedef void (*porch_user_session_end_fn)(const uint8_t hash[32], const char *id, void *ctx);

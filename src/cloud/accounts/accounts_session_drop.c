@@ -1,9 +1,15 @@
-/* Sessions that end together: their rows go inside a write, and each end is told after the commit, so that
- * streams, MQTT sessions, exports and push messages end with them. */
+/* Sessions that end together: their rows go inside a write, push messages with them, and each end is told
+ * after the commit, so that streams, MQTT sessions and exports end, too. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud/accounts/accounts_room.h"
+
+porch_err porch_accounts_end_also(porch_accounts *a, porch_db *db, const char *account, const char *id,
+                                  const char *except, porch_why *why) {
+    return a->end_in_write == NULL ? PORCH_OK
+                                   : a->end_in_write(db, account, id, except, a->end_in_write_ctx, why);
+}
 
 static porch_err collect(porch_db_query *q, porch_accounts_ended *ret, porch_why *why) {
     porch_err e = porch_db_step(q, why);
@@ -24,8 +30,8 @@ static porch_err collect(porch_db_query *q, porch_accounts_ended *ret, porch_why
 }
 
 /* Those of the account whose id fits the pattern of `id` and `except`; an empty one fits all and none. */
-static porch_err drop(porch_db *db, const char *account, const char *id, const char *except,
-                      porch_accounts_ended *ret, porch_why *why) {
+static porch_err drop(porch_accounts *a, porch_db *db, const char *account, const char *id,
+                      const char *except, porch_accounts_ended *ret, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
         db,
         "DELETE FROM session WHERE account = ?1 AND (?2 = '' OR id = ?2) AND id <> ?3 RETURNING hash, id",
@@ -33,16 +39,17 @@ static porch_err drop(porch_db *db, const char *account, const char *id, const c
     porch_db_bind_str(q, 1, account);
     porch_db_bind_str(q, 2, id);
     porch_db_bind_str(q, 3, except);
-    return collect(q, ret, why);
+    PORCH_TRY(collect(q, ret, why));
+    return porch_accounts_end_also(a, db, account, id, except, why);
 }
 
-porch_err porch_accounts_sessions_drop(porch_db *db, const char *account, const char *except,
-                                       porch_accounts_ended *ret, porch_why *why) {
-    return drop(db, account, "", except, ret, why);
+porch_err porch_accounts_sessions_drop(porch_accounts *a, porch_db *db, const char *account,
+                                       const char *except, porch_accounts_ended *ret, porch_why *why) {
+    return drop(a, db, account, "", except, ret, why);
 }
 
 /* The ones idle longest go. */
-porch_err porch_accounts_sessions_keep(porch_db *db, const char *account, uint32_t most,
+porch_err porch_accounts_sessions_keep(porch_accounts *a, porch_db *db, const char *account, uint32_t most,
                                        porch_accounts_ended *ret, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
         db,
@@ -51,12 +58,16 @@ porch_err porch_accounts_sessions_keep(porch_db *db, const char *account, uint32
         why);
     porch_db_bind_str(q, 1, account);
     porch_db_bind_i64(q, 2, most);
-    return collect(q, ret, why);
+    size_t before = ret->count;
+    PORCH_TRY(collect(q, ret, why));
+    for (size_t i = before; i < ret->count; i++)
+        PORCH_TRY(porch_accounts_end_also(a, db, account, ret->one[i].id, "", why));
+    return PORCH_OK;
 }
 
-porch_err porch_accounts_session_drop(porch_db *db, const char *account, const char *id,
+porch_err porch_accounts_session_drop(porch_accounts *a, porch_db *db, const char *account, const char *id,
                                       porch_accounts_ended *ret, porch_why *why) {
-    return drop(db, account, id, "", ret, why);
+    return drop(a, db, account, id, "", ret, why);
 }
 
 void porch_accounts_tell_ended(porch_accounts *a, porch_accounts_ended *ended) {

@@ -65,6 +65,7 @@ porch_err porch_accounts_session_there(porch_db *db, const porch_user_session *s
 /* ---- ending them ---- */
 
 typedef struct {
+    porch_accounts *a;
     const porch_user_session *own;
     const char *id; /* NULL: all but the own */
     const char *address;
@@ -75,9 +76,9 @@ static porch_err end_sessions(porch_db *db, void *ctx, porch_why *why) {
     end_job *job = ctx;
     const porch_person *p = &job->own->person;
     if (job->id == NULL)
-        PORCH_TRY(porch_accounts_sessions_drop(db, p->id, job->own->id, &job->ended, why));
+        PORCH_TRY(porch_accounts_sessions_drop(job->a, db, p->id, job->own->id, &job->ended, why));
     else
-        PORCH_TRY(porch_accounts_session_drop(db, p->id, job->id, &job->ended, why));
+        PORCH_TRY(porch_accounts_session_drop(job->a, db, p->id, job->id, &job->ended, why));
     if (job->ended.count == 0)
         return job->id == NULL
                    ? PORCH_OK
@@ -101,7 +102,7 @@ static porch_err end(porch_accounts *a, end_job *job, unsigned *ended, porch_why
 
 porch_err porch_user_session_end_one(porch_accounts *a, const porch_user_session *own, const char *id,
                                      const char *address, porch_why *why) {
-    end_job job = {.own = own, .id = id, .address = address};
+    end_job job = {.a = a, .own = own, .id = id, .address = address};
     unsigned ended = 0;
     if (id[0] == '\0') return porch_fail(why, PORCH_ERR_NOT_FOUND, "name the sign-in by its id");
     return end(a, &job, &ended, why);
@@ -110,7 +111,7 @@ porch_err porch_user_session_end_one(porch_accounts *a, const porch_user_session
 porch_err porch_user_session_end_others(porch_accounts *a, const porch_user_session *own,
                                         const char *address, uint64_t now_ms, unsigned *ended,
                                         porch_why *why) {
-    end_job job = {.own = own, .address = address};
+    end_job job = {.a = a, .own = own, .address = address};
     PORCH_TRY(porch_step_up_demand(a, own, PORCH_STEP_UP_ANY, now_ms, why));
     return end(a, &job, ended, why);
 }

@@ -230,6 +230,63 @@ static void sessions_are_bounded_and_the_one_idle_longest_gives_way_and_is_told(
     assert_int_equal(find(l, session, T0 + 2000, &s), PORCH_OK);
 }
 
+/* ---- what ends with them ---- */
+
+typedef struct {
+    unsigned count;
+    bool refuse;
+    char account[PORCH_PERSON_ID_TEXT], id[PORCH_SESSION_ID_TEXT], except[PORCH_SESSION_ID_TEXT];
+} heard;
+
+static porch_err hear(porch_db *db, const char *account, const char *id, const char *except, void *ctx,
+                      porch_why *why) {
+    heard *h = ctx;
+    (void)db;
+    h->count++;
+    (void)snprintf(h->account, sizeof h->account, "%s", account);
+    (void)snprintf(h->id, sizeof h->id, "%s", id);
+    (void)snprintf(h->except, sizeof h->except, "%s", except);
+    return h->refuse ? porch_fail(why, PORCH_ERR_FULL, "no") : PORCH_OK;
+}
+
+static void signing_out_all_others_reaches_what_those_left_whose_time_was_over(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    porch_user_session own;
+    char session[PORCH_SESSION_TOKEN_TEXT];
+    heard h = {0};
+    unsigned ended = 9;
+    make_owner(l, &done);
+    porch_user_session_in_end(l->accounts, hear, &h);
+    sign_in(l, "1-b", false, T0 + DAY_MS, session); /* the owner's first one is over and swept */
+    assert_int_equal(h.count, 0);                   /* it ended by itself */
+    assert_int_equal(find(l, session, T0 + DAY_MS, &own), PORCH_OK);
+    assert_int_equal(
+        porch_user_session_end_others(l->accounts, &own, "192.0.2.1", T0 + DAY_MS, &ended, &l->why),
+        PORCH_OK);
+    assert_int_equal(ended, 0);
+    assert_int_equal(h.count, 1);
+    assert_string_equal(h.account, own.person.id);
+    assert_string_equal(h.id, "");
+    assert_string_equal(h.except, own.id);
+}
+
+static void what_ends_with_a_sign_in_ends_in_the_same_write_or_neither(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    porch_user_session own;
+    heard h = {.refuse = true};
+    make_owner(l, &done);
+    porch_user_session_in_end(l->accounts, hear, &h);
+    assert_int_equal(find(l, done.session, T0 + 9, &own), PORCH_OK);
+    assert_int_equal(porch_user_session_end(l->accounts, &own, T0 + 9, &l->why), PORCH_ERR_FULL);
+    assert_int_equal(find(l, done.session, T0 + 9, &own), PORCH_OK);
+    h.refuse = false;
+    assert_int_equal(porch_user_session_end(l->accounts, &own, T0 + 9, &l->why), PORCH_OK);
+    assert_string_equal(h.id, own.id);
+    assert_int_equal(find(l, done.session, T0 + 9, &own), PORCH_ERR_AUTH);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         PORCH_ACCOUNTS_TEST(in_a_browser_a_session_lives_a_day_and_an_hour_idle),
@@ -242,6 +299,8 @@ int main(void) {
         PORCH_ACCOUNTS_TEST(all_others_are_signed_out_with_a_fresh_code_only),
         PORCH_ACCOUNTS_TEST(what_is_no_token_is_no_session),
         PORCH_ACCOUNTS_TEST(sessions_are_bounded_and_the_one_idle_longest_gives_way_and_is_told),
+        PORCH_ACCOUNTS_TEST(signing_out_all_others_reaches_what_those_left_whose_time_was_over),
+        PORCH_ACCOUNTS_TEST(what_ends_with_a_sign_in_ends_in_the_same_write_or_neither),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

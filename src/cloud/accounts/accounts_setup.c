@@ -94,7 +94,7 @@ static porch_err issue_reset(porch_db *db, void *ctx, porch_why *why) {
         porch_db_bind_str(q, 1, row.person.id);
         e = porch_db_execute(q, why);
     }
-    if (e == PORCH_OK) e = porch_accounts_sessions_drop(db, row.person.id, "", &job->ended, why);
+    if (e == PORCH_OK) e = porch_accounts_sessions_drop(job->a, db, row.person.id, "", &job->ended, why);
     if (e == PORCH_OK) e = porch_accounts_trust(db, "user.reset", job->who, row.person.name, NULL, why);
     porch_wipe(&row, sizeof row);
     return e;
@@ -424,7 +424,7 @@ static porch_err write_renewed(porch_db *db, confirm_job *job, porch_why *why) {
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0)
         return porch_fail(why, PORCH_ERR_AUTH, "the account of this link is gone");
-    PORCH_TRY(porch_accounts_sessions_drop(db, l->account, "", &job->ended, why));
+    PORCH_TRY(porch_accounts_sessions_drop(job->a, db, l->account, "", &job->ended, why));
     return porch_accounts_trust(db, "user.renew", NULL, l->name, job->from->address, why);
 }
 

@@ -11,9 +11,9 @@
  *   notify:   notification there ─► live streams, $porchlight/device/ID/event/person
  *   twin:     device reported    ─► its wish again if it lacks it; live streams
  *   rollout:  a device's turn     ─► d/ID/update/desired; live streams
- *   accounts: sign-in ended      ─► its streams, MQTT sessions and export are closed, its browser's push
- * messages muted alert              ─► push messages, in the same transaction; the person's other live
- * pages
+ *   accounts: sign-in ends       ─► its browser's push messages are muted, in the same transaction
+ *             sign-in ended      ─► its streams, MQTT sessions and export are closed
+ *             alert              ─► push messages, in the same transaction; the person's other live pages
  */
 #include "cloud/api/hub_room.h"
 
@@ -172,21 +172,21 @@ static void sign_in_over(const uint8_t hash[32], void *ctx) {
 
 static void session_ended(const uint8_t hash[32], const char *id, void *ctx) {
     porch_hub *h = ctx;
-    porch_why why = {{0}};
+    (void)id;
     if (h->live != NULL) porch_live_end_session(h->live, hash);
     if (h->exports != NULL) porch_exports_end_sign_in(h->exports, hash);
     sign_in_over(hash, h);
-    porch_err e = h->notify == NULL ? PORCH_OK : porch_push_mute_session(h->notify, id, &why);
-    if (e != PORCH_OK)
-        porch_log(PORCH_LOG_ERROR, "push.unmuted", "session", id, "reason", porch_why_text(&why, e), NULL);
+}
+
+static porch_err sign_ins_end(porch_db *db, const char *account, const char *id, const char *except,
+                              void *ctx, porch_why *why) {
+    const porch_hub *h = ctx;
+    return h->notify == NULL ? PORCH_OK : porch_push_mute(db, account, id, except, why);
 }
 
 static porch_err alert_made(porch_db *db, const porch_alert *alert, void *ctx, porch_why *why) {
     porch_hub *h = ctx;
     if (h->notify == NULL) return PORCH_OK;
-    /* With a new password all that was signed in before is over, long ended sign-ins, too. */
-    if (alert->kind == PORCH_ALERT_PASSWORD)
-        PORCH_TRY(porch_push_mute_others(db, alert->account, alert->session, why));
     return porch_push_queue_alert(h->notify, db, alert->account, alert->id, alert->at_ms, why);
 }
 
@@ -200,6 +200,7 @@ static void alert_stored(const porch_alert *alert, void *ctx) {
 void porch_hub_connect_news(porch_hub *h) {
     porch_registry_on_change(h->registry, registry_changed, h);
     porch_grants_on_change(h->grants, grants_changed, h);
+    porch_user_session_in_end(h->accounts, sign_ins_end, h);
     porch_user_session_on_end(h->accounts, session_ended, h);
     if (h->live != NULL) porch_live_on_gone(h->live, sign_in_over, h);
     porch_alert_on_new(h->accounts, alert_made, alert_stored, h);

@@ -226,25 +226,16 @@ porch_err porch_push_subscribe(porch_notify *n, const char *account, const char 
     return PORCH_OK;
 }
 
-static porch_err mute_session(porch_db *db, void *ctx, porch_why *why) {
+porch_err porch_push_mute(porch_db *db, const char *account, const char *session, const char *except,
+                          porch_why *why) {
     porch_db_query *q =
-        porch_db_prepare(db, "update push_subscription set muted = 1 where session = ?1", why);
-    porch_db_bind_str(q, 1, ctx);
-    return porch_db_execute(q, why);
-}
-
-porch_err porch_push_mute_session(porch_notify *n, const char *session, porch_why *why) {
-    char id[33];
-    /* Those from before sessions were noted have none. */
-    if (session[0] == '\0' || !porch_bytes_to_text(porch_bytes_of(session), id, sizeof id)) return PORCH_OK;
-    return porch_store_write(n->config.store, mute_session, id, why);
-}
-
-porch_err porch_push_mute_others(porch_db *db, const char *account, const char *except, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(
-        db, "update push_subscription set muted = 1 where account = ?1 and session <> ?2", why);
+        porch_db_prepare(db,
+                         "update push_subscription set muted = 1 where account = ?1 and (?2 "
+                         "= '' or session = ?2) and (?3 = '' or session <> ?3)",
+                         why);
     porch_db_bind_str(q, 1, account);
-    porch_db_bind_str(q, 2, except);
+    porch_db_bind_str(q, 2, session);
+    porch_db_bind_str(q, 3, except);
     return porch_db_execute(q, why);
 }
 

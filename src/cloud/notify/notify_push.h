@@ -16,7 +16,8 @@
  *
  * A subscription belongs to the sign-in that made it. One that is ended (not one that ends by its age)
  * leaves it muted: nothing of the home goes there any more, alerts about the account do, because the person
- * may need them just then. Signing in there and subscribing again ends that. */
+ * may need them just then. Ending all others mutes also what those subscribed that ended by their age.
+ * Signing in there and subscribing again ends that. */
 #ifndef PORCH_CLOUD_NOTIFY_PUSH_H
 #define PORCH_CLOUD_NOTIFY_PUSH_H
 
@@ -44,10 +45,10 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
                                porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
                                bool *made, porch_why *why);
-/* The browsers that this sign-in subscribed are muted. */
-porch_err porch_push_mute_session(porch_notify *n, const char *session, porch_why *why);
-/* All of the account but those of the sign-in `except`; inside a write. */
-porch_err porch_push_mute_others(porch_db *db, const char *account, const char *except, porch_why *why);
+/* The browsers of the account that the sign-in `session` subscribed are muted; with "" all of them but
+ * those of `except` ("": all). Inside the write that ends the sign-ins. */
+porch_err porch_push_mute(porch_db *db, const char *account, const char *session, const char *except,
+                          porch_why *why);
 /* PORCH_ERR_NOT_FOUND also for one of somebody else. */
 porch_err porch_push_unsubscribe(porch_notify *n, const char *account, const char *id, porch_why *why);
 /* Sends a test message to each of the account's browsers. PORCH_ERR_NOT_FOUND without one; PORCH_ERR_LIMIT

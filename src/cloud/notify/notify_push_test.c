@@ -351,8 +351,13 @@ static void an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour(void 
     assert_int_equal(queued, 2);
 }
 
-static porch_err mute_others(porch_db *db, void *ctx, porch_why *why) {
-    return porch_push_mute_others(db, "robin", ctx, why);
+typedef struct {
+    const char *session, *except;
+} mute_job;
+
+static porch_err mute(porch_db *db, void *ctx, porch_why *why) {
+    const mute_job *job = ctx;
+    return porch_push_mute(db, "robin", job->session, job->except, why);
 }
 
 static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **state) {
@@ -363,8 +368,9 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     subscribe(w, "robin"); /* its sign-in is called as the person */
     subscribe(w, "sam");
     assert_int_equal(seen(w, "a", NOON_MS), 2);
-    assert_int_equal(porch_push_mute_session(w->notify, "", NULL), PORCH_OK);
-    assert_int_equal(porch_push_mute_session(w->notify, "robin", NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"another", ""}, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "a2", NOON_MS), 2);
+    assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"robin", ""}, NULL), PORCH_OK);
     assert_int_equal(seen(w, "b", NOON_MS), 1);
     assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_NOT_FOUND);
     assert_int_equal(porch_store_write(w->store, write_alert, &job, NULL), PORCH_OK);
@@ -373,9 +379,9 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     assert_true(view.subscriptions[0].muted);
     subscribe(w, "robin"); /* signed in there again */
     assert_int_equal(seen(w, "c", NOON_MS), 2);
-    assert_int_equal(porch_store_write(w->store, mute_others, "robin", NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"", "robin"}, NULL), PORCH_OK);
     assert_int_equal(seen(w, "d", NOON_MS), 2);
-    assert_int_equal(porch_store_write(w->store, mute_others, "another", NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"", "another"}, NULL), PORCH_OK);
     assert_int_equal(seen(w, "e", NOON_MS), 1);
 }
 
