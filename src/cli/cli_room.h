@@ -187,8 +187,8 @@ typedef struct {
 typedef porch_err (*porch_cli_seal_show)(const void *ctx, const porch_cli_seal_done *done, porch_why *why);
 
 /* Seals the keys of DIR, where no hub runs, as wished. After an error they lie as before or `seal`
- * completes it. `show` (NULL: nobody) is called once they are sealed; only then is the public half of a fresh
- * recovery key remembered, so that nothing is ever encrypted to a key that nobody has. */
+ * completes it. `show` (NULL: nobody) is called once they are sealed; only then is the public half of a
+ * fresh recovery key remembered, so that nothing is ever encrypted to a key that nobody has. */
 porch_err porch_cli_reseal(const char *dir, const porch_cli_seal_wish *wish, porch_cli_seal_show show,
                            const void *ctx, porch_cli_seal_done *ret, porch_why *why);
 /* How they lie, and the recovery key of a vault. */
