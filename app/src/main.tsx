@@ -30,8 +30,9 @@ function Page({ path, search, user, onGone }: { path: string; search: string; us
   const event = /^\/events\/([^/]+)$/.exec(path);
   const device = /^\/devices\/([^/]+)$/.exec(path);
   if (path === "/") return <TimelinePage user={user} filter={filterOf(search)} />;
-  if (event?.[1]) return <EventPage id={decodeURIComponent(event[1])} user={user} />;
-  if (device?.[1]) return <DevicePage id={decodeURIComponent(device[1])} user={user} />;
+  // Another id is another page: nothing of the one before may stay.
+  if (event?.[1]) return <EventPage key={path} id={decodeURIComponent(event[1])} user={user} />;
+  if (device?.[1]) return <DevicePage key={path} id={decodeURIComponent(device[1])} user={user} />;
   if (path === "/devices") return <DevicesPage user={user} />;
   if (path === "/notifications") return <NotificationsPage user={user} />;
   if (path === "/settings") return <SettingsPage user={user} onGone={onGone} />;

@@ -1,6 +1,7 @@
 // One camera: privacy, and the zones in which motion does not count. What is shown as so is what the camera reported;
 // what was only asked for is pending.
 import { useEffect, useState } from "preact/hooks";
+import { useAnswers } from "../answers";
 import { api, type Problem, type Settings, type User, type Zone } from "../api";
 import { live } from "../live";
 import { Alert } from "../parts/notice";
@@ -76,11 +77,12 @@ export function DevicePage({ id, user }: { id: string; user: User }) {
   const [settings, setSettings] = useState<Settings | null>(null);
   const [zones, setZones] = useState<Zone[] | null>(null); // changed here and not saved yet; null: as the hub has them
   const [wrong, setWrong] = useState<string | null>(null);
+  const answers = useAnswers();
   useEffect(() => {
     document.title = `${id} · Porchlight`;
-    const load = () => api.settings(id).then(setSettings, (failed: Error) => setWrong(failed.message));
-    void load();
-    return live.on("device", (news) => { if (news.id === id) void load(); });
+    const load = () => void answers.latest(api.settings(id), setSettings, (failed) => setWrong(failed.message));
+    load();
+    return live.on("device", (news) => { if (news.id === id) load(); });
   }, [id]);
   if (!settings) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the settings…</p>;
   const act = (what: Promise<Settings>) => what.then((now) => { setSettings(now); setWrong(null); return now; }, (failed: Error) => setWrong(failed.message));

@@ -1,5 +1,6 @@
 // The household's devices: who is there, when each was last seen, and when its certificate ends.
 import { useEffect, useState } from "preact/hooks";
+import { useAnswers } from "../answers";
 import { api, type Device, type User } from "../api";
 import { live } from "../live";
 import { Alert, Notice } from "../parts/notice";
@@ -42,11 +43,12 @@ function Row({ device, zone }: { device: Device; zone: string }) {
 export function DevicesPage({ user }: { user: User }) {
   const [devices, setDevices] = useState<Device[] | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
+  const answers = useAnswers();
   useEffect(() => {
     document.title = "Devices · Porchlight";
-    const load = () => api.devices().then(setDevices, (failed: Error) => setWrong(failed.message));
-    void load();
-    return live.on("device", () => void load());
+    const load = () => void answers.latest(api.devices(), setDevices, (failed) => setWrong(failed.message));
+    load();
+    return live.on("device", load);
   }, []);
   if (!devices) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the devices…</p>;
   if (devices.length === 0)

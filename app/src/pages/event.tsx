@@ -1,5 +1,6 @@
 // One event: its clip, and what, where, when and why.
 import { useEffect, useState } from "preact/hooks";
+import { useAnswers } from "../answers";
 import { api, type HomeEvent, type User } from "../api";
 import { live } from "../live";
 import { Confirm } from "../parts/confirm";
@@ -49,19 +50,21 @@ export function EventPage({ id, user }: { id: string; user: User }) {
   const [event, setEvent] = useState<HomeEvent | null>(null);
   const [wrong, setWrong] = useState<string | null>(null);
   const [gone, setGone] = useState(false);
+  const answers = useAnswers();
+  const fail = (failed: Error) => setWrong(failed.message);
   useEffect(() => {
     document.title = "Event · Porchlight";
-    const load = () => api.event(id).then(setEvent, (failed: Error) => setWrong(failed.message));
-    void load();
+    const load = () => void answers.latest(api.event(id), setEvent, fail);
+    load();
     const stops = [
-      live.on("clip", (news) => { if (!news.event || news.event === id) void load(); }),
+      live.on("clip", (news) => { if (!news.event || news.event === id) load(); }),
       live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
       live.on("event", (now) => { if (now.id === id) setEvent(now); }),
       live.on("deleted", (news) => { if (news.event === id) setGone(true); }),
     ];
     return () => stops.forEach((stop) => stop());
   }, [id]);
-  const remove = () => api.deleteEvent(id).then(() => go("/"), (failed: Error) => setWrong(failed.message));
+  const remove = () => answers.of(api.deleteEvent(id), () => go("/"), fail);
   if (gone) return <Notice title="This event was deleted"><p role="status">Its clip and pictures are gone from the hub. <a href="/">Back to the timeline</a></p></Notice>;
   if (!event) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the event…</p>;
   const person = event.person;
@@ -82,7 +85,7 @@ export function EventPage({ id, user }: { id: string; user: User }) {
         )}
       </dl>
       <Alert text={wrong} />
-      {person && <Feedback event={event} zone={user.timezone} say={(verdict) => void api.feedback(id, verdict).then(setEvent, (failed: Error) => setWrong(failed.message))} />}
+      {person && <Feedback event={event} zone={user.timezone} say={(verdict) => void answers.of(api.feedback(id, verdict), setEvent, fail)} />}
       <Confirm label="Delete this event" yes="Delete for good" act={remove}
         question="Clip, pictures and notification are deleted from the hub, for everybody, and cannot be brought back." />
     </article>

@@ -1,0 +1,124 @@
+// The page when the hub answers late, out of turn or not at all: it shows and does only what the person looks at. Hub and sign-in are real;
+// the answers that matter are held back, and the live stream is spoken by the test.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, beforeEach, test } from "node:test";
+import { browser, Hub, watch } from "./hub.mjs";
+import { clean, joins, pictures } from "./person.mjs";
+
+const desk = { width: 1280, height: 800 }, phone = { width: 390, height: 844 };
+let hub, context, page, bad;
+
+// A live stream without the hub: it is open at once, and says what the test lets it say.
+function fakeStream() {
+  class Stream extends EventTarget {
+    static CLOSED = 2;
+    readyState = 0;
+    constructor() {
+      super();
+      globalThis.stream = this;
+      setTimeout(() => this.comes());
+    }
+    comes() {
+      this.readyState = 1;
+      this.onopen?.();
+    }
+    breaks(readyState = 0) {
+      this.readyState = readyState;
+      this.onerror?.();
+    }
+    says(kind, data) {
+      this.dispatchEvent(new MessageEvent(kind, { data: JSON.stringify(data) }));
+    }
+    close() {
+      this.readyState = Stream.CLOSED;
+    }
+  }
+  globalThis.EventSource = Stream;
+}
+
+const says = (kind, data) => page.evaluate(([name, news]) => globalThis.stream.says(name, news), [kind, data]);
+const live = () => page.getByText("Live", { exact: true }).waitFor();
+
+// Takes what is asked of an address out of the hub's hands: each question waits in the list until it is answered.
+async function hold(pattern) {
+  const asked = [], waiting = [];
+  await page.route(pattern, (route) => {
+    const one = {
+      method: route.request().method(), body: route.request().postData(), url: route.request().url(),
+      answer: (json, status = 200) => route.fulfill({ status, json }), lose: () => route.abort(),
+    };
+    const next = waiting.shift();
+    if (next) next(one);
+    else asked.push(one);
+  });
+  return { next: () => (asked.length > 0 ? Promise.resolve(asked.shift()) : new Promise((done) => waiting.push(done))), asked };
+}
+
+const event = (id, device) => ({
+  id, device, product: "camera", kind: "motion", at_ms: 1767225600000, received_at_ms: 1767225600000, score: 0.5, box: [0.1, 0.1, 0.2, 0.2],
+  thumbnail: null, clip: null, person: null,
+});
+const person = (id, device) => ({
+  notification: { id: `n-${id}`, device, at_ms: 1767225600000, picture: null, why: "seen" },
+  event: { ...event(id, device), person: { score: 0.9, box: [0.1, 0.1, 0.2, 0.2], at_ms: 1767225600000, picture: "", held_back: false, feedback: null } },
+});
+
+before(async () => {
+  hub = await new Hub().start();
+  context = await browser(hub, phone);
+  context.setDefaultTimeout(30000);
+  bad = await watch(context);
+  await context.addInitScript(fakeStream);
+  page = await context.newPage();
+  await joins(page, hub.cli("setup-link").url);
+});
+beforeEach(() => page.unrouteAll());
+after(async () => {
+  await page?.screenshot({ path: join(pictures, "last-late.png") }).catch(() => undefined);
+  await context?.close();
+  await hub?.stop();
+});
+
+test("an event's page acts on the event that it shows", async () => {
+  await page.goto(`${hub.origin}/events/first`);
+  await live();
+  const events = await hold("**/api/v1/events/*");
+  await page.reload();
+  await live();
+  await (await events.next()).answer(event("first", "front-door"));
+  await page.getByRole("heading", { name: "Motion at front-door" }).waitFor();
+
+  // about to delete it, a person is seen elsewhere, and "Watch" is touched while the first is being loaded once more
+  await says("clip", { event: "first" });
+  const slow = await events.next();
+  await page.getByRole("button", { name: "Delete this event" }).click();
+  await page.getByRole("button", { name: "Delete for good" }).waitFor();
+  await says("person", person("second", "garden"));
+  await page.getByRole("link", { name: "Watch" }).click();
+  const wanted = await events.next();
+  assert.match(wanted.url, /\/second$/);
+  assert.equal(await page.getByRole("heading", { name: /front-door/ }).count(), 0, "nothing of the first beside the address of the second");
+  await wanted.answer(event("second", "garden"));
+  await page.getByRole("heading", { name: "Motion at garden" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Delete for good" }).count(), 0, "nobody asked for the second to be deleted");
+
+  // the first one's answer, and its end, are no news here
+  await slow.answer(event("first", "front-door"));
+  await says("deleted", { event: "first", clip: "", device: "front-door" });
+  await says("event", event("second", "garden-gate")); // seen once all before it was
+  await page.getByRole("heading", { name: "Motion at garden-gate" }).waitFor();
+
+  // nor does a deletion that was slow lead away from what is looked at
+  await page.getByRole("button", { name: "Delete this event" }).click();
+  await page.getByRole("button", { name: "Delete for good" }).click();
+  const deletion = await events.next();
+  assert.equal(deletion.method, "DELETE");
+  await page.goBack();
+  await (await events.next()).answer(event("first", "front-door"));
+  await page.getByRole("heading", { name: "Motion at front-door" }).waitFor();
+  await deletion.answer({ event: "second", scrubbed: true });
+  await says("event", event("first", "porch"));
+  await page.getByRole("heading", { name: "Motion at porch" }).waitFor();
+  assert.equal(new URL(page.url()).pathname, "/events/first");
+});
