@@ -1,5 +1,6 @@
 // How the page looks in this browser; and, for the household's owner, its data: how long it is kept, all of it as a file, its end.
 import { useEffect, useState } from "preact/hooks";
+import { useAnswers } from "../answers";
 import { api, Problem, type ExportState, type Household, type KeptSum, type User } from "../api";
 import { Alert } from "../parts/notice";
 import { size } from "../size";
@@ -37,29 +38,35 @@ function words(sum: KeptSum, zone: string): string {
   return `${many(sum.clips, "clip", "clips")} and ${many(sum.events, "event", "events")}, ${size(sum.bytes)}${span}`;
 }
 
-// A limit is chosen, looked at, and only then kept.
+interface Wish { days: string; bytes: string }
+
+// A limit is chosen, looked at, and only then kept: the very one that was looked at.
 function Keep({ home, onSaved }: { home: Household; onSaved: () => void }) {
   const [days, setDays] = useState(home.keep.days ? String(home.keep.days) : "");
   const [gigabytes, setGigabytes] = useState(home.keep.bytes ? String(home.keep.bytes / GB) : "");
-  const [preview, setPreview] = useState<KeptSum | null>(null);
+  const [preview, setPreview] = useState<{ wish: Wish; sum: KeptSum } | null>(null);
   const [said, setSaid] = useState("");
   const [wrong, setWrong] = useState<string | null>(null);
-  const wish = () => ({ days: String(Math.round(Number(days || 0))), bytes: String(Math.round(Number(gigabytes || 0) * GB)) });
-  const act = (what: Promise<unknown>) => what.then(() => setWrong(null), (failed: Error) => setWrong(failed.message));
+  const answers = useAnswers();
+  const fail = (failed: Error) => setWrong(failed.message);
   const look = (event: Event) => {
     event.preventDefault();
     setSaid("");
-    void act(api.previewKeep(wish()).then(setPreview));
+    const wish = { days: String(Math.round(Number(days || 0))), bytes: String(Math.round(Number(gigabytes || 0) * GB)) };
+    void answers.latest(api.previewKeep(wish), (sum) => { setWrong(null); setPreview({ wish, sum }); }, fail);
   };
-  const save = () => void act(api.setKeep(wish()).then(() => {
+  const save = (wish: Wish) => void answers.of(api.setKeep(wish), () => {
+    setWrong(null);
     setPreview(null);
     setSaid("Saved. What is past its time leaves in the next moments.");
     onSaved();
-  }));
+  }, fail);
   const change = (set: (text: string) => void) => (input: { currentTarget: HTMLInputElement }) => {
     set(input.currentTarget.value);
+    answers.drop();
     setPreview(null);
   };
+  const leaves = preview !== null && preview.sum.clips + preview.sum.events > 0;
   return (
     <section class="card" aria-labelledby="keep">
       <h2 id="keep">How long the past is kept</h2>
@@ -82,13 +89,11 @@ function Keep({ home, onSaved }: { home: Household; onSaved: () => void }) {
         <Alert text={wrong} />
         <div role="status">
           {said && <p>{said}</p>}
-          {preview && (preview.clips + preview.events === 0
-            ? <p>Nothing would be deleted.</p>
-            : <p class="warn">This would delete {words(preview, home.timezone)}.</p>)}
+          {preview && (leaves ? <p class="warn">This would delete {words(preview.sum, home.timezone)}.</p> : <p>Nothing would be deleted.</p>)}
         </div>
         {preview
-          ? <button type="button" class={preview.clips + preview.events ? "button danger wide" : "button wide"} onClick={save}>
-            {preview.clips + preview.events ? "Save and delete these" : "Save"}</button>
+          ? <button type="button" class={leaves ? "button danger wide" : "button wide"} onClick={() => save(preview.wish)}>
+            {leaves ? "Save and delete these" : "Save"}</button>
           : <button type="submit" class="button quiet wide">See what would be deleted</button>}
       </form>
     </section>
