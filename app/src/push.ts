@@ -2,7 +2,7 @@
 import { api } from "./api";
 import { worker } from "./worker";
 
-export type PushState = "unsupported" | "untrusted" | "denied" | "off" | "on";
+export type PushState = "unsupported" | "untrusted" | "denied" | "off" | "other" | "on"; // other: for somebody else, or the page forgot for whom
 
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> => {
   const raw = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
@@ -16,16 +16,17 @@ async function tellHub(subscription: PushSubscription): Promise<string> {
   return (await api.subscribe(endpoint ?? "", keys?.p256dh ?? "", keys?.auth ?? "")).id;
 }
 
-export async function pushState(): Promise<PushState> {
+// For whom this browser is told; kept here, because the browser itself does not know people.
+const WHOM = "push-for";
+
+export async function pushState(name: string): Promise<PushState> {
   if (!("serviceWorker" in navigator) || !("PushManager" in globalThis) || !("Notification" in globalThis)) return "unsupported";
   const registration = await worker;
   if (!registration) return "untrusted";
   if (Notification.permission === "denied") return "denied";
-  return (await registration.pushManager.getSubscription()) ? "on" : "off";
+  if (!(await registration.pushManager.getSubscription())) return "off";
+  return localStorage.getItem(WHOM) === name ? "on" : "other";
 }
-
-// For whom this browser is told; kept here, because the browser itself does not know people.
-const WHOM = "push-for";
 
 // After signing in: what was subscribed under an earlier sign-in of the same person goes on under this one. A browser
 // that somebody else subscribed stays theirs until it is subscribed by hand.
@@ -44,7 +45,8 @@ export async function subscribe(key: string, name: string): Promise<string> {
   return id;
 }
 
-// The hub may have forgotten this browser, or it changed hands: says again who it is, and gives the id.
+// The hub may have forgotten this browser: says again who it is, and gives the id. The hub takes it for a browser of whoever is signed in, so
+// this is only for a subscription of their own.
 export async function known(): Promise<string | null> {
   const subscription = await (await worker)?.pushManager.getSubscription();
   return subscription ? tellHub(subscription) : null;

@@ -76,6 +76,13 @@ async function hold(pattern) {
   return { next: () => (asked.length > 0 ? Promise.resolve(asked.shift()) : new Promise((done) => waiting.push(done))), asked };
 }
 
+async function both(name) {
+  await clean(page, name);
+  await page.setViewportSize(desk);
+  await clean(page, `${name}-desk`);
+  await page.setViewportSize(phone);
+}
+
 const event = (id, device) => ({
   id, device, product: "camera", kind: "motion", at_ms: 1767225600000, received_at_ms: 1767225600000, score: 0.5, box: [0.1, 0.1, 0.2, 0.2],
   thumbnail: null, clip: null, person: null,
@@ -172,4 +179,26 @@ test("what is kept from now on is what was looked at", { timeout: 120000 }, asyn
   assert.deepEqual(JSON.parse(wish.body), { days: "2", bytes: "0" });
   await wish.answer({ days: 2, bytes: 0 });
   await page.getByText("Saved.").waitFor();
+});
+
+test("a browser that tells somebody else goes on so until it is taken over by hand", { timeout: 120000 }, async () => {
+  await context.grantPermissions(["notifications"], { origin: hub.origin });
+  await page.goto(`${hub.origin}/settings`);
+  await live();
+  await page.evaluate(() => {
+    localStorage.setItem("push-for", "sam");
+    const theirs = { toJSON: () => ({ endpoint: "https://push.example.net/sam", keys: { p256dh: "p", auth: "a" } }) };
+    PushManager.prototype.getSubscription = async () => theirs;
+    PushManager.prototype.subscribe = async () => theirs;
+  });
+  const told = await hold("**/api/v1/push/subscriptions");
+  await page.getByRole("link", { name: "Notifications", exact: true }).click();
+  await page.locator("[data-push=other]").waitFor();
+  assert.equal(told.asked.length, 0, "looking takes nothing over");
+  await both("push-of-another");
+  await page.getByRole("button", { name: "Tell me in this browser" }).click();
+  await (await told.next()).answer({ id: "0123456789abcdef0123456789abcdef" }, 201);
+  await (await told.next()).answer({ id: "0123456789abcdef0123456789abcdef" }); // and once more for the list
+  await page.locator("[data-push=on]").waitFor();
+  assert.equal(await page.evaluate(() => localStorage.getItem("push-for")), "robin");
 });

@@ -10,6 +10,7 @@ const WORDS: Record<PushState, string> = {
   untrusted: "This browser does not trust the hub's certificate, so it lets the page receive nothing while closed. Install the hub's authority first.",
   denied: "Notifications of this page are blocked in the browser's settings. Allow them there, then come back.",
   off: "This browser is not told anything while the page is closed.",
+  other: "This browser is told for somebody else, or no longer knows for whom. It stays so until you take it over; then it tells you, and them no more.",
   on: "This browser is told when somebody is seen, also while the page is closed.",
 };
 const SNOOZES = [15, 30, 60];
@@ -20,6 +21,7 @@ function ThisBrowser({ state, push, name, act }: { state: PushState; push: Push;
       <h2 id="push-here">This browser</h2>
       <p role="status" data-push={state}>{WORDS[state]}</p>
       {state === "off" && <button class="button" type="button" onClick={() => act(() => subscribe(push.key, name))}>Tell this browser</button>}
+      {state === "other" && <button class="button" type="button" onClick={() => act(() => subscribe(push.key, name))}>Tell me in this browser</button>}
       {state === "on" && <button class="button quiet" type="button" onClick={() => act(unsubscribe)}>Stop telling this browser</button>}
     </section>
   );
@@ -98,7 +100,7 @@ export function NotificationsPage({ user }: { user: User }) {
   const [wrong, setWrong] = useState<string | null>(null);
 
   const load = async () => {
-    const [now, all] = await Promise.all([pushState(), api.devices()]);
+    const [now, all] = await Promise.all([pushState(user.name), api.devices()]);
     setHere(now === "on" ? await known() : null);
     setPush(await api.push());
     setState(now);
