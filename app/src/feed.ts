@@ -1,5 +1,6 @@
 // The events behind the timeline: pages from the hub, put together with what happens meanwhile. One feed lives as long as its
 // filter, so that whoever comes back from an event finds the place that was left. Nothing here knows of the page's looks.
+import { Answers } from "./answers";
 import { api, type HomeEvent } from "./api";
 import { live } from "./live";
 import { dayKey } from "./when";
@@ -8,6 +9,8 @@ export interface Filter { camera: string | null; day: string | null; person: boo
 
 // What is told as a person: not what somebody has corrected, nor what was held back because of that.
 export const isPerson = (event: HomeEvent): boolean => event.person !== null && !event.person.feedback && !event.person.held_back;
+
+const NEWEST = 100; // events asked for when the stream returns
 
 const CAMERA = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
@@ -38,8 +41,12 @@ export class Feed {
   scroll = 0;
   holding = false;
   private next: string | null = null;
+  private stale = false; // the stream was away, and what it did not tell is still to be asked for
+  private told = new Set<string>(); // changed by the stream since that was asked for: it knows better
+  private begun = 0; // how often the list began anew
   private busy = false;
   private closed = false;
+  private readonly answers = new Answers();
   private readonly known = new Set<string>();
   private readonly listeners = new Set<() => void>();
   private readonly newsListeners = new Set<(event: HomeEvent) => void>();
@@ -51,18 +58,20 @@ export class Feed {
       live.on("event", (event) => this.change(event)),
       live.on("person", (news) => this.arrive(news.event)),
       live.on("deleted", (news) => {
-        this.held = this.held.filter((each) => each.id !== news.event);
-        this.events = this.events.filter((each) => each.id !== news.event);
+        this.told.add(news.event);
+        this.leave((each) => each.id === news.event);
         this.tell();
       }),
       live.on("clip", (news) => {
         if (news.event && this.known.has(news.event)) api.event(news.event).then((event) => this.arrive(event), () => undefined);
       }),
+      live.onReturn(() => { if (this.loaded) this.catchUp(); }),
     ];
   }
 
   close(): void {
     this.closed = true;
+    this.answers.close();
     this.stops.forEach((stop) => stop());
   }
 
@@ -81,8 +90,10 @@ export class Feed {
   async more(count: number): Promise<void> {
     if (this.busy || this.ended || this.closed) return;
     this.busy = true;
+    const begun = this.begun;
     try {
       const page = await api.events(count, this.next, this.filter);
+      if (begun !== this.begun) return;
       const fresh = page.events.filter((event) => !this.known.has(event.id));
       fresh.forEach((event) => this.known.add(event.id));
       this.events = this.events.concat(fresh);
@@ -98,11 +109,55 @@ export class Feed {
     }
   }
 
+  // After something went wrong.
+  again(count: number): void {
+    if (this.stale) this.catchUp();
+    else void this.more(count);
+  }
+
   show(): void {
     const waiting = this.held;
     this.held = [];
     waiting.forEach((event) => this.place(event));
     this.tell();
+  }
+
+  private catchUp(): void {
+    this.stale = true;
+    this.told = new Set();
+    void this.answers.latest(api.events(NEWEST, null, this.filter), (page) => {
+      this.stale = false;
+      this.wrong = null;
+      if (page.next === null || page.events.some((event) => this.known.has(event.id))) this.renew(page.events, page.next === null);
+      else this.beginAnew(page.events, page.next);
+      this.tell();
+    }, (failed) => {
+      this.wrong = failed.message;
+      this.tell();
+    });
+  }
+
+  // The newest as they are now: what would be among them and is not was deleted meanwhile, or no longer fits the filter.
+  private renew(newest: HomeEvent[], all: boolean): void {
+    const names = new Set(newest.map((event) => event.id)), oldest = newest[newest.length - 1];
+    this.leave((each) => !names.has(each.id) && !this.told.has(each.id) && (all || (oldest !== undefined && each.at_ms > oldest.at_ms)));
+    for (const event of newest.slice().reverse()) if (!this.told.has(event.id)) this.arrive(event);
+  }
+
+  // More happened than was asked for.
+  private beginAnew(newest: HomeEvent[], next: string): void {
+    this.begun++;
+    this.known.clear();
+    newest.forEach((event) => this.known.add(event.id));
+    this.events = newest;
+    this.held = [];
+    this.next = next;
+    this.ended = false;
+  }
+
+  private leave(which: (event: HomeEvent) => boolean): void {
+    this.held = this.held.filter((each) => !which(each));
+    this.events = this.events.filter((each) => !which(each));
   }
 
   private tell(): void {
@@ -117,14 +172,15 @@ export class Feed {
   // Somebody corrected it: it may no longer be what the filter asks for.
   private change(event: HomeEvent): void {
     if (this.matches(event)) return this.arrive(event);
-    this.held = this.held.filter((each) => each.id !== event.id);
-    this.events = this.events.filter((each) => each.id !== event.id);
+    this.told.add(event.id);
     this.known.delete(event.id);
+    this.leave((each) => each.id === event.id);
     this.tell();
   }
 
   private arrive(event: HomeEvent): void {
     if (!this.loaded || !this.matches(event)) return;
+    this.told.add(event.id);
     const news = !this.known.has(event.id);
     const waiting = this.held.findIndex((each) => each.id === event.id);
     if (waiting >= 0) this.held[waiting] = event;

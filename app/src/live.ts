@@ -1,5 +1,6 @@
 // The live stream: one EventSource for the whole page. Parts of the page listen by kind; the browser reconnects
-// by itself and names the last id it saw, so the hub sends what was missed, and an id seen twice is passed on once.
+// by itself and names the last id it saw, so the hub sends the motions and persons that were missed, and an id seen twice is passed on once.
+// Whatever else happened while it was away nobody tells: a page that shows more asks anew on its return.
 import { api, type AccountAlert, type Clip, type HomeEvent } from "./api";
 
 export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent }
@@ -59,5 +60,12 @@ export const live = {
     stateListeners.add(tell);
     tell(connected);
     return () => stateListeners.delete(tell);
+  },
+  // Each time that the stream comes, for the first time or again, but not that it is there already.
+  onReturn(tell: () => void): () => void {
+    let asked = false;
+    const stop = live.onState((now) => { if (now && asked) tell(); });
+    asked = true;
+    return stop;
   },
 };

@@ -202,3 +202,91 @@ test("a browser that tells somebody else goes on so until it is taken over by ha
   await page.locator("[data-push=on]").waitFor();
   assert.equal(await page.evaluate(() => localStorage.getItem("push-for")), "robin");
 });
+
+test("after the stream was away the page is as the hub is now", { timeout: 120000 }, async () => {
+  const breaks = () => page.evaluate(() => globalThis.stream.breaks());
+  const comes = () => page.evaluate(() => globalThis.stream.comes());
+  const settings = (privacy) => {
+    const state = { version: 1, privacy, ignore: [], at_ms: 1767225600000 };
+    return { device: "hall", pending: false, desired: state, reported: { ...state, capture: privacy ? "stopped" : "running" }, picture: null, most_zones: 8 };
+  };
+
+  // a device's page: somebody ended privacy meanwhile, which no message tells
+  const asked = await hold("**/api/v1/devices/hall/settings");
+  await page.goto(`${hub.origin}/devices/hall`);
+  await (await asked.next()).answer(settings(true));
+  await live();
+  while (asked.asked.length > 0) await asked.asked.shift().answer(settings(true)); // the stream's first coming
+  await page.getByText("Private: the camera captures nothing.").waitFor();
+  await breaks();
+  await page.getByText("Connecting…").waitFor();
+  await comes();
+  await (await asked.next()).answer(settings(false));
+  await page.getByText("Not private: the camera watches.").waitFor();
+
+  // refused for good, it begins anew by itself
+  await page.evaluate(() => globalThis.stream.breaks(2));
+  await (await asked.next()).answer(settings(true));
+  await page.getByText("Private: the camera captures nothing.").waitFor();
+
+  // the list of devices
+  const lists = await hold("**/api/v1/devices");
+  const device = (online) => ({ id: "hall", product: "camera", household: "home", state: "active", online, last_seen_ms: null, certificate_ends_ms: null });
+  await page.getByRole("link", { name: "All devices" }).click();
+  await (await lists.next()).answer({ devices: [device(true)] });
+  await page.getByText("connected now").waitFor();
+  await breaks();
+  await comes();
+  await (await lists.next()).answer({ devices: [device(false)] });
+  await page.getByText("never connected").waitFor();
+
+  // an event that was deleted
+  const events = await hold("**/api/v1/events/*");
+  await page.goto(`${hub.origin}/events/first`);
+  await (await events.next()).answer(event("first", "hall"));
+  await live();
+  while (events.asked.length > 0) await events.asked.shift().answer(event("first", "hall"));
+  await page.getByRole("heading", { name: "Motion at hall" }).waitFor();
+  await breaks();
+  await comes();
+  await (await events.next()).answer({ type: "urn:porchlight:problem:not-found", detail: "no such event" }, 404);
+  await page.getByRole("heading", { name: "This event was deleted" }).waitFor();
+});
+
+test("after the stream was away the timeline has what it missed", { timeout: 120000 }, async () => {
+  const returns = () => page.evaluate(() => { globalThis.stream.breaks(); globalThis.stream.comes(); });
+  const at = (id, minute) => ({ ...event(id, id), at_ms: 1767225600000 + minute * 60000 });
+  const titles = (...names) => page.waitForFunction((wanted) =>
+    [...document.querySelectorAll(".event-title")].map((each) => each.textContent.slice("Motion at ".length)).join() === wanted, names.join());
+  await page.goto(`${hub.origin}/devices`);
+  await live();
+  const pages = await hold(/\/api\/v1\/events\?/);
+  await page.getByRole("link", { name: "Timeline" }).click();
+  await (await pages.next()).answer({ events: [at("c", 3), at("b", 2), at("a", 1)], next: null });
+  await titles("c", "b", "a");
+
+  // one is new, one gone; what the stream told after the hub was asked holds
+  await returns();
+  const slow = await pages.next();
+  await says("motion", at("f", 6));
+  await says("deleted", { event: "a", clip: "", device: "a" });
+  await titles("f", "c", "b");
+  await slow.answer({ events: [at("d", 4), at("c", 3), at("a", 1)], next: null });
+  await titles("f", "d", "c");
+
+  // without an answer it says so, and asks again when told to
+  await returns();
+  await (await pages.next()).lose();
+  await page.getByRole("alert").filter({ hasText: "cannot be reached" }).waitFor();
+  await page.getByRole("button", { name: "Try again" }).click();
+  await (await pages.next()).answer({ events: [at("g", 7), at("f", 6)], next: "6-6" });
+  await titles("g", "f", "d", "c");
+
+  // more than one page of news: from the newest on, without a gap
+  await returns();
+  await (await pages.next()).answer({ events: [at("z", 90), at("y", 80)], next: "80-80" });
+  const older = await pages.next();
+  assert.match(older.url, /before=80-80/);
+  await older.answer({ events: [at("x", 70), at("g", 7)], next: null });
+  await titles("z", "y", "x", "g");
+});

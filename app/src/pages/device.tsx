@@ -82,7 +82,8 @@ export function DevicePage({ id, user }: { id: string; user: User }) {
     document.title = `${id} · Porchlight`;
     const load = () => void answers.latest(api.settings(id), setSettings, (failed) => setWrong(failed.message));
     load();
-    return live.on("device", (news) => { if (news.id === id) load(); });
+    const stops = [live.on("device", (news) => { if (news.id === id) load(); }), live.onReturn(load)];
+    return () => stops.forEach((stop) => stop());
   }, [id]);
   if (!settings) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the settings…</p>;
   const act = (what: Promise<Settings>) => what.then((now) => { setSettings(now); setWrong(null); return now; }, (failed: Error) => setWrong(failed.message));

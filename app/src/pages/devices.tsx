@@ -48,7 +48,8 @@ export function DevicesPage({ user }: { user: User }) {
     document.title = "Devices · Porchlight";
     const load = () => void answers.latest(api.devices(), setDevices, (failed) => setWrong(failed.message));
     load();
-    return live.on("device", load);
+    const stops = [live.on("device", load), live.onReturn(load)];
+    return () => stops.forEach((stop) => stop());
   }, []);
   if (!devices) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the devices…</p>;
   if (devices.length === 0)

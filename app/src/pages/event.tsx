@@ -1,7 +1,7 @@
 // One event: its clip, and what, where, when and why.
 import { useEffect, useState } from "preact/hooks";
 import { useAnswers } from "../answers";
-import { api, type HomeEvent, type User } from "../api";
+import { api, Problem, type HomeEvent, type User } from "../api";
 import { live } from "../live";
 import { Confirm } from "../parts/confirm";
 import { Alert, Notice } from "../parts/notice";
@@ -54,13 +54,19 @@ export function EventPage({ id, user }: { id: string; user: User }) {
   const fail = (failed: Error) => setWrong(failed.message);
   useEffect(() => {
     document.title = "Event · Porchlight";
-    const load = () => void answers.latest(api.event(id), setEvent, fail);
+    let there = false;
+    const take = (now: HomeEvent) => { there = true; setEvent(now); };
+    const load = () => void answers.latest(api.event(id), take, (failed) => {
+      if (there && failed instanceof Problem && failed.status === 404) setGone(true);
+      else fail(failed);
+    });
     load();
     const stops = [
       live.on("clip", (news) => { if (!news.event || news.event === id) load(); }),
       live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
       live.on("event", (now) => { if (now.id === id) setEvent(now); }),
       live.on("deleted", (news) => { if (news.event === id) setGone(true); }),
+      live.onReturn(load),
     ];
     return () => stops.forEach((stop) => stop());
   }, [id]);

@@ -201,7 +201,7 @@ export function TimelinePage({ user, filter }: { user: User; filter: Filter }) {
       <h1 class="hidden">Timeline</h1>
       {(cameras.length > 0 || filtered) && <Filters filter={filter} zone={user.timezone} cameras={cameras} />}
       <Alert text={feed.wrong} />
-      {feed.wrong && <button type="button" class="button quiet" onClick={() => void feed.more(PAGE)}>Try again</button>}
+      {feed.wrong && <button type="button" class="button quiet" onClick={() => feed.again(PAGE)}>Try again</button>}
       <News feed={feed} zone={user.timezone} />
       {!feed.loaded && !feed.wrong && <Waiting />}
       {feed.loaded && feed.events.length === 0 && <Empty filtered={filtered} />}
