@@ -7,7 +7,7 @@ import { live } from "./live";
 import { AlertBanner } from "./parts/alert";
 import { Banner } from "./parts/banner";
 import { Frame } from "./parts/frame";
-import { Notice } from "./parts/notice";
+import { Alert, Notice } from "./parts/notice";
 import { DevicePage } from "./pages/device";
 import { StepUpDialog } from "./parts/stepup";
 import { DevicesPage } from "./pages/devices";
@@ -46,6 +46,7 @@ function App() {
   const [user, setUser] = useState<User | null>(null);
   const [asked, setAsked] = useState(false);
   const [away, setAway] = useState(false);
+  const [stuck, setStuck] = useState<string | null>(null); // why signing out did not happen
 
   useEffect(() => {
     whenSignedOut(() => {
@@ -72,11 +73,21 @@ function App() {
   }, [user]);
 
   const welcome = (now: User) => {
+    setStuck(null);
     setUser(now);
     if (path === "/login" || path === "/setup") go("/", true);
   };
+  // Only the hub can end the sign-in: without its word the person is still signed in, and must know it.
   const signOut = async () => {
-    await api.logout().catch(() => undefined);
+    setStuck(null);
+    try {
+      await api.logout();
+    } catch (failed) {
+      const { status, message } = failed as Problem;
+      // Nobody was signed in any more: that is as good.
+      if (status !== 401)
+        return setStuck(`You are still signed in. ${status === 0 ? "The hub cannot be reached: sign out again once it can." : message}`);
+    }
     live.stop();
     alerts.forget();
     forgetFeed();
@@ -101,6 +112,7 @@ function App() {
     <Frame path={path} user={user} onSignOut={signOut}>
       <AlertBanner user={user} path={path} />
       <Banner user={user} />
+      <Alert text={stuck} />
       <Page path={path} search={search} user={user} onGone={gone} />
       <StepUpDialog />
     </Frame>

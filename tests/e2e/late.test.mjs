@@ -290,3 +290,20 @@ test("after the stream was away the timeline has what it missed", { timeout: 120
   await older.answer({ events: [at("x", 70), at("g", 7)], next: null });
   await titles("z", "y", "x", "g");
 });
+
+test("who signs out without the hub is told to be signed in still", { timeout: 120000 }, async () => {
+  await page.goto(`${hub.origin}/devices`);
+  await live();
+  const logout = await hold("**/api/v1/logout");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await (await logout.next()).lose();
+  await page.getByRole("alert").filter({ hasText: "You are still signed in. The hub cannot be reached: " }).waitFor();
+  await page.getByRole("heading", { name: "Devices" }).waitFor();
+  await both("sign-out-failed");
+  await page.unrouteAll();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "Sign in to Porchlight" }).waitFor();
+  await page.reload();
+  await page.getByRole("heading", { name: "Sign in to Porchlight" }).waitFor();
+  assert.deepEqual(bad, [], "no policy violation and no script error");
+});
