@@ -49,7 +49,8 @@ export interface Household {
   hub: { days: number; bytes: number; clip_bytes: number }; now: KeptSum;
 }
 
-export interface ExportState { running: boolean; events: number; events_done: number; bytes_sent: number }
+// ordered: waits for the browser to fetch it; lapsed: nobody did; whole: the hub has sent all of it; broken: it ended before that.
+export interface ExportState { stage: "none" | "ordered" | "lapsed" | "running" | "whole" | "broken"; events: number; events_done: number; bytes_sent: number }
 
 export class Problem extends Error {
   constructor(readonly status: number, readonly slug: string, detail: string, readonly retryAfter: number) {

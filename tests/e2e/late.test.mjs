@@ -291,6 +291,47 @@ test("after the stream was away the timeline has what it missed", { timeout: 120
   await titles("z", "y", "x", "g");
 });
 
+test("an export is called whole only when the hub has sent all of it", { timeout: 120000 }, async () => {
+  await page.goto(`${hub.origin}/settings`);
+  const state = (stage) => ({ stage, events: 10, events_done: stage === "whole" ? 10 : 4, bytes_sent: 40000 });
+  const asked = await hold(/\/api\/v1\/household\/export$/);
+  const order = page.getByRole("button", { name: "Export" }), card = page.locator("section[aria-labelledby=export]");
+  const alert = (text) => card.getByRole("alert").filter({ hasText: text }).waitFor();
+  const begin = async () => {
+    await order.click();
+    const one = await asked.next();
+    assert.equal(one.method, "POST");
+    await one.answer({ url: "/api/v1/household/export/none-of-the-hub" }, 201);
+  };
+
+  await begin(); // fetched, and broken off
+  await (await asked.next()).answer(state("running"));
+  await card.getByText("4 of 10 events").waitFor();
+  await (await asked.next()).answer(state("broken"));
+  await alert("The export broke off.");
+  assert.equal(await card.getByText(/has sent|has left/).count(), 0);
+  await both("export-broken");
+
+  await begin(); // never fetched
+  await (await asked.next()).answer(state("ordered"));
+  await card.getByText("waits for your browser").waitFor();
+  await (await asked.next()).answer(state("lapsed"));
+  await alert("Your browser did not fetch the export");
+
+  await begin(); // the hub goes away meanwhile, and has forgotten when it is back
+  await (await asked.next()).answer(state("running"));
+  await (await asked.next()).lose();
+  await alert("Whether the file is whole is not known.");
+  await (await asked.next()).answer(state("none"));
+  await alert("The export broke off: the hub has started anew");
+
+  await begin();
+  await (await asked.next()).answer(state("whole"));
+  await card.getByText("The hub has sent the whole file").waitFor();
+  assert.equal(await card.getByRole("alert").filter({ hasText: /./ }).count(), 0);
+  await both("export-whole");
+});
+
 test("who signs out without the hub is told to be signed in still", { timeout: 120000 }, async () => {
   await page.goto(`${hub.origin}/devices`);
   await live();

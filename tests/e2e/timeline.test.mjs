@@ -163,6 +163,7 @@ test("what would leave is shown before it leaves, the export arrives, and the en
   const file = await download;
   assert.match(file.suggestedFilename(), /^porchlight-home-\d{4}-\d\d-\d\d\.zip$/);
   const listed = execFileSync("unzip", ["-l", await file.path()], { encoding: "utf8" });
+  await page.getByText("The hub has sent the whole file").waitFor();
   for (const name of ["README.txt", "schema.json", "events.json", "members.json", "summary.json"]) assert.ok(listed.includes(name), name);
   await page.getByRole("button", { name: "Erase…" }).click();
   assert.ok(await page.getByRole("button", { name: "Erase it for ever" }).isDisabled());

@@ -189,7 +189,7 @@ class Exported(case.HubCase):
         self.assertEqual(self.owner.ask("GET", url[:-1] + ("0" if url[-1] != "0" else "1")).status, 404)
         self.assertEqual(self.owner.ask("GET", url).status, 200)
         self.assertEqual(self.owner.ask("GET", url).status, 404)
-        self.assertFalse(self.owner.must("GET", "/api/v1/household/export")["running"])
+        self.assertEqual(self.owner.must("GET", "/api/v1/household/export")["stage"], "whole")
 
     def test_without_a_fresh_second_factor_nothing_leaves(self):
         hub = lab.Hub()
@@ -236,14 +236,19 @@ class Exported(case.HubCase):
         response = slow.getresponse()
         self.assertEqual(response.status, 200)
         response.read(10)  # and no more: what is on its way fills the buffers, and the hub waits
-        self.assertTrue(owner.must("GET", "/api/v1/household/export")["running"])
+        stage = lambda: owner.must("GET", "/api/v1/household/export")["stage"]
+        self.assertEqual(stage(), "running")
         self.assertEqual(owner.ask("POST", "/api/v1/household/export", {}).status, 409)
         response.close()
         for _ in range(600):
-            if not owner.must("GET", "/api/v1/household/export")["running"]:
+            if stage() != "running":
                 break
             hub.log.wait_for(lambda text: False, 0.05)
-        whole = owner.ask("GET", owner.must("POST", "/api/v1/household/export", {})["url"])
+        self.assertEqual(stage(), "broken", "not all of it was sent")
+        url = owner.must("POST", "/api/v1/household/export", {})["url"]
+        self.assertEqual(stage(), "ordered")
+        whole = owner.ask("GET", url)
+        self.assertEqual(stage(), "whole")
         self.assertEqual(zipfile.ZipFile(io.BytesIO(whole.body)).testzip(), None)
         # A sign-in that is ended takes its download with it.
         taken = http.client.HTTPSConnection("localhost", hub.ports["https"], context=hub.people_tls(), timeout=60)

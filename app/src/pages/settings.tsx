@@ -1,5 +1,5 @@
 // How the page looks in this browser; and, for the household's owner, its data: how long it is kept, all of it as a file, its end.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { useAnswers } from "../answers";
 import { api, Problem, type ExportState, type Household, type KeptSum, type User } from "../api";
 import { Alert } from "../parts/notice";
@@ -100,54 +100,65 @@ function Keep({ home, onSaved }: { home: Household; onSaved: () => void }) {
   );
 }
 
-// The browser's own download takes the file; the hub tells how far it is.
+const ENDS: Record<"none" | "lapsed" | "broken", string> = {
+  none: "The export broke off: the hub has started anew, or something that it was to hold was erased. What your browser has of it is not whole; export once more.",
+  lapsed: "Your browser did not fetch the export, so there is no file. Export once more.",
+  broken: "The export broke off. What your browser has of it is not whole; export once more.",
+};
+
+// The browser's own download takes the file; the hub tells how far it is, and whether all of it was sent.
 function Export() {
   const [now, setNow] = useState<ExportState | null>(null);
-  const [done, setDone] = useState(false);
   const [wrong, setWrong] = useState<string | null>(null);
-  const watch = () => {
-    const look = async (misses: number) => {
-      const state = await api.exportState().catch(() => null);
-      if (state?.running) {
+  const watched = useRef(0); // which order; another one, or leaving the page, ends the watch
+  useEffect(() => () => { watched.current++; }, []);
+  const watch = async () => {
+    const own = ++watched.current;
+    while (own === watched.current) {
+      try {
+        const state = await api.exportState();
         setNow(state);
-        setTimeout(() => void look(0), 1000);
-      } else if (misses > 0) setTimeout(() => void look(misses - 1), 500);
-      else {
-        setNow(null);
-        setDone(true);
+        setWrong(null);
+        if (state.stage !== "ordered" && state.stage !== "running") return;
+      } catch (failed) {
+        setWrong(`Whether the file is whole is not known. ${(failed as Problem).message}`);
+        if ((failed as Problem).status === 401) return;
       }
-    };
-    void look(6);
+      await new Promise((soon) => setTimeout(soon, 500));
+    }
   };
   const begin = async () => {
     setWrong(null);
-    setDone(false);
+    setNow(null);
     try {
       const url = await api.orderExport();
-      setNow({ running: true, events: 0, events_done: 0, bytes_sent: 0 });
       const link = document.createElement("a");
       link.href = url;
       link.download = "";
       link.click();
-      watch();
+      await watch();
     } catch (failed) {
       setWrong((failed as Problem).message);
     }
   };
+  const stage = now?.stage;
   return (
     <section class="card" aria-labelledby="export">
       <h2 id="export">Take all of it with you</h2>
       <p>One ZIP file: clips that play anywhere, pictures, events, notifications, devices and people as JSON, with a description. It is not
         encrypted: keep it well.</p>
-      <Alert text={wrong} />
-      {now && (
-        <div role="status">
-          <progress aria-label="Export" max={Math.max(now.events, 1)} value={now.events_done} />
-          <p class="hint">{now.events_done.toLocaleString()} of {now.events.toLocaleString()} events, {size(now.bytes_sent)}</p>
-        </div>
-      )}
-      {done && !now && <p role="status">The file has left the hub; your browser keeps it with its downloads.</p>}
-      <button type="button" class="button quiet wide" disabled={now !== null} onClick={() => void begin()}>{now ? "Exporting…" : "Export"}</button>
+      <Alert text={wrong ?? (stage === "none" || stage === "lapsed" || stage === "broken" ? ENDS[stage] : null)} />
+      <div role="status">
+        {now && stage === "running" && (
+          <>
+            <progress aria-label="Export" max={Math.max(now.events, 1)} value={now.events_done} />
+            <p class="hint">{now.events_done.toLocaleString()} of {now.events.toLocaleString()} events, {size(now.bytes_sent)}</p>
+          </>
+        )}
+        {stage === "ordered" && <p>The file waits for your browser to fetch it.</p>}
+        {now && stage === "whole" && <p>The hub has sent the whole file, {size(now.bytes_sent)}. Look at it among your browser's downloads before you erase anything.</p>}
+      </div>
+      <button type="button" class="button quiet wide" disabled={stage === "running"} onClick={() => void begin()}>{stage === "running" ? "Exporting…" : "Export"}</button>
     </section>
   );
 }

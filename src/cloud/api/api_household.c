@@ -151,12 +151,17 @@ void porch_api_export_order(porch_http_exchange *x) {
 }
 
 void porch_api_export_state(porch_http_exchange *x) {
+    static const char *const stages[] = {
+        [PORCH_EXPORT_NONE] = "none",     [PORCH_EXPORT_ORDERED] = "ordered",
+        [PORCH_EXPORT_LAPSED] = "lapsed", [PORCH_EXPORT_RUNNING] = "running",
+        [PORCH_EXPORT_WHOLE] = "whole",   [PORCH_EXPORT_BROKEN] = "broken",
+    };
     porch_user_session s;
     porch_export_state now;
     if (!porch_api_session(x, &s)) return;
-    porch_export_look(porch_api_of(x)->exports, s.person.household, &now);
+    porch_export_look(porch_api_of(x)->exports, s.person.household, porch_clock_ms(), &now);
     porch_api_json(x, 200,
-                   json_pack("{s:b, s:I, s:I, s:I}", "running", now.running, "events",
+                   json_pack("{s:s, s:I, s:I, s:I}", "stage", stages[now.stage], "events",
                              (json_int_t)now.events, "events_done", (json_int_t)now.events_done,
                              "bytes_sent", (json_int_t)now.bytes_sent));
 }

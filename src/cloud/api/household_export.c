@@ -31,6 +31,12 @@ typedef enum {
     STEP_END
 } step;
 
+/* What only a download needs: the page of events and the piece of a clip under way. */
+typedef struct {
+    porch_media_event page[PAGE];
+    uint8_t piece[PIECE];
+} reading_room;
+
 struct porch_export {
     porch_export *next;
     porch_exports *all;
@@ -38,6 +44,7 @@ struct porch_export {
     uint8_t session[32];
     uint64_t ordered_ms;
     porch_export_state state; /* under the lock */
+    bool open;                /* under the lock: somebody reads */
     bool ended;               /* under the lock: break off */
 
     /* whoever reads */
@@ -53,13 +60,12 @@ struct porch_export {
     bool begun; /* the step's file has its opening bracket */
     uint64_t place;
     bool last_page;
-    porch_media_event page[PAGE];
+    reading_room *room;
     size_t count, index;
     int part; /* of the event under way: thumbnail, picture, clip */
     porch_media_clip *clip;
     uint64_t clip_at;
     uint64_t pictures, clips, left_out, withheld;
-    uint8_t piece[PIECE];
 };
 
 struct porch_exports {
@@ -79,13 +85,21 @@ porch_err porch_exports_new(porch_api *api, porch_exports **ret, porch_why *why)
     return PORCH_OK;
 }
 
+static void end_reading(porch_export *x) {
+    porch_zip_free(x->zip);
+    porch_media_clip_close(x->clip);
+    free(x->room);
+    x->zip = NULL;
+    x->clip = NULL;
+    x->room = NULL;
+}
+
 static void drop(porch_exports *all, porch_export *x) {
     porch_export **at = &all->list;
     while (*at != NULL && *at != x)
         at = &(*at)->next;
     if (*at != NULL) *at = x->next;
-    porch_zip_free(x->zip);
-    porch_media_clip_close(x->clip);
+    end_reading(x);
     free(x);
 }
 
@@ -105,7 +119,8 @@ static porch_export *find(porch_exports *all, const char *household) {
 }
 
 static bool too_old(const porch_export *x, uint64_t now_ms) {
-    return !x->state.running && now_ms > x->ordered_ms && now_ms - x->ordered_ms > TICKET_MS;
+    return x->state.stage == PORCH_EXPORT_ORDERED && now_ms > x->ordered_ms &&
+           now_ms - x->ordered_ms > TICKET_MS;
 }
 
 porch_err porch_export_order(porch_exports *all, const porch_person *person, const uint8_t session[32],
@@ -114,6 +129,7 @@ porch_err porch_export_order(porch_exports *all, const porch_person *person, con
     if (fresh == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for an export");
     fresh->all = all;
     fresh->ordered_ms = now_ms;
+    fresh->state.stage = PORCH_EXPORT_ORDERED;
     memcpy(fresh->session, session, sizeof fresh->session);
     fresh->person = *person;
     (void)snprintf(fresh->household, sizeof fresh->household, "%s", person->household);
@@ -121,8 +137,8 @@ porch_err porch_export_order(porch_exports *all, const porch_person *person, con
     memcpy(ticket, fresh->ticket, sizeof fresh->ticket);
     (void)pthread_mutex_lock(&all->lock);
     porch_export *old = find(all, person->household);
-    /* One that nobody fetched gives way; one that runs does not. */
-    if (old != NULL && !old->state.running) {
+    /* One that nobody fetched, or that is over, gives way; one that runs does not. */
+    if (old != NULL && !old->open) {
         drop(all, old);
         old = NULL;
     }
@@ -137,10 +153,12 @@ porch_err porch_export_order(porch_exports *all, const porch_person *person, con
     return porch_fail(why, PORCH_ERR_STATE, "an export is running; wait until it has ended");
 }
 
-void porch_export_look(porch_exports *all, const char *household, porch_export_state *ret) {
+void porch_export_look(porch_exports *all, const char *household, uint64_t now_ms,
+                       porch_export_state *ret) {
     (void)pthread_mutex_lock(&all->lock);
     const porch_export *x = find(all, household);
     *ret = x != NULL ? x->state : (porch_export_state){0};
+    if (x != NULL && too_old(x, now_ms)) ret->stage = PORCH_EXPORT_LAPSED;
     (void)pthread_mutex_unlock(&all->lock);
 }
 
@@ -152,7 +170,7 @@ static void end_those(porch_exports *all, const char *household, const uint8_t *
         if (household != NULL && strcmp(x->household, household) != 0) continue;
         if (session != NULL && memcmp(x->session, session, sizeof x->session) != 0) continue;
         x->ended = true;
-        if (!x->state.running) drop(all, x);
+        if (!x->open) drop(all, x);
     }
     (void)pthread_mutex_unlock(&all->lock);
 }
@@ -169,15 +187,21 @@ porch_err porch_export_open(porch_exports *all, const char *household, const uin
                             const char *ticket, uint64_t now_ms, porch_export **ret, porch_why *why) {
     (void)pthread_mutex_lock(&all->lock);
     porch_export *x = find(all, household);
-    bool good = x != NULL && !x->state.running && !too_old(x, now_ms) && strcmp(x->ticket, ticket) == 0 &&
-                memcmp(x->session, session, sizeof x->session) == 0;
-    if (good) x->state.running = true;
+    bool good = x != NULL && x->state.stage == PORCH_EXPORT_ORDERED && !too_old(x, now_ms) &&
+                strcmp(x->ticket, ticket) == 0 && memcmp(x->session, session, sizeof x->session) == 0;
+    if (good) {
+        x->open = true;
+        x->state.stage = PORCH_EXPORT_RUNNING;
+    }
     (void)pthread_mutex_unlock(&all->lock);
     if (!good)
         return porch_fail(why, PORCH_ERR_NOT_FOUND,
                           "this download was used or is too old; order a new one");
     porch_media_keep_view v = {0};
-    porch_err e = porch_registry_household_get(all->api->registry, household, &x->home);
+    x->room = calloc(1, sizeof *x->room);
+    porch_err e =
+        x->room != NULL ? PORCH_OK : porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the export");
+    if (e == PORCH_OK) e = porch_registry_household_get(all->api->registry, household, &x->home);
     if (e == PORCH_OK) e = porch_media_keep_read(all->api->media, household, &v, why);
     if (e == PORCH_OK) e = porch_zip_new(&x->zip, why);
     if (e != PORCH_OK) {
@@ -195,7 +219,13 @@ void porch_export_close(porch_export *x) {
     if (x == NULL) return;
     porch_exports *all = x->all;
     (void)pthread_mutex_lock(&all->lock);
-    drop(all, x);
+    if (x->ended) {
+        drop(all, x);
+    } else {
+        end_reading(x);
+        x->open = false;
+        if (x->state.stage != PORCH_EXPORT_WHOLE) x->state.stage = PORCH_EXPORT_BROKEN;
+    }
     (void)pthread_mutex_unlock(&all->lock);
 }
 
@@ -364,7 +394,7 @@ static json_t *event_json(const porch_export *x, const porch_media_event *e) {
 
 static void take_event(const porch_media_event *e, void *ctx) {
     porch_export *x = ctx;
-    if (x->count < PAGE) x->page[x->count++] = *e;
+    if (x->count < PAGE) x->room->page[x->count++] = *e;
 }
 
 /* Once for each device of a page; when there are more, another one's place is taken. */
@@ -389,10 +419,10 @@ static void withhold(porch_export *x) {
     size_t left = 0;
     x->known_count = 0;
     for (size_t i = 0; i < x->count; i++) {
-        unsigned sees = sight_of(x, x->page[i].owner.device);
+        unsigned sees = sight_of(x, x->room->page[i].owner.device);
         if ((sees & PORCH_SEES_EVENT) != 0) {
-            porch_sight_trim(sees, &x->page[i]);
-            if (left != i) x->page[left] = x->page[i];
+            porch_sight_trim(sees, &x->room->page[i]);
+            if (left != i) x->room->page[left] = x->room->page[i];
             left++;
         } else if (x->at == STEP_EVENTS) {
             x->withheld++;
@@ -409,7 +439,7 @@ static porch_err next_page(porch_export *x, porch_why *why) {
     x->count = x->index = 0;
     PORCH_TRY(porch_media_events(x->all->api->media, &q, take_event, x, why));
     x->last_page = x->count < PAGE;
-    if (x->count > 0) x->place = x->page[x->count - 1].seq;
+    if (x->count > 0) x->place = x->room->page[x->count - 1].seq;
     withhold(x);
     return PORCH_OK;
 }
@@ -425,7 +455,7 @@ static porch_err write_events(porch_export *x, bool *over, porch_why *why) {
     if (x->place == 0) PORCH_TRY(begin_text(x, "events.json", why));
     PORCH_TRY(next_page(x, why));
     for (; x->index < x->count; x->index++)
-        PORCH_TRY(put_element(x, event_json(x, &x->page[x->index]), why));
+        PORCH_TRY(put_element(x, event_json(x, &x->room->page[x->index]), why));
     *over = x->last_page;
     return *over ? end_list(x, why) : PORCH_OK;
 }
@@ -511,8 +541,8 @@ static porch_err put_clip(porch_export *x, const porch_media_event *e, bool *ove
         PORCH_TRY(porch_zip_file(x->zip, name, e->at_ms, porch_media_clip_bytes(x->clip), false, why));
     }
     size_t got = 0;
-    PORCH_TRY(porch_media_clip_read(x->clip, x->clip_at, x->piece, sizeof x->piece, &got, why));
-    PORCH_TRY(porch_zip_bytes(x->zip, (porch_bytes){x->piece, got}, why));
+    PORCH_TRY(porch_media_clip_read(x->clip, x->clip_at, x->room->piece, sizeof x->room->piece, &got, why));
+    PORCH_TRY(porch_zip_bytes(x->zip, (porch_bytes){x->room->piece, got}, why));
     x->clip_at += got;
     *over = got == 0 || x->clip_at >= porch_media_clip_bytes(x->clip);
     if (!*over) return PORCH_OK;
@@ -529,7 +559,7 @@ static porch_err write_files(porch_export *x, bool *over, porch_why *why) {
         *over = x->last_page;
         return *over ? PORCH_OK : next_page(x, why);
     }
-    const porch_media_event *e = &x->page[x->index];
+    const porch_media_event *e = &x->room->page[x->index];
     if (has_part(e, x->part))
         PORCH_TRY(x->part < 2 ? put_picture(x, e, x->part, why) : put_clip(x, e, &part_over, why));
     if (part_over && ++x->part == 3) {
@@ -598,6 +628,7 @@ porch_err porch_export_read(porch_export *x, uint8_t *at, size_t cap, size_t *go
     *got = porch_zip_take(x->zip, at, cap);
     (void)pthread_mutex_lock(&x->all->lock);
     x->state.bytes_sent += *got;
+    if (*got == 0) x->state.stage = PORCH_EXPORT_WHOLE;
     (void)pthread_mutex_unlock(&x->all->lock);
     return PORCH_OK;
 }

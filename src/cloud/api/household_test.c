@@ -63,11 +63,15 @@ static void an_order_that_nobody_fetched_gives_way_to_the_next(void **state) {
     assert_int_equal(porch_export_order(all, &OWNER, ROBIN, 2000, second, &why), PORCH_OK);
     assert_string_not_equal(first, second);
     assert_int_equal(porch_export_open(all, "home", ROBIN, first, 2000, &x, &why), PORCH_ERR_NOT_FOUND);
-    porch_export_look(all, "home", &now);
-    assert_false(now.running);
+    porch_export_look(all, "home", 2000, &now);
+    assert_int_equal(now.stage, PORCH_EXPORT_ORDERED);
+    porch_export_look(all, "home", 2000 + 121000, &now);
+    assert_int_equal(now.stage, PORCH_EXPORT_LAPSED);
     /* the household or a device of it ends: so does its order */
     porch_exports_end(all, "home");
     assert_int_equal(porch_export_open(all, "home", ROBIN, second, 2000, &x, &why), PORCH_ERR_NOT_FOUND);
+    porch_export_look(all, "home", 2000, &now);
+    assert_int_equal(now.stage, PORCH_EXPORT_NONE);
     porch_exports_free(all);
 }
 
