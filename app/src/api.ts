@@ -82,9 +82,10 @@ export function whenSignedOut(act: () => void): void {
   onSignedOut = act;
 }
 
-let onStepUp: (sentence: string) => Promise<boolean> = () => Promise.resolve(false);
-// Called once by the code dialog: asks the person for a fresh code; false when they would rather not.
-export function whenStepUp(act: (sentence: string) => Promise<boolean>): void {
+type StepUp = (sentence: string, recovery: boolean) => Promise<boolean>;
+let onStepUp: StepUp = () => Promise.resolve(false);
+// Called once by the code dialog: asks the person for a fresh code, or a recovery code where that is enough; false when they would rather not.
+export function whenStepUp(act: StepUp): void {
   onStepUp = act;
 }
 
@@ -100,8 +101,8 @@ async function ask<T>(method: string, path: string, body?: unknown, signal?: Abo
     try {
       return await once<T>(method, path, body, signal);
     } catch (failed) {
-      if (!(failed instanceof Problem) || failed.slug !== "step-up") throw failed;
-      if (!(await onStepUp(failed.message))) throw new Problem(403, "step-up", "Nothing was changed: this needs a fresh code.", 0);
+      if (!(failed instanceof Problem) || (failed.slug !== "step-up" && failed.slug !== "step-up-app")) throw failed;
+      if (!(await onStepUp(failed.message, failed.slug === "step-up"))) throw new Problem(403, failed.slug, "Nothing was changed: this needs a fresh code.", 0);
     }
   }
 }

@@ -19,6 +19,7 @@
     X(DENIED, PEER, "access is refused; the operator's log names the statement and a grant")        \
     X(AUTH, PEER, "the proof of identity is wrong or missing")                                      \
     X(STEP_UP, PEER, "this needs a fresh code; prove once more that it is you")                     \
+    X(STEP_UP_APP, PEER, "this needs a fresh code of the authenticator app")                        \
     X(EXPIRED, PEER, "it was valid and its time is over; ask for a new one")                        \
     X(REVOKED, PEER, "it was withdrawn and will not come back; enrol again")                        \
     X(STATE, PEER, "this step does not fit the state; the message names the step that does")        \

@@ -1,13 +1,14 @@
 // The page when the hub answers late, out of turn or not at all: it shows and does only what the person looks at. Hub and sign-in are real;
 // the answers that matter are held back, and the live stream is spoken by the test.
 import assert from "node:assert/strict";
+import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { browser, Hub, watch } from "./hub.mjs";
-import { clean, joins, pictures } from "./person.mjs";
+import { clean, codeAt, joins, PASSWORD, pictures } from "./person.mjs";
 
 const desk = { width: 1280, height: 800 }, phone = { width: 390, height: 844 };
-let hub, context, page, bad, answers = 0;
+let hub, context, page, bad, account, answers = 0;
 
 // A live stream without the hub: it is open at once, and says what the test lets it say.
 function fakeStream() {
@@ -93,14 +94,15 @@ const person = (id, device) => ({
 });
 
 before(async () => {
-  hub = await new Hub().start();
+  hub = new Hub();
+  await hub.start((conf) => appendFileSync(conf, "people.step_up_s = 2\n"));
   context = await browser(hub, phone);
   context.setDefaultTimeout(30000);
   bad = await watch(context);
   await context.addInitScript(fakeStream);
   await context.addInitScript(noteAnswers);
   page = await context.newPage();
-  await joins(page, hub.cli("setup-link").url);
+  account = await joins(page, hub.cli("setup-link").url);
 });
 beforeEach(() => page.unrouteAll());
 after(async () => {
@@ -330,6 +332,24 @@ test("an export is called whole only when the hub has sent all of it", { timeout
   await card.getByText("The hub has sent the whole file").waitFor();
   assert.equal(await card.getByRole("alert").filter({ hasText: /./ }).count(), 0);
   await both("export-whole");
+});
+
+test("no recovery code is asked for where it would not be enough", { timeout: 120000 }, async () => {
+  await page.goto(`${hub.origin}/security`);
+  await page.evaluate(async () => {
+    while ((await (await fetch("/api/v1/sessions")).json()).step_up_left_s > 0); // until the hub says that the last code counts no more
+  });
+  const codes = page.getByText("10 codes still work."), dialog = page.getByRole("dialog", { name: "Is it you?" });
+  await codes.waitFor();
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Make new codes" }).click();
+  await dialog.getByText("a recovery code is not enough").waitFor();
+  assert.equal(await dialog.getByRole("button", { name: "Use a recovery code" }).count(), 0);
+  await both("step-up-app");
+  await dialog.getByLabel("Code from your authenticator app").fill(codeAt(account.secret, "now + 30 seconds"));
+  await dialog.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("heading", { name: "Keep your recovery codes" }).waitFor();
+  assert.equal(await page.locator(".codes code").count(), 10);
 });
 
 test("who signs out without the hub is told to be signed in still", { timeout: 120000 }, async () => {

@@ -47,7 +47,7 @@ class Recovery(AccountCase):
         # who came in with a recovery code makes no further ones, however fresh it is
         person, _ = self.login()
         answer = person.ask("POST", "/api/v1/recovery-codes", {"password": lab.Person.PASSWORD})
-        self.assertEqual((answer.status, answer.json()["type"]), (403, "urn:porchlight:problem:step-up"))
+        self.assertEqual((answer.status, answer.json()["type"]), (403, "urn:porchlight:problem:step-up-app"))
         self.assertEqual(person.ask("POST", "/api/v1/step-up", {"code": "000000"}).status, 403)
         self.logged("step-up.refused", "robin")
         person.must("POST", "/api/v1/step-up", {"code": self.owner.next_code()})

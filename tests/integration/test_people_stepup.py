@@ -30,15 +30,15 @@ def operations():
 
 
 def marked():
-    """(method, path) of each operation with x-step-up: true."""
+    """(method, path, problem) of each operation with x-step-up."""
     path = method = None
     for line in (lab.ROOT / "docs" / "openapi.yaml").read_text().splitlines():
         if found := re.match(r"  (/\S+):$", line):
             path = found[1]
         elif found := re.match(r"    (get|put|post|patch|delete):$", line):
             method = found[1].upper()
-        elif re.match(r"      x-step-up: true$", line):
-            yield method, path
+        elif found := re.match(r"      x-step-up: (true|app)$", line):
+            yield method, path, "step-up-app" if found[1] == "app" else "step-up"
 
 
 class StepUp(case.HubCase):
@@ -54,12 +54,12 @@ class StepUp(case.HubCase):
         owner = self.hub.person().become_owner("robin")
         self.assertGreaterEqual(len(list(marked())), 3)
         self.stale(owner)
-        for method, path in marked():
+        for method, path, problem in marked():
             with self.subTest(f"{method} {path}"):
                 body = BODIES.get(f"{method} {path}", {} if method in ("POST", "PUT", "PATCH") else None)
                 answer = owner.ask(method, re.sub(r"\{[^}]*\}", "0" * 32, path), body)
                 self.assertEqual(answer.status, 403, answer.body)
-                self.assertEqual(answer.json()["type"], "urn:porchlight:problem:step-up")
+                self.assertEqual(answer.json()["type"], f"urn:porchlight:problem:{problem}")
                 self.assertEqual(self.hub.person().ask(method, re.sub(r"\{[^}]*\}", "0" * 32, path), body).status, 401)
         # wrong ones prove nothing, a code does, a recovery code, too; each once
         self.assertEqual(owner.ask("POST", "/api/v1/step-up", {"code": "000000"}).json()["type"], "urn:porchlight:problem:wrong-code")

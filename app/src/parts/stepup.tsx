@@ -5,7 +5,7 @@ import { api, whenStepUp, type Problem } from "../api";
 import { CodeField, RecoveryField } from "./code";
 import { Alert } from "./notice";
 
-interface Wish { sentence: string; done: (proved: boolean) => void }
+interface Wish { sentence: string; recovery: boolean; done: (proved: boolean) => void }
 
 export function StepUpDialog() {
   const [wish, setWish] = useState<Wish | null>(null);
@@ -15,11 +15,12 @@ export function StepUpDialog() {
   const [wrong, setWrong] = useState<string | null>(null);
   const dialog = useRef<HTMLDialogElement>(null);
 
-  useEffect(() => whenStepUp((sentence) => new Promise((done) => {
+  useEffect(() => whenStepUp((sentence, recovery) => new Promise((done) => {
     setCode("");
+    if (!recovery) setLost(false); // it would be spent and not be enough
     setWrong(null);
     setBusy(false);
-    setWish((before) => { before?.done(false); return { sentence, done }; });
+    setWish((before) => { before?.done(false); return { sentence, recovery, done }; });
   })), []);
   useEffect(() => {
     if (!wish) return;
@@ -58,7 +59,7 @@ export function StepUpDialog() {
           <Alert text={wrong} />
           <button type="submit" class="button wide" disabled={busy || !code}>{busy ? "Checking…" : "Go on"}</button>
           <p class="actions">
-            <button type="button" class="plain" onClick={() => { setLost(!lost); setCode(""); }}>{lost ? "Use the app's code" : "Use a recovery code"}</button>
+            {wish.recovery && <button type="button" class="plain" onClick={() => { setLost(!lost); setCode(""); }}>{lost ? "Use the app's code" : "Use a recovery code"}</button>}
             <button type="button" class="plain" onClick={() => end(false)}>Cancel</button>
           </p>
         </form>

@@ -24,7 +24,7 @@ typedef struct {
 porch_err porch_recovery_left(porch_accounts *accounts, const porch_person *person, unsigned *left,
                               uint64_t *made_ms, porch_why *why);
 
-/* Makes ten new codes; the old ones stop working. PORCH_ERR_STEP_UP: not without a fresh code from the
+/* Makes ten new codes; the old ones stop working. PORCH_ERR_STEP_UP_APP: not without a fresh code from the
  * authenticator app; PORCH_ERR_DENIED: the password is wrong; PORCH_ERR_LIMIT with *retry_after_s: too many
  * attempts; AUTH: the sign-in ended meanwhile; BUSY. */
 porch_err porch_recovery_renew(porch_accounts *accounts, const porch_user_session *session,

@@ -91,12 +91,12 @@ static void new_recovery_codes_want_password_and_code_and_end_the_old(void **sta
     uint64_t stale_ms = T0 + 2 + (uint64_t)l->store.settings.people_step_up_s * 1000;
     make_owner(l, &done);
     assert_int_equal(renew(l, done.session, OTHER, T0 + 3, &fresh), PORCH_ERR_DENIED);
-    assert_int_equal(renew(l, done.session, PASSWORD, stale_ms, &fresh), PORCH_ERR_STEP_UP);
+    assert_int_equal(renew(l, done.session, PASSWORD, stale_ms, &fresh), PORCH_ERR_STEP_UP_APP);
     assert_int_equal(prove(l, done.session, "9-b", stale_ms), PORCH_ERR_DENIED);
-    assert_int_equal(renew(l, done.session, PASSWORD, stale_ms, &fresh), PORCH_ERR_STEP_UP);
+    assert_int_equal(renew(l, done.session, PASSWORD, stale_ms, &fresh), PORCH_ERR_STEP_UP_APP);
     assert_int_equal(prove(l, done.session, done.recovery.text[1], stale_ms), PORCH_OK);
     assert_int_equal(renew(l, done.session, PASSWORD, stale_ms, &fresh),
-                     PORCH_ERR_STEP_UP); /* a recovery code makes no further ones */
+                     PORCH_ERR_STEP_UP_APP); /* a recovery code makes no further ones */
     signer_away = true;
     assert_int_equal(prove(l, done.session, "1-b", stale_ms), PORCH_ERR_CHILD);
     signer_away = false;
@@ -105,7 +105,7 @@ static void new_recovery_codes_want_password_and_code_and_end_the_old(void **sta
     assert_int_equal(login(l, "Robin", PASSWORD, done.recovery.text[0], stale_ms, session), PORCH_ERR_AUTH);
     uint64_t later_ms = stale_ms + HOUR_MS;
     assert_int_equal(login(l, "Robin", PASSWORD, fresh.text[9], later_ms, session), PORCH_OK);
-    assert_int_equal(renew(l, session, PASSWORD, later_ms, &fresh), PORCH_ERR_STEP_UP);
+    assert_int_equal(renew(l, session, PASSWORD, later_ms, &fresh), PORCH_ERR_STEP_UP_APP);
     assert_int_equal(prove(l, session, "1-d", later_ms), PORCH_OK);
     for (uint32_t i = 0; i < l->store.settings.people_free_attempts_account; i++)
         assert_int_equal(renew(l, session, OTHER, later_ms, &fresh), PORCH_ERR_DENIED);

@@ -17,12 +17,14 @@ uint32_t porch_step_up_left_s(const porch_accounts *a, const porch_user_session 
 
 porch_err porch_step_up_demand(const porch_accounts *a, const porch_user_session *s,
                                porch_step_up_need need, uint64_t now_ms, porch_why *why) {
-    if (porch_step_up_left_s(a, s, now_ms) == 0)
-        return porch_fail(why, PORCH_ERR_STEP_UP, "prove once more that it is you, with a fresh code");
-    if (need == PORCH_STEP_UP_AUTHENTICATOR && s->proved_by != PORCH_PROOF_CODE)
-        return porch_fail(why, PORCH_ERR_STEP_UP,
-                          "this needs a code from the authenticator app; a recovery code is not enough");
-    return PORCH_OK;
+    bool fresh = porch_step_up_left_s(a, s, now_ms) > 0;
+    /* Said before a proof is given: a recovery code would be spent for nothing. */
+    if (need == PORCH_STEP_UP_AUTHENTICATOR && (!fresh || s->proved_by != PORCH_PROOF_CODE))
+        return porch_fail(why, PORCH_ERR_STEP_UP_APP,
+                          "prove once more that it is you, with a fresh code from the authenticator app; a "
+                          "recovery code is not enough");
+    return fresh ? PORCH_OK
+                 : porch_fail(why, PORCH_ERR_STEP_UP, "prove once more that it is you, with a fresh code");
 }
 
 /* ---- proving it ---- */

@@ -1,7 +1,7 @@
 /* Proving once more that it is you, before what a borrowed or stolen sign-in must not do.
  *
  *   dangerous action ─► demand ─► fresh enough? go on
- *                          └────► PORCH_ERR_STEP_UP ─► the page asks for a code ─► porch_step_up ─► again
+ *                          └────► PORCH_ERR_STEP_UP[_APP] ─► page asks for a code ─► porch_step_up ─► again
  *
  * A code shown at sign-in counts, and each one for people.step_up_s. Guessing here is throttled together
  * with signing in, so that neither helps guessing at the other. */
@@ -17,7 +17,8 @@ typedef enum {
 } porch_step_up_need;
 
 /* Whether the second factor was shown with this session within people.step_up_s. Reads nothing: the session
- * is as porch_user_session_find just gave it. PORCH_ERR_STEP_UP. */
+ * is as porch_user_session_find just gave it. PORCH_ERR_STEP_UP; PORCH_ERR_STEP_UP_APP: of the
+ * authenticator app and nothing else. */
 porch_err porch_step_up_demand(const porch_accounts *accounts, const porch_user_session *session,
                                porch_step_up_need need, uint64_t now_ms, porch_why *why);
 

@@ -75,9 +75,11 @@ static void a_recovery_code_is_spent_and_makes_no_further_ones(void **state) {
     porch_setup_done done;
     make_owner(l, &done);
     uint64_t later_ms = T0 + 2 + fresh_ms(l);
+    /* what wants the app says so before a recovery code is spent */
+    assert_int_equal(demand(l, done.session, PORCH_STEP_UP_AUTHENTICATOR, later_ms), PORCH_ERR_STEP_UP_APP);
     assert_int_equal(prove(l, done.session, done.recovery.text[3], later_ms), PORCH_OK);
     assert_int_equal(demand(l, done.session, PORCH_STEP_UP_ANY, later_ms), PORCH_OK);
-    assert_int_equal(demand(l, done.session, PORCH_STEP_UP_AUTHENTICATOR, later_ms), PORCH_ERR_STEP_UP);
+    assert_int_equal(demand(l, done.session, PORCH_STEP_UP_AUTHENTICATOR, later_ms), PORCH_ERR_STEP_UP_APP);
     assert_int_equal(prove(l, done.session, done.recovery.text[3], later_ms), PORCH_ERR_DENIED);
     char session[PORCH_SESSION_TOKEN_TEXT];
     assert_int_equal(login(l, "Robin", PASSWORD, done.recovery.text[3], later_ms, session), PORCH_ERR_AUTH);

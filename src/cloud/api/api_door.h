@@ -1,6 +1,6 @@
 /* The door of each of the people's routes: who may pass, and what must be shown once more.
  *
- *   request ─► door ─► signed in? 401 ─► role? 403 owner|role ─► fresh code? 403 step-up ─► handler
+ *   request ─► door ─► signed in? 401 ─► role? 403 owner|role ─► fresh code? 403 step-up[-app] ─► handler
  *
  * Both stand as columns in the route table, which is the only place that grants them; a handler finds out
  * who is there with porch_api_session and judges what belongs to whom, no more. docs/openapi.yaml says the

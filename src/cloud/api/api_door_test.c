@@ -92,7 +92,8 @@ porch_err porch_step_up_demand(const porch_accounts *a, const porch_user_session
     (void)now_ms;
     bool enough =
         proved == PORCH_PROOF_CODE || (need == PORCH_STEP_UP_ANY && proved == PORCH_PROOF_RECOVERY);
-    return enough ? PORCH_OK : porch_fail(why, PORCH_ERR_STEP_UP, "once more");
+    porch_err e = need == PORCH_STEP_UP_AUTHENTICATOR ? PORCH_ERR_STEP_UP_APP : PORCH_ERR_STEP_UP;
+    return enough ? PORCH_OK : porch_fail(why, e, "once more");
 }
 
 static void behind(porch_http_exchange *x) {
@@ -163,6 +164,8 @@ static void what_is_shown_once_more_is_what_the_row_wants(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         proved = rows[i].proved;
         assert_int_equal(knock(PORCH_ROLE_OWNER, PORCH_MAY_OWNER, rows[i].wanted), rows[i].status);
+        if (x.status == 403)
+            assert_string_equal(x.slug, rows[i].wanted == PORCH_ASK_APP ? "step-up-app" : "step-up");
     }
 }
 

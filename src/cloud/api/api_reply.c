@@ -21,6 +21,7 @@ static const refusal REFUSALS[] = {
     {PORCH_ERR_AUTH, 401, "unauthenticated"},
     {PORCH_ERR_DENIED, 403, "denied"},
     {PORCH_ERR_STEP_UP, 403, "step-up"},
+    {PORCH_ERR_STEP_UP_APP, 403, "step-up-app"},
     {PORCH_ERR_EXPIRED, 410, "expired"},
     {PORCH_ERR_NOT_FOUND, 404, "not-found"},
     {PORCH_ERR_MALFORMED, 400, "malformed"},

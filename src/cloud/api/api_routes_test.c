@@ -16,7 +16,7 @@ typedef struct {
     char path[128];
     unsigned listeners;
     unsigned roles;
-    bool step_up;
+    porch_api_ask step_up;
 } documented;
 
 static documented found[DOCUMENTED_MOST];
@@ -43,6 +43,7 @@ static void read_line(const char *line, char *path, size_t cap, bool *in_paths) 
             continue;
         assert_true(found_count < DOCUMENTED_MOST);
         documented *d = &found[found_count++];
+        d->step_up = PORCH_ASK_NOTHING;
         (void)snprintf(d->path, sizeof d->path, "%s", path);
         (void)snprintf(d->method, sizeof d->method, "%s", METHODS[i]);
         upper(d->method);
@@ -57,7 +58,8 @@ static void read_line(const char *line, char *path, size_t cap, bool *in_paths) 
 /* x-roles and x-step-up of the operation above. */
 static void read_access(const char *line) {
     documented *d = &found[found_count - 1];
-    if (strncmp(line, "      x-step-up: true", 21) == 0) d->step_up = true;
+    if (strncmp(line, "      x-step-up: true", 21) == 0) d->step_up = PORCH_ASK_FRESH;
+    if (strncmp(line, "      x-step-up: app", 20) == 0) d->step_up = PORCH_ASK_APP;
     if (strncmp(line, "      x-roles:", 14) != 0) return;
 #define ADD_ROLE(NAME, text, bit) \
     if (strstr(line, text) != NULL) d->roles |= PORCH_ROLE_##NAME;
@@ -155,7 +157,7 @@ static void who_may_and_what_is_shown_once_more_is_declared_and_documented(void 
             fail_msg("%s %s: a door that reads the database stands on a shard", row->route.method,
                      row->route.pattern);
         if (d == NULL) continue; /* a catch-all: the first test knows */
-        if (d->roles != roles || d->step_up != (row->ask != PORCH_ASK_NOTHING))
+        if (d->roles != roles || d->step_up != row->ask)
             fail_msg("docs/openapi.yaml says otherwise about who may %s %s", row->route.method,
                      row->route.pattern);
     }

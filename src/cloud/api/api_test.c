@@ -691,6 +691,7 @@ static void confirming_signs_in_and_keeps_the_time_zone(void **state) {
 static void recovery_codes_are_counted_and_renewed_for_who_is_signed_in(void **state) {
     (void)state;
     static const row rows[] = {{PORCH_ERR_STEP_UP, 403, "step-up"},
+                               {PORCH_ERR_STEP_UP_APP, 403, "step-up-app"},
                                {PORCH_ERR_DENIED, 403, "wrong-password"},
                                {PORCH_ERR_LIMIT, 429, "throttled"},
                                {PORCH_ERR_BUSY, 503, "busy"}};
