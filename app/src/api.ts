@@ -76,6 +76,9 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(response.status, slug, detail || (SENTENCES[response.status] ?? `The hub answered ${response.status}.`), retry);
 }
 
+// Who asks these shows also that nobody is signed in.
+const ANSWERS_ITSELF = /\/(login|me|household\/erase)$/;
+
 let onSignedOut: () => void = () => undefined;
 // Called once by main: what to do when the hub says that nobody is signed in.
 export function whenSignedOut(act: () => void): void {
@@ -123,7 +126,7 @@ async function once<T>(method: string, path: string, body?: unknown, signal?: Ab
   }
   if (!response.ok) {
     const problem = await problemOf(response);
-    if (response.status === 401 && !path.endsWith("/login") && !path.endsWith("/me")) onSignedOut();
+    if (response.status === 401 && !ANSWERS_ITSELF.test(path)) onSignedOut();
     throw problem;
   }
   return (response.status === 204 ? undefined : await response.json()) as T;

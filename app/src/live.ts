@@ -13,6 +13,7 @@ const stateListeners = new Set<(connected: boolean) => void>();
 const seen = new Set<string>();
 let source: EventSource | null = null;
 let connected = false;
+let wanted = false; // between start and stop
 
 function setConnected(now: boolean): void {
   connected = now;
@@ -31,6 +32,7 @@ function pass<K extends keyof News>(kind: K, message: MessageEvent<string>): voi
 
 export const live = {
   start(): void {
+    wanted = true;
     if (source) return;
     source = new EventSource("/api/v1/events/stream");
     source.onopen = () => setConnected(true);
@@ -40,7 +42,7 @@ export const live = {
       // Else (the hub restarts, too many pages) begin anew later.
       if (source?.readyState === EventSource.CLOSED) {
         source = null;
-        const again = () => setTimeout(() => live.start(), 5000);
+        const again = () => setTimeout(() => { if (wanted) live.start(); }, 5000);
         api.stillIn().then(again, (failed: { status?: number }) => { if (failed.status !== 401) again(); });
       }
     };
@@ -48,6 +50,7 @@ export const live = {
       source.addEventListener(kind, (message) => pass(kind, message as MessageEvent<string>));
   },
   stop(): void {
+    wanted = false;
     source?.close();
     source = null;
     setConnected(false);

@@ -40,12 +40,25 @@ function Page({ path, search, user, onGone }: { path: string; search: string; us
   return <Notice title="There is no such page"><p>The address may be old. <a href="/">Go to the timeline</a>.</p></Notice>;
 }
 
+function ErasedPage() {
+  useEffect(() => { document.title = "Erased · Porchlight"; }, []);
+  return (
+    <main id="main" tabIndex={-1}>
+      <Notice title="Everything is gone">
+        <p role="status">The household is erased from the hub, with its people, devices, clips, events and notifications. Nobody can sign in to it any more.</p>
+        <p>Backups and exports that were made before are not reached: where they should not stay, delete them as well.</p>
+      </Notice>
+    </main>
+  );
+}
+
 function App() {
   const path = useRoute();
   const search = useSearch();
   const [user, setUser] = useState<User | null>(null);
   const [asked, setAsked] = useState(false);
   const [away, setAway] = useState(false);
+  const [erased, setErased] = useState(false);
   const [stuck, setStuck] = useState<string | null>(null); // why signing out did not happen
 
   useEffect(() => {
@@ -99,12 +112,15 @@ function App() {
   // The household was erased: nobody is anybody here any more.
   const gone = () => {
     live.stop();
+    alerts.forget();
     forgetFeed();
+    setErased(true);
     setUser(null);
-    go("/login");
+    go("/login", true);
   };
 
   if (path === "/setup") return <SetupPage onDone={welcome} />;
+  if (erased) return <ErasedPage />;
   if (away) return <main id="main"><Notice title="The hub cannot be reached"><p role="status">Check that you are on the right network. This page goes on by itself.</p></Notice></main>;
   if (!asked) return <p class="waiting" role="status">Loading…</p>;
   if (!user || path === "/login") return <LoginPage onDone={welcome} />;

@@ -352,6 +352,36 @@ test("no recovery code is asked for where it would not be enough", { timeout: 12
   assert.equal(await page.locator(".codes code").count(), 10);
 });
 
+test("how an erasure ended is shown, also when the sign-in went with it", { timeout: 120000 }, async () => {
+  await page.goto(`${hub.origin}/settings`);
+  await live();
+  const erasures = await hold("**/api/v1/household/erase");
+  await page.getByRole("button", { name: "Erase…" }).click();
+  await page.getByLabel(/^Type/).fill("Home");
+  const erase = page.getByRole("button", { name: "Erase it for ever" });
+  const card = page.locator("section[aria-labelledby=erase]");
+
+  await erase.click(); // the sign-in is ended, and then the disk is full
+  const first = await erasures.next();
+  assert.equal(await page.evaluate(() => globalThis.stream.readyState), 2, "no stream whose end leads to the sign-in page");
+  await first.answer({ type: "urn:porchlight:problem:storage", detail: "the disk is full" }, 507);
+  await card.getByRole("alert").filter({ hasText: "The household may be erased in part, or wholly; load the page anew to see what is left. What went wrong: the disk is full" }).waitFor();
+  await both("erase-failed");
+  await erase.click();
+  await (await erasures.next()).answer({ type: "urn:porchlight:problem:unauthenticated", detail: "sign in first" }, 401);
+  await card.getByRole("alert").filter({ hasText: "sign in first" }).waitFor();
+
+  await erase.click(); // refused before anything was done: the page goes on, live
+  await (await erasures.next()).answer({ type: "urn:porchlight:problem:confirm", detail: "type the name" }, 422);
+  await card.getByRole("alert").filter({ hasText: "type the name" }).waitFor();
+  await live();
+
+  await erase.click();
+  await (await erasures.next()).answer({});
+  await page.getByRole("heading", { name: "Everything is gone" }).waitFor();
+  await both("erased");
+});
+
 test("who signs out without the hub is told to be signed in still", { timeout: 120000 }, async () => {
   await page.goto(`${hub.origin}/devices`);
   await live();

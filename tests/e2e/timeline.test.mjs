@@ -169,6 +169,8 @@ test("what would leave is shown before it leaves, the export arrives, and the en
   assert.ok(await page.getByRole("button", { name: "Erase it for ever" }).isDisabled());
   await page.getByLabel(/^Type/).fill("Home");
   await page.getByRole("button", { name: "Erase it for ever" }).click();
+  await page.getByRole("heading", { name: "Everything is gone" }).waitFor();
+  await page.reload();
   await page.getByRole("heading", { name: "Sign in to Porchlight" }).waitFor();
   assert.deepEqual(hub.cli("user", "list").users, []);
   assert.deepEqual(bad, [], "no policy violation and no script error");

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useAnswers } from "../answers";
 import { api, Problem, type ExportState, type Household, type KeptSum, type User } from "../api";
+import { live } from "../live";
 import { Alert } from "../parts/notice";
 import { size } from "../size";
 import { chooseTheme, theme, type Theme } from "../theme";
@@ -172,11 +173,16 @@ function Erase({ home, onGone }: { home: Household; onGone: () => void }) {
     event.preventDefault();
     setBusy(true);
     setWrong(null);
+    // The sign-in ends with the household, and the stream's end would lead to the sign-in page before the answer is here.
+    live.stop();
     try {
       await api.eraseHousehold(typed);
       onGone();
     } catch (failed) {
-      setWrong((failed as Problem).message);
+      const { status, message } = failed as Problem;
+      const refused = status >= 400 && status < 500;
+      if (refused && status !== 401) live.start();
+      setWrong(refused ? message : `The household may be erased in part, or wholly; load the page anew to see what is left. What went wrong: ${message}`);
       setBusy(false);
     }
   };
