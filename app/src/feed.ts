@@ -56,7 +56,7 @@ export class Feed {
     this.stops = [
       live.on("motion", (event) => this.arrive(event)),
       live.on("event", (event) => this.change(event)),
-      live.on("person", (news) => this.arrive(news.event)),
+      live.on("person", (news) => { if (news.event) this.arrive(news.event); }),
       live.on("deleted", (news) => {
         this.told.add(news.event);
         this.leave((each) => each.id === news.event);

@@ -3,7 +3,7 @@
 // Whatever else happened while it was away nobody tells: a page that shows more asks anew on its return.
 import { api, type AccountAlert, type Clip, type HomeEvent } from "./api";
 
-export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent }
+export interface PersonNews { notification: { id: string; device: string; at_ms: number; picture: string | null; why: string }; event: HomeEvent | null } // null: what the policy hides, or gone since
 export interface News { motion: HomeEvent; event: HomeEvent; person: PersonNews; clip: { event?: string; clip?: Clip } & Partial<Clip>; device: { id: string; online: boolean };
   deleted: { event: string; clip: string; device: string }; alert: { alert: AccountAlert } }
 type Listener<K extends keyof News> = (news: News[K]) => void;

@@ -63,7 +63,7 @@ export function EventPage({ id, user }: { id: string; user: User }) {
     load();
     const stops = [
       live.on("clip", (news) => { if (!news.event || news.event === id) load(); }),
-      live.on("person", (news) => { if (news.event.id === id) setEvent(news.event); }),
+      live.on("person", (news) => { if (news.event?.id === id) setEvent(news.event); }),
       live.on("event", (now) => { if (now.id === id) setEvent(now); }),
       live.on("deleted", (news) => { if (news.event === id) setGone(true); }),
       live.onReturn(load),
