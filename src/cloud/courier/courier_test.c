@@ -310,17 +310,18 @@ static pid_t start_courier(const receiver *r, const char *const *names, int *soc
     return child;
 }
 
-/* Asks for what needs no network: an address that is refused for its scheme. */
+/* Asks for what needs no network: an address that is refused for its scheme. CLOSED: nobody is there. */
 static porch_err ask(int socket_fd, porch_why *why) {
     uint8_t block[1024];
     porch_buf b = PORCH_BUF_OF(block);
     const porch_courier_message m = {.number = 7, .url = PORCH_LIT("http://localhost/")};
     porch_courier_answer answer;
     assert_int_equal(porch_courier_message_write(&b, &m), PORCH_OK);
-    assert_int_equal(porch_channel_send(socket_fd, porch_buf_bytes(&b), NULL, 0, LONG_ENOUGH_MS, NULL),
-                     PORCH_OK);
+    porch_err e = porch_channel_send(socket_fd, porch_buf_bytes(&b), NULL, 0, LONG_ENOUGH_MS, NULL);
     b.len = 0;
-    assert_int_equal(porch_channel_receive(socket_fd, &b, NULL, 0, NULL, LONG_ENOUGH_MS, NULL), PORCH_OK);
+    if (e == PORCH_OK) e = porch_channel_receive(socket_fd, &b, NULL, 0, NULL, LONG_ENOUGH_MS, NULL);
+    if (e == PORCH_ERR_CLOSED) return e;
+    assert_int_equal(e, PORCH_OK);
     assert_int_equal(porch_courier_answer_read(porch_buf_bytes(&b), &answer), PORCH_OK);
     (void)porch_fail(why, answer.error, "%.*s", PORCH_FMT(answer.why));
     return answer.error;
@@ -350,8 +351,9 @@ static void a_replaced_resolver_file_makes_the_courier_leave_for_a_fresh_one(voi
         assert_int_equal(ask(fd, &why), PORCH_ERR_DENIED);
         assert_int_equal(ask(fd, &why), PORCH_ERR_DENIED); /* it stays while nothing changes */
         put_resolver(path);                                /* by rename */
-        assert_int_equal(ask(fd, &why), PORCH_ERR_BUSY);
-        assert_non_null(strstr(why.text, "resolv.conf was replaced"));
+        porch_err e = ask(fd, &why); /* it looks behind each answer, too, and may have left already */
+        assert_true(e == PORCH_ERR_BUSY || e == PORCH_ERR_CLOSED);
+        if (e == PORCH_ERR_BUSY) assert_non_null(strstr(why.text, "resolv.conf was replaced"));
         assert_int_equal(exit_code_of(child), 0);
         close(fd);
         assert_int_equal(unlink(path), 0);
