@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "lab"))
 import lab  # noqa: E402
 import mqtt  # noqa: E402
-from mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL  # noqa: E402
+from mqtt import DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL  # noqa: E402
 
 LASTS = b"\x11" + struct.pack(">I", 3600)
 GONE = (mqtt.Closed, OSError)
@@ -55,6 +55,16 @@ class Peer(threading.Thread):
             self.wrong = f"{self.client_id}: {error!r}"
 
 
+    def expect(self, kind):
+        """The next packet, which is of that kind unless the hub says goodbye."""
+        got = self.client.receive()
+        if got.kind == DISCONNECT:
+            raise mqtt.Closed("the hub says goodbye")
+        if got.kind != kind:
+            raise AssertionError(f"expected packet type {kind}, got {got.kind} with body {got.body.hex()}")
+        return got
+
+
 class Publisher(Peer):
     """One publication at a time: number N is QoS 2 when it is odd."""
 
@@ -68,14 +78,14 @@ class Publisher(Peer):
             number, qos, packet_id = self.next, 1 + self.next % 2, 1 + self.next % 60000
             if not self.released:
                 self.client.send(mqtt.publish(f"t/c/{self.lane}", f"{self.lane}:{number}", qos, packet_id, dup=again))
-                got = self.client.expect(PUBACK if qos == 1 else PUBREC)
+                got = self.expect(PUBACK if qos == 1 else PUBREC)
                 if got.reason not in (0, 0x10):
                     raise mqtt.Closed(f"refused with {got.reason:#x}")
                 self.acknowledged.add(number)
                 self.released = qos == 2
             if self.released:
                 self.client.send(ack(PUBREL, packet_id))
-                self.client.expect(PUBCOMP)
+                self.expect(PUBCOMP)
             self.released, self.next, again = False, number + 1, False
 
 
