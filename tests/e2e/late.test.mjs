@@ -74,7 +74,12 @@ async function hold(pattern) {
     if (next) next(one);
     else asked.push(one);
   });
-  return { next: () => (asked.length > 0 ? Promise.resolve(asked.shift()) : new Promise((done) => waiting.push(done))), asked };
+  const next = () => new Promise((done, fail) => {
+    if (asked.length > 0) { done(asked.shift()); return; }
+    const late = setTimeout(() => fail(new Error(`nothing was asked of ${pattern} in half a minute`)), 30000);
+    waiting.push((one) => { clearTimeout(late); done(one); });
+  });
+  return { next, asked };
 }
 
 async function both(name) {
