@@ -3,8 +3,9 @@
  *   dangerous action ─► demand ─► fresh enough? go on
  *                          └────► PORCH_ERR_STEP_UP[_APP] ─► page asks for a code ─► porch_step_up ─► again
  *
- * A code shown at sign-in counts, and each one for people.step_up_s. Guessing here is throttled together
- * with signing in, so that neither helps guessing at the other. */
+ * A code shown at sign-in counts, and each one for people.step_up_s. Guessing here is counted for the
+ * account, apart from sign-ins of its name, so that who knows the name makes nobody wait; of one address
+ * both count together. */
 #ifndef PORCH_CLOUD_ACCOUNTS_STEPUP_H
 #define PORCH_CLOUD_ACCOUNTS_STEPUP_H
 

@@ -1,7 +1,8 @@
 /* From a message to the queues of those who may hear it.
  *
  *   trie ─► targets, each session once at its highest QoS ─► deny judged ─► session's queue
- * (broker_queue.c) └► the rings of other shards where somebody may hear it */
+ *
+ * The queue is broker_queue.c's. Other shards where somebody may hear it get it through their rings. */
 #include <stdlib.h>
 #include <string.h>
 
