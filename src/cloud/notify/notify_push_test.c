@@ -411,15 +411,22 @@ static void endpoint(world *w, const char *account, const char *url) {
     assert_int_equal(subscribe_as(w, account, url, "AAAAAAAAAAAAAAAAAAAAAA"), PORCH_OK);
 }
 
-static void whose_push_services_do_not_answer_rests_and_holds_up_nobody_else(void **state) {
-    world *w = *state;
+/* Three tests for robin at that host, and behind them one for sam. */
+static void queue_for_both(world *w, const char *robins_host) {
     uint32_t queued = 0;
-    endpoint(w, "robin", "https://dead.example/1");
-    endpoint(w, "robin", "https://dead.example/2");
-    endpoint(w, "robin", "https://dead.example/3");
+    for (int n = 1; n <= 3; n++) {
+        char url[64];
+        (void)snprintf(url, sizeof url, "https://%s/%d", robins_host, n);
+        endpoint(w, "robin", url);
+    }
     assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
     endpoint(w, "sam", "https://push.example/sam");
     assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+}
+
+static void whose_push_services_do_not_answer_rests_and_holds_up_nobody_else(void **state) {
+    world *w = *state;
+    queue_for_both(w, "dead.example");
     uint64_t wait_ms = deliver(w);
     assert_int_equal(sent.count, 2); /* one attempt for robin, and sam's */
     assert_int_equal(posts_to("https://push.example/sam"), 1);
@@ -491,13 +498,7 @@ static void a_rest_from_the_future_is_none(void **state) {
 
 static void people_take_turns(void **state) {
     world *w = *state;
-    uint32_t queued = 0;
-    endpoint(w, "robin", "https://push.example/1");
-    endpoint(w, "robin", "https://push.example/2");
-    endpoint(w, "robin", "https://push.example/3");
-    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
-    endpoint(w, "sam", "https://push.example/sam");
-    assert_int_equal(porch_push_test(w->notify, "sam", &queued, NULL), PORCH_OK);
+    queue_for_both(w, "push.example");
     (void)deliver(w);
     assert_int_equal(sent.count, 4);
     assert_string_equal(sent.urls[1], "https://push.example/sam");
