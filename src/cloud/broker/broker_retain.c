@@ -22,10 +22,6 @@ static bool fits(amount there, amount more, amount less, uint64_t messages_most,
            there.bytes + more.bytes - less.bytes <= bytes_most;
 }
 
-static uint64_t weight(const porch_message *m) {
-    return (uint64_t)m->topic_len + m->properties_len + m->payload_len;
-}
-
 /* A device has one session: what that has on its way below its own topics is what the device has. */
 static bool is_own(const porch_session *s, porch_bytes topic) {
     size_t n = s == NULL ? 0 : strlen(s->entry.name);
@@ -43,7 +39,7 @@ porch_err porch_broker_may_retain(porch_broker_shard *b, const porch_session *s,
                         porch_retained_bytes(b->retained) + atomic_load(&b->broker->retaining_bytes)},
                  more = {1, topic.len + payload.len};
     amount less = {0, 0}, own = {0, 0};
-    if (old != NULL) less = (amount){1, weight(old)};
+    if (old != NULL) less = (amount){1, porch_retained_weight(old)};
     if (!fits(all, more, less, set->broker_retained_messages, set->broker_retained_bytes))
         return PORCH_ERR_LIMIT;
     if (topic.len < 2 || topic.at[0] != 'd' || topic.at[1] != '/') return PORCH_OK;
@@ -61,12 +57,13 @@ void porch_broker_measure_retaining(porch_broker_shard *b, porch_pending *p) {
     const porch_message *m = p->message;
     if (!m->retain || m->payload_len == 0) return;
     const porch_message *old = porch_retained_find(b->retained, porch_message_topic(m));
-    uint64_t more = weight(m), less = old == NULL ? 0 : weight(old);
+    uint64_t more = porch_retained_weight(m), less = old == NULL ? 0 : porch_retained_weight(old);
     p->retaining = old == NULL;
     p->retaining_bytes = more > less ? (uint32_t)(more - less) : 0;
 }
 
 void porch_broker_begin_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p) {
+    if (!p->retaining && p->retaining_bytes == 0) return; /* most add nothing; the counts are all shards' */
     atomic_fetch_add(&b->broker->retaining, p->retaining);
     atomic_fetch_add(&b->broker->retaining_bytes, p->retaining_bytes);
     if (s == NULL) return;
@@ -75,6 +72,7 @@ void porch_broker_begin_retaining(porch_broker_shard *b, porch_session *s, const
 }
 
 void porch_broker_end_retaining(porch_broker_shard *b, porch_session *s, const porch_pending *p) {
+    if (!p->retaining && p->retaining_bytes == 0) return;
     atomic_fetch_sub(&b->broker->retaining, p->retaining);
     atomic_fetch_sub(&b->broker->retaining_bytes, p->retaining_bytes);
     if (s == NULL) return;

@@ -172,13 +172,13 @@ static void sweep(porch_retained *r) {
 
 /* ---- setting ---- */
 
-static uint64_t weight(const porch_message *m) {
+uint64_t porch_retained_weight(const porch_message *m) {
     return (uint64_t)m->topic_len + m->properties_len + m->payload_len;
 }
 
 /* `owner` may be NULL: a topic of one level belongs to nobody. */
 static void count(porch_retained *r, porch_retained_node *owner, const porch_message *m, bool more) {
-    const uint64_t bytes = weight(m);
+    const uint64_t bytes = porch_retained_weight(m);
     r->count = more ? r->count + 1 : r->count - 1;
     r->bytes = more ? r->bytes + bytes : r->bytes - bytes;
     if (owner == NULL) return;

@@ -28,6 +28,8 @@ void porch_retained_settle(porch_retained *r, uint64_t seq);
  */
 void porch_retained_expire(porch_retained *r, porch_pool *pool, uint64_t now_ms, size_t steps,
                            bool (*may_go)(void *ctx, const porch_message *m), void *ctx);
+/* Bytes that the message counts for in the limits. */
+uint64_t porch_retained_weight(const porch_message *m);
 /* How much there is of whom the topic's first two levels name ("d/ID"), and its bytes. */
 void porch_retained_owned(const porch_retained *r, porch_bytes topic, uint64_t *messages, uint64_t *bytes);
 /* NULL when the topic has none. */
