@@ -36,6 +36,7 @@ static porch_erase_rooms rooms_of(porch_admin_call *call) {
                                .signer = w->signer,
                                .accounts = w->accounts,
                                .media = w->media,
+                               .broker = w->broker,
                                .exports = w->exports,
                                .progress = tell,
                                .progress_ctx = call};

@@ -1,16 +1,19 @@
 /* A person deletes an event: its clip, its pictures, its notification, all of it, and who did that is in
  * the trust log.
  *
- *   one transaction: media rows, notification rows, trust entry ─► files, what a broken-off backup has left
- * ─► the store's log ─► other pages
+ *   one transaction: media rows, notification rows, trust entry
+ *     ─► what MQTT holds of it in memory ─► files, what a broken-off backup has left
+ *     ─► the store's log ─► other pages
  */
 #include "cloud/api/api_live.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud/api/api_sight.h"
 #include "cloud/api/backup_copy.h"
+#include "cloud/broker/broker.h"
 #include "cloud/media/media_delete.h"
 #include "cloud/trust/trust.h"
 #include "os/clock.h"
@@ -20,7 +23,28 @@ typedef struct {
     const char *event;
     const char *person;
     porch_media_deleted gone;
+    uint64_t *seqs; /* of the messages that carried it */
+    size_t seq_count;
 } order;
+
+/* Before its rows are gone. */
+static porch_err find_messages(porch_db *db, order *o, porch_why *why) {
+    porch_err e;
+    o->seq_count = 0;
+    porch_db_query *q = porch_db_prepare(db, "select seq from event_message where event = ?1", why);
+    porch_db_bind_str(q, 1, o->event);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        uint64_t *more = realloc(o->seqs, (o->seq_count + 1) * sizeof *more);
+        if (more == NULL) {
+            e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to delete an event");
+            break;
+        }
+        o->seqs = more;
+        o->seqs[o->seq_count++] = (uint64_t)porch_db_i64(q, 0);
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
 
 static porch_err tell_trust(porch_db *db, const order *o, porch_why *why) {
     char who[PORCH_PERSON_NAME_TEXT + 8], subject[48], detail[256];
@@ -33,15 +57,24 @@ static porch_err tell_trust(porch_db *db, const order *o, porch_why *why) {
 
 static porch_err delete_all(porch_db *db, void *ctx, porch_why *why) {
     order *o = ctx;
+    PORCH_TRY(find_messages(db, o, why));
     PORCH_TRY(porch_media_delete_rows(db, o->event, porch_clock_ms(), &o->gone, why));
     PORCH_TRY(porch_notify_forget(db, o->gone.event, why));
     return tell_trust(db, o, why);
+}
+
+/* Who subscribes from now on does not hear it, nor who was away. */
+static bool forget_messages(const porch_api *api, const order *o) {
+    if (api->broker == NULL) return true;
+    return porch_broker_forget_messages(api->broker, o->seqs, o->seq_count) &&
+           porch_broker_settle(api->broker);
 }
 
 /* The rows are gone for good: now everything that is no row. */
 static void finish(porch_http_exchange *x, const order *o) {
     porch_api *api = porch_api_of(x);
     porch_why why = {{0}};
+    bool forgotten = forget_messages(api, o);
     porch_media_delete_rest(api->media, &o->gone);
     porch_backup_copy_sweep(api->dir);
     porch_err e = porch_store_scrub(api->store, api->settings->store_scrub_ms, &why);
@@ -54,7 +87,7 @@ static void finish(porch_http_exchange *x, const order *o) {
                               o->gone.owner.device));
     porch_api_json(x, 200,
                    json_pack("{s:s, s:s, s:b}", "event", o->gone.event, "clip", o->gone.clip, "scrubbed",
-                             e == PORCH_OK));
+                             e == PORCH_OK && forgotten));
 }
 
 static void delete_event(porch_http_exchange *x, const porch_user_session *s, const char *event) {
@@ -67,6 +100,7 @@ static void delete_event(porch_http_exchange *x, const porch_user_session *s, co
         (void)porch_http_problem(x, 409, "recording", porch_why_text(&why, e));
     else
         porch_api_refuse(x, e, &why);
+    free(o.seqs);
 }
 
 /* Who may not see a thing may not make it go away either. */

@@ -21,6 +21,7 @@ porch_erase_rooms porch_api_erase_rooms(const porch_api *api) {
                                .signer = api->signer,
                                .accounts = api->accounts,
                                .media = api->media,
+                               .broker = api->broker,
                                .exports = api->exports};
 }
 

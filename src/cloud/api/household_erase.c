@@ -8,6 +8,7 @@
 #include "cloud/accounts/accounts_erase.h"
 #include "cloud/api/backup_copy.h"
 #include "cloud/api/household_export.h"
+#include "cloud/broker/broker.h"
 #include "cloud/media/media_keep.h"
 #include "cloud/rollout/rollout.h"
 #include "cloud/trust/trust_erase.h"
@@ -21,6 +22,13 @@ static void tell(const porch_erase_rooms *r, double done, const char *text) {
 
 static void media_progress(double done, void *ctx) {
     tell(ctx, 0.1 + 0.6 * done, "deleting clips, events and pictures");
+}
+
+static bool begins(porch_bytes text, const char *prefix, porch_bytes *rest) {
+    size_t len = strlen(prefix);
+    if (text.len < len || memcmp(text.at, prefix, len) != 0) return false;
+    *rest = (porch_bytes){text.at + len, text.len - len};
+    return true;
 }
 
 /* ---- names that only rows still know: devices that were removed long ago ---- */
@@ -96,9 +104,9 @@ static porch_err forget_messages(porch_db *db, void *ctx, porch_why *why) {
     "seq >= ?2 and seq < ?3 and exists (select 1 from erasure e where e.household = ?1 and e.kind = " \
     "'device' and (device = e.name or substr(topic, 1, length(e.name) + 3) = 'd/' || e.name || '/'))"
     static const char *const sql[] = {
-        "update message set device = '', topic = '', payload = x'' where seq = (select max(seq) from "
-        "message) "
-        "and " ABOUT,
+        /* no session is given it any more: it has no topic to be given under */
+        "update message set device = '', topic = '', payload = x'', flags = flags & ~1 where seq = (select "
+        "max(seq) from message) and " ABOUT,
         "delete from message where seq < (select max(seq) from message) and " ABOUT,
     };
 #undef ABOUT
@@ -162,6 +170,25 @@ static porch_err forget_in_journal(const porch_erase_rooms *r, const char *house
     return e;
 }
 
+/* ---- what the broker has in memory ---- */
+
+/* A device lost that when it was removed; here it is whatever was said below its topics since. */
+static porch_err forget_in_broker(const porch_erase_rooms *r, const char *household, porch_why *why) {
+    label_job job = {.household = household};
+    if (r->broker == NULL) return PORCH_OK;
+    porch_err e = porch_store_read(r->store, read_labels, &job, why);
+    for (size_t i = 0; i < job.list.count && e == PORCH_OK; i++) {
+        porch_bytes name;
+        if (begins(porch_bytes_of(job.list.at[i]), "device:", &name) &&
+            !porch_broker_forget_device(r->broker, (const char *)name.at))
+            e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to forget messages; erase it again");
+    }
+    free(job.list.at);
+    if (e == PORCH_OK && !porch_broker_settle(r->broker))
+        e = porch_fail(why, PORCH_ERR_BUSY, "the broker took too long to forget messages; erase it again");
+    return e;
+}
+
 /* ---- the last transaction ---- */
 
 /* Whose each device was when a row was written: a name may have lived in two households, one after the
@@ -187,13 +214,6 @@ static bool in_table(last_step *s, const char *kind, porch_bytes name) {
     porch_db_finish(q);
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) s->error = e;
     return e == PORCH_OK;
-}
-
-static bool begins(porch_bytes text, const char *prefix, porch_bytes *rest) {
-    size_t len = strlen(prefix);
-    if (text.len < len || memcmp(text.at, prefix, len) != 0) return false;
-    *rest = (porch_bytes){text.at + len, text.len - len};
-    return true;
 }
 
 static bool mentions(porch_bytes detail, const char *household) {
@@ -292,6 +312,7 @@ static porch_err erase(const porch_erase_rooms *r, const char *household, const 
         PORCH_TRY(porch_store_write(r->store, forget_notes, &notes, why));
     } while (notes.changes > 0);
     PORCH_TRY(forget_all_messages(r, household, why));
+    PORCH_TRY(forget_in_broker(r, household, why)); /* while its names are known: it can be repeated */
     tell(r, 0.85, "emptying the journal");
     PORCH_TRY(forget_in_journal(r, household, why));
     porch_err e = porch_registry_erase_end(r->registry, household, last_rows, &last, why);

@@ -19,6 +19,7 @@
 struct porch_accounts;
 struct porch_media;
 struct porch_exports;
+struct porch_broker;
 
 typedef struct {
     const char *dir;
@@ -28,6 +29,7 @@ typedef struct {
     porch_signer_client *signer;
     struct porch_accounts *accounts;
     struct porch_media *media;
+    struct porch_broker *broker;   /* forgets what its devices said; NULL: there is none */
     struct porch_exports *exports; /* those of what ends are ended, waiting and running ones */
     /* Hears where it is; may be NULL. */
     void (*progress)(double done, const char *text, void *ctx);

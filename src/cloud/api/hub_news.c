@@ -2,6 +2,7 @@
  * table, and this file fills all of them.
  *
  *   registry: revoked, removed   ─► broker and listener drop its sessions
+ *             removed            ─► what MQTT keeps goes: rows in the same transaction, then memory
  *             added, removed     ─► the policies of its household's people, in broker and live streams
  *             quarantined        ─► broker judges its session anew, listener drops its uploads
  *             online, offline    ─► live streams
@@ -54,6 +55,8 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
         if (h->broker != NULL)
             porch_broker_drop(h->broker, kind, name,
                               what == PORCH_REGISTRY_REMOVED ? ADMINISTRATIVE : NOT_AUTHORISED);
+        if (h->broker != NULL && kind == PORCH_PRINCIPAL_DEVICE && what == PORCH_REGISTRY_REMOVED)
+            (void)porch_broker_forget_device(h->broker, name); /* after its sessions: it says no more */
         if (h->listener != NULL)
             porch_listener_drop(h->listener, kind, name, "the certificate was revoked");
         if (what != PORCH_REGISTRY_ISSUER_RETIRED) settle(h); /* of those there may be thousands in a row */
@@ -76,6 +79,11 @@ static void registry_changed(porch_principal_kind kind, const char *name, porch_
         return;
     }
     if (kind == PORCH_PRINCIPAL_DEVICE && h->live != NULL) porch_live_device(h->live, name);
+}
+
+static porch_err device_removed(porch_db *db, const char *device, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_broker_forget_rows(db, device, why);
 }
 
 static void grants_changed(void *ctx) {
@@ -199,6 +207,7 @@ static void alert_stored(const porch_alert *alert, void *ctx) {
 
 void porch_hub_connect_news(porch_hub *h) {
     porch_registry_on_change(h->registry, registry_changed, h);
+    porch_registry_in_remove(h->registry, device_removed, h);
     porch_grants_on_change(h->grants, grants_changed, h);
     porch_user_session_in_end(h->accounts, sign_ins_end, h);
     porch_user_session_on_end(h->accounts, session_ended, h);

@@ -76,6 +76,7 @@ static void shard_stop(void *ctx, porch_shard *shard) {
     b->shard = NULL;
     pthread_mutex_unlock(&b->lock);
     porch_broker_drop_pending(b);
+    porch_broker_drop_forgets(b);
     bury(b);
     porch_retained_free(b->retained, b->pool);
     b->retained = NULL;

@@ -19,6 +19,7 @@ struct porch_settings;
 struct porch_registry;
 struct porch_grants;
 struct porch_store;
+struct porch_db;
 struct porch_conn_hooks;
 typedef struct porch_broker porch_broker;
 
@@ -60,6 +61,17 @@ bool porch_broker_settle(porch_broker *b);
 /* Membership or statements changed: live sessions of the principal (name NULL: of everybody) fetch their
  * policy anew; what they had subscribed is judged at delivery from then on. Any thread. */
 void porch_broker_regrant(porch_broker *b, porch_identity_kind kind, const char *name);
+
+/* What was deleted leaves memory: all that was said below d/DEVICE/, or the messages of these numbers.
+ * Nobody is sent it any more, whether it was retained or waited for a session; what a client has half of is
+ * told to its end without it. Rows are not touched: theirs go before, in the transaction that decides so
+ * (porch_broker_forget_rows, porch_media_delete_rows). Any thread; it holds once porch_broker_settle has
+ * returned, and after that what is said anew is as ever. False: no memory, which is logged. */
+bool porch_broker_forget_device(porch_broker *b, const char *device);
+bool porch_broker_forget_messages(porch_broker *b, const uint64_t *seqs, size_t count);
+/* In a transaction: retained messages below d/DEVICE/ and the device's own sessions go, and no session that
+ * is away is given later what was said there. */
+porch_err porch_broker_forget_rows(struct porch_db *db, const char *device, porch_why *why);
 
 /* Sum over the shards; each number only grows but `sessions` and `subscriptions`. */
 typedef struct {

@@ -180,6 +180,11 @@ static void put_back_saving(porch_session *s) {
     for (uint32_t n = 0; n < UINT16_MAX && s->flight.used > 0; n++, id--) {
         porch_flying *one = porch_flight_find(&s->flight, id);
         if (one == NULL || one->state != PORCH_FLIGHT_SAVING) continue;
+        if (one->delivery.message == NULL) { /* forgotten meanwhile */
+            one->written = false;
+            landed(s, one);
+            continue;
+        }
         porch_delivery d = one->delivery;
         porch_flight_drop(&s->flight, one);
         if (!porch_session_put_back(s, &d)) porch_delivery_release(s->home, &d);
@@ -195,6 +200,10 @@ void porch_session_sent_saved(porch_session *s, uint16_t packet_id, bool ok) {
         return;
     }
     one->state = PORCH_FLIGHT_SENT;
+    if (one->delivery.message == NULL) { /* forgotten meanwhile: it never leaves */
+        porch_session_give_up(s, one);
+        return;
+    }
     one->resend = true;
     s->resends++;
     if (s->conn != NULL) porch_conn_want_write(s->conn);
@@ -253,6 +262,15 @@ void porch_session_resend(porch_session *s) {
     uint32_t at = 0;
     s->resends = 0;
     for (porch_flying *one; (one = porch_flight_next(&s->flight, &at)) != NULL;) {
+        one->resend = false;
+        if (one->state == PORCH_FLIGHT_SENT && one->delivery.message == NULL) {
+            /* Forgotten while the client had it: there is nothing to repeat, only an identifier to free. */
+            if (one->delivery.qos == 1) {
+                porch_session_give_up(s, one);
+                continue;
+            }
+            one->state = PORCH_FLIGHT_RELEASED;
+        }
         one->resend = one->state == PORCH_FLIGHT_SENT || one->state == PORCH_FLIGHT_RELEASED;
         if (one->resend) s->resends++;
     }

@@ -231,6 +231,7 @@ void porch_broker_keep_tick(porch_broker_shard *b) {
     advance_settled(b);
     porch_broker_say_unsaid(b);
     porch_broker_expire_retained(b);
+    porch_broker_forget_again(b);
     uint64_t had = b->settled;
     for (porch_session *s = b->lasting; s != NULL; s = s->next_lasting) {
         uint64_t cursor = save_cursor(s, now);

@@ -183,12 +183,27 @@ static void settle_received(porch_session *s, porch_pending *p, bool ok) {
         porch_received_drop(&s->received, p->packet_id);
 }
 
+/* Its row was written after those that were there had been deleted. */
+static void forget_row(porch_broker_shard *b, const porch_message *m) {
+    if (!m->retain || m->payload_len == 0 || b->lane == NULL) return;
+    porch_buf note = {NULL, 0, PORCH_NOTE_BYTES + m->topic_len};
+    note.at = porch_pool_take(b->pool, note.cap);
+    if (note.at != NULL && porch_note_retain_expired(&note, porch_message_topic(m), m->seq) == PORCH_OK)
+        porch_broker_note_surely(b, NULL, &note);
+    porch_pool_give(b->pool, note.at);
+}
+
 static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
     porch_session *s = p->session;
     if (s != NULL && p->message->qos == 2 && p->packet_id != 0) settle_received(s, p, e == PORCH_OK);
     if (e == PORCH_OK) {
         if (!p->follows) porch_broker_count(&b->counts.stored, 1);
-        porch_broker_route(b, p->message, s);
+        if (p->forgotten) {
+            b->hold_ms = 0;
+            forget_row(b, p->message);
+        } else {
+            porch_broker_route(b, p->message, s);
+        }
         if (s != NULL && b->hold_ms > 0) porch_session_hold(s, b->hold_ms);
         if (s != NULL && p->packet_id != 0 && waits(s, p))
             porch_session_acknowledge(s, p->place, PORCH_MQTT_RC_SUCCESS);
@@ -265,8 +280,16 @@ static void settle(porch_broker_shard *b, porch_pending *p, porch_err e) {
 /* The number that the store gave the message of this ticket. */
 static void number(const porch_broker_shard *b, const porch_pending *p) {
     if (p->message == NULL || p->message->seq != 0 || b->answer.result != PORCH_OK) return;
-    if (p->message->queued || p->message->retain)
-        p->message->seq = b->answer.seq - (b->answer.upto - p->ticket);
+    if (!p->follows) p->message->seq = b->answer.seq - (b->answer.upto - p->ticket);
+}
+
+void porch_broker_forget_pending(porch_broker_shard *b, const porch_forget_order *o) {
+    for (uint32_t i = 0; i < b->pending_count; i++) {
+        porch_pending *p = &b->pending[(b->pending_first + i) & (b->pending_cap - 1)];
+        if (p->kind != PORCH_PENDING_ROUTE) continue;
+        if (p->ticket <= b->answer.upto) number(b, p);
+        if (porch_forget_names(o, p->message)) p->forgotten = true;
+    }
 }
 
 void porch_broker_take_commits(porch_broker_shard *b) {

@@ -475,6 +475,26 @@ static void on_owner(porch_broker_shard *b, word *w) {
         pump(b, s);
 }
 
+void porch_share_forget(porch_broker_shard *b, const porch_forget_order *o) {
+    for (porch_share *s = b->shares; s != NULL; s = s->next) {
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < s->parked_count; i++) {
+            if (porch_forget_names(o, s->parked[i].message))
+                drop(b, s, s->parked[i]);
+            else
+                s->parked[left++] = s->parked[i];
+        }
+        s->parked_count = left;
+        for (uint32_t i = s->count; i > 0; i--) {
+            waiting one = take_first(s);
+            if (porch_forget_names(o, one.message))
+                drop(b, s, one);
+            else
+                s->queue[(s->first + s->count++) & (s->cap - 1)] = one;
+        }
+    }
+}
+
 /* ---- the member's side ---- */
 
 static porch_subscribed *subscription(porch_session *s, uint64_t share) {

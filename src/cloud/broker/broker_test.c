@@ -777,19 +777,78 @@ static void *one_of_the_crowd(void *arg) {
     return NULL;
 }
 
-static void a_crowd_on_two_shards_hears_itself(void **state) {
-    (void)state;
+typedef struct {
     pthread_t threads[CROWD];
     int numbers[CROWD];
+} crowd;
+
+static void gather(crowd *all) {
     for (int i = 0; i < CROWD; i++) {
-        numbers[i] = i;
-        assert_int_equal(pthread_create(&threads[i], NULL, one_of_the_crowd, &numbers[i]), 0);
+        all->numbers[i] = i;
+        assert_int_equal(pthread_create(&all->threads[i], NULL, one_of_the_crowd, &all->numbers[i]), 0);
     }
+}
+
+static void disperse(const crowd *all) {
     for (int i = 0; i < CROWD; i++) {
         void *result;
-        pthread_join(threads[i], &result);
+        pthread_join(all->threads[i], &result);
         if (result != NULL) fail_msg("client %d: %s", i, (char *)result);
     }
+}
+
+static void a_crowd_on_two_shards_hears_itself(void **state) {
+    (void)state;
+    crowd all;
+    gather(&all);
+    disperse(&all);
+}
+
+static void send_retained(bed_client *c, const char *topic, const char *payload, uint16_t id) {
+    uint8_t text[256];
+    porch_buf b = PORCH_BUF_OF(text);
+    porch_mqtt_publish in = {.topic = {porch_bytes_of(topic)},
+                             .payload = porch_bytes_of(payload),
+                             .packet_id = id,
+                             .qos = 1,
+                             .retain = true,
+                             .properties = none};
+    bed_ok(porch_mqtt_publish_write(&b, V5, &in), NULL);
+    send_buf(c, &b);
+    assert_int_equal(expect(c, V5, PORCH_MQTT_PUBACK).ack.reason, 0);
+}
+
+/* Orders to forget come from any thread, in the middle of everything; after the answer it holds. */
+static void what_is_forgotten_while_a_crowd_talks_is_gone_on_all_shards(void **state) {
+    (void)state;
+    crowd all;
+    uint64_t none_of_theirs[2] = {UINT64_MAX - 1, UINT64_MAX};
+    gather(&all);
+    for (uint16_t round = 1; round <= 20; round++) {
+        bed_client *p = online(&cam, V5, "cam");
+        send_retained(p, "d/cam/telemetry/room", "theirs", 1);
+        porch_broker_drop(broker, PORCH_IDENTITY_DEVICE, "cam", PORCH_MQTT_RC_ADMINISTRATIVE_ACTION);
+        assert_true(porch_broker_forget_device(broker, "cam"));
+        assert_true(porch_broker_forget_messages(broker, none_of_theirs, 2));
+        assert_true(porch_broker_settle(broker));
+        expect_end(p, V5, PORCH_MQTT_RC_ADMINISTRATIVE_ACTION);
+        porch_broker_counts counts;
+        porch_broker_read_counts(broker, &counts);
+        assert_int_equal(counts.retained, 0);
+    }
+    bed_client *p = online(&cam, V5, "cam");
+    send_retained(p, "d/cam/telemetry/room", "ours", 1);
+    for (int i = 0; i < 6; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "monitor/f%d", i);
+        bed_client *w = online(&monitor, V5, id);
+        assert_int_equal(subscribe(w, V5, "d/+/telemetry/#", 0), 0);
+        expect_message(w, V5, "d/cam/telemetry/room", "ours", 0);
+        bed_close(w);
+    }
+    send_retained(p, "d/cam/telemetry/room", "", 2);
+    bed_close(p);
+    disperse(&all);
 }
 
 /* Valid packets with bytes changed, cut and doubled at random, as often as PORCH_TEST_STORM says. The hub
@@ -894,6 +953,7 @@ int main(void) {
         cmocka_unit_test(a_connection_between_two_shards_survives_the_move),
         cmocka_unit_test(a_storm_of_broken_packets_leaves_the_hub_standing),
         cmocka_unit_test(a_crowd_on_two_shards_hears_itself),
+        cmocka_unit_test(what_is_forgotten_while_a_crowd_talks_is_gone_on_all_shards),
         cmocka_unit_test(a_hub_that_goes_down_says_so),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,6 @@
 #include "cloud/broker/note.h"
 
+#include "cloud/broker/broker.h"
 #include "crypto/identity.h"
 
 /* The first byte of each word. */
@@ -375,6 +376,28 @@ static porch_err apply_retain(page *p) {
         porch_db_bind_blob(q, 7, m->payload);
     }
     return porch_db_execute(q, p->why);
+}
+
+static porch_err below_device(porch_db *db, const char *sql, const char *device, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, sql, why);
+    porch_db_bind_str(q, 1, device);
+    return porch_db_execute(q, why);
+}
+
+/* '0' stands behind '/': what lies between the two is below. A message that no session waits for stays as
+ * long as the settings keep messages, as history; it is looked for where some session has yet to read. */
+porch_err porch_broker_forget_rows(porch_db *db, const char *device, porch_why *why) {
+    static const char *const sql[] = {
+        "delete from mqtt_retained where topic >= 'd/' || ?1 || '/' and topic < 'd/' || ?1 || '0'",
+        "delete from mqtt_retained where topic = 'd/' || ?1",
+        "update message set flags = flags & ~1 where seq > (select min(cursor) from (select cursor from "
+        "mqtt_session union all select cursor from mqtt_share)) and (flags & 1) != 0 and (topic = 'd/' || "
+        "?1 or (topic >= 'd/' || ?1 || '/' and topic < 'd/' || ?1 || '0'))",
+        "delete from mqtt_session where kind = 'device' and name = ?1",
+    };
+    for (size_t i = 0; i < sizeof sql / sizeof sql[0]; i++)
+        PORCH_TRY(below_device(db, sql[i], device, why));
+    return PORCH_OK;
 }
 
 static porch_err (*const appliers[NOTE_COUNT])(page *) = {

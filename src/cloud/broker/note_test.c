@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "cloud/broker/broker.h"
 #include "cloud/store/store_testing.h"
 #include "crypto/identity.h"
 
@@ -188,6 +189,65 @@ static void a_retained_message_is_its_topics_only_one_until_it_is_cleared(void *
     assert_int_equal(number("select count(*) from mqtt_retained"), 0);
 }
 
+static porch_err forget_cam(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    return porch_broker_forget_rows(db, "cam", why);
+}
+
+static void say(const char *topic, uint8_t flags) {
+    uint8_t text[32];
+    porch_buf b = PORCH_BUF_OF(text);
+    assert_int_equal(porch_note_retain(&b), PORCH_OK);
+    porch_store_message m = {.flags = flags | PORCH_STORE_RETAIN,
+                             .device = PORCH_LIT("cam"),
+                             .topic = porch_bytes_of(topic),
+                             .payload = PORCH_LIT("x"),
+                             .qos = 1,
+                             .note = porch_buf_bytes(&b)};
+    assert_int_equal(write_down(&m).result, PORCH_OK);
+}
+
+static void a_removed_devices_rows_go_and_no_others(void **state) {
+    (void)state;
+    uint8_t text[512];
+    porch_buf b = PORCH_BUF_OF(text);
+    porch_note_session own = {.number = 8,
+                              .kind = PORCH_IDENTITY_DEVICE,
+                              .name = PORCH_LIT("cam"),
+                              .client_id = PORCH_LIT("cam"),
+                              .version = 5,
+                              .expiry_s = 60};
+    assert_int_equal(porch_note_session_put(&b, &own), PORCH_OK);
+    own.number = 9; /* of a service of that name, which is another one */
+    own.kind = PORCH_IDENTITY_SERVICE;
+    assert_int_equal(porch_note_session_put(&b, &own), PORCH_OK);
+    assert_int_equal(note_down(&b).result, PORCH_OK);
+    static const char *const others[] = {"d/camera/event/motion",
+                                         "d/ca/event/motion",
+                                         "d/cam-2/x",
+                                         "d/cam.x",
+                                         "d/cam0",
+                                         "t/cam/x",
+                                         "d/CAM/x"};
+    say("d/cam", PORCH_STORE_QUEUED);
+    say("d/cam/event/motion", PORCH_STORE_QUEUED);
+    say("d/cam/", PORCH_STORE_QUEUED);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        say(others[i], PORCH_STORE_QUEUED);
+    const int64_t messages = number("select count(*) from message");
+    assert_int_equal(porch_store_write(lab.store, forget_cam, NULL, NULL), PORCH_OK);
+    assert_int_equal(
+        number("select count(*) from mqtt_retained where topic glob 'd/cam/*' or topic = 'd/cam'"), 0);
+    assert_int_equal(number("select count(*) from mqtt_retained where seq > 0"),
+                     (int64_t)(sizeof others / sizeof others[0]));
+    /* History stays, but nobody waits for it. */
+    assert_int_equal(number("select count(*) from message"), messages);
+    assert_int_equal(number("select count(*) from message where (flags & 1) != 0"),
+                     (int64_t)(sizeof others / sizeof others[0]));
+    assert_int_equal(number("select count(*) from mqtt_session where id in (8, 9)"), 1);
+    assert_int_equal(number("select count(*) from mqtt_session where id = 9"), 1);
+}
+
 static void a_damaged_note_is_refused_and_leaves_nothing(void **state) {
     (void)state;
     uint8_t text[512], copy[512];
@@ -227,6 +287,7 @@ int main(void) {
         cmocka_unit_test(a_retained_message_is_its_topics_only_one_until_it_is_cleared),
         cmocka_unit_test(a_damaged_note_is_refused_and_leaves_nothing),
         cmocka_unit_test(numbers_are_never_given_twice_though_notes_leave_no_message),
+        cmocka_unit_test(a_removed_devices_rows_go_and_no_others),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

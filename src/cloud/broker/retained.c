@@ -224,17 +224,28 @@ static porch_retained_node *owner_of(porch_retained_node *n) {
     return n != NULL && n->depth == OWNER_DEPTH ? n : NULL;
 }
 
+/* Its number stays: nothing older comes in its place. */
+static void let_go(porch_retained *r, porch_pool *pool, porch_retained_node *n) {
+    count(r, owner_of(n), n->message, false);
+    porch_message_release(pool, n->message);
+    n->message = NULL;
+    list_empty(r, n);
+}
+
+void porch_retained_drop(porch_retained *r, porch_pool *pool,
+                         bool (*goes)(const porch_message *m, const void *ctx), const void *ctx) {
+    for (size_t i = 0; i < r->bucket_count; i++)
+        for (porch_retained_node *n = r->buckets[i]; n != NULL; n = n->chain)
+            if (n->message != NULL && goes(n->message, ctx)) let_go(r, pool, n);
+}
+
 void porch_retained_expire(porch_retained *r, porch_pool *pool, uint64_t now_ms, size_t steps,
                            bool (*may_go)(void *ctx, const porch_message *m), void *ctx) {
     for (size_t i = 0; i < steps && i < r->bucket_count; i++) {
         r->expiring = (r->expiring + 1) & (r->bucket_count - 1);
         for (porch_retained_node *n = r->buckets[r->expiring]; n != NULL; n = n->chain) {
-            porch_message *m = n->message;
-            if (m == NULL || !porch_message_expired(m, now_ms) || !may_go(ctx, m)) continue;
-            count(r, owner_of(n), m, false);
-            n->message = NULL; /* its number stays: nothing older comes in its place */
-            porch_message_release(pool, m);
-            list_empty(r, n);
+            const porch_message *m = n->message;
+            if (m != NULL && porch_message_expired(m, now_ms) && may_go(ctx, m)) let_go(r, pool, n);
         }
     }
 }

@@ -28,6 +28,10 @@ void porch_retained_settle(porch_retained *r, uint64_t seq);
  */
 void porch_retained_expire(porch_retained *r, porch_pool *pool, uint64_t now_ms, size_t steps,
                            bool (*may_go)(void *ctx, const porch_message *m), void *ctx);
+/* Lets all go that `goes` names, in no order. Nothing older comes in their place, as after a message that
+ * clears a topic. */
+void porch_retained_drop(porch_retained *r, porch_pool *pool,
+                         bool (*goes)(const porch_message *m, const void *ctx), const void *ctx);
 /* Bytes that the message counts for in the limits. */
 uint64_t porch_retained_weight(const porch_message *m);
 /* How much there is of whom the topic's first two levels name ("d/ID"), and its bytes. */

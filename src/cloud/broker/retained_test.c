@@ -184,11 +184,41 @@ static void nodes_stay_while_somebody_walks(void **state) {
     porch_retained_free(r, pool);
 }
 
+static bool is_of_cam(const porch_message *m, const void *ctx) {
+    ++*(unsigned *)(uintptr_t)ctx;
+    return porch_bytes_starts(porch_message_topic(m), PORCH_LIT("d/cam/"));
+}
+
+static void what_is_dropped_counts_for_nothing_and_nothing_older_comes_back(void **state) {
+    (void)state;
+    porch_retained *r = porch_retained_new(3);
+    unsigned asked = 0;
+    uint64_t messages, bytes;
+    set(r, "d/cam/a", "one", 1);
+    set(r, "d/cam/b/c", "two", 2);
+    set(r, "d/other/a", "three", 3);
+    porch_retained_drop(r, pool, is_of_cam, &asked);
+    assert_int_equal(asked, 3);
+    assert_int_equal(porch_retained_count(r), 1);
+    assert_int_equal(porch_retained_bytes(r), strlen("d/other/a") + strlen("three"));
+    porch_retained_owned(r, PORCH_LIT("d/cam/x"), &messages, &bytes);
+    assert_int_equal(messages + bytes, 0);
+    set(r, "d/cam/a", "late", 1);
+    assert_null(porch_retained_find(r, PORCH_LIT("d/cam/a")));
+    set(r, "d/cam/a", "new", 4);
+    assert_non_null(porch_retained_find(r, PORCH_LIT("d/cam/a")));
+    porch_retained_drop(r, pool, is_of_cam, &asked);
+    porch_retained_settle(r, 10);
+    assert_int_equal(porch_retained_nodes(r), 4); /* root, d, other, a */
+    porch_retained_free(r, pool);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_greater_number_wins_whatever_comes_first),
         cmocka_unit_test(what_lies_below_one_device_is_counted),
         cmocka_unit_test(what_has_expired_goes_and_nothing_older_comes_back),
+        cmocka_unit_test(what_is_dropped_counts_for_nothing_and_nothing_older_comes_back),
         cmocka_unit_test(a_walk_finds_what_the_filter_matches_once_each),
         cmocka_unit_test(nodes_stay_while_somebody_walks),
     };

@@ -47,6 +47,7 @@ enum {
 typedef struct porch_broker_shard porch_broker_shard;
 typedef struct porch_session porch_session;
 typedef struct porch_share porch_share;
+typedef struct porch_forget_order porch_forget_order;
 
 /* All sessions of one device or service: what they may do together. */
 typedef struct porch_party {
@@ -81,6 +82,7 @@ typedef struct {
     bool follows : 1;   /* nothing of it is stored: it only keeps its place in the order */
     bool retaining : 1; /* a ROUTE that adds a topic to what is kept */
     bool will : 1;      /* a ROUTE of the session's will */
+    bool forgotten : 1; /* a ROUTE to nobody: what it says was deleted meanwhile */
 } porch_pending;
 
 /* A note that the store refused or had no room for, to be written again: a pool block. */
@@ -255,8 +257,9 @@ struct porch_broker_shard {
     uint64_t settled; /* every message up to this number has been routed here */
     uint64_t settled_next;
     porch_session *stalled, *dead;
-    _Atomic uint32_t outside; /* messages of other threads in the inbox */
-    _Atomic uint64_t routed;  /* this shard's own messages up to this number have left for all others */
+    porch_forget_order *forgets; /* obeyed once, to be looked at again */
+    _Atomic uint32_t outside;    /* messages of other threads in the inbox */
+    _Atomic uint64_t routed;     /* this shard's own messages up to this number have left for all others */
     _Atomic uint64_t retained_count;
     _Atomic uint64_t had; /* its lasting sessions have had everything up to this number */
     porch_broker_shard_counts counts;
@@ -409,6 +412,8 @@ void porch_session_note(porch_session *s, const porch_buf *note);
 void porch_broker_note_surely(porch_broker_shard *b, porch_session *s, const porch_buf *note);
 /* Once a second: some of those. */
 void porch_broker_say_unsaid(porch_broker_shard *b);
+/* What waits for its commit and is named is acknowledged as ever and goes to nobody. */
+void porch_broker_forget_pending(porch_broker_shard *b, const porch_forget_order *o);
 /* A note that something waits for. False: no room now. */
 bool porch_session_note_then(porch_session *s, const porch_buf *note, porch_pending *p);
 /* Does `p` once everything written so far is answered. False: no room now. */
@@ -460,6 +465,15 @@ bool porch_share_load_member(porch_broker_shard *b, porch_bytes text, uint64_t s
 uint64_t porch_share_keep_tick(porch_broker_shard *b, uint64_t had);
 uint64_t porch_share_least_cursor(const porch_broker_shard *b, uint64_t least);
 void porch_share_forget_all(porch_broker_shard *b);
+/* What waits for a member and is named goes. */
+void porch_share_forget(porch_broker_shard *b, const porch_forget_order *o);
+
+/* broker_forget.c: what was deleted */
+/* Is this message one of those? */
+bool porch_forget_names(const porch_forget_order *o, const porch_message *m);
+/* Once a second: the second look of those that are ready for it. */
+void porch_broker_forget_again(porch_broker_shard *b);
+void porch_broker_drop_forgets(porch_broker_shard *b);
 
 /* broker_retain.c */
 /* Keeps, replaces or clears: on this shard. */

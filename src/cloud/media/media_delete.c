@@ -79,14 +79,14 @@ static porch_err remember(porch_db *db, const porch_media_deleted *gone, uint64_
 
 porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_ms,
                                   porch_media_deleted *ret, porch_why *why) {
-    /* The message log never loses its newest row, from which the next number is made: that one is emptied.
-     */
+    /* The message log never loses its newest row, from which the next number is made: that one is emptied,
+     * and no session is given it any more. */
     static const char *const statements[] = {
         "delete from mqtt_retained where seq in (select seq from event_message where event = ?1)",
-        "update message set payload = x'' where seq in (select seq from event_message where event = ?1)",
+        ("update message set payload = x'', flags = flags & ~1 where seq in (select seq from event_message "
+         "where event = ?1)"),
         ("delete from message where seq in (select seq from event_message where event = ?1) and "
-         "seq < (select max(seq) from message) and (flags & 1) = 0"), /* a session may wait for it: only
-                                                                       emptied */
+         "seq < (select max(seq) from message)"),
         "delete from event_message where event = ?1",
         "delete from feedback where event = ?1",
         "delete from person where event = ?1",

@@ -130,6 +130,13 @@ void porch_registry_on_change(porch_registry *r, porch_registry_change_fn fn, vo
     pthread_mutex_unlock(&r->change);
 }
 
+void porch_registry_in_remove(porch_registry *r, porch_registry_remove_fn fn, void *ctx) {
+    pthread_mutex_lock(&r->change);
+    r->in_remove = fn;
+    r->in_remove_ctx = ctx;
+    pthread_mutex_unlock(&r->change);
+}
+
 void porch_registry_tell(porch_registry *r, porch_principal_kind kind, const char *name,
                          porch_registry_what what) {
     for (size_t i = 0; i < r->observer_count; i++)

@@ -306,5 +306,9 @@ typedef void (*porch_registry_change_fn)(porch_principal_kind kind, const char *
                                          porch_registry_what what, void *ctx);
 /* Register before the first change. Called after the change is durable and in memory. */
 void porch_registry_on_change(porch_registry *r, porch_registry_change_fn fn, void *ctx);
+/* Called in the transaction that removes a device, so that what other rooms keep of it goes with it or not
+ * at all. Register before the first change. */
+typedef porch_err (*porch_registry_remove_fn)(porch_db *db, const char *device, void *ctx, porch_why *why);
+void porch_registry_in_remove(porch_registry *r, porch_registry_remove_fn fn, void *ctx);
 
 #endif

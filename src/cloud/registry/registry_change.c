@@ -390,6 +390,7 @@ porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *sig
 /* ---- revoke and remove -------------------------------------------------------------------------- */
 
 typedef struct {
+    const porch_registry *r;
     porch_principal_kind kind;
     const char *name, *who;
     bool remove; /* else revoke */
@@ -419,6 +420,8 @@ static porch_err write_withdrawal(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_i64(q, 3, (int64_t)w->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
     PORCH_TRY(change_row(db, w, why));
+    if (w->remove && w->kind == PORCH_PRINCIPAL_DEVICE && w->r->in_remove != NULL)
+        PORCH_TRY(w->r->in_remove(db, w->name, w->r->in_remove_ctx, why));
     if (w->also != NULL) PORCH_TRY(w->also(db, w->also_ctx, why));
     return log_decision(db, w->kind, w->name, w->remove ? "remove" : "revoke", w->who, "{}", why);
 }
@@ -441,6 +444,7 @@ static porch_err withdraw(porch_registry *r, withdrawal *w, porch_why *why) {
     pthread_mutex_lock(&r->change);
     porch_err e = PORCH_OK;
     const registry_principal *p = porch_registry_table_find(porch_registry_principals(r, w->kind), w->name);
+    w->r = r;
     w->now_ms = porch_clock_ms();
     if (p == NULL) {
         e = porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s called %.64s",

@@ -33,6 +33,8 @@ struct porch_registry {
         void *ctx;
     } observers[PORCH_REGISTRY_OBSERVERS];
     size_t observer_count;
+    porch_registry_remove_fn in_remove;
+    void *in_remove_ctx;
 };
 
 /* Reads everything from the database into empty tables. A porch_store_fn; ctx is the registry. */

@@ -402,6 +402,44 @@ static void a_name_enrolled_again_does_not_revive_its_old_keys(void **state) {
     porch_registry_issued_free(&second);
 }
 
+typedef struct {
+    char removed[65];
+    unsigned times;
+    porch_err answer;
+} beside;
+
+static porch_err remove_beside(porch_db *db, const char *device, void *ctx, porch_why *why) {
+    beside *s = ctx;
+    (void)db;
+    s->times++;
+    (void)snprintf(s->removed, sizeof s->removed, "%s", device);
+    return s->answer == PORCH_OK ? PORCH_OK : porch_fail(why, s->answer, "not now");
+}
+
+static void what_others_keep_of_a_device_goes_with_it_or_not_at_all(void **state) {
+    bench *b = *state;
+    char csr[2048];
+    porch_registry_issued issued;
+    porch_registry_device d;
+    beside s = {.answer = PORCH_ERR_FULL};
+    make_csr(csr, sizeof csr);
+    porch_registry_in_remove(b->registry, remove_beside, &s);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &issued), PORCH_OK);
+    porch_registry_issued_free(&issued);
+    assert_int_equal(porch_registry_device_remove(b->registry, "cam-1", "operator", &b->why),
+                     PORCH_ERR_FULL);
+    assert_int_equal(porch_registry_device_get(b->registry, "cam-1", &d), PORCH_OK);
+    reopen(b);
+    assert_int_equal(porch_registry_device_get(b->registry, "cam-1", &d), PORCH_OK);
+    porch_registry_in_remove(b->registry, remove_beside, &s);
+    s.answer = PORCH_OK;
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(s.times, 1); /* revoked is not removed */
+    assert_int_equal(porch_registry_device_remove(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+    assert_int_equal(s.times, 2);
+    assert_string_equal(s.removed, "cam-1");
+}
+
 static void a_refused_enrolment_leaves_nothing(void **state) {
     bench *b = *state;
     char csr[2048];
@@ -652,6 +690,7 @@ int main(void) {
         WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
         WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
+        WITH_BENCH(what_others_keep_of_a_device_goes_with_it_or_not_at_all),
         WITH_BENCH(a_refused_enrolment_leaves_nothing),
         WITH_BENCH(the_limit_of_devices_holds),
         WITH_BENCH(a_service_is_stored_together_with_what_belongs_to_it),
