@@ -20,6 +20,8 @@ typedef struct own {
     struct own *next;
     char household[NAME];
     porch_media_keep keep;
+    bool ordered; /* its owner has just set this limit, and saw by this clock what it takes */
+    bool due;     /* ordered before this round began */
 } own;
 
 struct media_keeper {
@@ -28,6 +30,7 @@ struct media_keeper {
     pthread_mutex_t turn; /* one sweep at a time; held over its bites */
     pthread_cond_t wake;
     own *list;
+    porch_clock_trust clock; /* of the rounds; whoever makes them */
     pthread_t thread;
     bool started, woken, stop;
 };
@@ -41,7 +44,8 @@ static own *find(media_keeper *k, const char *household) {
     return o;
 }
 
-static porch_err remember(media_keeper *k, const char *household, const porch_media_keep *keep) {
+static porch_err remember(media_keeper *k, const char *household, const porch_media_keep *keep,
+                          bool ordered) {
     porch_err e = PORCH_OK;
     (void)pthread_mutex_lock(&k->lock);
     own *o = find(k, household);
@@ -50,10 +54,12 @@ static porch_err remember(media_keeper *k, const char *household, const porch_me
         o->next = k->list;
         k->list = o;
     }
-    if (o != NULL)
+    if (o != NULL) {
         o->keep = *keep;
-    else
+        o->ordered = ordered;
+    } else {
         e = PORCH_ERR_NO_SPACE;
+    }
     (void)pthread_mutex_unlock(&k->lock);
     return e;
 }
@@ -74,7 +80,7 @@ static porch_err load(porch_db *db, void *ctx, porch_why *why) {
         char household[NAME];
         const porch_media_keep keep = {(uint32_t)porch_db_i64(q, 1), (uint64_t)porch_db_i64(q, 2)};
         if (!porch_bytes_to_text(porch_db_text(q, 0), household, sizeof household)) continue;
-        e = remember(ctx, household, &keep);
+        e = remember(ctx, household, &keep, false);
         if (e != PORCH_OK) break;
     }
     porch_db_finish(q);
@@ -300,6 +306,24 @@ static porch_err next_household(porch_db *db, void *ctx, porch_why *why) {
     return PORCH_OK;
 }
 
+/* An order is good for the round that follows it, whatever becomes of that: the clock may change. */
+static void take_orders(media_keeper *k) {
+    (void)pthread_mutex_lock(&k->lock);
+    for (own *o = k->list; o != NULL; o = o->next) {
+        o->due = o->ordered;
+        o->ordered = false;
+    }
+    (void)pthread_mutex_unlock(&k->lock);
+}
+
+static bool is_due(media_keeper *k, const char *household) {
+    (void)pthread_mutex_lock(&k->lock);
+    const own *o = find(k, household);
+    bool due = o != NULL && o->due;
+    (void)pthread_mutex_unlock(&k->lock);
+    return due;
+}
+
 static porch_err sweep_household(porch_media *m, const char *household, uint64_t now_ms, porch_why *why) {
     porch_media_keep keep = porch_media_keep_of(m, household);
     uint64_t cutoff_ms = 0;
@@ -311,22 +335,40 @@ static porch_err forget_deleted(porch_db *db, void *ctx, porch_why *why) {
     return porch_media_delete_forget(db, *(const uint64_t *)ctx, why);
 }
 
-porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
-    uint64_t upload_ms = (uint64_t)m->config.settings->media_upload_life_s * 1000;
-    uint64_t deleted_ms = now_ms > DELETED_KEEP_DAYS * DAY_MS ? now_ms - DELETED_KEEP_DAYS * DAY_MS : 0;
+/* With the turn held. What is old is told by `now_ms` (0: nothing is), for who ordered it by `order_ms`. */
+static porch_err sweep_households(porch_media *m, uint64_t now_ms, uint64_t order_ms, porch_why *why) {
     next_job job = {.after = ""};
-    PORCH_TRY(porch_media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
-    PORCH_TRY(porch_store_write(m->config.store, forget_deleted, &deleted_ms, why));
-    (void)pthread_mutex_lock(&m->keeper->turn);
     porch_err e;
+    take_orders(m->keeper);
     while ((e = porch_store_read(m->config.store, next_household, &job, why)) == PORCH_OK &&
            job.name[0] != '\0' && !porch_media_keeper_stopping(m->keeper)) {
-        e = sweep_household(m, job.name, now_ms, why);
+        e = sweep_household(m, job.name, is_due(m->keeper, job.name) ? order_ms : now_ms, why);
         if (e != PORCH_OK) break;
         memcpy(job.after, job.name, sizeof job.after);
     }
+    return e;
+}
+
+static porch_err sweep(porch_media *m, uint64_t now_ms, uint64_t order_ms, porch_why *why) {
+    uint64_t upload_ms = (uint64_t)m->config.settings->media_upload_life_s * 1000;
+    uint64_t deleted_ms = now_ms > DELETED_KEEP_DAYS * DAY_MS ? now_ms - DELETED_KEEP_DAYS * DAY_MS : 0;
+    PORCH_TRY(porch_media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
+    PORCH_TRY(porch_store_write(m->config.store, forget_deleted, &deleted_ms, why));
+    (void)pthread_mutex_lock(&m->keeper->turn);
+    porch_err e = sweep_households(m, now_ms, order_ms, why);
     (void)pthread_mutex_unlock(&m->keeper->turn);
     return e;
+}
+
+porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
+    return sweep(m, now_ms, now_ms, why);
+}
+
+porch_err porch_media_keep_round(porch_media *m, uint64_t real_ms, uint64_t mono_ms, porch_why *why) {
+    uint64_t settle_ms = (uint64_t)m->config.settings->store_clock_settle_h * 3600 * 1000;
+    bool jumped; /* the store says so */
+    bool trusted = porch_clock_trusted(&m->keeper->clock, real_ms, mono_ms, settle_ms, &jumped);
+    return sweep(m, trusted ? real_ms : 0, real_ms, why);
 }
 
 porch_err porch_media_keep_make_room(porch_media *m, const char *household, uint64_t bytes,
@@ -404,7 +446,7 @@ porch_err porch_media_keep_set(porch_media *m, const char *household, const porc
     set_job job = {household, wish, also, also_ctx};
     PORCH_TRY(check(m, wish, why));
     PORCH_TRY(porch_store_write(m->config.store, store_limits, &job, why));
-    porch_err e = remember(m->keeper, household, wish);
+    porch_err e = remember(m->keeper, household, wish, true);
     (void)pthread_mutex_lock(&m->keeper->lock);
     m->keeper->woken = true;
     (void)pthread_cond_signal(&m->keeper->wake);
@@ -462,8 +504,8 @@ void porch_media_account(porch_media *m, const char *household, int64_t bytes) {
 
 /* ---- the thread ---- */
 
-/* False: the hub stops. *ordered: somebody has just changed a limit, and saw what it takes. */
-static bool await_round(media_keeper *k, bool *ordered) {
+/* False: the hub stops. Returns early when somebody has changed a limit. */
+static bool await_round(media_keeper *k) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += SWEEP_S;
@@ -471,29 +513,19 @@ static bool await_round(media_keeper *k, bool *ordered) {
     while (!k->stop && !k->woken)
         if (pthread_cond_timedwait(&k->wake, &k->lock, &until) != 0) break;
     bool go_on = !k->stop;
-    *ordered = k->woken;
     k->woken = false;
     (void)pthread_mutex_unlock(&k->lock);
     return go_on;
 }
 
-/* A clock that has just jumped tells nothing of age: then only limits of bytes hold, unless a person who
- * saw the dates has ordered it. */
 static void *run(void *ctx) {
     media_keeper *k = ctx;
-    const porch_settings *set = k->media->config.settings;
-    uint64_t settle_ms = (uint64_t)set->store_clock_settle_h * 3600 * 1000;
-    porch_clock_trust clock = {0};
-    bool ordered = false;
     do {
         porch_why why = {""};
-        bool jumped; /* the store says so */
-        uint64_t real = porch_clock_ms();
-        bool trusted = porch_clock_trusted(&clock, real, porch_clock_mono_ms(), settle_ms, &jumped);
-        porch_err e = porch_media_sweep(k->media, trusted || ordered ? real : 0, &why);
+        porch_err e = porch_media_keep_round(k->media, porch_clock_ms(), porch_clock_mono_ms(), &why);
         if (e != PORCH_OK && e != PORCH_ERR_CLOSED)
             porch_log(PORCH_LOG_WARN, "clip.sweep_failed", "reason", porch_why_text(&why, e), NULL);
-    } while (await_round(k, &ordered));
+    } while (await_round(k));
     return NULL;
 }
 

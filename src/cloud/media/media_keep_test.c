@@ -161,6 +161,34 @@ static void the_preview_says_what_the_sweep_then_does(void **state) {
     assert_int_equal(sum.clips + sum.events + sum.bytes + sum.from_ms + sum.to_ms, 0);
 }
 
+static void a_limit_set_under_a_wrong_clock_costs_nobody_else_anything(void **state) {
+    media_lab *m = *state;
+    char ours[PORCH_MEDIA_UID], theirs[PORCH_MEDIA_UID], coming[PORCH_MEDIA_UID], again[PORCH_MEDIA_UID];
+    m->lab.settings.media_keep_days = 30;
+    m->lab.settings.store_clock_settle_h = 12;
+    filmed(m, "front", "ours", NOW, ours);
+    filmed(m, "gate", "theirs", NOW, theirs);
+    event(m, "front", "coming", NOW);
+    assert_int_equal(begin(m, "front", "coming", NOW, coming), PORCH_OK);
+    keep(m, "next-door", 20, 0); /* its owner sees by the same clock that the clip is to leave */
+    keep(m, "elsewhere", 20, 0); /* has nothing yet */
+    assert_int_equal(porch_media_keep_round(m->media, NOW + 60 * DAY_MS, 1000, &m->why), PORCH_OK);
+    assert_false(is_there(m, theirs));
+    assert_true(is_there(m, ours));
+    porch_media_clip_info info;
+    assert_int_equal(porch_media_clip_get(m->media, coming, &info, NULL), PORCH_OK);
+    /* An order is good for one round. */
+    filmed(m, "gate", "again", NOW, again);
+    assert_int_equal(porch_media_keep_round(m->media, NOW + 60 * DAY_MS, 2000, &m->why), PORCH_OK);
+    assert_true(is_there(m, ours) && is_there(m, again));
+    /* Once the clock has stood, age counts for all. */
+    const uint64_t stood_ms = 13 * 3600000ull;
+    assert_int_equal(porch_media_keep_round(m->media, NOW + 60 * DAY_MS + stood_ms, stood_ms, &m->why),
+                     PORCH_OK);
+    assert_false(is_there(m, ours) || is_there(m, again));
+    assert_int_equal(porch_media_clip_get(m->media, coming, &info, NULL), PORCH_ERR_NOT_FOUND);
+}
+
 static void an_event_stays_as_long_as_its_clip(void **state) {
     media_lab *m = *state;
     char clip[2][PORCH_MEDIA_UID];
@@ -289,6 +317,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         KEEP_TEST(a_household_keeps_as_many_days_as_it_says),
         KEEP_TEST(the_preview_says_what_the_sweep_then_does),
+        KEEP_TEST(a_limit_set_under_a_wrong_clock_costs_nobody_else_anything),
         KEEP_TEST(an_event_stays_as_long_as_its_clip),
         KEEP_TEST(a_full_household_makes_room_when_it_said_so_and_refuses_otherwise),
         KEEP_TEST(limits_that_cannot_hold_are_refused),

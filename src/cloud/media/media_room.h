@@ -93,6 +93,9 @@ porch_err porch_media_keeper_start(media_keeper *k, porch_why *why);
 void porch_media_keeper_stop(media_keeper *k);
 void porch_media_keeper_close(media_keeper *k);
 bool porch_media_keeper_stopping(media_keeper *k);
+/* One round of the keeper by both clocks. While the real one is not trusted (clock_trust.h) nothing is old,
+ * but for a household whose owner has just set a limit and saw by this clock what it takes. */
+porch_err porch_media_keep_round(porch_media *m, uint64_t real_ms, uint64_t mono_ms, porch_why *why);
 /* The household's own limits. */
 porch_media_keep porch_media_keep_of(porch_media *m, const char *household);
 /* Lets the oldest go until `bytes` more fit into what the household itself wants to keep; without such a
