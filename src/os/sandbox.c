@@ -1,10 +1,12 @@
 /* Builds the seccomp filter from lists of system calls, one list a permission, and enters it after
- * Landlock. */
+ * Landlock. A profile that forks also gets the filter that its children put on top. */
 #include "os/sandbox.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -14,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/log.h"
@@ -228,8 +231,10 @@ static void allow_memory(filter *f) {
     }
 }
 
-static void allow_self_only(filter *f) {
-    if (!SANITIZED)
+/* What ends in a signal to itself, such as abort(). Not where children come from: they inherit the filter,
+ * in which "itself" is their parent. There it ends in the filter's own signal, just as surely. */
+static void allow_self_only(filter *f, uint32_t flags) {
+    if (!SANITIZED && (flags & PORCH_SANDBOX_FORK) == 0)
         rule_if(f, SCMP_ACT_ALLOW, CALL(tgkill), when(0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
     const int questions[] = {PR_SET_NAME,      PR_GET_NAME,      PR_GET_DUMPABLE,
                              PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_VMA};
@@ -306,16 +311,102 @@ static void allow_sockets(filter *f, uint32_t flags) {
     rule_if(f, SCMP_ACT_ERRNO(EAFNOSUPPORT), CALL(socket), when(0, SCMP_CMP_EQ, AF_NETLINK, 0));
 }
 
+/* ---- a child's own wall ---- */
+
+/* Made by its parent before that is confined, so that the child has nothing to do but to load it. */
+static struct sock_filter child_code[512];
+static struct sock_fprog child_wall = {0, child_code};
+
+/* A call that would let the child go on past its time, or leave others behind that do. The rest stands in
+ * the filter that it has inherited. */
+static const int never_a_child[] = {
+    CALL(wait4),   CALL(waitid),          CALL(alarm),     CALL(setitimer),
+    CALL(setpgid), CALL(rt_sigtimedwait), CALL(signalfd4),
+};
+
+/* Waiting with another mask of signals; without one it is a plain wait. */
+static void refuse_other_masks(filter *f) {
+    static const struct {
+        int call;
+        unsigned mask;
+    } waits[] = {{CALL(ppoll), 3}, {CALL(pselect6), 5}, {CALL(epoll_pwait), 4}, {CALL(epoll_pwait2), 4}};
+    for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
+        rule_if(f, SCMP_ACT_KILL_PROCESS, waits[i].call, when(waits[i].mask, SCMP_CMP_NE, 0, 0));
+}
+
+/* It has no handlers to come back from, and its alarm finds it whatever it does. Libraries that ask for a
+ * thread or a handler get a plain no. */
+static void refuse_signals_and_threads(filter *f) {
+    rule(f, SCMP_ACT_ERRNO(EPERM), CALL(rt_sigaction));
+    rule(f, SCMP_ACT_ERRNO(EPERM), CALL(rt_sigprocmask));
+    rule(f, SCMP_ACT_KILL_PROCESS, CALL(rt_sigreturn));
+    rule_if(f, SCMP_ACT_ERRNO(EAGAIN), CALL(clone),
+            when(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+    rule_if(f, SCMP_ACT_KILL_PROCESS, CALL(clone), when(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    rule_if(f, SCMP_ACT_KILL_PROCESS, CALL(prctl), when(0, SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0));
+}
+
+static int export_code(scmp_filter_ctx ctx) {
+    int fd = memfd_create("wall", MFD_CLOEXEC), error = 0;
+    if (fd < 0) return -errno;
+    error = seccomp_export_bpf(ctx, fd);
+    ssize_t n = error == 0 ? pread(fd, child_code, sizeof child_code, 0) : 0;
+    (void)close(fd);
+    if (error != 0) return error;
+    if (n <= 0 || n == (ssize_t)sizeof child_code) return -E2BIG;
+    child_wall.len = (unsigned short)((size_t)n / sizeof child_code[0]);
+    return 0;
+}
+
+static porch_err make_child_wall(porch_why *why) {
+    filter f = {seccomp_init(SCMP_ACT_ALLOW), 0};
+    if (f.ctx == NULL)
+        return porch_fail(why, PORCH_ERR_IO, "sandbox: no memory for the children's system-call filter");
+    for (size_t i = 0; i < sizeof never_a_child / sizeof never_a_child[0]; i++)
+        rule(&f, SCMP_ACT_KILL_PROCESS, never_a_child[i]);
+    rule(&f, SCMP_ACT_KILL_PROCESS, CALL(seccomp));
+    refuse_other_masks(&f);
+    if (!SANITIZED) refuse_signals_and_threads(&f);
+    if (f.error == 0) f.error = export_code(f.ctx);
+    seccomp_release(f.ctx);
+    return f.error == 0 ? PORCH_OK
+                        : porch_fail(why, PORCH_ERR_IO, "sandbox: the children's system-call filter: %s",
+                                     strerror(-f.error));
+}
+
+/* Filters that narrow further, without the flags that would hand one to another process. */
+static void allow_further_filters(filter *f) {
+    int done =
+        seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, CALL(seccomp), 2,
+                         when(0, SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0), when(1, SCMP_CMP_EQ, 0, 0));
+    if (done != 0 && f->error == 0) f->error = done;
+}
+
+porch_err porch_sandbox_enter_child(porch_why *why) {
+    if (child_wall.len == 0)
+        return porch_fail(why, PORCH_ERR_STATE, "sandbox: no profile was entered that may fork");
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &child_wall) == 0) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_IO, "sandbox: the kernel refuses the child's system-call filter: %s",
+                      strerror(errno));
+}
+
+/* ---- the process's wall ---- */
+
+static void allow_forks(filter *f) {
+    ALLOW(f, fork_calls);
+    allow_further_filters(f);
+}
+
 static porch_err enter_filter(const porch_sandbox_profile *p, porch_why *why) {
     filter f = {seccomp_init(SCMP_ACT_KILL_PROCESS), 0};
     if (f.ctx == NULL)
         return porch_fail(why, PORCH_ERR_IO, "sandbox: no memory for the system-call filter");
     ALLOW(&f, basic_calls);
     allow_memory(&f);
-    allow_self_only(&f);
+    allow_self_only(&f, p->flags);
     allow_controls(&f);
     allow_clone(&f, p->flags);
-    if (p->flags & PORCH_SANDBOX_FORK) ALLOW(&f, fork_calls);
+    if (p->flags & PORCH_SANDBOX_FORK) allow_forks(&f);
     allow_files(&f, p->flags);
     allow_sockets(&f, p->flags);
     if (SANITIZED) ALLOW(&f, sanitizer_calls);
@@ -361,6 +452,7 @@ porch_err porch_sandbox_enter(const porch_sandbox_profile *profile, porch_why *w
     if (!is_single_thread())
         return porch_fail(why, PORCH_ERR_STATE, "sandbox %s: threads run already; enter before the first",
                           profile->name);
+    if (profile->flags & PORCH_SANDBOX_FORK) PORCH_TRY(make_child_wall(why));
     PORCH_TRY(set_limits(profile, why));
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         (!SANITIZED && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0))

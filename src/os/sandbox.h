@@ -56,4 +56,10 @@ extern const porch_sandbox_profile porch_sandbox_courier;
  * be half confined: exit. Logs one line with the profile's name and the Landlock version. */
 porch_err porch_sandbox_enter(const porch_sandbox_profile *profile, porch_why *why);
 
+/* The second wall, for a child that a process with PORCH_SANDBOX_FORK has forked: it computes and talks on
+ * what it has, and ends when its time is over. It starts no process and no thread, waits for nobody, and
+ * keeps its timers, its signals and its parent's death as they are: set those before. STATE where no such
+ * profile was entered; IO when the kernel refuses. */
+porch_err porch_sandbox_enter_child(porch_why *why);
+
 #endif

@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,10 +18,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,6 +168,64 @@ static bool count_the_machines_events(void) {
     return syscall(SYS_perf_event_open, attributes, 0, -1, -1, 0ul) >= 0;
 }
 
+/* ---- what a child of the analyst must not be able to do, although its parent is ---- */
+
+static bool signal_its_parent(void) {
+    return syscall(SYS_tgkill, getppid(), getppid(), 0) == 0;
+}
+static bool signal_itself(void) {
+    return syscall(SYS_tgkill, getpid(), getpid(), 0) == 0;
+}
+static bool take_its_alarm_away(void) {
+    (void)alarm(0);
+    return true;
+}
+static bool set_another_timer(void) {
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    return setitimer(ITIMER_REAL, &never, NULL) == 0;
+}
+static bool outlive_its_parent(void) {
+    return prctl(PR_SET_PDEATHSIG, 0) == 0;
+}
+static bool wait_for_others(void) {
+    return waitpid(-1, NULL, WNOHANG) >= 0 || errno == ECHILD;
+}
+static bool leave_its_group(void) {
+    return setpgid(0, 0) == 0;
+}
+static bool ignore_its_alarm(void) {
+    return signal(SIGALRM, SIG_IGN) != SIG_ERR;
+}
+static bool block_its_alarm(void) {
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGALRM);
+    return sigprocmask(SIG_BLOCK, &set, NULL) == 0;
+}
+static bool sleep_over_its_alarm(void) {
+    const struct timespec moment = {0, 1};
+    sigset_t set;
+    (void)sigfillset(&set);
+    return ppoll(NULL, 0, &moment, &set) == 0;
+}
+static bool sleep_a_moment(void) {
+    const struct timespec moment = {0, 1};
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return nanosleep(&moment, NULL) == 0 && poll(&p, 1, 0) >= 0 && ppoll(&p, 1, &moment, NULL) >= 0;
+}
+static bool add_a_filter(void) {
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {1, &allow};
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+static int ended(pid_t child) {
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
+    return WEXITSTATUS(status);
+}
+
 static int outcome(const porch_sandbox_profile *base, bool (*attempt)(void)) {
     pid_t child = fork();
     if (child == 0) {
@@ -175,10 +238,27 @@ static int outcome(const porch_sandbox_profile *base, bool (*attempt)(void)) {
         if (porch_sandbox_enter(&profile, &why) != PORCH_OK) _exit(BROKEN);
         _exit(attempt() ? DID : REFUSED);
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGSYS ? KILLED : BROKEN;
-    return WEXITSTATUS(status);
+    return ended(child);
+}
+
+/* The same in a child that the analyst's process has forked and shut in. */
+static int outcome_in_child(bool (*attempt)(void)) {
+    pid_t parent = fork();
+    if (parent == 0) {
+        porch_why why = {""};
+        int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC), status = 0;
+        dup2(quiet, STDERR_FILENO);
+        if (porch_sandbox_enter(&porch_sandbox_analyst, &why) != PORCH_OK) _exit(BROKEN);
+        pid_t child = fork();
+        if (child == 0) {
+            if (porch_sandbox_enter_child(&why) != PORCH_OK) _exit(BROKEN);
+            _exit(attempt() ? DID : REFUSED);
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child) _exit(BROKEN);
+        if (WIFSIGNALED(status)) _exit(WTERMSIG(status) == SIGSYS ? KILLED : BROKEN);
+        _exit(WEXITSTATUS(status));
+    }
+    return ended(parent);
 }
 
 typedef struct {
@@ -192,7 +272,7 @@ static const attempt_row rows[] = {
     /*                                              hub      signer   analyst  courier  */
     {"compute", compute, DID, DID, DID, DID, true},
     {"ask whether there is a terminal", ask_for_a_terminal, DID, DID, DID, DID, true},
-    {"abort", abort_as_itself, DID, DID, DID, DID, false},
+    {"abort", abort_as_itself, DID, DID, KILLED, DID, false}, /* its children have the same filter */
     {"start a thread", start_thread, DID, KILLED, DID, DID, false},
     {"fork", fork_child, KILLED, KILLED, DID, KILLED, false},
     {"execute a program", execute, KILLED, KILLED, KILLED, KILLED, true},
@@ -238,11 +318,49 @@ static void each_profile_allows_its_work_and_nothing_more(void **state) {
     }
 }
 
+static void a_child_of_the_analyst_computes_until_its_time_is_over(void **state) {
+    static const struct {
+        const char *what;
+        bool (*attempt)(void);
+        int expected;
+        bool also_sanitized;
+    } tries[] = {
+        {"compute", compute, DID, true},
+        {"sleep", sleep_a_moment, DID, true},
+        {"fork", fork_child, KILLED, false},
+        {"start a thread", start_thread, REFUSED, false},
+        {"signal its parent", signal_its_parent, KILLED, false},
+        {"signal itself", signal_itself, KILLED, false},
+        {"take its alarm away", take_its_alarm_away, KILLED, true},
+        {"set another timer", set_another_timer, KILLED, true},
+        {"ignore its alarm", ignore_its_alarm, REFUSED, false},
+        {"block its alarm", block_its_alarm, REFUSED, false},
+        {"sleep over its alarm", sleep_over_its_alarm, KILLED, true},
+        {"outlive its parent", outlive_its_parent, KILLED, false},
+        {"wait for others", wait_for_others, KILLED, true},
+        {"leave its group", leave_its_group, KILLED, true},
+        {"add a filter", add_a_filter, KILLED, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        if (SANITIZED && !tries[i].also_sanitized) continue;
+        int got = outcome_in_child(tries[i].attempt);
+        if (got != tries[i].expected)
+            fail_msg("'%s' gave %d, expected %d", tries[i].what, got, tries[i].expected);
+    }
+}
+
+static void only_who_may_fork_has_a_wall_for_children(void **state) {
+    porch_why why = {""};
+    (void)state;
+    assert_int_equal(porch_sandbox_enter_child(&why), PORCH_ERR_STATE);
+}
+
 static void memory_beyond_the_limit_is_not_given(void **state) {
     (void)state;
     if (SANITIZED) return;
     porch_sandbox_profile small = porch_sandbox_analyst;
-    small.memory_bytes = 512 << 10;
+    small.memory_bytes = 1 << 20;
     assert_int_equal(outcome(&small, compute), REFUSED);
 }
 
@@ -275,6 +393,8 @@ static void a_process_with_threads_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_profile_allows_its_work_and_nothing_more),
+        cmocka_unit_test(a_child_of_the_analyst_computes_until_its_time_is_over),
+        cmocka_unit_test(only_who_may_fork_has_a_wall_for_children),
         cmocka_unit_test(memory_beyond_the_limit_is_not_given),
         cmocka_unit_test(a_process_with_threads_is_refused),
     };

@@ -24,15 +24,19 @@ enum { SANITIZED = 1 };
 enum { SANITIZED = 0 };
 #endif
 
-/* The child's own walls, under the process's: what it may burn, hold and how long it may live. It says
- * nothing to the operator's log either: a clip that took it over would write there what it likes. */
+/* The child's own walls, under the process's: what it may burn, hold and how long it may live; after
+ * porch_sandbox_enter_child it can change none of it. It says nothing to the operator's log either: a clip
+ * that took it over would write there what it likes. */
 static void confine_child(const porch_analyst_start *start, pid_t parent) {
     const struct rlimit cpu = {start->cpu_seconds, start->cpu_seconds + 1ul};
+    const struct rlimit alone = {0, 0}; /* nobody beside it; root is not held by this one */
     const struct rlimit data = {(rlim_t)start->memory_mib << 20, (rlim_t)start->memory_mib << 20};
     if (setrlimit(RLIMIT_CPU, &cpu) != 0) _exit(3);
-    if (!SANITIZED && setrlimit(RLIMIT_DATA, &data) != 0) _exit(3);
+    if (!SANITIZED && (setrlimit(RLIMIT_DATA, &data) != 0 || setrlimit(RLIMIT_NPROC, &alone) != 0))
+        _exit(3);
     (void)alarm(start->wall_seconds); /* the default action ends the process */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(3);
+    if (porch_sandbox_enter_child(NULL) != PORCH_OK) _exit(3);
     if (!SANITIZED) (void)close_range(STDIN_FILENO, STDERR_FILENO, 0);
 }
 
