@@ -35,7 +35,6 @@ static const int basic_calls[] = {
     CALL(close_range),
     CALL(lseek),
     CALL(fstat),
-    CALL(fcntl),
     CALL(dup),
     CALL(dup2),
     CALL(dup3),
@@ -251,6 +250,17 @@ static void allow_controls(filter *f) {
         rule_if(f, SCMP_ACT_ALLOW, CALL(ioctl), when(1, SCMP_CMP_EQ, controls[i], 0));
 }
 
+/* Not every question about a file: F_SETOWN and F_SETSIG have the kernel send any signal to any process of
+ * the same user. */
+static void allow_file_questions(filter *f) {
+    static const int questions[] = {F_DUPFD,     F_DUPFD_CLOEXEC, F_GETFD,      F_SETFD,
+                                    F_GETFL,     F_SETFL,         F_GETLK,      F_SETLK,
+                                    F_SETLKW,    F_OFD_GETLK,     F_OFD_SETLK,  F_OFD_SETLKW,
+                                    F_ADD_SEALS, F_GET_SEALS,     F_GETPIPE_SZ, F_SETPIPE_SZ};
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
+        rule_if(f, SCMP_ACT_ALLOW, CALL(fcntl), when(1, SCMP_CMP_EQ, (scmp_datum_t)questions[i], 0));
+}
+
 static void allow_clone(filter *f, uint32_t flags) {
     const scmp_datum_t spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_THREAD;
@@ -405,6 +415,7 @@ static porch_err enter_filter(const porch_sandbox_profile *p, porch_why *why) {
     allow_memory(&f);
     allow_self_only(&f, p->flags);
     allow_controls(&f);
+    allow_file_questions(&f);
     allow_clone(&f, p->flags);
     if (p->flags & PORCH_SANDBOX_FORK) allow_forks(&f);
     allow_files(&f, p->flags);

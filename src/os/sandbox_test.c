@@ -168,6 +168,19 @@ static bool count_the_machines_events(void) {
     return syscall(SYS_perf_event_open, attributes, 0, -1, -1, 0ul) >= 0;
 }
 
+/* The kernel would send a signal of the asker's choice to whomever a file is said to belong to. */
+static bool let_a_file_signal_another(void) {
+    int ends[2];
+    return pipe2(ends, O_CLOEXEC) == 0 && fcntl(ends[0], F_SETOWN, getppid()) == 0 &&
+           fcntl(ends[0], F_SETSIG, SIGURG) == 0;
+}
+static bool hold_a_file(void) {
+    int ends[2], copy;
+    if (pipe2(ends, O_CLOEXEC) != 0 || (copy = fcntl(ends[0], F_DUPFD_CLOEXEC, 0)) < 0) return false;
+    return fcntl(copy, F_GETFD) == FD_CLOEXEC && fcntl(copy, F_SETFL, O_NONBLOCK) == 0 &&
+           (fcntl(copy, F_GETFL) & O_NONBLOCK) != 0;
+}
+
 /* ---- what a child of the analyst must not be able to do, although its parent is ---- */
 
 static bool signal_its_parent(void) {
@@ -273,6 +286,8 @@ static const attempt_row rows[] = {
     {"compute", compute, DID, DID, DID, DID, true},
     {"ask whether there is a terminal", ask_for_a_terminal, DID, DID, DID, DID, true},
     {"abort", abort_as_itself, DID, DID, KILLED, DID, false}, /* its children have the same filter */
+    {"hold a file", hold_a_file, DID, DID, DID, DID, true},
+    {"let a file signal another", let_a_file_signal_another, KILLED, KILLED, KILLED, KILLED, true},
     {"start a thread", start_thread, DID, KILLED, DID, DID, false},
     {"fork", fork_child, KILLED, KILLED, DID, KILLED, false},
     {"execute a program", execute, KILLED, KILLED, KILLED, KILLED, true},
@@ -340,6 +355,7 @@ static void a_child_of_the_analyst_computes_until_its_time_is_over(void **state)
         {"wait for others", wait_for_others, KILLED, true},
         {"leave its group", leave_its_group, KILLED, true},
         {"add a filter", add_a_filter, KILLED, true},
+        {"signal another by a file", let_a_file_signal_another, KILLED, true},
     };
     (void)state;
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
