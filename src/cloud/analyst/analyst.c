@@ -40,10 +40,20 @@ static void confine_child(const porch_analyst_start *start, pid_t parent) {
     if (!SANITIZED) (void)close_range(STDIN_FILENO, STDERR_FILENO, 0);
 }
 
+/* Before it reads a byte of the clip, so that no clip can unsay it. */
+static bool say_begun(int clip_socket) {
+    uint8_t block[8];
+    porch_buf out = PORCH_BUF_OF(block);
+    const porch_analyst_message m = {.type = PORCH_ANALYST_BEGUN};
+    return porch_analyst_write(&out, &m) == PORCH_OK &&
+           porch_channel_send(clip_socket, porch_buf_bytes(&out), NULL, 0, 0, NULL) == PORCH_OK;
+}
+
 static void serve_clip(int main_socket, pid_t parent, const porch_analyst_start *start, int memfd,
                        int clip_socket) {
     (void)close(main_socket);
     confine_child(start, parent);
+    if (!say_begun(clip_socket)) _exit(2);
     _exit(porch_analyst_clip_run(start, memfd, clip_socket) == PORCH_OK ? 0 : 2);
 }
 

@@ -38,10 +38,12 @@ static porch_err write_box(porch_buf *out, porch_analyst_box b) {
 
 static porch_err read_seen(porch_reader *r, porch_analyst_seen *ret) {
     PORCH_TRY(read_box(r, &ret->box));
-    return porch_read_u32(r, &ret->score_milli);
+    PORCH_TRY(porch_read_u32(r, &ret->score_milli));
+    return ret->score_milli <= PORCH_ANALYST_SCORE_MAX ? PORCH_OK : PORCH_ERR_MALFORMED;
 }
 
 static porch_err write_seen(porch_buf *out, const porch_analyst_seen *s) {
+    if (s->score_milli > PORCH_ANALYST_SCORE_MAX) return PORCH_ERR_LIMIT;
     PORCH_TRY(write_box(out, s->box));
     return porch_write_u32(out, s->score_milli);
 }
@@ -184,6 +186,19 @@ static porch_err write_end(porch_buf *out, const porch_analyst_message *m) {
     return porch_write_block16(out, (porch_bytes){(const uint8_t *)e->why, strnlen(e->why, sizeof e->why)});
 }
 
+/* Its type is all that there is. */
+static porch_err read_begun(porch_reader *r, porch_analyst_message *m) {
+    (void)r;
+    (void)m;
+    return PORCH_OK;
+}
+
+static porch_err write_begun(porch_buf *out, const porch_analyst_message *m) {
+    (void)out;
+    (void)m;
+    return PORCH_OK;
+}
+
 static const struct {
     porch_err (*read)(porch_reader *r, porch_analyst_message *m);
     porch_err (*write)(porch_buf *out, const porch_analyst_message *m);
@@ -195,6 +210,7 @@ static const struct {
     [PORCH_ANALYST_PERSON] = {read_person, write_person},
     [PORCH_ANALYST_INDEXED] = {read_indexed, write_indexed},
     [PORCH_ANALYST_END] = {read_end, write_end},
+    [PORCH_ANALYST_BEGUN] = {read_begun, write_begun},
 };
 enum { MESSAGES = sizeof messages / sizeof messages[0] };
 

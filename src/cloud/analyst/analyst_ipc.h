@@ -3,9 +3,10 @@
  *
  *   main socket   START (fds: growing memfd, clip socket)            hub → analyst
  *   clip socket   HAVE                                               hub → child
- *                 FIRST_FRAME, SAMPLE, PERSON, INDEXED, END          child → hub
+ *                 BEGUN, FIRST_FRAME, SAMPLE, PERSON, INDEXED, END   child → hub
  *
- * A clip socket that ends without END means that the child died. */
+ * A clip socket that ends without END means that the child died. BEGUN is said before the clip is read:
+ * an END that says BUSY is the parent's, which had no room for a child, only where no BEGUN came before. */
 #ifndef PORCH_CLOUD_ANALYST_ANALYST_IPC_H
 #define PORCH_CLOUD_ANALYST_ANALYST_IPC_H
 
@@ -16,6 +17,7 @@
 #define PORCH_ANALYST_PICTURE_MAX     98304u  /* 96 KiB */
 #define PORCH_ANALYST_INDEX_PIECE_MAX 65536u
 #define PORCH_ANALYST_PEOPLE_MAX      16u
+#define PORCH_ANALYST_SCORE_MAX       1000000u
 
 typedef enum {
     PORCH_ANALYST_START = 1,
@@ -24,7 +26,8 @@ typedef enum {
     PORCH_ANALYST_SAMPLE = 4,
     PORCH_ANALYST_PERSON = 5,
     PORCH_ANALYST_INDEXED = 6,
-    PORCH_ANALYST_END = 7
+    PORCH_ANALYST_END = 7,
+    PORCH_ANALYST_BEGUN = 8
 } porch_analyst_type;
 
 /* What one clip may cost, and when a person counts. Every value comes from hub.conf. */
@@ -53,7 +56,7 @@ typedef struct {
 
 typedef struct {
     porch_analyst_box box;
-    uint32_t score_milli;
+    uint32_t score_milli; /* up to PORCH_ANALYST_SCORE_MAX */
 } porch_analyst_seen;
 
 typedef struct {

@@ -19,6 +19,7 @@ static const porch_analyst_message samples[] = {
     {.type = PORCH_ANALYST_PERSON, .as.person = {true, 400, {{1, 2, 3, 4}, 900}, 2, {JPEG, sizeof JPEG}}},
     {.type = PORCH_ANALYST_INDEXED, .as.indexed = {65536, {JPEG, sizeof JPEG}}},
     {.type = PORCH_ANALYST_END, .as.end = {PORCH_ERR_MEDIA, 100, 50, 1600, 0, "no video track"}},
+    {.type = PORCH_ANALYST_BEGUN},
 };
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -67,6 +68,8 @@ static void what_lies_outside_the_frame_or_the_limits_is_refused(void **state) {
         {.type = PORCH_ANALYST_PERSON, .as.person = {.picture = {JPEG, 4}}},
         {.type = PORCH_ANALYST_PERSON, .as.person = {.agreeing = 6, .picture = {JPEG, sizeof JPEG}}},
         {.type = PORCH_ANALYST_PERSON, .as.person = {.picture = {large, sizeof large}}},
+        {.type = PORCH_ANALYST_PERSON,
+         .as.person = {.seen = {{0}, PORCH_ANALYST_SCORE_MAX + 1}, .picture = {JPEG, sizeof JPEG}}},
         {.type = PORCH_ANALYST_INDEXED, .as.indexed = {0, {large, 0}}},
         {.type = PORCH_ANALYST_INDEXED, .as.indexed = {0, {large, PORCH_ANALYST_INDEX_PIECE_MAX + 1}}},
         {.type = (porch_analyst_type)0},
@@ -93,12 +96,25 @@ static void a_box_that_leaves_the_frame_is_not_read(void **state) {
     assert_int_equal(porch_analyst_read(porch_buf_bytes(&out), &back), PORCH_ERR_MALFORMED);
 }
 
+static void a_score_beyond_belief_is_not_read(void **state) {
+    (void)state;
+    uint8_t block[512];
+    porch_buf out = PORCH_BUF_OF(block);
+    porch_analyst_message back, person = samples[4];
+    person.as.person.seen.score_milli = PORCH_ANALYST_SCORE_MAX;
+    assert_int_equal(porch_analyst_write(&out, &person), PORCH_OK);
+    assert_int_equal(porch_analyst_read(porch_buf_bytes(&out), &back), PORCH_OK);
+    block[14] = 0xff; /* type, flag, place, box: then the score */
+    assert_int_equal(porch_analyst_read(porch_buf_bytes(&out), &back), PORCH_ERR_MALFORMED);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_reads_back_as_it_was_written),
         cmocka_unit_test(a_message_cut_short_or_too_long_is_refused_at_every_length),
         cmocka_unit_test(what_lies_outside_the_frame_or_the_limits_is_refused),
         cmocka_unit_test(a_box_that_leaves_the_frame_is_not_read),
+        cmocka_unit_test(a_score_beyond_belief_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

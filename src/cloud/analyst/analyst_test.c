@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct {
     bool died; /* ended without END */
+    bool begun;
     uint32_t samples, moving, width;
     uint32_t persons;
     uint64_t indexed;
@@ -90,6 +91,10 @@ static void have(int clip, uint64_t bytes, bool complete) {
 
 static void note(heard *h, const porch_analyst_message *m) {
     switch (m->type) {
+    case PORCH_ANALYST_BEGUN:
+        assert_false(h->begun || h->width > 0 || h->indexed > 0);
+        h->begun = true;
+        break;
     case PORCH_ANALYST_FIRST_FRAME:
         h->width = m->as.first_frame.width;
         break;
@@ -148,6 +153,7 @@ static void a_good_clip_is_watched_to_its_end_and_indexed(void **state) {
     testing_clip c = good_clip();
     heard h = analyse(*state, LIMITS, c.at, (size_t)c.len);
     assert_false(h.died);
+    assert_true(h.begun);
     if (h.end.result != PORCH_OK) fail_msg("%s", h.end.why);
     assert_int_equal(h.end.frames, 40);
     assert_int_equal(h.end.samples, 21); /* each second frame, and the second one too */
@@ -194,6 +200,7 @@ static void garbage_is_refused_as_such_and_harms_nobody(void **state) {
         garbage[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> 24);
     heard h = analyse(*state, LIMITS, garbage, sizeof garbage);
     assert_false(h.died);
+    assert_true(h.begun);
     assert_int_equal(h.end.result, PORCH_ERR_MEDIA);
     assert_true(strlen(h.end.why) > 0);
     free(h.index);

@@ -29,6 +29,8 @@ enum {
     AGAIN_MS = 1000,
     BACKLOG_PAUSE_MS = 5000,
     TURN_MOST_MS = 10000,
+    HEARD_A_TURN = 64, /* of one clip; then the others have theirs */
+    PERSONS_MOST = 2,  /* the first word, and a better picture at the end */
     PIECE = 65536
 };
 
@@ -56,6 +58,8 @@ static void part_from_analyst(media_analysis *a, media_feed *job) {
     if (job->index != NULL) porch_media_result_index_drop(a->media, job);
     job->index_bad = false;
     job->index_bytes = 0;
+    job->begun = false;
+    job->persons = 0;
 }
 
 /* Not this clip's fault, or not worth a second look now: as if it had never been begun. */
@@ -98,7 +102,7 @@ static void analyst_went(media_analysis *a, media_feed *job) {
 
 static void hear_end(media_analysis *a, media_feed *job, const porch_analyst_end *end) {
     porch_why why = {""};
-    if (end->result == PORCH_ERR_BUSY) {
+    if (end->result == PORCH_ERR_BUSY && !job->begun) {
         part_from_analyst(a, job);
         job->not_before_mono_ms = porch_clock_mono_ms() + AGAIN_MS;
         return;
@@ -126,17 +130,28 @@ static void hear_end(media_analysis *a, media_feed *job, const porch_analyst_end
     set_aside(a, job);
 }
 
+/* Each is a write that the thread waits for. */
+static porch_err hear_person(media_analysis *a, media_feed *job, const porch_analyst_person *person,
+                             porch_why *why) {
+    if (++job->persons <= PERSONS_MOST) return porch_media_result_person(a->media, job, person, why);
+    broke(a, job, "the analyst goes on telling of a person");
+    return PORCH_OK;
+}
+
 static void hear_message(media_analysis *a, media_feed *job, const porch_analyst_message *m) {
     porch_why why = {""};
     porch_err e = PORCH_OK;
+    if (m->type != PORCH_ANALYST_END) job->begun = true;
     switch (m->type) {
+    case PORCH_ANALYST_BEGUN:
+        return;
     case PORCH_ANALYST_FIRST_FRAME:
         if (job->first_frame_ms == 0) job->first_frame_ms = porch_clock_ms();
         return;
     case PORCH_ANALYST_SAMPLE:
         return;
     case PORCH_ANALYST_PERSON:
-        e = porch_media_result_person(a->media, job, &m->as.person, &why);
+        e = hear_person(a, job, &m->as.person, &why);
         break;
     case PORCH_ANALYST_INDEXED:
         porch_media_result_index_piece(a->media, job, &m->as.indexed);
@@ -155,8 +170,9 @@ static void hear_message(media_analysis *a, media_feed *job, const porch_analyst
     }
 }
 
+/* What is left waits for the next turn, which then comes at once. */
 static void hear(media_analysis *a, media_feed *job) {
-    while (job->socket >= 0) {
+    for (unsigned n = 0; n < HEARD_A_TURN && job->socket >= 0; n++) {
         porch_buf in = PORCH_BUF_OF(a->message);
         porch_analyst_message m;
         porch_err e = porch_channel_receive(job->socket, &in, NULL, 0, NULL, 0, NULL);

@@ -422,6 +422,92 @@ static void a_copy_that_does_not_add_up_is_dropped(void **state) {
     (void)close(a.main);
 }
 
+/* Says that it has seen a person, ever more surely, for as long as anybody listens. */
+static void *talk_without_end(void *ctx) {
+    static const uint8_t end[] = {0xff, 0xd9};
+    played *a = ctx;
+    uint8_t block[512], picture[64] = {0xff, 0xd8};
+    memcpy(picture + sizeof picture - 2, end, 2);
+    porch_err e = PORCH_OK;
+    for (uint32_t score = 1; e == PORCH_OK; score++) {
+        porch_buf out = PORCH_BUF_OF(block);
+        const porch_analyst_message m = {
+            .type = PORCH_ANALYST_PERSON,
+            .as.person = {.seen = {{1, 1, 1, 1}, score}, .picture = {picture, sizeof picture}}};
+        if (porch_analyst_write(&out, &m) != PORCH_OK)
+            score = 0;
+        else
+            e = porch_channel_send(a->clip, porch_buf_bytes(&out), NULL, 0, -1, NULL);
+    }
+    part(a);
+    return NULL;
+}
+
+static void one_that_talks_without_end_holds_up_nobody(void **state) {
+    media_lab *m = *state;
+    static uint8_t first[16];
+    char clip[PORCH_MEDIA_UID], next[PORCH_MEDIA_UID];
+    played a;
+    pthread_t talker[2];
+    size_t talkers = 0;
+    bool heard = false;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    media_lab_pattern(clip_bytes, LENGTH, 4);
+    memcpy(first, clip_bytes, sizeof first);
+    porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
+    send_whole(m, "e2", next);
+    played each[3];
+    for (size_t i = 0; i < 3; i++) { /* the first clip twice, the second once */
+        uint8_t seen[sizeof first];
+        await_start(&a);
+        assert_true(await_bytes(&a, LENGTH, true));
+        assert_int_equal(pread(a.memfd, seen, sizeof seen, 0), sizeof seen);
+        each[i] = a;
+        if (memcmp(seen, first, sizeof seen) == 0) {
+            say_end(&a, PORCH_OK, 0);
+            heard = true;
+            part(&a);
+        } else {
+            assert_true(talkers < 2);
+            assert_int_equal(pthread_create(&talker[talkers++], NULL, talk_without_end, &each[i]), 0);
+        }
+    }
+    assert_true(heard);
+    (void)await_analysis(m, next, PORCH_MEDIA_ANALYSIS_DONE);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_FAILED);
+    assert_int_equal(atomic_load(&persons_told), 1);
+    porch_media_stop(m->media);
+    for (size_t i = 0; i < talkers; i++)
+        (void)pthread_join(talker[i], NULL);
+    (void)close(a.main);
+}
+
+static void a_child_that_says_it_is_busy_has_tried(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], next[PORCH_MEDIA_UID];
+    played a;
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    for (int i = 0; i < 2; i++) {
+        await_start(&a);
+        assert_true(await_bytes(&a, LENGTH, true));
+        say(&a, (porch_analyst_message){.type = PORCH_ANALYST_BEGUN});
+        say_end(&a, PORCH_ERR_BUSY, 0);
+        part(&a);
+    }
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_FAILED);
+    /* The analyst itself, which has no room for a child, is another matter. */
+    send_whole(m, "e2", next);
+    for (int i = 0; i < 3; i++) {
+        await_start(&a);
+        say_end(&a, i < 2 ? PORCH_ERR_BUSY : PORCH_OK, 0);
+        part(&a);
+    }
+    (void)await_analysis(m, next, PORCH_MEDIA_ANALYSIS_DONE);
+    (void)close(a.main);
+}
+
 static void a_wrong_hash_ends_the_analysis_and_the_clip_sent_again_gets_its_own(void **state) {
     media_lab *m = *state;
     uint8_t wrong[32] = {1};
@@ -488,6 +574,8 @@ int main(void) {
         ANALYSIS_TEST(nonsense_from_the_analyst_counts_as_broken),
         ANALYSIS_TEST(the_copy_for_seeking_is_kept_and_read),
         ANALYSIS_TEST(a_copy_that_does_not_add_up_is_dropped),
+        ANALYSIS_TEST(one_that_talks_without_end_holds_up_nobody),
+        ANALYSIS_TEST(a_child_that_says_it_is_busy_has_tried),
         ANALYSIS_TEST(a_wrong_hash_ends_the_analysis_and_the_clip_sent_again_gets_its_own),
         ANALYSIS_TEST(without_room_a_clip_waits_for_the_backlog),
     };

@@ -27,6 +27,8 @@ struct media_feed {
     /* the scheduler's thread only */
     int socket;          /* -1: not with the analyst */
     uint64_t generation; /* of the analyst that has it */
+    bool begun;          /* the child has spoken: it is past what it could be refused for */
+    uint32_t persons;    /* that it has told of */
     bool done;           /* nothing more is wanted from the analyst */
     uint64_t told;
     bool told_complete;
