@@ -18,10 +18,15 @@ typedef struct {
     uint64_t durable_ms;
 } remembered;
 
+typedef struct {
+    uint64_t message_seq; /* of the message that carried it */
+    porch_media_event event;
+} news;
+
 struct media_events {
     porch_media *media;
     /* writer thread only */
-    porch_media_event *waiting; /* WAITING_MOST */
+    news *waiting; /* WAITING_MOST */
     size_t waiting_count;
     /* shared */
     pthread_mutex_t lock;
@@ -132,7 +137,7 @@ static porch_err take_event(media_events *es, porch_db *db, const porch_store_me
         event.has_thumbnail = thumbnail.len > 0;
     }
     PORCH_TRY(insert(db, &event, porch_buf_bytes(&thumbnail), &made, why));
-    if (made && es->waiting_count < WAITING_MOST) es->waiting[es->waiting_count++] = event;
+    if (made && es->waiting_count < WAITING_MOST) es->waiting[es->waiting_count++] = (news){seq, event};
     return PORCH_OK;
 }
 
@@ -144,19 +149,26 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
     return take_event(ctx, db, m, seq, &motion, why);
 }
 
+/* In order of their messages: what is undone is the end. */
+static void on_undo(uint64_t from_seq, void *ctx) {
+    media_events *es = ctx;
+    while (es->waiting_count > 0 && es->waiting[es->waiting_count - 1].message_seq >= from_seq)
+        es->waiting_count--;
+}
+
 static void on_commit(void *ctx) {
     media_events *es = ctx;
     if (es->waiting_count == 0) return;
     uint64_t now_ms = porch_clock_ms();
     (void)pthread_mutex_lock(&es->lock);
     for (size_t i = 0; i < es->waiting_count; i++) {
-        memcpy(es->memory[es->next].uid, es->waiting[i].uid, PORCH_MEDIA_UID);
+        memcpy(es->memory[es->next].uid, es->waiting[i].event.uid, PORCH_MEDIA_UID);
         es->memory[es->next].durable_ms = now_ms;
         es->next = (es->next + 1) % REMEMBERED;
     }
     (void)pthread_mutex_unlock(&es->lock);
     for (size_t i = 0; i < es->waiting_count && es->media->on_event != NULL; i++) {
-        es->media->on_event(&es->waiting[i], es->media->on_event_ctx);
+        es->media->on_event(&es->waiting[i].event, es->media->on_event_ctx);
     }
     es->waiting_count = 0;
 }
@@ -182,6 +194,7 @@ porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why 
     (void)pthread_mutex_init(&es->lock, NULL);
     porch_store_on_message(m->config.store, on_message, es);
     porch_store_on_commit(m->config.store, on_commit, es);
+    porch_store_on_undo(m->config.store, on_undo, es);
     *ret = es;
     return PORCH_OK;
 }

@@ -47,17 +47,24 @@ static porch_err publish(media_lab *m, const char *device, const char *topic, po
     return answer.result;
 }
 
-static void publish_motion(media_lab *m, const char *device, const char *name, bool thumbnail) {
-    static uint8_t block[PORCH_EVENT_MOTION_MOST];
-    porch_buf json = PORCH_BUF_OF(block);
-    char topic[100];
+static porch_bytes motion(const char *name, bool thumbnail, porch_buf json) {
     porch_event_motion event = {
         .at_ms = 1790000000000, .score_e4 = 4200, .box_e4 = {1000, 2000, 3000, 4000}, .clip = true};
     assert_int_equal(porch_id_parse(porch_bytes_of(name), &event.id), PORCH_OK);
     const porch_bytes jpeg = {JPEG, thumbnail ? sizeof JPEG : 0};
     assert_int_equal(porch_event_motion_write(&json, &event, jpeg), PORCH_OK);
+    return porch_buf_bytes(&json);
+}
+
+static porch_err try_motion(media_lab *m, const char *device, const char *name, bool thumbnail) {
+    static uint8_t block[PORCH_EVENT_MOTION_MOST];
+    char topic[100];
     (void)snprintf(topic, sizeof topic, "d/%s/event/motion", device);
-    assert_int_equal(publish(m, device, topic, porch_buf_bytes(&json)), PORCH_OK);
+    return publish(m, device, topic, motion(name, thumbnail, (porch_buf)PORCH_BUF_OF(block)));
+}
+
+static void publish_motion(media_lab *m, const char *device, const char *name, bool thumbnail) {
+    assert_int_equal(try_motion(m, device, name, thumbnail), PORCH_OK);
 }
 
 typedef struct {
@@ -121,6 +128,79 @@ static void an_event_sent_twice_is_one_row_and_told_once(void **state) {
     publish_motion(m, "back", "e1", false);
     assert_int_equal(events(m, (porch_media_event_query){0}).count, 2);
     assert_int_equal(told.count, 2);
+}
+
+static void an_event_that_the_disk_refused_is_not_told(void **state) {
+    media_lab *m = *state;
+    list told = {0};
+    porch_media_on_event(m->media, take, &told);
+    store_lab_disk(false);
+    porch_err refused = try_motion(m, "front", "e1", false);
+    store_lab_disk(true);
+    assert_int_not_equal(refused, PORCH_OK);
+    publish_motion(m, "front", "e2", false);
+    list l = events(m, (porch_media_event_query){0});
+    assert_int_equal(l.count, 1);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.event[0].device_event, "e2");
+    assert_int_equal(told.event[0].seq, l.event[0].seq);
+}
+
+typedef struct {
+    porch_store_lane *lane;
+    uint64_t ticket;
+} together;
+
+/* On the writer's thread: what is appended here lies in one batch. */
+static porch_err append_together(porch_db *db, void *ctx, porch_why *why) {
+    static uint8_t block[2][PORCH_EVENT_MOTION_MOST];
+    together *t = ctx;
+    const porch_bytes payload[] = {motion("e1", false, (porch_buf)PORCH_BUF_OF(block[0])),
+                                   motion("e2", false, (porch_buf)PORCH_BUF_OF(block[1])), PORCH_LIT("{}")};
+    (void)db;
+    (void)why;
+    for (size_t i = 0; i < 3; i++) {
+        const porch_store_message message = {.at_ms = 1790000000123,
+                                             .device = PORCH_LIT("front"),
+                                             .topic = PORCH_LIT("d/front/event/motion"),
+                                             .payload = payload[i],
+                                             .qos = 1};
+        assert_int_equal(porch_store_lane_append(t->lane, &message, &t->ticket), PORCH_OK);
+    }
+    return PORCH_OK;
+}
+
+/* Another room that cannot read the first event. */
+static porch_err refuse_first(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
+                              porch_why *why) {
+    uint8_t block[PORCH_EVENT_MOTION_MOST];
+    (void)db;
+    (void)seq;
+    (void)ctx;
+    bool first = porch_bytes_eq(m->payload, motion("e1", false, (porch_buf)PORCH_BUF_OF(block)));
+    return first ? porch_fail(why, PORCH_ERR_MALFORMED, "not this one") : PORCH_OK;
+}
+
+static void of_a_batch_that_is_repeated_only_what_stays_is_told(void **state) {
+    media_lab *m = *state;
+    list told = {0};
+    bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    together t = {.lane = porch_store_lane_open(m->lab.store, ring, &b)};
+    porch_store_answer answer = {0, 0, PORCH_OK};
+    porch_media_on_event(m->media, take, &told);
+    porch_store_on_message(m->lab.store, refuse_first, NULL);
+    assert_int_equal(porch_store_write(m->lab.store, append_together, &t, &m->why), PORCH_OK);
+    while (!porch_store_lane_poll(t.lane, &answer) || answer.upto < t.ticket) {
+        (void)pthread_mutex_lock(&b.lock);
+        while (!b.ready)
+            (void)pthread_cond_wait(&b.changed, &b.lock);
+        b.ready = false;
+        (void)pthread_mutex_unlock(&b.lock);
+    }
+    assert_int_equal(porch_store_durable_seq(m->lab.store), 3); /* the messages stay, all of them */
+    assert_int_equal(events(m, (porch_media_event_query){0}).count, 1);
+    assert_int_equal(told.count, 1);
+    assert_string_equal(told.event[0].device_event, "e2");
 }
 
 static void what_is_not_an_event_leaves_no_row(void **state) {
@@ -201,6 +281,8 @@ int main(void) {
         EVENT_TEST(an_event_becomes_a_row_with_all_it_said),
         EVENT_TEST(uids_keep_the_documented_form),
         EVENT_TEST(an_event_sent_twice_is_one_row_and_told_once),
+        EVENT_TEST(an_event_that_the_disk_refused_is_not_told),
+        EVENT_TEST(of_a_batch_that_is_repeated_only_what_stays_is_told),
         EVENT_TEST(what_is_not_an_event_leaves_no_row),
         EVENT_TEST(a_person_found_before_the_event_arrived_is_in_the_timeline_of_persons),
         EVENT_TEST(arrivals_are_listed_newest_first_by_household_and_cursor),

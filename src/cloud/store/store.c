@@ -91,6 +91,12 @@ void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx) {
     pthread_mutex_unlock(&s->lock);
 }
 
+void porch_store_on_undo(porch_store *s, porch_store_undo_fn fn, void *ctx) {
+    pthread_mutex_lock(&s->lock);
+    if (s->undo_count < PORCH_STORE_OBSERVERS) s->on_undo[s->undo_count++] = (store_undo_observer){fn, ctx};
+    pthread_mutex_unlock(&s->lock);
+}
+
 void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx) {
     pthread_mutex_lock(&s->lock);
     if (s->tick_count < PORCH_STORE_OBSERVERS) s->on_tick[s->tick_count++] = (store_tick_observer){fn, ctx};
@@ -107,6 +113,7 @@ static porch_err forget_observers(porch_db *db, void *ctx, porch_why *why) {
     for (size_t i = 0; i < PORCH_STORE_OBSERVERS; i++) {
         if (s->on_message[i].ctx == order[1]) s->on_message[i].fn = NULL;
         if (s->on_commit[i].ctx == order[1]) s->on_commit[i].fn = NULL;
+        if (s->on_undo[i].ctx == order[1]) s->on_undo[i].fn = NULL;
         if (s->on_tick[i].ctx == order[1]) s->on_tick[i].fn = NULL;
     }
     if (s->on_note.ctx == order[1]) s->on_note.fn = NULL;

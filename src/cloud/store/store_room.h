@@ -33,6 +33,10 @@ typedef struct {
     void *ctx;
 } store_commit_observer;
 typedef struct {
+    porch_store_undo_fn fn;
+    void *ctx;
+} store_undo_observer;
+typedef struct {
     porch_store_tick_fn fn;
     void *ctx;
 } store_tick_observer;
@@ -67,8 +71,9 @@ struct porch_store {
     porch_store_lane *lanes[PORCH_STORE_LANES];
     store_message_observer on_message[PORCH_STORE_OBSERVERS];
     store_commit_observer on_commit[PORCH_STORE_OBSERVERS];
+    store_undo_observer on_undo[PORCH_STORE_OBSERVERS];
     store_tick_observer on_tick[PORCH_STORE_OBSERVERS];
-    size_t message_count, commit_count, tick_count;
+    size_t message_count, commit_count, undo_count, tick_count;
     store_message_observer on_note;
     atomic_ullong hold; /* see porch_store_hold */
 

@@ -4,9 +4,11 @@
 #define PORCH_CLOUD_STORE_TESTING_H
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cloud/store/store.h"
@@ -47,6 +49,15 @@ static inline void store_lab_close(store_lab *lab) {
 static inline void store_lab_remove(store_lab *lab) {
     store_lab_close(lab);
     (void)nftw(lab->dir, store_lab_unlink, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Without a disk no file of this process takes a byte: what a transaction does goes well, its commit fails.
+ */
+static inline void store_lab_disk(bool there) {
+    struct rlimit limit;
+    if (signal(SIGXFSZ, SIG_IGN) == SIG_ERR || getrlimit(RLIMIT_FSIZE, &limit) != 0) abort();
+    limit.rlim_cur = there ? limit.rlim_max : 0;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) abort();
 }
 
 #endif

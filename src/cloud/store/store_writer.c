@@ -26,7 +26,7 @@ typedef struct {
     porch_store *s;
     store_job *jobs; /* in order, linked */
     uint64_t first_seq, next_seq;
-    size_t message_count, commit_count, tick_count; /* observers as of the batch's start */
+    size_t message_count, commit_count, undo_count, tick_count; /* observers as of the batch's start */
     store_message_observer note;
     bool tick_again;
     bool ticked; /* ticks have written into the transaction */
@@ -192,6 +192,12 @@ static porch_err insert_whole(batch *b, const porch_store_message *m) {
     return write_note(b, m);
 }
 
+static void tell_undone(batch *b, uint64_t from_seq) {
+    porch_store *s = b->s;
+    for (size_t i = 0; i < b->undo_count; i++)
+        if (s->on_undo[i].fn != NULL) s->on_undo[i].fn(from_seq, s->on_undo[i].ctx);
+}
+
 /* Stores one message with a savepoint of its own; *result is its ticket's answer. An error return means
  * that the transaction is gone. */
 static porch_err store_carefully(batch *b, const porch_store_message *m, porch_err *result) {
@@ -210,6 +216,7 @@ static porch_err store_carefully(batch *b, const porch_store_message *m, porch_e
               porch_log_bytes(m->topic).text, "error", porch_err_name(e), "reason", porch_why_text(&why, e),
               NULL);
     if (!leave(db, false)) return lost(b, e);
+    tell_undone(b, b->next_seq);
     *result = e;
     if (!whole || porch_err_class_of(e) != PORCH_CLASS_PEER) return PORCH_OK;
     *result = insert_whole(b, m);
@@ -274,6 +281,7 @@ static porch_err store_messages(batch *b, size_t lanes) {
             porch_lane_unanswer(s->lanes[i]);
         }
         b->next_seq = b->first_seq;
+        tell_undone(b, b->first_seq);
         PORCH_TRY(drain_lanes(b, lanes, true));
     }
     return alone ? PORCH_OK : porch_db_run(s->db, "release messages", &b->why);
@@ -384,6 +392,7 @@ static void run_batch(porch_store *s) {
     b.jobs = s->jobs;
     b.message_count = s->message_count;
     b.commit_count = s->commit_count;
+    b.undo_count = s->undo_count;
     b.tick_count = s->tick_count;
     b.note = s->on_note;
     s->jobs = NULL;
@@ -398,6 +407,7 @@ static void run_batch(porch_store *s) {
         committed(&b);
     } else {
         if (porch_db_in_transaction(s->db)) (void)porch_db_run(s->db, "rollback", NULL);
+        tell_undone(&b, b.first_seq);
         atomic_fetch_add(&s->lost_batches, 1);
     }
     note_state(s, e, &b.why);

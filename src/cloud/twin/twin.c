@@ -9,6 +9,7 @@
 enum { WAITING_MOST = 256 };
 
 typedef struct {
+    uint64_t message_seq; /* of the report */
     char device[PORCH_TWIN_DEVICE_TEXT];
     size_t len;
     uint8_t desired[PORCH_TWIN_DOC_MOST];
@@ -213,10 +214,9 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
                             porch_why *why) {
     porch_twins *t = ctx;
     porch_twin_doc d;
-    (void)seq;
     if (!is_report(m)) return PORCH_OK;
     PORCH_TRY(porch_twin_doc_read(m->payload, &d, why)); /* the store logs it */
-    news n = {.len = 0};
+    news n = {.message_seq = seq};
     if (!porch_bytes_to_text(m->device, n.device, sizeof n.device)) return PORCH_ERR_MALFORMED;
     PORCH_TRY(store_reported(db, n.device, d.version, m, why));
     porch_buf out = PORCH_BUF_OF(n.desired);
@@ -224,6 +224,13 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
     n.len = out.len;
     if (t->waiting_count < WAITING_MOST) t->waiting[t->waiting_count++] = n;
     return PORCH_OK;
+}
+
+/* In order of their reports: what is undone is the end. */
+static void on_undo(uint64_t from_seq, void *ctx) {
+    porch_twins *t = ctx;
+    while (t->waiting_count > 0 && t->waiting[t->waiting_count - 1].message_seq >= from_seq)
+        t->waiting_count--;
 }
 
 static void on_commit(void *ctx) {
@@ -245,6 +252,7 @@ porch_err porch_twins_open(porch_store *store, porch_twins **ret, porch_why *why
     }
     porch_store_on_message(store, on_message, t);
     porch_store_on_commit(store, on_commit, t);
+    porch_store_on_undo(store, on_undo, t);
     *ret = t;
     return PORCH_OK;
 }

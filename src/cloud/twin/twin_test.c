@@ -186,6 +186,20 @@ static void a_hub_restored_from_an_old_backup_goes_on_above_what_the_device_know
     assert_non_null(strstr(w.document, "\"version\":42"));
 }
 
+static void a_report_that_the_disk_refused_is_not_answered(void **state) {
+    bench *b = *state;
+    wish w;
+    assert_int_equal(set_privacy(b, "door", true, &w), PORCH_OK);
+    store_lab_disk(false);
+    porch_err refused =
+        publish(b, "door", "d/door/state/reported", "{\"v\":1,\"version\":40,\"state\":{}}");
+    store_lab_disk(true);
+    assert_int_not_equal(refused, PORCH_OK);
+    report(b, "{\"v\":1,\"version\":0,\"state\":{}}");
+    assert_int_equal(b->reports, 1);
+    assert_string_equal(b->again, w.document); /* version 1: nobody has heard of 40 */
+}
+
 static void the_first_wish_begins_with_what_the_device_is(void **state) {
     bench *b = *state;
     wish w;
@@ -255,6 +269,7 @@ int main(void) {
         WITH_BENCH(a_report_of_the_newest_version_needs_no_answer),
         WITH_BENCH(a_device_that_was_away_is_told_again),
         WITH_BENCH(a_hub_restored_from_an_old_backup_goes_on_above_what_the_device_knows),
+        WITH_BENCH(a_report_that_the_disk_refused_is_not_answered),
         WITH_BENCH(the_first_wish_begins_with_what_the_device_is),
         WITH_BENCH(only_the_devices_own_topic_and_form_count),
         WITH_BENCH(a_removed_devices_twin_goes_with_it),
