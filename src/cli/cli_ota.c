@@ -406,8 +406,9 @@ static int release(porch_cli *c) {
         json_object_set_new(custom, "serial",
                             json_integer((json_int_t)porch_author_highest(&o.repo, product, "serial") + 1));
     }
-    /* Refused before anything is copied, when product or version cannot be released. */
-    if (e == PORCH_OK) e = porch_author_release(&o.repo, product, version, 0, "", custom, &why);
+    /* Refused before anything is copied, when product or version cannot be released. Without the numbers,
+     * which nothing has taken yet. */
+    if (e == PORCH_OK) e = porch_author_release(&o.repo, product, version, 0, "", NULL, &why);
     if (e == PORCH_OK) e = porch_author_withdraw(&o.repo, product, version, &why);
     if (e == PORCH_OK)
         e = porch_cli_ota_image(&o, porch_cli_text(c, "--image"), product, version, &length, sha256, &why);

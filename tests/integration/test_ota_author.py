@@ -182,6 +182,25 @@ class OtaAuthor(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("no role", said)
 
+    def test_what_follows_a_withdrawn_release_counts_above_it(self):
+        words = ["--product", "camera", "--image", self.image, "--hardware", "a", "--no-delta"]
+
+        def numbers(version):
+            custom = next(each["custom"] for each in self.status()["releases"] if each["custom"]["version"] == version)
+            return custom["counter"], custom["serial"]
+
+        self.ota("release", "--version", "1", *words)
+        self.ota("release", "--version", "2", *words, "--raise-floor")
+        self.assertEqual((numbers("1"), numbers("2")), ((1, 1), (2, 2)))
+        self.ota("revoke", "--product", "camera", "--version", "2")
+        self.ota("release", "--version", "3", *words)  # devices that confirmed 2 take nothing below its counter
+        self.assertEqual(numbers("3"), (2, 3))
+        self.ota("revoke", "--product", "camera", "--version", "1")  # takes nothing of that back
+        self.ota("revoke", "--product", "camera", "--version", "3")
+        self.ota("release", "--version", "3", *words, "--raise-floor")
+        self.assertEqual(numbers("3"), (3, 4))
+        self.assertUpdates("camera/3/image")  # whose verifier skips what it does not know
+
     def test_a_release_brings_deltas_from_the_newest_releases_in_the_field(self):
         old = bytearray(self.image.read_bytes())
         shas = {}

@@ -9,6 +9,10 @@
 
 enum { PATH_BYTES = 256, VERSION_MOST = 64, SIGNATURES_MOST = 16 };
 
+/* Beside a product's targets, {serial, counter}: how high those of its withdrawn releases came. No part of
+ * the format: who verifies skips it. */
+#define WITHDRAWN "withdrawn"
+
 static porch_err no_memory(porch_why *why) {
     return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the metadata");
 }
@@ -271,14 +275,31 @@ porch_err porch_author_widen(porch_author_repo *r, const char *product, const ch
 }
 
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name) {
-    json_int_t highest = 0;
+    const json_t *content = json_object_get(r->products, product);
+    json_int_t highest = json_integer_value(json_object_get(json_object_get(content, WITHDRAWN), name));
     const char *path;
     json_t *target;
-    json_object_foreach(json_object_get(json_object_get(r->products, product), "targets"), path, target) {
+    json_object_foreach(json_object_get(content, "targets"), path, target) {
         json_int_t n = json_integer_value(json_object_get(json_object_get(target, "custom"), name));
         if (n > highest) highest = n;
     }
     return (uint64_t)highest;
+}
+
+/* Devices may have confirmed what is withdrawn: their floor, and what hubs count as newer, stay. */
+static porch_err keep_numbers(json_t *content, const json_t *target, porch_why *why) {
+    static const char *const names[] = {"serial", "counter"};
+    json_t *kept = json_object_get(content, WITHDRAWN);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_t *number = json_object_get(json_object_get(target, "custom"), names[i]);
+        if (json_integer_value(number) <= json_integer_value(json_object_get(kept, names[i]))) continue;
+        if (kept == NULL) {
+            kept = json_object();
+            if (json_object_set_new(content, WITHDRAWN, kept) != 0) return no_memory(why);
+        }
+        if (json_object_set(kept, names[i], number) != 0) return no_memory(why);
+    }
+    return PORCH_OK;
 }
 
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
@@ -291,6 +312,7 @@ porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const
     PORCH_TRY(release_path(r, product, version, path, &there, why));
     if (there == NULL)
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "%s has no release %s", product, version);
+    PORCH_TRY(keep_numbers(json_object_get(r->products, product), there, why));
     size_t folder = strlen(path) - strlen("image");
     json_object_foreach_safe(targets, next, name, each) if (strncmp(name, path, folder) == 0)
         json_object_del(targets, name); /* the image and every delta to it */

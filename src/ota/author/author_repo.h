@@ -53,9 +53,10 @@ porch_err porch_author_manifest_add(porch_author_repo *r, const char *product, c
  * wide already. */
 porch_err porch_author_widen(porch_author_repo *r, const char *product, const char *version, json_t *said,
                              uint64_t length, const char *sha256, porch_why *why);
-/* The highest number of that name among the custom parts of a product's releases; 0 when there is none. */
+/* The highest number of that name among the custom parts of a product's releases, the withdrawn ones'
+ * `serial` and `counter` included; 0 when there is none. */
 uint64_t porch_author_highest(const porch_author_repo *r, const char *product, const char *name);
-/* The release and the deltas to it. */
+/* The release and the deltas to it; its numbers stay taken. */
 porch_err porch_author_withdraw(porch_author_repo *r, const char *product, const char *version,
                                 porch_why *why);
 

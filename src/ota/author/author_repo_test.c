@@ -78,6 +78,24 @@ static void a_version_is_released_once_and_can_be_withdrawn(void **state) {
     json_decref(custom);
 }
 
+static void release_with_counter(const char *version, json_int_t counter) {
+    json_t *custom = json_pack("{s:I}", "counter", counter);
+    assert_int_equal(porch_author_release(&r, "camera", version, 5, "00", custom, &why), PORCH_OK);
+    json_decref(custom);
+}
+
+static void the_numbers_of_withdrawn_releases_still_count(void **state) {
+    (void)state;
+    assert_int_equal(porch_author_product_add(&r, "camera", &why), PORCH_OK);
+    release_with_counter("1", 1);
+    release_with_counter("2", 2);
+    assert_int_equal(porch_author_withdraw(&r, "camera", "2", &why), PORCH_OK);
+    assert_int_equal(porch_author_highest(&r, "camera", "counter"), 2);
+    assert_int_equal(porch_author_withdraw(&r, "camera", "1", &why), PORCH_OK); /* lowers nothing */
+    assert_int_equal(porch_author_highest(&r, "camera", "counter"), 2);
+    assert_int_equal(porch_author_highest(&r, "camera", "serial"), 0);
+}
+
 static void versions_rise_by_one_and_are_announced_with_length_and_hash(void **state) {
     (void)state;
     assert_int_equal(porch_author_next(r.targets, "2030-01-01T00:00:00Z", &why), PORCH_OK);
@@ -97,6 +115,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(products_are_named_like_devices_and_once, begin, end),
         cmocka_unit_test_setup_teardown(a_role_keeps_at_least_as_many_keys_as_it_needs, begin, end),
         cmocka_unit_test_setup_teardown(a_version_is_released_once_and_can_be_withdrawn, begin, end),
+        cmocka_unit_test_setup_teardown(the_numbers_of_withdrawn_releases_still_count, begin, end),
         cmocka_unit_test_setup_teardown(versions_rise_by_one_and_are_announced_with_length_and_hash, begin,
                                         end),
     };
