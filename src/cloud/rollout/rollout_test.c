@@ -112,6 +112,34 @@ static void silence_is_a_failure_after_the_last_attempt(void **state) {
     assert_string_equal(v.state, "aborted");
 }
 
+static void who_said_that_it_waits_is_not_silent_and_holds_up_nobody(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1)");
+    sql(f, "update device set household = 'lab' where id = 'cam-0000002'");
+    f->away = "cam-0000002";
+    const porch_rollout_spec spec = plain("2", "household=home,100");
+    (void)start(f, &spec);
+    assert_int_equal(look(f).asked, 2);
+    report(f, "cam-0000000", "r1", 1, "1", PORCH_UPDATE_WAITING, "its stage has not come"); /* said once */
+    report(f, "cam-0000001", "r1", 1, "2", PORCH_UPDATE_GOOD, "");
+    size_t before = f->told;
+    for (int i = 0; i < 3; i++)
+        tick(f, 601000);
+    porch_rollout_view v = look(f);
+    assert_true(v.failed == 0 && v.stage == 1);
+    assert_string_equal(v.state, "running");
+    assert_int_equal(f->told - before, 3); /* the wish again, and no attempt more */
+    assert_non_null(strstr(f->desired, "\"attempt\":1}"));
+    /* What it said before it was asked is no answer. */
+    assert_int_equal(carry(f, do_act, (job){.id = "r1", .act = PORCH_ROLLOUT_ABORT, .reason = ""}, NULL),
+                     PORCH_OK);
+    (void)start(f, &spec);
+    for (int i = 0; i < 2; i++)
+        tick(f, 601000);
+    assert_int_equal(look(f).failed, 2);
+}
+
 static void a_failed_download_is_tried_again_and_a_rolled_back_image_is_not(void **state) {
     fleet *f = *state;
     arrive(f, 2);
@@ -593,6 +621,7 @@ int main(void) {
         OVER_STORE(a_rollout_goes_through_its_stages_and_ends),
         OVER_STORE(too_many_failures_end_it_by_itself),
         OVER_STORE(silence_is_a_failure_after_the_last_attempt),
+        OVER_STORE(who_said_that_it_waits_is_not_silent_and_holds_up_nobody),
         OVER_STORE(a_failed_download_is_tried_again_and_a_rolled_back_image_is_not),
         OVER_STORE(who_is_away_is_asked_when_it_comes_and_who_comes_late_too),
         OVER_STORE(the_rate_holds_and_the_ramp_doubles),

@@ -14,6 +14,7 @@ enum { DEAL_AT_ONCE = 20000, ASK_AT_ONCE = 2000, LATE_AT_ONCE = 2000, NAMES = 20
 typedef struct {
     char device[PORCH_ID_MOST + 1];
     porch_rollout_turn turn;
+    bool waits; /* its word on this release is: not yet */
 } name;
 
 static porch_err run_number(porch_db *db, const char *sql, int64_t number, uint64_t value, porch_why *why) {
@@ -89,11 +90,12 @@ static porch_err names_of(porch_db_query *q, name *out, size_t most, size_t *cou
     *count = 0;
     while (*count < most && (e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), out[*count].device, sizeof out[*count].device);
-        out[(*count)++].turn = (porch_rollout_turn){.there = true,
-                                                    .state = (int)porch_db_i64(q, 1),
-                                                    .stage = (uint32_t)porch_db_i64(q, 2),
-                                                    .attempt = (uint64_t)porch_db_i64(q, 3),
-                                                    .cohort = (uint32_t)porch_db_i64(q, 4)};
+        out[*count].turn = (porch_rollout_turn){.there = true,
+                                                .state = (int)porch_db_i64(q, 1),
+                                                .stage = (uint32_t)porch_db_i64(q, 2),
+                                                .attempt = (uint64_t)porch_db_i64(q, 3),
+                                                .cohort = (uint32_t)porch_db_i64(q, 4)};
+        out[(*count)++].waits = porch_db_i64(q, 5) != 0;
     }
     porch_db_finish(q);
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
@@ -103,8 +105,8 @@ static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *r
                      uint64_t now_ms, porch_why *why) {
     size_t count = 0;
     porch_db_query *q = porch_db_prepare(db,
-                                         "select device, state, stage, attempt, cohort from update_turn "
-                                         "where rollout = ?1 and state = 0 and "
+                                         "select device, state, stage, attempt, cohort, 0 from "
+                                         "update_turn where rollout = ?1 and state = 0 and "
                                          "stage <= ?2 order by stage, cohort limit ?3",
                                          why);
     porch_db_bind_i64(q, 1, row->number);
@@ -126,6 +128,18 @@ static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *r
 
 /* ---- silence ---- */
 
+/* A device that waits, for its stage, its window, its battery, says so once. */
+#define SAYS_IT_WAITS                                                                          \
+    "exists (select 1 from update_device u where u.device = t.device and u.state = 'waiting' " \
+    "and u.target in ('', ?4) and u.at_ms >= t.asked_ms)"
+
+/* The wish again, in case it was lost; no attempt more, since nothing has failed. */
+static porch_err remind(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, const char *device,
+                        const porch_rollout_turn *t, uint64_t now_ms, porch_why *why) {
+    porch_rollout_say(r, row, device, t->attempt);
+    return porch_rollout_turn_set(db, row, device, t, TURN_ASKED, "", now_ms, why);
+}
+
 static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_rollout_row *row, name *names,
                                uint64_t now_ms, porch_why *why) {
     char reason[PORCH_UPDATE_REASON_MOST + 1];
@@ -133,19 +147,21 @@ static porch_err judge_silence(porch_rollouts *r, porch_db *db, const porch_roll
     size_t count = 0;
     if (now_ms < deadline_ms) return PORCH_OK;
     porch_db_query *q = porch_db_prepare(db,
-                                         "select device, state, stage, attempt, cohort from update_turn "
-                                         "where rollout = ?1 and state = 1 and "
+                                         "select device, state, stage, attempt, cohort, " SAYS_IT_WAITS
+                                         " from update_turn t where rollout = ?1 and state = 1 and "
                                          "at_ms < ?2 order by at_ms limit ?3",
                                          why);
     porch_db_bind_i64(q, 1, row->number);
     porch_db_bind_i64(q, 2, (int64_t)(now_ms - deadline_ms));
     porch_db_bind_i64(q, 3, LATE_AT_ONCE);
+    porch_db_bind_str(q, 4, row->version);
     PORCH_TRY(names_of(q, names, NAMES, &count, why));
     (void)snprintf(reason, sizeof reason, "it was asked and said nothing for %u s", row->deadline_s);
     for (size_t i = 0; i < count; i++) {
         const porch_rollout_turn *t = &names[i].turn;
         PORCH_TRY(
-            t->attempt < row->attempts
+            names[i].waits ? remind(r, db, row, names[i].device, t, now_ms, why)
+            : t->attempt < row->attempts
                 ? porch_rollout_ask_again(r, db, row, names[i].device, t, now_ms, why)
                 : porch_rollout_turn_end(db, row, names[i].device, t, TURN_FAILED, reason, now_ms, why));
     }
