@@ -11,16 +11,6 @@ static porch_signer_answer issue(place *p, porch_signer_profile profile, const c
     return ask(p, &r);
 }
 
-static size_t journal_lines(const place *p, const char *kind) {
-    uint8_t *text = NULL;
-    size_t len = 0, lines = 0;
-    assert_int_equal(porch_file_read_at(p->dir_fd, "journal", 1 << 20, &text, &len, NULL), PORCH_OK);
-    for (char *at = strstr((char *)text, kind); at; at = strstr(at + 1, kind))
-        lines++;
-    free(text);
-    return lines;
-}
-
 static void a_device_gets_a_chain_to_the_root_that_says_who_it_is_and_is_journalled(void **state) {
     place *p = *state;
     porch_x509_info info;
@@ -492,113 +482,6 @@ static void the_push_key_is_made_once_and_kept_across_starts(void **state) {
     assert_memory_equal(before, after, sizeof before);
 }
 
-/* ---- the update repository ---- */
-
-static porch_signer_answer announce(place *p, uint64_t camera, uint64_t targets,
-                                    porch_signer_updated *ret) {
-    static uint8_t block[4096];
-    porch_buf data = PORCH_BUF_OF(block);
-    porch_signer_update u = {.least_snapshot = 4, .least_timestamp = 9, .count = targets > 0 ? 2 : 1};
-    u.rows[0] = (porch_signer_update_row){PORCH_LIT("camera.json"), camera, 100, {1}};
-    u.rows[1] = (porch_signer_update_row){PORCH_LIT("targets.json"), targets, 200, {2}};
-    assert_int_equal(porch_signer_update_write(&data, &u), PORCH_OK);
-    porch_signer_request r = {
-        .number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = porch_buf_bytes(&data)};
-    porch_signer_answer a = ask(p, &r);
-    if (a.error == PORCH_OK) assert_int_equal(porch_signer_updated_read(a.data, ret), PORCH_OK);
-    return a;
-}
-
-static void start_again(place *p) {
-    porch_signer_unload(&p->signer);
-    load(p);
-}
-
-static void a_snapshot_says_what_was_listed_and_its_versions_only_rise(void **state) {
-    place *p = *state;
-    porch_signer_updated u;
-    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 5 &&
-                u.timestamp_version == 10); /* above what the folder had counted */
-    char text[PORCH_SIGNER_UPDATE_TEXT];
-    assert_true(porch_bytes_to_text(u.snapshot, text, sizeof text));
-    assert_non_null(strstr(text, "\"camera.json\":{\"hashes\":{\"sha256\":\"0100"));
-    assert_non_null(strstr(text, "\"length\":100,\"version\":3}"));
-    assert_non_null(strstr(text, "\"version\":5}}"));
-    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 6 && u.timestamp_version == 11);
-    start_again(p);
-    assert_int_equal(announce(p, 4, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 7 && u.timestamp_version == 12);
-    assert_int_equal(journal_lines(p, "role "), 3);
-    assert_int_equal(journal_lines(p, "update "), 3);
-}
-
-static void what_was_announced_is_never_announced_older_or_left_out(void **state) {
-    place *p = *state;
-    porch_signer_updated u;
-    assert_int_equal(announce(p, 3, 2, &u).error, PORCH_OK);
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(announce(p, 2, 2, &u).error, PORCH_ERR_ROLLBACK);
-        assert_int_equal(announce(p, 3, 1, &u).error, PORCH_ERR_ROLLBACK);
-        assert_int_equal(announce(p, 3, 0, &u).error, PORCH_ERR_ROLLBACK);
-        start_again(p);
-    }
-    assert_int_equal(announce(p, 3, 2, &u).error, PORCH_OK);
-}
-
-static void nothing_but_a_list_of_roles_becomes_a_snapshot(void **state) {
-    place *p = *state;
-    static const char *const names[] = {"a\",\"x.json", "camera",    ".json",          "../a.json",
-                                        "z.json",       "root.json", "timestamp.json", "snapshot.json"};
-    uint8_t block[1024];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        porch_buf data = PORCH_BUF_OF(block);
-        porch_signer_update u = {.count = i == 4 ? 2 : 1};
-        u.rows[0] = (porch_signer_update_row){porch_bytes_of(names[i]), 1, 100, {1}};
-        u.rows[1] = (porch_signer_update_row){PORCH_LIT("a.json"), 1, 100, {1}}; /* out of order */
-        assert_int_equal(porch_signer_update_write(&data, &u), PORCH_OK);
-        porch_signer_request r = {
-            .number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = porch_buf_bytes(&data)};
-        assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
-    }
-    porch_signer_request r = {.number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = PORCH_LIT("{}")};
-    assert_int_equal(ask(p, &r).error, PORCH_ERR_MALFORMED);
-    assert_int_equal(journal_lines(p, "update "), 0);
-}
-
-/* A hub that was taken over cannot use up the numbers: the team's next release is announced after it. */
-static void versions_do_not_leap_to_the_end_of_what_clients_read(void **state) {
-    place *p = *state;
-    const uint64_t far = PORCH_SIGNER_UPDATE_NUMBER_MOST - 1;
-    uint8_t block[1024];
-    porch_signer_updated u;
-    for (int which = 0; which < 3; which++) {
-        porch_buf data = PORCH_BUF_OF(block);
-        porch_signer_update in = {
-            .least_snapshot = which == 0 ? far : 0, .least_timestamp = which == 1 ? far : 0, .count = 1};
-        in.rows[0] = (porch_signer_update_row){PORCH_LIT("camera.json"), which == 2 ? far : 1, 100, {1}};
-        assert_int_equal(porch_signer_update_write(&data, &in), PORCH_OK);
-        porch_signer_request r = {
-            .number = 9, .op = PORCH_SIGNER_OP_UPDATE_SIGN, .data = porch_buf_bytes(&data)};
-        assert_int_equal(ask(p, &r).error, PORCH_ERR_LIMIT);
-    }
-    assert_int_equal(announce(p, 1800000000, 1, &u).error, PORCH_OK); /* seconds since 1970 are fine */
-    assert_true(u.snapshot_version == 5 && u.timestamp_version == 10);
-}
-
-static void the_two_update_keys_are_the_same_after_every_start_and_not_each_other(void **state) {
-    place *p = *state;
-    char first[129], second[129];
-    porch_signer_request r = {.number = 9, .op = PORCH_SIGNER_OP_UPDATE_KEYS};
-    assert_true(porch_bytes_to_text(ask(p, &r).data, first, sizeof first));
-    start_again(p);
-    assert_true(porch_bytes_to_text(ask(p, &r).data, second, sizeof second));
-    assert_string_equal(first, second);
-    assert_int_equal(strlen(first), 128);
-    assert_memory_not_equal(first, first + 64, 64);
-}
-
 static void nonsense_is_answered_with_its_own_number(void **state) {
     place *p = *state;
     static uint8_t block[PORCH_SIGNER_MESSAGE_MAX];
@@ -634,11 +517,6 @@ int main(void) {
         WITH_SIGNER(nothing_but_an_origin_and_a_day_becomes_a_push_token),
         WITH_SIGNER(more_push_tokens_a_minute_than_the_limit_have_to_wait),
         WITH_SIGNER(the_push_key_is_made_once_and_kept_across_starts),
-        WITH_SIGNER(a_snapshot_says_what_was_listed_and_its_versions_only_rise),
-        WITH_SIGNER(what_was_announced_is_never_announced_older_or_left_out),
-        WITH_SIGNER(nothing_but_a_list_of_roles_becomes_a_snapshot),
-        WITH_SIGNER(versions_do_not_leap_to_the_end_of_what_clients_read),
-        WITH_SIGNER(the_two_update_keys_are_the_same_after_every_start_and_not_each_other),
         WITH_SIGNER(nonsense_is_answered_with_its_own_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

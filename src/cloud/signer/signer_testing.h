@@ -167,6 +167,16 @@ static inline porch_signer_answer ask(place *p, const porch_signer_request *requ
     return got;
 }
 
+static inline size_t journal_lines(const place *p, const char *kind) {
+    uint8_t *text = NULL;
+    size_t len = 0, lines = 0;
+    assert_int_equal(porch_file_read_at(p->dir_fd, "journal", 1 << 20, &text, &len, NULL), PORCH_OK);
+    for (char *at = strstr((char *)text, kind); at; at = strstr(at + 1, kind))
+        lines++;
+    free(text);
+    return lines;
+}
+
 static inline void restart(place *p) {
     porch_signer_unload(&p->signer);
     load(p);
