@@ -137,6 +137,15 @@ static bool too_far(uint64_t known, uint64_t wanted) {
     return wanted > known && wanted - known > STEP_MOST;
 }
 
+/* Above all that came before, and not below the seconds since 1970: what the journal has forgotten, because
+ * it was restored from a backup, was announced earlier than that, and devices hold on to the highest number
+ * that they saw. The clock is one that is believed; a wild one that somebody confirmed uses up no numbers.
+ */
+static uint64_t next_version(uint64_t known, uint64_t least, uint64_t now_ms) {
+    uint64_t next = 1 + (least > known ? least : known), now_s = now_ms / 1000;
+    return now_s > next && !too_far(known, now_s) ? now_s : next;
+}
+
 static porch_err judge(const porch_signer_updates *u, const porch_signer_update *in, porch_why *why) {
     bool leaps = too_far(u->snapshot_version, in->least_snapshot) ||
                  too_far(u->timestamp_version, in->least_timestamp);
@@ -200,12 +209,9 @@ porch_err porch_signer_do_update_sign(porch_signer *s, const porch_signer_reques
                           (unsigned long long)wait_ms);
     /* What it says of its end must not lie years ahead: until then it could be shown again. */
     PORCH_TRY(porch_signer_clock_tell(s, now, why));
-    porch_signer_updated out = {.snapshot_version = 1 + (in.least_snapshot > s->updates.snapshot_version
-                                                             ? in.least_snapshot
-                                                             : s->updates.snapshot_version),
-                                .timestamp_version = 1 + (in.least_timestamp > s->updates.timestamp_version
-                                                              ? in.least_timestamp
-                                                              : s->updates.timestamp_version)};
+    porch_signer_updated out = {
+        .snapshot_version = next_version(s->updates.snapshot_version, in.least_snapshot, now.wall_ms),
+        .timestamp_version = next_version(s->updates.timestamp_version, in.least_timestamp, now.wall_ms)};
     PORCH_TRY(remember(s, &in, out.snapshot_version, out.timestamp_version, now.wall_ms, why));
     PORCH_TRY(write_file(s->updates.snapshot, "snapshot", in.rows, in.count, out.snapshot_version,
                          now.wall_ms + s->settings.ota_snapshot_hours * (uint64_t)HOUR_MS, &snapshot, why));

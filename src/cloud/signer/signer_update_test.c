@@ -23,18 +23,17 @@ static void a_snapshot_says_what_was_listed_and_its_versions_only_rise(void **st
     place *p = *state;
     porch_signer_updated u;
     assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 5 &&
-                u.timestamp_version == 10); /* above what the folder had counted */
+    assert_true(u.snapshot_version == NOW_S && u.timestamp_version == NOW_S);
     char text[PORCH_SIGNER_UPDATE_TEXT];
     assert_true(porch_bytes_to_text(u.snapshot, text, sizeof text));
     assert_non_null(strstr(text, "\"camera.json\":{\"hashes\":{\"sha256\":\"0100"));
     assert_non_null(strstr(text, "\"length\":100,\"version\":3}"));
-    assert_non_null(strstr(text, "\"version\":5}}"));
+    assert_non_null(strstr(text, "\"version\":1767225600}}"));
     assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 6 && u.timestamp_version == 11);
+    assert_true(u.snapshot_version == NOW_S + 1 && u.timestamp_version == NOW_S + 1);
     restart(p);
     assert_int_equal(announce(p, 4, 1, &u).error, PORCH_OK);
-    assert_true(u.snapshot_version == 7 && u.timestamp_version == 12);
+    assert_true(u.snapshot_version == NOW_S + 2 && u.timestamp_version == NOW_S + 2);
     assert_int_equal(journal_lines(p, "role "), 3);
     assert_int_equal(journal_lines(p, "update "), 3);
 }
@@ -89,7 +88,52 @@ static void versions_do_not_leap_to_the_end_of_what_clients_read(void **state) {
         assert_int_equal(ask(p, &r).error, PORCH_ERR_LIMIT);
     }
     assert_int_equal(announce(p, 1800000000, 1, &u).error, PORCH_OK); /* seconds since 1970 are fine */
-    assert_true(u.snapshot_version == 5 && u.timestamp_version == 10);
+    assert_true(u.snapshot_version == NOW_S && u.timestamp_version == NOW_S);
+}
+
+/* Devices hold on to the highest number that they saw, and the journal of a backup knows nothing of it. */
+static void a_restored_signer_counts_on_above_what_it_has_forgotten(void **state) {
+    place *p = *state;
+    char path[128];
+    uint8_t *journal = NULL;
+    size_t len = 0;
+    porch_signer_updated before, u;
+    assert_int_equal(announce(p, 3, 1, &before).error, PORCH_OK);
+    (void)snprintf(path, sizeof path, "%.63s/signer/journal", p->dir);
+    assert_int_equal(porch_file_read(path, 1 << 20, &journal, &len, NULL), PORCH_OK);
+    for (int i = 0; i < 3; i++) {
+        p->wall_ms += 60000;
+        p->mono_ms += 60000;
+        assert_int_equal(announce(p, 3, 1, &before).error, PORCH_OK);
+    }
+    porch_signer_unload(&p->signer);
+    put(p, "signer/journal", (porch_bytes){journal, len});
+    free(journal);
+    p->wall_ms += 60000;
+    p->mono_ms += 60000;
+    load(p);
+    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
+    assert_true(u.snapshot_version > before.snapshot_version &&
+                u.timestamp_version > before.timestamp_version);
+}
+
+/* The folder's own numbers may be higher than the seconds are, and a clock may be put back. */
+static void numbers_rise_where_the_clock_does_not_help(void **state) {
+    place *p = *state;
+    porch_signer_updated u;
+    p->signer.updates.snapshot_version = NOW_S + 1000;
+    p->wall_ms += 90000;
+    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
+    assert_true(u.snapshot_version == NOW_S + 1001 && u.timestamp_version == NOW_S + 90);
+    p->wall_ms -= 60000; /* a little, as clocks are put right */
+    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
+    assert_true(u.snapshot_version == NOW_S + 1002 && u.timestamp_version == NOW_S + 91);
+    /* A clock far in the future uses up no numbers: 2400-01-01, which somebody has confirmed. */
+    p->wall_ms = 13569465600000;
+    porch_signer_request confirm = {.number = 9, .op = PORCH_SIGNER_OP_CLOCK, .name = PORCH_LIT("confirm")};
+    assert_int_equal(ask(p, &confirm).error, PORCH_OK);
+    assert_int_equal(announce(p, 3, 1, &u).error, PORCH_OK);
+    assert_true(u.snapshot_version == NOW_S + 1003 && u.timestamp_version == NOW_S + 92);
 }
 
 static void the_two_update_keys_are_the_same_after_every_start_and_not_each_other(void **state) {
@@ -112,6 +156,8 @@ int main(void) {
         WITH_SIGNER(what_was_announced_is_never_announced_older_or_left_out),
         WITH_SIGNER(nothing_but_a_list_of_roles_becomes_a_snapshot),
         WITH_SIGNER(versions_do_not_leap_to_the_end_of_what_clients_read),
+        WITH_SIGNER(a_restored_signer_counts_on_above_what_it_has_forgotten),
+        WITH_SIGNER(numbers_rise_where_the_clock_does_not_help),
         WITH_SIGNER(the_two_update_keys_are_the_same_after_every_start_and_not_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
