@@ -325,12 +325,16 @@ static void look_at_former_issuers(visit *v, const json_t *list) {
 
 static void look_at_updates(visit *v, const json_t *updates) {
     char text[PORCH_DOCTOR_TEXT_BYTES], mend[PORCH_CLI_PATH_BYTES + 64];
-    const char *damage = porch_cli_member(updates, "damage");
+    const char *damage = porch_cli_member(updates, "damage"),
+               *trouble = porch_cli_member(updates, "trouble");
     const json_t *bad = json_object_get(updates, "damaged_images"), *name;
     (void)snprintf(mend, sizeof mend, "porchlight -C %s ota publish FOLDER", v->c->dir);
     (void)snprintf(text, sizeof text, "the update repository is damaged, nothing of it is served: %.250s",
                    porch_cli_safe(damage).text);
     if (damage[0] != '\0') porch_doctor_add(v->report, "updates", text, mend);
+    (void)snprintf(text, sizeof text, "the update repository ends in time unless this is mended: %.300s",
+                   porch_cli_safe(trouble).text);
+    if (trouble[0] != '\0') porch_doctor_add(v->report, "updates", text, mend);
     for (size_t i = 0; (name = json_array_get(bad, i)) != NULL; i++) {
         (void)snprintf(text, sizeof text,
                        "an update's image is not what was signed, no device gets it: %.300s",

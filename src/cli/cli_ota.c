@@ -520,48 +520,9 @@ static void show_status(const json_t *status) {
                (unsigned long long)porch_cli_number(each, "length"));
 }
 
-/* Images that are not what was signed: no device gets them. */
-static void show_damaged_images(const porch_cli *c, const json_t *result) {
-    const json_t *names = json_object_get(result, "damaged_images"), *name;
-    for (size_t i = 0; (name = json_array_get(names, i)) != NULL; i++)
-        (void)printf("Damaged, served to nobody: %s\n", porch_cli_safe(json_string_value(name)).text);
-    if (json_array_size(names) > 0)
-        (void)printf("Publish the team's folder again: porchlight -C %s ota publish FOLDER\n", c->dir);
-}
-
-/* What the hub serves. */
-static int hub_status(porch_cli *c) {
-    porch_why why = {""};
-    json_t *result = NULL;
-    char ends[2][PORCH_CLOCK_TEXT_BYTES];
-    porch_err e = porch_cli_ask(c, "ota.status", NULL, &result, &why);
-    if (e != PORCH_OK) return porch_cli_fail(e, &why);
-    const char *damage = porch_cli_member(result, "damage");
-    porch_clock_rfc3339(porch_cli_number(result, "snapshot_ends_ms"), ends[0]);
-    porch_clock_rfc3339(porch_cli_number(result, "timestamp_ends_ms"), ends[1]);
-    if (!porch_cli_json(c, result)) {
-        if (damage[0] != '\0')
-            (void)printf(
-                "The update repository is damaged: %s.\nNothing of it is served or rolled out until it "
-                "was published again:\nporchlight -C %s ota publish FOLDER\n",
-                porch_cli_safe(damage).text, c->dir);
-        else if (!json_is_true(json_object_get(result, "published")))
-            (void)printf("Nothing is published yet: porchlight -C %s ota publish FOLDER\n", c->dir);
-        else
-            (void)printf("In force: root %llu, snapshot %llu until %s, timestamp %llu until %s.\n",
-                         (unsigned long long)porch_cli_number(result, "root"),
-                         (unsigned long long)porch_cli_number(result, "snapshot"), ends[0],
-                         (unsigned long long)porch_cli_number(result, "timestamp"), ends[1]);
-        show_damaged_images(c, result);
-    }
-    bool whole = damage[0] == '\0' && json_array_size(json_object_get(result, "damaged_images")) == 0;
-    json_decref(result);
-    return whole ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
-}
-
 /* What is in force, and beside it who is still to sign what waits. */
 static int status(porch_cli *c) {
-    if (c->argument == NULL) return hub_status(c);
+    if (c->argument == NULL) return porch_cli_ota_hub_status(c);
     porch_cli_ota o = begin(c), next = begin(c);
     porch_why why = {""};
     char waiting[200];

@@ -97,4 +97,7 @@ porch_err porch_cli_ota_widen(porch_cli_ota *o, const char *product, const char 
                               porch_why *why);
 porch_err porch_cli_ota_deltas(porch_cli_ota *o, const porch_cli_ota_delta *d, porch_why *why);
 
+/* `ota status` without a folder. */
+int porch_cli_ota_hub_status(porch_cli *c);
+
 #endif

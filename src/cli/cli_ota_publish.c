@@ -1,5 +1,6 @@
-/* `porchlight ota keys|publish`: the way from the team's folder to a hub. Nothing that signs travels: the
- * folder's repository/ goes over, as it is, and the hub verifies it before a device sees it. */
+/* `porchlight ota keys|publish|prune`, and `ota status` of a hub: the way from the team's folder to a hub.
+ * Nothing that signs travels: the folder's repository/ goes over, as it is, and the hub verifies it before
+ * a device sees it. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include "cli/cli_ota.h"
 #include "cli/cli_room.h"
 #include "cli/progress.h"
+#include "os/clock.h"
 #include "os/file.h"
 
 enum { CHUNK = 1024 * 1024, FILES_MOST = 4096 };
@@ -200,6 +202,59 @@ static int publish(porch_cli *c) {
     json_decref(j.plan);
     json_decref(j.names);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
+}
+
+/* ---- what the hub serves ---- */
+
+/* Images that are not what was signed: no device gets them. */
+static void show_damaged_images(const porch_cli *c, const json_t *result) {
+    const json_t *names = json_object_get(result, "damaged_images"), *name;
+    for (size_t i = 0; (name = json_array_get(names, i)) != NULL; i++)
+        (void)printf("Damaged, served to nobody: %s\n", porch_cli_safe(json_string_value(name)).text);
+    if (json_array_size(names) > 0)
+        (void)printf("Publish the team's folder again: porchlight -C %s ota publish FOLDER\n", c->dir);
+}
+
+/* A publish that broke off, or a signature that did not come: what is in force ends. */
+static void show_trouble(const porch_cli *c, const json_t *result, const char *ends) {
+    const char *trouble = porch_cli_member(result, "trouble");
+    if (trouble[0] == '\0') return;
+    (void)printf(
+        "Not well: %s.\nThe hub tries again by itself. If that does not help, publish the team's newest "
+        "folder%s%s%s:\nporchlight -C %s ota publish FOLDER\n",
+        porch_cli_safe(trouble).text, ends[0] != '\0' ? " before " : "", ends,
+        ends[0] != '\0' ? ", when devices begin to refuse what is in force" : "", c->dir);
+}
+
+int porch_cli_ota_hub_status(porch_cli *c) {
+    porch_why why = {""};
+    json_t *result = NULL;
+    char ends[2][PORCH_CLOCK_TEXT_BYTES];
+    porch_err e = porch_cli_ask(c, "ota.status", NULL, &result, &why);
+    if (e != PORCH_OK) return porch_cli_fail(e, &why);
+    const char *damage = porch_cli_member(result, "damage");
+    porch_clock_rfc3339(porch_cli_number(result, "snapshot_ends_ms"), ends[0]);
+    porch_clock_rfc3339(porch_cli_number(result, "timestamp_ends_ms"), ends[1]);
+    if (!porch_cli_json(c, result)) {
+        if (damage[0] != '\0')
+            (void)printf(
+                "The update repository is damaged: %s.\nNothing of it is served or rolled out until it "
+                "was published again:\nporchlight -C %s ota publish FOLDER\n",
+                porch_cli_safe(damage).text, c->dir);
+        else if (!json_is_true(json_object_get(result, "published")))
+            (void)printf("Nothing is published yet: porchlight -C %s ota publish FOLDER\n", c->dir);
+        else
+            (void)printf("In force: root %llu, snapshot %llu until %s, timestamp %llu until %s.\n",
+                         (unsigned long long)porch_cli_number(result, "root"),
+                         (unsigned long long)porch_cli_number(result, "snapshot"), ends[0],
+                         (unsigned long long)porch_cli_number(result, "timestamp"), ends[1]);
+        show_trouble(c, result, porch_cli_number(result, "timestamp_ends_ms") > 0 ? ends[1] : "");
+        show_damaged_images(c, result);
+    }
+    bool whole = damage[0] == '\0' && porch_cli_member(result, "trouble")[0] == '\0' &&
+                 json_array_size(json_object_get(result, "damaged_images")) == 0;
+    json_decref(result);
+    return whole ? PORCH_CLI_DONE : PORCH_CLI_REFUSED;
 }
 
 /* ---- prune ---- */

@@ -148,11 +148,11 @@ static porch_err status(porch_admin_call *call) {
     porch_updates_bad_names(call->world->updates, add_name, bad);
     json_decref(call->result);
     call->result =
-        json_pack("{s:o,s:b,s:b,s:s,s:I,s:I,s:I,s:I,s:I}", "damaged_images", bad, "images_checked",
+        json_pack("{s:o,s:b,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "damaged_images", bad, "images_checked",
                   porch_updates_checked(call->world->updates), "published", s.timestamp > 0, "damage",
-                  s.damage, "root", (json_int_t)s.root, "snapshot", (json_int_t)s.snapshot, "timestamp",
-                  (json_int_t)s.timestamp, "snapshot_ends_ms", (json_int_t)s.snapshot_ends_ms,
-                  "timestamp_ends_ms", (json_int_t)s.timestamp_ends_ms);
+                  s.damage, "trouble", s.trouble, "root", (json_int_t)s.root, "snapshot",
+                  (json_int_t)s.snapshot, "timestamp", (json_int_t)s.timestamp, "snapshot_ends_ms",
+                  (json_int_t)s.snapshot_ends_ms, "timestamp_ends_ms", (json_int_t)s.timestamp_ends_ms);
     return call->result != NULL ? PORCH_OK : PORCH_ERR_INTERNAL;
 }
 

@@ -231,40 +231,72 @@ static porch_err check_keys(const porch_updates *u, const porch_updates_doc *roo
     return porch_updates_check_key(root, "timestamp", timestamp, why);
 }
 
-static porch_err commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
-                        porch_updates_set *s, porch_buf *block, porch_updates_outcome *ret,
-                        porch_why *why) {
-    porch_signer_updated signed_ = {0};
-    porch_updates_state state = {.root = plan->root};
-    uint64_t before = u->state.snapshot;
-    PORCH_TRY(porch_updates_verify(u, plan, porch_clock_ms(), s, why));
-    PORCH_TRY(check_keys(u, &s->root, why));
+/* It said no, and remembers nothing of it. Otherwise nobody knows how far it came. */
+static bool refused(porch_err e) {
+    return e == PORCH_ERR_ROLLBACK || e == PORCH_ERR_LIMIT || e == PORCH_ERR_MALFORMED ||
+           e == PORCH_ERR_BUSY || e == PORCH_ERR_UNSUPPORTED;
+}
+
+static porch_err unfinished(porch_updates *u, porch_err e, porch_why *why) {
+    if (e != PORCH_OK) porch_updates_trouble(u, PORCH_UPDATES_UNFINISHED, porch_why_text(why, e));
+    return e;
+}
+
+static porch_err announce_plan(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                               const porch_updates_set *s, porch_buf *block, porch_signer_updated *ret,
+                               porch_why *why) {
+    const porch_updates_pending before = u->pending;
+    porch_updates_pending now = {.there = true, .plan = *plan};
     uint64_t least_s = plan->snapshot > u->state.snapshot ? plan->snapshot : u->state.snapshot;
     uint64_t least_t = plan->timestamp > u->state.timestamp ? plan->timestamp : u->state.timestamp;
-    PORCH_TRY(announce(u, s->docs, s->count, least_s, least_t, block, &signed_, why));
-    PORCH_TRY(porch_updates_check_online(&s->root, "snapshot", signed_.snapshot, why));
-    PORCH_TRY(porch_updates_check_online(&s->root, "timestamp", signed_.timestamp, why));
+    (void)snprintf(now.who, sizeof now.who, "%s", who);
+    PORCH_TRY(porch_updates_pending_set(u, &now, why));
+    porch_err e = announce(u, s->docs, s->count, least_s, least_t, block, ret, why);
+    if (!refused(e)) return unfinished(u, e, why);
+    (void)porch_updates_pending_set(u, &before, NULL);
+    return e;
+}
+
+static porch_err bring_into_force(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                                  porch_updates_set *s, const porch_signer_updated *signed_,
+                                  porch_updates_outcome *ret, porch_why *why) {
+    porch_updates_state state = {.root = plan->root};
+    uint64_t before = u->state.snapshot;
+    PORCH_TRY(porch_updates_check_online(&s->root, "snapshot", signed_->snapshot, why));
+    PORCH_TRY(porch_updates_check_online(&s->root, "timestamp", signed_->timestamp, why));
     PORCH_TRY(move_all(u, s, plan->root, why));
-    PORCH_TRY(put_into_force(u, &signed_, why));
-    PORCH_TRY(read_ends(u, &state, &signed_, why));
+    PORCH_TRY(put_into_force(u, signed_, why));
+    PORCH_TRY(read_ends(u, &state, signed_, why));
     porch_updates_adopt(u, s, &state);
     drop_snapshots(u, before);
     unsigned releases = 0, withdrawn = 0;
     PORCH_TRY(porch_updates_rows_write(u, s, who, &releases, &withdrawn, why));
-    porch_updates_sweep(u);
     *ret = (porch_updates_outcome){state.root, state.snapshot, state.timestamp, releases, withdrawn};
     return PORCH_OK;
 }
 
-porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
-                               porch_updates_outcome *ret, porch_why *why) {
+static porch_err commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                        porch_updates_set *s, porch_buf *block, porch_updates_outcome *ret,
+                        porch_why *why) {
+    const porch_updates_pending none = {.there = false};
+    porch_signer_updated signed_ = {0};
+    PORCH_TRY(porch_updates_verify(u, plan, porch_clock_ms(), s, why));
+    PORCH_TRY(check_keys(u, &s->root, why));
+    PORCH_TRY(announce_plan(u, who, plan, s, block, &signed_, why));
+    PORCH_TRY(unfinished(u, bring_into_force(u, who, plan, s, &signed_, ret, why), why));
+    (void)porch_updates_pending_set(u, &none, NULL); /* or it is done once more, which changes nothing */
+    porch_updates_sweep(u);
+    return PORCH_OK;
+}
+
+/* With `publish` held. */
+static porch_err commit_whole(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                              porch_updates_outcome *ret, porch_why *why) {
     porch_updates_set *s = calloc(1, sizeof *s);
     porch_buf block = {malloc(NEWS_BYTES), 0, NEWS_BYTES};
     porch_err e = PORCH_ERR_NO_SPACE;
     if (s != NULL && block.at != NULL) {
-        pthread_mutex_lock(&u->publish);
         e = commit(u, who, plan, s, &block, ret, why);
-        pthread_mutex_unlock(&u->publish);
         porch_updates_set_free(s);
     }
     if (e != PORCH_OK)
@@ -278,13 +310,27 @@ porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_up
     return e;
 }
 
+porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
+                               porch_updates_outcome *ret, porch_why *why) {
+    pthread_mutex_lock(&u->publish);
+    porch_err e = commit_whole(u, who, plan, ret, why);
+    pthread_mutex_unlock(&u->publish);
+    return e;
+}
+
 /* ---- keeping it fresh ---- */
 
 static bool due(uint64_t ends_ms, uint64_t hours, uint64_t now_ms) {
     return ends_ms < now_ms || ends_ms - now_ms < hours * 3600000 / 2;
 }
 
-static porch_err renew(porch_updates *u, porch_buf *block, porch_why *why) {
+static porch_err finish(porch_updates *u, porch_why *why) {
+    const porch_updates_pending p = u->pending;
+    porch_updates_outcome unused;
+    return unfinished(u, commit_whole(u, p.who, &p.plan, &unused, why), why);
+}
+
+static porch_err sign_anew(porch_updates *u, porch_buf *block, porch_why *why) {
     porch_signer_updated signed_ = {0};
     porch_updates_state state = u->state;
     uint64_t before = state.snapshot;
@@ -298,19 +344,33 @@ static porch_err renew(porch_updates *u, porch_buf *block, porch_why *why) {
     return PORCH_OK;
 }
 
+static porch_err renew(porch_updates *u, porch_why *why) {
+    porch_buf block = {malloc(NEWS_BYTES), 0, NEWS_BYTES};
+    porch_err e = block.at != NULL ? sign_anew(u, &block, why) : PORCH_ERR_NO_SPACE;
+    free(block.at);
+    if (u->pending.there) return e; /* which says more */
+    if (e == PORCH_OK)
+        porch_updates_trouble(u, "", "");
+    else
+        porch_updates_trouble(u, "snapshot and timestamp could not be signed anew", porch_why_text(why, e));
+    return e;
+}
+
 porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, porch_why *why) {
     const porch_settings *s = u->config.settings;
     porch_err e = PORCH_OK;
     *renewed = false;
     /* Who publishes makes it fresh anyway, and may take minutes. */
     if (pthread_mutex_trylock(&u->publish) != 0) return PORCH_OK;
-    if (u->state.timestamp > 0 && !porch_updates_damaged(u) &&
+    if (u->pending.there) {
+        e = finish(u, why);
+        *renewed = e == PORCH_OK;
+    }
+    if (!*renewed && u->state.timestamp > 0 && !porch_updates_damaged(u) &&
         (due(u->state.timestamp_ends_ms, s->ota_timestamp_hours, now_ms) ||
          due(u->state.snapshot_ends_ms, s->ota_snapshot_hours, now_ms))) {
-        porch_buf block = {malloc(NEWS_BYTES), 0, NEWS_BYTES};
-        e = block.at != NULL ? renew(u, &block, why) : PORCH_ERR_NO_SPACE;
+        e = renew(u, why);
         *renewed = e == PORCH_OK;
-        free(block.at);
     }
     pthread_mutex_unlock(&u->publish);
     return e;

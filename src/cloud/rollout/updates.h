@@ -73,14 +73,14 @@ typedef struct {
 } porch_updates_outcome;
 
 /* SIGNATURE, ROLLBACK, EXPIRED, HASH, NOT_FOUND (a file is missing), UNSUPPORTED, MALFORMED; what was
- * published stays. */
+ * published stays. One that breaks off behind the signer is finished by porch_updates_tend. */
 porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
                                porch_updates_outcome *ret, porch_why *why);
 
 /* ---- keeping it fresh ---- */
 
-/* Signs snapshot and timestamp anew when half of the time of either has gone. OK and nothing done when
- * there is no repository yet. */
+/* Finishes a publish that broke off, and signs snapshot and timestamp anew when half of the time of either
+ * has gone. OK and nothing done when there is no repository yet. */
 porch_err porch_updates_tend(porch_updates *u, uint64_t now_ms, bool *renewed, porch_why *why);
 
 typedef struct {
@@ -106,6 +106,7 @@ typedef struct {
     uint64_t root, snapshot, timestamp;           /* versions; 0: nothing is published */
     uint64_t snapshot_ends_ms, timestamp_ends_ms; /* when they expire */
     char damage[200];                             /* what is amiss with the folder; "": it is whole */
+    char trouble[240]; /* what keeps a publish from its end, or what is in force from being renewed */
 } porch_updates_state;
 /* STATE when the folder is damaged: the sentence says what is amiss and what to do. Any thread. */
 porch_err porch_updates_ready(porch_updates *u, porch_why *why);

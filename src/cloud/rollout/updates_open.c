@@ -260,11 +260,12 @@ static porch_err open_it(porch_updates *u, porch_updates_set *s, porch_why *why)
     PORCH_TRY(porch_store_read(u->config.store, read_known, &k, why));
     porch_err e = make_parts(u, &amiss);
     if (e == PORCH_OK) e = look(u, s, &state, &k, &amiss);
-    if (e != PORCH_OK) {
+    if (e != PORCH_OK)
         remember_damage(u, &k, porch_why_text(&amiss, e));
-        return PORCH_OK;
-    }
-    porch_updates_adopt(u, s, &state);
+    else
+        porch_updates_adopt(u, s, &state);
+    porch_updates_pending_load(u);
+    if (porch_updates_damaged(u)) return PORCH_OK;
     return state.timestamp > 0 ? porch_updates_rows_write(u, s, "hub", &unused, &unused, why) : PORCH_OK;
 }
 

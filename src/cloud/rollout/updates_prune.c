@@ -143,13 +143,22 @@ static porch_err write_told(porch_db *db, void *ctx, porch_why *why) {
     return append_trust(db, t->who, "update:images", t->sums, why);
 }
 
+/* What a publish that broke off has moved already is named by nothing in force. */
+static porch_err settled(porch_updates *u, porch_why *why) {
+    PORCH_TRY(porch_updates_ready(u, why));
+    if (!u->pending.there) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_STATE,
+                      "%s: prune once it is (porchlight -C DIR ota status says what keeps it)",
+                      PORCH_UPDATES_UNFINISHED);
+}
+
 porch_err porch_updates_prune(porch_updates *u, bool dry, const char *who, porch_updates_pruned *ret,
                               porch_why *why) {
     kept k = {.dry = dry, .sums = ret};
     told t = {who, ret};
     *ret = (porch_updates_pruned){0, 0};
     pthread_mutex_lock(&u->publish);
-    porch_err e = porch_updates_ready(u, why);
+    porch_err e = settled(u, why);
     if (e == PORCH_OK) e = remove_rest(u, &k, why);
     pthread_mutex_unlock(&u->publish);
     free(k.names.at);
@@ -221,7 +230,7 @@ porch_err porch_updates_prune_old(porch_updates *u, uint64_t now_ms, porch_updat
     l->before_ms = now_ms - days * DAY_MS;
     kept k = {.only = l, .sums = ret};
     pthread_mutex_lock(&u->publish);
-    porch_err e = porch_updates_ready(u, why);
+    porch_err e = settled(u, why);
     if (e == PORCH_OK) e = porch_store_read(u->config.store, read_old, l, why);
     if (e == PORCH_OK && l->count > 0) e = remove_rest(u, &k, why);
     /* Files first: what is cut off in between is found again, and is in the log with what was left. */

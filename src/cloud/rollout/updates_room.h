@@ -43,6 +43,13 @@ typedef struct {
     pthread_t thread;
 } porch_updates_check;
 
+/* What was about to be announced, or was, and is not in force (updates_pending.c). */
+typedef struct {
+    bool there;
+    char who[PORCH_UPDATES_ROLE_TEXT];
+    porch_updates_plan plan;
+} porch_updates_pending;
+
 struct porch_updates {
     porch_updates_config config;
     char folder[PORCH_UPDATES_PATH];
@@ -54,6 +61,7 @@ struct porch_updates {
     uint64_t first_root; /* oldest root that is there */
     size_t count;
     porch_updates_doc docs[PORCH_UPDATES_ROLES_MOST]; /* published; canonical NULL */
+    porch_updates_pending pending;
     /* of a folder that was found damaged: the root that was in force */
     bool has_root_sha256;
     uint8_t root_sha256[32];
@@ -112,6 +120,16 @@ void porch_updates_signers(const porch_updates_set *s, const porch_updates_doc *
 /* Is this text signed by the role's keys in the root? */
 porch_err porch_updates_check_online(const porch_updates_doc *root, const char *role, porch_bytes text,
                                      porch_why *why);
+
+/* ---- what was announced and is not in force (updates_pending.c) ---- */
+
+#define PORCH_UPDATES_UNFINISHED "a publish was announced and is not in force yet"
+
+/* On disk before it counts; with !p->there it goes. */
+porch_err porch_updates_pending_set(porch_updates *u, const porch_updates_pending *p, porch_why *why);
+void porch_updates_pending_load(porch_updates *u); /* as the hub starts */
+/* Into the state, for `ota status` and `doctor`: "WHAT: reason"; both "" when all is well. */
+void porch_updates_trouble(porch_updates *u, const char *what, const char *reason);
 
 /* ---- images that are damaged (updates_check.c) ---- */
 
