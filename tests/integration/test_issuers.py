@@ -211,6 +211,53 @@ class Issuers(case.HubCase):
         self.hub.cli("trust-log", "verify")
 
 
+class Renewed(case.HubCase):
+    """Who has renewed has nothing to do with the old issuer's end."""
+
+    LASTS = b"\x11" + (3600).to_bytes(4, "big")
+
+    def renewed(self, folder, name):
+        """A folder with the same key and a new certificate."""
+        out = self.hub.top / f"{name}-again"
+        openssl("req", "-new", "-key", folder / "key.pem", "-subj", "/", "-out", folder / "again.csr")
+        self.hub.cli("device", "add", name, "--renew", "--csr", folder / "again.csr", "--out", out)
+        shutil.copy(folder / "key.pem", out / "key.pem")
+        return out
+
+    def come(self, client, name):
+        """Whether its session was there."""
+        answer = client.connect(name, clean=False, properties=self.LASTS)
+        self.assertEqual(answer.reason, 0)
+        return answer.body[0] == 1
+
+    def test_sessions_of_who_has_renewed_outlive_the_old_issuer(self):
+        steps = Steps(self.hub, self.hub.top)
+        old = steps.issuers()[0]["sha256"]
+        away, linked = self.hub.device("away-1"), self.hub.device("linked-1")
+        with mqtt.Client(self.hub, self.hub.device_tls(linked)) as link:
+            self.assertFalse(self.come(link, "linked-1"))
+            steps.next()
+            new_away, new_linked = self.renewed(away, "away-1"), self.renewed(linked, "linked-1")
+            with mqtt.Client(self.hub, self.hub.device_tls(new_away)) as client:
+                self.assertFalse(self.come(client, "away-1"))
+                client.subscribe("d/away-1/command/#")
+            # the first use of the new one is a request: the link runs on with the old one
+            subprocess.run(["curl", "-sS", "-o", self.hub.top / "answer", "--cacert", self.hub.file("tls", "device-root.pem"),
+                            "--cert", new_linked / "cert.pem", "--key", new_linked / "key.pem",
+                            f"https://localhost:{self.hub.ports['device']}/api/v1/device/update"], check=True)
+            service = self.hub.service("chief", allow=["publish:d/+/command/#"])
+            with mqtt.Client(self.hub, self.hub.device_tls(service)) as chief:
+                chief.connect("chief")
+                self.assertEqual(chief.publish("d/away-1/command/look/request", "kept", 1).reason, 0)
+            self.assertEqual(self.hub.cli("ca", "retire", old)["cut_off"], 0)
+            self.assertEqual(link.ended(), 0x98)
+        with mqtt.Client(self.hub, self.hub.device_tls(new_away)) as client:
+            self.assertTrue(self.come(client, "away-1"))
+            self.assertEqual(client.expect(mqtt.PUBLISH).publication()[:2], ("d/away-1/command/look/request", b"kept"))
+        with mqtt.Client(self.hub, self.hub.device_tls(new_linked)) as client:
+            self.assertTrue(self.come(client, "linked-1"))
+
+
 class Interrupted(case.HubCase):
     """ISSUER_KILLS rotations (default 3), seed ISSUER_SEED: hub or signer is killed in each step, and the step is asked for again."""
 

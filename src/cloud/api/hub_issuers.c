@@ -220,6 +220,8 @@ porch_err porch_hub_issuer_retire(void *hub, const uint8_t fingerprint[32], bool
     if (e != PORCH_OK) return e;
     porch_log(PORCH_LOG_WARN, "issuer.retired", "serial", ret->info.serial, "cut_off",
               porch_log_number(ret->live + ret->ended).text, NULL);
+    /* Who has a newer certificate may still be connected by an old one. */
+    if (h->broker != NULL) porch_broker_cut_issued(h->broker, ret->place);
     tend_doors(h);
     destroy_key(h, ret);
     return PORCH_OK;

@@ -49,6 +49,9 @@ porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes p
  * `reason_code` (0x87 not authorised, 0x98 administrative action). Any thread. */
 void porch_broker_drop(porch_broker *b, porch_identity_kind kind, const char *name, uint8_t reason_code);
 
+/* Cuts the connections of devices and services whose certificate the issuer at this place of the registry
+ * signed; their sessions wait for them, who come back with a newer certificate. Any thread. */
+void porch_broker_cut_issued(porch_broker *b, uint8_t issuer);
 /* Ends the sessions of people that this sign-in opened: it is over. Any thread. */
 void porch_broker_end_sign_in(porch_broker *b, const uint8_t sign_in[32]);
 /* A household's devices changed: live sessions of all people fetch their policy anew. Any thread. */

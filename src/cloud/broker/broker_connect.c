@@ -412,6 +412,7 @@ static porch_taken open_session(porch_broker_shard *b, porch_conn *c, const porc
     uint8_t raw[512];
     porch_buf properties = PORCH_BUF_OF(raw);
     porch_session_attach(s, c);
+    s->entry.issuer = e->issuer; /* of the certificate that it came with this time */
     s->will = will;
     s->will_anyway = false;
     /* A person's session ends with its connection, as the sign-in's live streams do. */

@@ -186,8 +186,9 @@ porch_err porch_broker_publish(porch_broker *b, porch_bytes topic, porch_bytes p
 typedef struct {
     porch_note note;
     porch_identity_kind kind;
-    bool everybody, every_person, of_sign_in;
+    bool everybody, every_person, of_sign_in, of_issuer;
     uint8_t sign_in[32];
+    uint8_t issuer;
     uint8_t reason; /* 0: fetch permissions anew */
     char name[65];
 } order;
@@ -195,6 +196,12 @@ typedef struct {
 static void carry_out(porch_session *s, const order *o) {
     if (o->reason == 0) {
         porch_session_regrant(s);
+        return;
+    }
+    if (o->of_issuer) {
+        porch_session_disconnect(s, o->reason,
+                                 "the authority that issued its certificate is retired: it comes back with "
+                                 "the newer one that it has");
         return;
     }
     /* Nothing of it stays: no session to come back to, no will. */
@@ -207,8 +214,10 @@ static void carry_out(porch_session *s, const order *o) {
                                  "its session was ended by the hub: revoked, removed or by an operator");
 }
 
-static bool concerns(const order *o, const porch_registry_entry *e) {
+static bool concerns(const order *o, const porch_session *s) {
+    const porch_registry_entry *e = &s->entry;
     if (o->everybody) return true;
+    if (o->of_issuer) return s->conn != NULL && e->kind != PORCH_IDENTITY_PERSON && e->issuer == o->issuer;
     if (o->every_person) return e->kind == PORCH_IDENTITY_PERSON;
     if (o->of_sign_in)
         return e->kind == PORCH_IDENTITY_PERSON && memcmp(e->sign_in, o->sign_in, sizeof o->sign_in) == 0;
@@ -221,7 +230,7 @@ static void obey(porch_shard *shard, porch_note *note) {
     for (size_t i = 0; i < b->bucket_count; i++) {
         for (porch_session *s = b->buckets[i], *next; s != NULL; s = next) {
             next = s->chain;
-            if (concerns(o, &s->entry)) carry_out(s, o);
+            if (concerns(o, s)) carry_out(s, o);
         }
     }
     free(o);
@@ -252,6 +261,11 @@ static void order_all(porch_broker *b, porch_identity_kind kind, const char *nam
 void porch_broker_end_sign_in(porch_broker *b, const uint8_t sign_in[32]) {
     order o = {.of_sign_in = true, .reason = PORCH_MQTT_RC_NOT_AUTHORIZED};
     memcpy(o.sign_in, sign_in, sizeof o.sign_in);
+    give_out(b, &o);
+}
+
+void porch_broker_cut_issued(porch_broker *b, uint8_t issuer) {
+    order o = {.of_issuer = true, .issuer = issuer, .reason = PORCH_MQTT_RC_ADMINISTRATIVE_ACTION};
     give_out(b, &o);
 }
 

@@ -277,6 +277,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
         porch_registry_entry entry = {.kind = kind,
                                       .any_client_id = p->any_client_id,
                                       .quarantined = p->quarantined_ms != 0,
+                                      .issuer = c->issuer,
                                       .certificate_ends_ms = c->not_after_ms};
         memcpy(entry.name, p->name, sizeof entry.name);
         memcpy(entry.product, p->product, sizeof entry.product);

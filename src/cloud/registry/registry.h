@@ -39,6 +39,7 @@ typedef struct porch_registry_entry {
     bool any_client_id;                        /* service added with --client-ids any */
     bool quarantined;                          /* device only: diagnostics and the signed update, no more */
     uint8_t role;                              /* person only: a porch_role */
+    uint8_t issuer;                            /* of its certificate: a porch_registry_issuer's place */
     uint8_t sign_in[32];                       /* person only: which one it is that speaks for them */
     uint64_t certificate_ends_ms;
 } porch_registry_entry;
@@ -160,6 +161,7 @@ porch_err porch_registry_tpm_cas(porch_registry *r, bool (*fn)(const porch_regis
 enum { PORCH_REGISTRY_ISSUER_NAMES = 8 };
 typedef struct {
     porch_x509_info info;
+    uint8_t place;                                 /* never changes while the registry is open */
     uint64_t in_force_ms, followed_ms, retired_ms; /* followed_ms 0: it issues now */
     uint64_t key_gone_ms;                          /* its key is destroyed since then */
     size_t live, ended; /* certificates in force; ended, but may renew themselves */
@@ -172,8 +174,8 @@ void porch_registry_issuers(porch_registry *r, bool (*fn)(const porch_registry_i
 /* The first certificate of `pem` issues from now on; the one before goes on to count. The very first takes
  * over all that there is. Harmless to repeat. REVOKED: it is retired; LIMIT. */
 porch_err porch_registry_issuer_force(porch_registry *r, porch_bytes pem, const char *who, porch_why *why);
-/* What it issued is refused from now on, and its sessions end. STATE: it issues now, or, unless forced,
- * certificates hang on it. *ret: as it was before. Harmless to repeat. */
+/* What it issued is refused from now on, and the sessions of those who have nothing else end. STATE: it
+ * issues now, or, unless forced, certificates hang on it. *ret: as it was before. Harmless to repeat. */
 porch_err porch_registry_issuer_retire(porch_registry *r, const uint8_t fingerprint[32], bool force,
                                        const char *who, porch_registry_issuer *ret, porch_why *why);
 /* The retired issuer's key is destroyed: remembered, and in the trust log. Harmless to repeat. */

@@ -2,7 +2,7 @@
  * which is retired, with everything that hangs on it.
  *
  *   rotate ─► the next one is in force; what the one before issued goes on      (overlap)
- *   retire ─► what it issued is refused and its sessions end                    (when nothing hangs on it,
+ *   retire ─► what it issued is refused; what hangs on it loses its sessions   (when nothing hangs on it,
  *                                                                                or by force)
  *
  * In memory each certificate knows its issuer by its place in r->issuers, which never changes. */
@@ -171,6 +171,7 @@ static bool hangs_on(porch_registry *r, const registry_certificate *c, uint8_t i
 static void show(porch_registry *r, uint8_t at, uint64_t now_ms, porch_registry_issuer *ret) {
     const registry_issuer *own = &r->issuers[at];
     *ret = (porch_registry_issuer){.info = own->info,
+                                   .place = at,
                                    .in_force_ms = own->in_force_ms,
                                    .followed_ms = own->followed_ms,
                                    .retired_ms = own->retired_ms,
@@ -227,14 +228,16 @@ typedef struct {
     char name[PORCH_REGISTRY_NAME_BYTES];
 } struck;
 
-/* `who` becomes those whose sessions must end; it has room for all certificates. */
+/* `who` becomes those whose sessions must end; it has room for all certificates. Who holds a newer
+ * certificate than the one issued here is none of them: what waits for it under its name is its own. */
 static size_t remember_retirement(porch_registry *r, uint8_t at, uint64_t now_ms, struck *who) {
     size_t count = 0;
     pthread_rwlock_wrlock(&r->lock);
     r->issuers[at].retired_ms = now_ms;
     for (size_t i = 0; i < r->certificates.count; i++) {
         const registry_certificate *c = r->certificates.at[i];
-        if (c->issuer != at || c->revoked_ms != 0) continue;
+        bool ended;
+        if (!hangs_on(r, c, at, now_ms, &ended)) continue;
         who[count].kind = c->kind;
         memcpy(who[count++].name, c->name, sizeof c->name);
     }

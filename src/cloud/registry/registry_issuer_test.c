@@ -188,6 +188,26 @@ static void an_issuer_that_nothing_hangs_on_goes_without_force(void **state) {
         PORCH_ERR_REVOKED); /* and does not come back */
 }
 
+/* Its session waits for it under the same name: only what has no other way in is cut off. */
+static void who_renewed_long_ago_is_not_cut_off(void **state) {
+    bench *b = *state;
+    uint8_t first[32], old[32], new[32];
+    porch_registry_issuer gone;
+    assert_int_equal(force(b), PORCH_OK);
+    add(b, "cam-1", false, old);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK);
+    next_issuer(first);
+    assert_int_equal(force(b), PORCH_OK);
+    add(b, "cam-1", true, new);
+    assert_int_equal(admit(b, "cam-1", new), PORCH_OK);
+    assert_int_equal(porch_registry_issuer_retire(b->registry, first, false, "operator", &gone, &b->why),
+                     PORCH_OK);
+    assert_int_equal(gone.live + gone.ended, 0);
+    assert_int_equal(b->cut_off, 0);
+    assert_int_equal(admit(b, "cam-1", new), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
+}
+
 static void what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it(void **state) {
     bench *b = *state;
     uint8_t first[32], second[32], early[32];
@@ -213,6 +233,7 @@ int main(void) {
                                         drop_bench),
         cmocka_unit_test_setup_teardown(a_retired_issuers_certificates_are_refused_and_their_sessions_end,
                                         make_bench, drop_bench),
+        cmocka_unit_test_setup_teardown(who_renewed_long_ago_is_not_cut_off, make_bench, drop_bench),
         cmocka_unit_test_setup_teardown(
             what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it, make_bench,
             drop_bench),
