@@ -11,7 +11,7 @@ enum { BATCH_BYTES = 48 * 1024 };
 
 /* ---- signing ---- */
 
-/* Rows after `after`, as many as fit. */
+/* Rows after `after`, as many as fit, at least one when there is one. */
 typedef struct {
     uint64_t after;
     porch_buf *out;
@@ -35,6 +35,25 @@ static porch_err read_link(porch_db *db, batch *b, porch_why *why) {
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
+/* A row that no message holds. Hubs of before wrote a large erasure so: its hash stands for it, as that of
+ * an emptied row does, once it was seen to be the right one. */
+static porch_err write_long(batch *b, porch_trust_sent_row *row, porch_why *why) {
+    uint8_t hash[32];
+    const unsigned long long number = row->row.seq;
+    if (!porch_bytes_eq_text(row->row.kind, PORCH_TRUST_ERASE))
+        return porch_fail(
+            why, PORCH_ERR_LIMIT,
+            "row %llu of the trust log is too long for the signer (%d bytes): it and all rows "
+            "after it stay unsigned; keep exports elsewhere (trust-log export)",
+            number, BATCH_BYTES);
+    porch_chain_row_link(b->hash, &row->row, hash);
+    if (!porch_bytes_eq(row->hash, (porch_bytes){hash, sizeof hash}))
+        return porch_fail(why, PORCH_ERR_SIGNATURE,
+                          "row %llu of the trust log does not fit its hash: it was changed", number);
+    row->emptied = true;
+    return porch_trust_sent_row_write(b->out, row);
+}
+
 static porch_err read_batch(porch_db *db, void *ctx, porch_why *why) {
     batch *b = ctx;
     PORCH_TRY(read_link(db, b, why));
@@ -55,7 +74,10 @@ static porch_err read_batch(porch_db *db, void *ctx, porch_why *why) {
                                             .salt = porch_db_blob(q, 7)},
                                     .hash = porch_db_blob(q, 6)};
         row.emptied = porch_bytes_eq_text(row.row.kind, PORCH_TRUST_EMPTIED);
-        if (porch_trust_sent_row_write(b->out, &row) != PORCH_OK) break; /* full: the next batch's */
+        porch_err fits = porch_trust_sent_row_write(b->out, &row);
+        if (fits != PORCH_OK && b->rows > 0) break; /* full: the next batch's */
+        if (fits != PORCH_OK) e = write_long(b, &row, why);
+        if (e != PORCH_OK) break;
         b->rows++;
     }
     porch_db_finish(q);

@@ -10,7 +10,8 @@
 typedef struct porch_signer_client porch_signer_client;
 
 /* Hands the signer the rows since its last head; stores the new one. SIGNATURE: the log does not go on from
- * where the signer left it: it was cut or changed. Blocks; any thread but shards and the writer. */
+ * where the signer left it: it was cut or changed. LIMIT: a row that no message holds is in the way.
+ * Blocks; any thread but shards and the writer. */
 porch_err porch_trust_heads_sign(porch_store *store, porch_signer_client *signer, porch_why *why);
 
 typedef struct {

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +34,10 @@ porch_err porch_signer_trust_head(porch_signer_client *c, porch_bytes rows, porc
         porch_trust_sent_row row;
         PORCH_TRY(porch_trust_sent_row_read(&r, &row));
         if (row.row.seq != signer.seq + 1) return porch_fail(why, PORCH_ERR_STATE, "not the next row");
-        porch_chain_row_link(signer.hash, &row.row, signer.hash);
+        if (row.emptied)
+            memcpy(signer.hash, row.hash.at, 32);
+        else
+            porch_chain_row_link(signer.hash, &row.row, signer.hash);
         signer.seq = row.row.seq;
     }
     porch_trust_signed_head head = {.seq = signer.seq, .at_ms = 1};
@@ -165,9 +169,62 @@ static void whatever_is_done_to_the_log_is_found_and_named(void **state) {
     assert_int_equal(porch_trust_heads_sign(b->lab.store, THE_SIGNER, &b->why), PORCH_ERR_SIGNATURE);
 }
 
+typedef struct {
+    const char *kind, *detail;
+} long_row;
+
+static porch_err append_long(porch_db *db, void *ctx, porch_why *why) {
+    const long_row *row = ctx;
+    return porch_trust_append(db, row->kind, "operator", "household", row->detail, why);
+}
+
+static void say_long(bench *b, const char *kind) {
+    static char detail[60 * 1024];
+    size_t len = (size_t)snprintf(detail, sizeof detail, "{\"rows\":\"2");
+    while (len < sizeof detail - 16)
+        len += (size_t)snprintf(detail + len, sizeof detail - len, ",2");
+    (void)snprintf(detail + len, sizeof detail - len, "\"}");
+    long_row row = {kind, detail};
+    assert_int_equal(porch_store_write(b->lab.store, append_long, &row, &b->why), PORCH_OK);
+}
+
+static void a_row_that_no_message_holds_is_told_and_not_passed_over(void **state) {
+    bench *b = *state;
+    porch_trust_report r;
+    say(b, "device:a");
+    say_long(b, "device.add");
+    say(b, "device:b");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(porch_trust_heads_sign(b->lab.store, THE_SIGNER, &b->why), PORCH_ERR_LIMIT);
+        assert_non_null(strstr(b->why.text, "row 2 "));
+    }
+    assert_int_equal(verify(b, &r), PORCH_OK);
+    assert_int_equal(r.signed_seq, 1);
+}
+
+/* Hubs of before wrote an erasure of any size into one row. */
+static void a_long_erasure_is_signed_by_its_hash_once_that_was_checked(void **state) {
+    bench *b = *state;
+    porch_trust_report r;
+    say(b, "device:a");
+    say_long(b, "household.erase");
+    say(b, "device:b");
+    assert_int_equal(porch_trust_heads_sign(b->lab.store, THE_SIGNER, &b->why), PORCH_OK);
+    assert_int_equal(verify(b, &r), PORCH_OK);
+    assert_int_equal(r.signed_seq, 3);
+    say_long(b, "household.erase");
+    spoil(b, "update trust set who = 'nobody' where seq = 4");
+    assert_int_equal(porch_trust_heads_sign(b->lab.store, THE_SIGNER, &b->why), PORCH_ERR_SIGNATURE);
+    assert_non_null(strstr(b->why.text, "row 4 "));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(rows_are_signed_once_and_the_log_is_whole, arrive, leave),
+        cmocka_unit_test_setup_teardown(a_row_that_no_message_holds_is_told_and_not_passed_over, arrive,
+                                        leave),
+        cmocka_unit_test_setup_teardown(a_long_erasure_is_signed_by_its_hash_once_that_was_checked, arrive,
+                                        leave),
         cmocka_unit_test_setup_teardown(whatever_is_done_to_the_log_is_found_and_named, arrive, leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

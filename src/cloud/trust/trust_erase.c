@@ -61,21 +61,22 @@ void porch_trust_rows_named(porch_trust_rows *rows, porch_bytes detail) {
     } while (cut_char(&rest, ','));
 }
 
-char *porch_trust_rows_text(const porch_trust_rows *rows) {
-    size_t cap = rows->count * 21 + 1, len = 0; /* twenty digits and a comma each */
-    char *text = malloc(cap);
-    if (text == NULL) return NULL;
-    text[0] = '\0';
-    for (size_t i = 0; i < rows->count;) {
+size_t porch_trust_rows_text(const porch_trust_rows *rows, size_t from, char *out, size_t cap) {
+    size_t len = 0, i = from;
+    out[0] = '\0';
+    while (i < rows->count) {
+        char run[PORCH_TRUST_ROWS_TEXT]; /* a comma, a dash and twice twenty digits */
         size_t last = i;
         while (last + 1 < rows->count && rows->at[last + 1] == rows->at[last] + 1)
             last++;
-        int n = snprintf(text + len, cap - len, i == last ? "%s%llu" : "%s%llu-%llu", i == 0 ? "" : ",",
+        int n = snprintf(run, sizeof run, i == last ? "%s%llu" : "%s%llu-%llu", len == 0 ? "" : ",",
                          (unsigned long long)rows->at[i], (unsigned long long)rows->at[last]);
-        len += n > 0 ? (size_t)n : 0;
+        if (n < 0 || len + (size_t)n >= cap) break;
+        memcpy(out + len, run, (size_t)n + 1);
+        len += (size_t)n;
         i = last + 1;
     }
-    return text;
+    return i;
 }
 
 /* ---- the log ---- */
@@ -114,15 +115,15 @@ static porch_err empty(porch_db *db, uint64_t seq, porch_why *why) {
 
 static porch_err append_erasure(porch_db *db, const porch_trust_rows *picked, const char *who,
                                 porch_why *why) {
-    char *rows = porch_trust_rows_text(picked), *detail = NULL;
-    if (rows == NULL || asprintf(&detail, "{\"rows\":\"%s\"}", rows) < 0) {
-        free(rows);
-        return PORCH_ERR_NO_SPACE;
-    }
-    porch_err e = porch_trust_append(db, PORCH_TRUST_ERASE, who, "household", detail, why);
-    free(detail);
-    free(rows);
-    return e;
+    static const char frame[] = "{\"rows\":\"%s\"}";
+    char rows[PORCH_TRUST_ERASE_DETAIL - sizeof frame], detail[PORCH_TRUST_ERASE_DETAIL];
+    size_t next = 0;
+    do {
+        next = porch_trust_rows_text(picked, next, rows, sizeof rows);
+        (void)snprintf(detail, sizeof detail, frame, rows);
+        PORCH_TRY(porch_trust_append(db, PORCH_TRUST_ERASE, who, "household", detail, why));
+    } while (next < picked->count);
+    return PORCH_OK;
 }
 
 porch_err porch_trust_erase(porch_db *db, porch_trust_about_fn about, void *ctx, const char *who,

@@ -15,7 +15,11 @@
 #define PORCH_TRUST_EMPTIED "emptied"
 #define PORCH_TRUST_ERASE   "household.erase"
 
-enum { PORCH_TRUST_SALT = 16 };
+enum {
+    PORCH_TRUST_SALT = 16,
+    /* The signer must be able to take each row: an erasure of more rows than fit is several. */
+    PORCH_TRUST_ERASE_DETAIL = 16 * 1024
+};
 
 /* Views into the database's or the caller's memory. */
 typedef struct {
@@ -31,14 +35,16 @@ typedef struct {
 porch_err porch_trust_rows_add(porch_trust_rows *rows, uint64_t seq);
 /* Takes out those that an erasure's detail names: {"rows":"3-5,9"}. Anything else in it names nothing. */
 void porch_trust_rows_named(porch_trust_rows *rows, porch_bytes detail);
-/* "3-5,9" into a text that the caller frees; NULL when there is no memory. */
-char *porch_trust_rows_text(const porch_trust_rows *rows);
+/* "3-5,9" from place `from` on, as many as `cap` has room for with the zero at the end;
+ * PORCH_TRUST_ROWS_TEXT suffices for one. The place of the first that is not in it. */
+enum { PORCH_TRUST_ROWS_TEXT = 48 };
+size_t porch_trust_rows_text(const porch_trust_rows *rows, size_t from, char *out, size_t cap);
 void porch_trust_rows_free(porch_trust_rows *rows);
 
 /* Whether a row is about what is being erased. Called in order, once for each row that has a content. */
 typedef bool (*porch_trust_about_fn)(const porch_trust_row *row, void *ctx);
-/* Empties the rows that `about` picks and appends the erasure's row, also when it picks none. `who` must be
- * no person: "operator", "owner". Inside a write. */
+/* Empties the rows that `about` picks and appends the erasure's row, also when it picks none, or several
+ * that name them together. `who` must be no person: "operator", "owner". Inside a write. */
 porch_err porch_trust_erase(porch_db *db, porch_trust_about_fn about, void *ctx, const char *who,
                             porch_why *why);
 

@@ -138,15 +138,63 @@ static void an_emptied_row_is_filled_again_by_nobody(void **state) {
     }
 }
 
+static porch_err alternate(porch_db *db, void *ctx, porch_why *why) {
+    const unsigned *rows = ctx;
+    for (unsigned i = 0; i < *rows; i++)
+        PORCH_TRY(porch_trust_append(db, "device.add", "operator",
+                                     i % 2 == 0 ? "device:ours" : "device:theirs", "{}", why));
+    return PORCH_OK;
+}
+
+typedef struct {
+    uint64_t rows, longest;
+} erasures;
+
+static porch_err measure(porch_db *db, void *ctx, porch_why *why) {
+    erasures *found = ctx;
+    porch_db_query *q = porch_db_prepare(
+        db, "select count(*), max(length(detail)) from trust where kind = 'household.erase'", why);
+    porch_err e = porch_db_step(q, why);
+    found->rows = (uint64_t)porch_db_i64(q, 0);
+    found->longest = (uint64_t)porch_db_i64(q, 1);
+    porch_db_finish(q);
+    return e;
+}
+
+/* The signer takes messages of 64 KiB: a row beyond that could never be signed, nor any after it. */
+static void a_large_erasure_is_written_down_in_several_rows(void **state) {
+    store_lab *lab = *state;
+    unsigned rows = 10000, asked = 0;
+    porch_trust_head before;
+    erasures found;
+    assert_int_equal(porch_store_write(lab->store, alternate, &rows, &lab->why), PORCH_OK);
+    assert_int_equal(verified(lab, NULL, &before), PORCH_OK);
+    assert_int_equal(porch_store_write(lab->store, erase, &asked, &lab->why), PORCH_OK);
+    assert_int_equal(porch_store_read(lab->store, measure, &found, &lab->why), PORCH_OK);
+    assert_true(found.longest <= PORCH_TRUST_ERASE_DETAIL);
+    assert_true(found.rows > 1 && found.rows < 4);
+    assert_int_equal(verified(lab, &before, NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(lab->store, run,
+                                       (void *)(uintptr_t) "update trust set detail = '{}' where seq = "
+                                                           "(select max(seq) from trust)",
+                                       &lab->why),
+                     PORCH_OK);
+    assert_int_equal(verified(lab, NULL, NULL), PORCH_ERR_SIGNATURE);
+}
+
 static void lists_of_rows_are_written_and_read(void **state) {
     (void)state;
     static const uint64_t rows[] = {1, 2, 3, 7, 9, 10};
     porch_trust_rows list = {0};
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(porch_trust_rows_add(&list, rows[i]), PORCH_OK);
-    char *text = porch_trust_rows_text(&list);
+    char text[PORCH_TRUST_ROWS_TEXT];
+    assert_int_equal(porch_trust_rows_text(&list, 0, text, sizeof text), 6);
     assert_string_equal(text, "1-3,7,9-10");
-    free(text);
+    assert_int_equal(porch_trust_rows_text(&list, 0, text, 6), 4); /* as many as fit */
+    assert_string_equal(text, "1-3,7");
+    assert_int_equal(porch_trust_rows_text(&list, 4, text, 6), 6);
+    assert_string_equal(text, "9-10");
     static const char *const nothing[] = {"", "{}", "{\"rows\":\"\"}", "{\"rows\":\"x\"}",
                                           "{\"rows\":\"-3\"}"};
     for (size_t i = 0; i < sizeof nothing / sizeof nothing[0]; i++) {
@@ -167,6 +215,7 @@ int main(void) {
         ERASE_TEST(what_was_erased_is_empty_and_the_chain_holds),
         ERASE_TEST(a_row_that_somebody_else_empties_is_noticed),
         ERASE_TEST(an_emptied_row_is_filled_again_by_nobody),
+        ERASE_TEST(a_large_erasure_is_written_down_in_several_rows),
         cmocka_unit_test(lists_of_rows_are_written_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
