@@ -30,11 +30,9 @@ porch_err porch_registry_check_id(const char *what, const char *text, porch_why 
 
 /* ---- the certificate ---------------------------------------------------------------------------- */
 
-static porch_err check_issued(const registry_enrolment *n, const porch_public_key *key, porch_why *why) {
-    uint8_t hash[32];
-    porch_sha256((porch_bytes){key->der, key->len}, hash);
+static porch_err check_issued(const registry_enrolment *n, porch_why *why) {
     bool fits = n->info.identity.kind == n->kind && strcmp(n->info.identity.name, n->name) == 0 &&
-                memcmp(hash, n->info.public_key_hash, sizeof hash) == 0;
+                memcmp(n->key_hash, n->info.public_key_hash, sizeof n->key_hash) == 0;
     return fits
                ? PORCH_OK
                : porch_fail(why, PORCH_ERR_INTERNAL, "the signer issued something else than was asked for");
@@ -51,14 +49,19 @@ static porch_err note_issuer(registry_enrolment *n, porch_bytes chain, porch_why
     return PORCH_OK;
 }
 
-/* Asks the signer; fills n->pem and n->info. */
-static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
-                       porch_why *why) {
+static porch_err read_request(registry_enrolment *n, porch_bytes csr, porch_why *why) {
     if (csr.len == 0 || csr.len > CSR_BYTES_MOST)
         return porch_fail(why, PORCH_ERR_MALFORMED, "a certificate request of 1 to %d bytes is needed",
                           CSR_BYTES_MOST);
     porch_public_key key;
     PORCH_TRY(porch_csr_read(csr, &key, why));
+    porch_sha256((porch_bytes){key.der, key.len}, n->key_hash);
+    return PORCH_OK;
+}
+
+/* Asks the signer; fills n->pem and n->info. */
+static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
+                       porch_why *why) {
     if (signer == NULL) return porch_fail(why, PORCH_ERR_STATE, "this hub runs without its signer");
     n->pem = calloc(1, PORCH_SIGNER_PEM_MAX + 1);
     if (n->pem == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for a certificate");
@@ -68,19 +71,20 @@ static porch_err issue(registry_enrolment *n, porch_signer_client *signer, porch
                                  csr, n->r->settings.hub_certificate_days, &out, why));
     PORCH_TRY(porch_x509_read(porch_buf_bytes(&out), &n->info, why));
     PORCH_TRY(note_issuer(n, porch_buf_bytes(&out), why));
-    return check_issued(n, &key, why);
+    return check_issued(n, why);
 }
 
 /* ---- the transaction ---------------------------------------------------------------------------- */
 
 /* A key belongs to one principal, and a revoked key to none. */
-static porch_err check_key_is_free(porch_db *db, const registry_enrolment *n, porch_why *why) {
+static porch_err check_key_is_free(porch_db *db, void *ctx, porch_why *why) {
+    const registry_enrolment *n = ctx;
     porch_db_query *q =
         porch_db_prepare(db,
                          "select kind, name, revoked_ms is not null from certificate where key_hash = ?1"
                          " and (revoked_ms is not null or kind <> ?2 or name <> ?3) limit 1",
                          why);
-    porch_db_bind_blob(q, 1, (porch_bytes){n->info.public_key_hash, 32});
+    porch_db_bind_blob(q, 1, (porch_bytes){n->key_hash, sizeof n->key_hash});
     porch_db_bind_str(q, 2, porch_principal_kind_name(n->kind));
     porch_db_bind_str(q, 3, n->name);
     porch_err e = porch_db_step(q, why);
@@ -190,7 +194,7 @@ static porch_err note_use(porch_db *db, const registry_enrolment *n, porch_why *
 }
 
 static porch_err write_enrolment(porch_db *db, void *ctx, porch_why *why) {
-    const registry_enrolment *n = ctx;
+    registry_enrolment *n = ctx;
     PORCH_TRY(check_key_is_free(db, n, why));
     if (!n->renew) PORCH_TRY(insert_principal(db, n, why));
     PORCH_TRY(drop_pending(db, n, why));
@@ -280,7 +284,10 @@ porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *si
                                   porch_registry_issued *ret, porch_why *why) {
     n->now_ms = porch_clock_ms();
     if (n->renew && n->kind == PORCH_PRINCIPAL_DEVICE) find_pending(n);
-    porch_err e = issue(n, signer, csr, why);
+    porch_err e = read_request(n, csr, why);
+    /* Now, since what the signer issues in a minute is not to be spent on requests that come to nothing. */
+    if (e == PORCH_OK) e = porch_store_read(n->r->store, check_key_is_free, n, why);
+    if (e == PORCH_OK) e = issue(n, signer, csr, why);
     if (e == PORCH_OK) e = porch_store_write(n->r->store, write_enrolment, n, why);
     if (e == PORCH_OK) e = remember_enrolment(n, why);
     if (e != PORCH_OK) {

@@ -67,8 +67,9 @@ typedef struct {
     uint8_t in_use[32]; /* the certificate that it renews; zeros when none was ever used */
     uint8_t pending[PORCH_REGISTRY_PENDING_MOST][32];
     size_t pending_count;
-    char *pem;          /* the chain; becomes the caller's */
-    uint8_t issuer[32]; /* who signed it: the second certificate of the chain */
+    uint8_t key_hash[32]; /* of the request's key */
+    char *pem;            /* the chain; becomes the caller's */
+    uint8_t issuer[32];   /* who signed it: the second certificate of the chain */
     porch_x509_info info;
 } registry_enrolment;
 porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why);

@@ -440,6 +440,32 @@ static void what_others_keep_of_a_device_goes_with_it_or_not_at_all(void **state
     assert_string_equal(s.removed, "cam-1");
 }
 
+/* What the signer issues in a minute is for everybody: nobody uses it up with requests that come to
+ * nothing. */
+static void a_key_that_is_anothers_does_not_reach_the_signer(void **state) {
+    bench *b = *state;
+    char csr[2048], id[PORCH_REGISTRY_NAME_BYTES];
+    uint8_t own[32];
+    porch_registry_issued theirs, none;
+    make_csr(csr, sizeof csr);
+    assert_int_equal(add_csr(b, "cam-1", csr, false, &theirs), PORCH_OK);
+    porch_registry_issued_free(&theirs);
+    add(b, "cam-2", false, own);
+    const unsigned issued = the_signer.issued;
+    const porch_registry_enrolment in = {.device = "cam-2", .fingerprint = own, .csr = porch_bytes_of(csr)};
+    const porch_registry_service_spec service = {.name = "watch", .csr_pem = csr, .who = "operator"};
+    for (int revoked = 0; revoked < 2; revoked++) {
+        const porch_err expected = revoked ? PORCH_ERR_REVOKED : PORCH_ERR_EXISTS;
+        assert_int_equal(porch_registry_enrol(b->registry, THE_SIGNER, &in, id, &none, &b->why), expected);
+        assert_int_equal(add_csr(b, "cam-3", csr, false, &none), expected);
+        assert_int_equal(porch_registry_service_add(b->registry, THE_SIGNER, &service, &none, &b->why),
+                         expected);
+        assert_int_equal(the_signer.issued, issued);
+        assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why),
+                         revoked ? PORCH_ERR_STATE : PORCH_OK);
+    }
+}
+
 static void a_refused_enrolment_leaves_nothing(void **state) {
     bench *b = *state;
     char csr[2048];
@@ -691,6 +717,7 @@ int main(void) {
         WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
         WITH_BENCH(what_others_keep_of_a_device_goes_with_it_or_not_at_all),
+        WITH_BENCH(a_key_that_is_anothers_does_not_reach_the_signer),
         WITH_BENCH(a_refused_enrolment_leaves_nothing),
         WITH_BENCH(the_limit_of_devices_holds),
         WITH_BENCH(a_service_is_stored_together_with_what_belongs_to_it),
