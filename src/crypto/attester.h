@@ -27,10 +27,10 @@ typedef struct {
  * SHA-256, restricted, made in the TPM, fixed to it. UNSUPPORTED for any other kind of key, MALFORMED. */
 porch_err porch_attester_read(porch_bytes area, porch_attester *ret);
 
-/* The endorsement certificate against the authorities of TPM makers (PEM; any of them may be where a chain
- * ends): AUTH with the reason, EXPIRED. */
-porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities_pem, uint64_t now_ms,
-                            porch_why *why);
+/* The endorsement certificate against the authorities of TPM makers, a PEM text for each maker (any of them
+ * may be where a chain ends; as long as porch_x509_check_keys takes): AUTH with the reason, EXPIRED. */
+porch_err porch_tpm_vouched(porch_bytes certificate_der, const porch_bytes *makers_pem, size_t count,
+                            uint64_t now_ms, porch_why *why);
 /* TPM2_MakeCredential, without a TPM: appends TPM2B_ID_OBJECT's and TPM2B_ENCRYPTED_SECRET's contents. For
  * endorsement keys of RSA with 2,048 bits by the usual template (TCG EK Credential Profile, L-1), which
  * every TPM has; UNSUPPORTED for others. */

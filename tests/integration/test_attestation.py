@@ -249,6 +249,19 @@ class Attestation(case.HubCase):
             self.assertEqual(self.post(body).status, 400)
         self.assertEqual(self.post(question, kind="text/plain").status, 400)
 
+    def test_a_tpm_is_believed_beside_many_other_makers(self):
+        text = case.Forge(self.hub.top / "others").ca_certificate.read_text()
+        others = self.hub.top / "others.pem"
+        others.write_text(text * 5)
+        names = [f"other-{i}" for i in range(20)]  # 100 authorities, all before "soft"
+        try:
+            for name in names:
+                self.hub.cli("tpm-ca", "add", name, "--file", others)
+            self.enrol("crowd-1", self.token("crowd-1"), uri="tpm2:0x81000013", tpm=self.tpm)
+        finally:
+            for name in names:
+                self.hub.cli("tpm-ca", "remove", name, check=False)
+
     def test_a_maker_that_was_removed_vouches_for_nobody(self):
         self.hub.cli("tpm-ca", "remove", "soft")
         try:

@@ -61,8 +61,9 @@ static pending *row_for(porch_attestations *a, const uint8_t asker[PORCH_SHA256_
     return unused != NULL ? unused : oldest;
 }
 
-porch_err porch_attestations_ask(porch_attestations *a, porch_bytes question, porch_bytes authorities_pem,
-                                 uint64_t wall_ms, uint64_t mono_ms, porch_buf *challenge, porch_why *why) {
+porch_err porch_attestations_ask(porch_attestations *a, porch_bytes question, const porch_bytes *makers_pem,
+                                 size_t makers, uint64_t wall_ms, uint64_t mono_ms, porch_buf *challenge,
+                                 porch_why *why) {
     porch_attestation_question q;
     porch_attester attester;
     uint8_t credential_block[PORCH_CREDENTIAL_BYTES], seed_block[PORCH_CREDENTIAL_SEED_BYTES];
@@ -71,13 +72,13 @@ porch_err porch_attestations_ask(porch_attestations *a, porch_bytes question, po
     if (porch_attestation_question_read(question, &q) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "the body is an endorsement certificate and an attester's public area");
-    if (authorities_pem.len == 0)
+    if (makers == 0)
         return porch_fail(why, PORCH_ERR_AUTH, "this hub believes no maker of TPMs yet (tpm-ca add)");
     if (porch_attester_read(q.attester, &attester) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_UNSUPPORTED,
                           "the attester is no restricted P-256 signing key that was made in its TPM and is "
                           "fixed to it");
-    PORCH_TRY(porch_tpm_vouched(q.certificate, authorities_pem, wall_ms, why));
+    PORCH_TRY(porch_tpm_vouched(q.certificate, makers_pem, makers, wall_ms, why));
     porch_random(p.ticket, sizeof p.ticket);
     porch_random(p.secret, sizeof p.secret);
     PORCH_TRY(porch_tpm_credential(q.certificate, &attester, p.secret, &credential, &seed, why));

@@ -40,14 +40,13 @@ static void a_hub_that_believes_no_maker_challenges_nobody(void **state) {
     porch_buf out = PORCH_BUF_OF(block), answer = PORCH_BUF_OF(answer_block);
     porch_attestations *a = porch_attestations_new(2, 1000);
     const porch_attestation_question q = {PORCH_LIT("certificate"), PORCH_LIT("area")};
+    const porch_bytes pem = PORCH_LIT("PEM");
     assert_int_equal(porch_attestation_question_write(&q, &out), PORCH_OK);
-    assert_int_equal(
-        porch_attestations_ask(a, porch_buf_bytes(&out), (porch_bytes){NULL, 0}, 5, 5, &answer, NULL),
-        PORCH_ERR_AUTH);
-    assert_int_equal(
-        porch_attestations_ask(a, porch_buf_bytes(&out), PORCH_LIT("PEM"), 5, 5, &answer, NULL),
-        PORCH_ERR_UNSUPPORTED);
-    assert_int_equal(porch_attestations_ask(a, PORCH_LIT("x"), PORCH_LIT("PEM"), 5, 5, &answer, NULL),
+    assert_int_equal(porch_attestations_ask(a, porch_buf_bytes(&out), NULL, 0, 5, 5, &answer, NULL),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_attestations_ask(a, porch_buf_bytes(&out), &pem, 1, 5, 5, &answer, NULL),
+                     PORCH_ERR_UNSUPPORTED);
+    assert_int_equal(porch_attestations_ask(a, PORCH_LIT("x"), &pem, 1, 5, 5, &answer, NULL),
                      PORCH_ERR_MALFORMED);
     assert_int_equal(answer.len, 0);
     porch_attestations_free(a);

@@ -27,7 +27,7 @@ enum {
     PEM_MOST = 65536,
     DER_MOST = 16384,
     BODY_BYTES = 2 * DER_MOST,
-    AUTHORITIES_MOST = 1 << 20
+    MAKERS_MOST = 64 /* est.tpm_cas allows no more */
 };
 
 #define PKCS7_TYPE "application/pkcs7-mime; smime-type=certs-only"
@@ -276,15 +276,22 @@ static void on_reenroll(porch_http_exchange *x) {
 /* ---- where a key lives ---------------------------------------------------------------------------- */
 
 typedef struct {
-    porch_buf pem;
+    porch_bytes pem[MAKERS_MOST];
+    size_t count;
     bool whole;
-} authorities;
+} makers;
 
-static bool append_authority(const porch_registry_tpm_ca *ca, void *ctx) {
-    authorities *all = ctx;
-    if (porch_write_text(&all->pem, ca->pem) != PORCH_OK || porch_write_text(&all->pem, "\n") != PORCH_OK)
-        all->whole = false;
+static bool append_maker(const porch_registry_tpm_ca *ca, void *ctx) {
+    makers *all = ctx;
+    char *pem = all->count < MAKERS_MOST ? strdup(ca->pem) : NULL;
+    all->whole = pem != NULL;
+    if (all->whole) all->pem[all->count++] = porch_bytes_of(pem);
     return all->whole;
+}
+
+static void free_makers(makers *all) {
+    for (size_t i = 0; i < all->count; i++)
+        free((void *)(uintptr_t)all->pem[i].at);
 }
 
 static porch_err challenge(porch_http_exchange *x, porch_buf *out, porch_why *why) {
@@ -296,15 +303,14 @@ static porch_err challenge(porch_http_exchange *x, porch_buf *out, porch_why *wh
         porch_base64_read(&question, porch_http_body(x), false) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "the body is a question of type " PORCH_ATTESTATION_QUESTION " in base64");
-    authorities all = {{malloc(AUTHORITIES_MOST), 0, AUTHORITIES_MOST}, true};
-    porch_err e = all.pem.at == NULL ? PORCH_ERR_NO_SPACE : PORCH_OK;
-    if (e == PORCH_OK) e = porch_registry_tpm_cas(api->registry, append_authority, &all, why);
+    makers all = {.whole = true};
+    porch_err e = porch_registry_tpm_cas(api->registry, append_maker, &all, why);
     if (e == PORCH_OK && !all.whole)
-        e = porch_fail(why, PORCH_ERR_NO_SPACE, "the makers of TPMs that were imported are too many");
+        e = porch_fail(why, PORCH_ERR_BUSY, "no memory for the makers of TPMs now; ask again");
     if (e == PORCH_OK)
-        e = porch_attestations_ask(api->attestations, porch_buf_bytes(&question), porch_buf_bytes(&all.pem),
+        e = porch_attestations_ask(api->attestations, porch_buf_bytes(&question), all.pem, all.count,
                                    porch_clock_ms(), porch_clock_mono_ms(), &answer, why);
-    free(all.pem.at);
+    free_makers(&all);
     return e == PORCH_OK ? porch_base64_write(out, porch_buf_bytes(&answer), false) : e;
 }
 

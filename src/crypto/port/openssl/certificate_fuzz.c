@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     (void)porch_x509_permits(in, "192.0.2.1", &why);
     porch_buf der = PORCH_BUF_OF(der_block);
     if (porch_x509_der(in, &der, &why) != PORCH_OK) return 0;
-    (void)porch_tpm_vouched(porch_buf_bytes(&der), in, now_ms, &why);
+    (void)porch_tpm_vouched(porch_buf_bytes(&der), &in, 1, now_ms, &why);
     if (porch_tpm_credential(porch_buf_bytes(&der), &attester, secret, &credential, &seed, &why) !=
             PORCH_OK &&
         credential.len + seed.len != 0)

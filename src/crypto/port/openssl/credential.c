@@ -161,28 +161,15 @@ static bool is_endorsement(X509 *cert) {
     return says && (X509_get_key_usage(cert) & X509v3_KU_KEY_ENCIPHERMENT) != 0;
 }
 
-porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities_pem, uint64_t now_ms,
-                            porch_why *why) {
+/* Makers one by one: what one of them names, and how many authorities it has, is no other's business. */
+static porch_err vouches(X509 *cert, porch_bytes maker_pem, uint64_t now_ms, porch_why *why) {
     STACK_OF(X509) *authorities = NULL;
-    porch_crypto_init();
-    PORCH_TRY(porch_openssl_read_chain(authorities_pem, &authorities, why));
-    X509 *cert = certificate_der.len <= PORCH_X509_INPUT_BYTES ? parse(certificate_der) : NULL;
+    PORCH_TRY(porch_openssl_read_chain(maker_pem, &authorities, why));
     X509_STORE *store = store_of(authorities);
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     porch_err e = PORCH_OK;
-    if (cert == NULL) {
-        e = porch_fail(why, PORCH_ERR_MALFORMED, "the endorsement certificate cannot be read");
-    } else if (store == NULL || ctx == NULL || X509_STORE_CTX_init(ctx, store, cert, NULL) != 1) {
+    if (store == NULL || ctx == NULL || X509_STORE_CTX_init(ctx, store, cert, NULL) != 1) {
         e = porch_openssl_fail(why, PORCH_ERR_CRYPTO, "checking an endorsement certificate");
-    } else if (X509_check_ca(cert) != 0) {
-        e = porch_fail(why, PORCH_ERR_AUTH, "the endorsement certificate is an authority's");
-    } else if (!is_endorsement(cert)) {
-        e = porch_fail(
-            why, PORCH_ERR_AUTH,
-            "the certificate is not one of a TPM's endorsement key (its extended key usage does not "
-            "say 2.23.133.8.1, or its key does not encrypt)");
-    } else if (porch_x509_check_keys(certificate_der, why) != PORCH_OK) {
-        e = PORCH_ERR_UNSUPPORTED;
     } else {
         X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), SECURITY_LEVEL);
         X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));
@@ -196,8 +183,43 @@ porch_err porch_tpm_vouched(porch_bytes certificate_der, porch_bytes authorities
     }
     X509_STORE_CTX_free(ctx);
     X509_STORE_free(store);
-    X509_free(cert);
     sk_X509_pop_free(authorities, X509_free);
+    return e;
+}
+
+/* One suffices. If none does, what is not merely a stranger's word is told: "expired", or a fault here. */
+static porch_err any_vouches(X509 *cert, const porch_bytes *makers_pem, size_t count, uint64_t now_ms,
+                             porch_why *why) {
+    porch_err e = porch_fail(why, PORCH_ERR_AUTH, "this hub believes no maker of TPMs yet (tpm-ca add)");
+    for (size_t i = 0; i < count && e != PORCH_OK; i++) {
+        porch_why own = {""};
+        porch_err one = vouches(cert, makers_pem[i], now_ms, &own);
+        if (one != PORCH_OK && e != PORCH_ERR_AUTH) continue;
+        e = one;
+        if (one != PORCH_OK) (void)porch_fail(why, one, "%s", porch_why_text(&own, one));
+    }
+    return e;
+}
+
+porch_err porch_tpm_vouched(porch_bytes certificate_der, const porch_bytes *makers_pem, size_t count,
+                            uint64_t now_ms, porch_why *why) {
+    porch_crypto_init();
+    X509 *cert = certificate_der.len <= PORCH_X509_INPUT_BYTES ? parse(certificate_der) : NULL;
+    porch_err e = PORCH_OK;
+    if (cert == NULL)
+        e = porch_fail(why, PORCH_ERR_MALFORMED, "the endorsement certificate cannot be read");
+    else if (X509_check_ca(cert) != 0)
+        e = porch_fail(why, PORCH_ERR_AUTH, "the endorsement certificate is an authority's");
+    else if (!is_endorsement(cert))
+        e = porch_fail(
+            why, PORCH_ERR_AUTH,
+            "the certificate is not one of a TPM's endorsement key (its extended key usage does not "
+            "say 2.23.133.8.1, or its key does not encrypt)");
+    else if (porch_x509_check_keys(certificate_der, why) != PORCH_OK)
+        e = PORCH_ERR_UNSUPPORTED;
+    else
+        e = any_vouches(cert, makers_pem, count, now_ms, why);
+    X509_free(cert);
     ERR_clear_error();
     return e;
 }

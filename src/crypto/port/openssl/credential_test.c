@@ -99,25 +99,46 @@ static porch_bytes der(const made *m) {
 static void only_a_maker_that_was_imported_vouches_and_only_in_its_certificates_time(void **state) {
     (void)state;
     const uint64_t now = (uint64_t)time(NULL) * 1000, day = DAY_S * 1000ull;
-    porch_bytes ours = porch_bytes_of(maker_pem);
-    assert_int_equal(porch_tpm_vouched(der(&ek), ours, now, NULL), PORCH_OK);
-    assert_int_equal(porch_tpm_vouched(der(&ek), porch_bytes_of(stranger_pem), now, NULL), PORCH_ERR_AUTH);
-    assert_int_equal(porch_tpm_vouched(der(&ek), ours, now + 2 * day, NULL), PORCH_ERR_EXPIRED);
-    assert_int_equal(porch_tpm_vouched(der(&maker), ours, now, NULL), PORCH_ERR_AUTH); /* no TPM's */
-    assert_int_equal(porch_tpm_vouched((porch_bytes){ek.der, ek.der_len - 1}, ours, now, NULL),
+    porch_bytes ours = porch_bytes_of(maker_pem), theirs = porch_bytes_of(stranger_pem);
+    assert_int_equal(porch_tpm_vouched(der(&ek), &ours, 1, now, NULL), PORCH_OK);
+    assert_int_equal(porch_tpm_vouched(der(&ek), &theirs, 1, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&ek), &ours, 1, now + 2 * day, NULL), PORCH_ERR_EXPIRED);
+    assert_int_equal(porch_tpm_vouched(der(&maker), &ours, 1, now, NULL), PORCH_ERR_AUTH); /* no TPM's */
+    assert_int_equal(porch_tpm_vouched((porch_bytes){ek.der, ek.der_len - 1}, &ours, 1, now, NULL),
                      PORCH_ERR_MALFORMED);
     ek.der[ek.der_len - 1] ^= 1;
-    assert_int_equal(porch_tpm_vouched(der(&ek), ours, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&ek), &ours, 1, now, NULL), PORCH_ERR_AUTH);
     ek.der[ek.der_len - 1] ^= 1;
+}
+
+/* More than 64 authorities, and more than 64 KiB of them. */
+static void a_maker_is_believed_however_many_were_imported_before_it(void **state) {
+    (void)state;
+    enum { MAKERS = 80 };
+    const uint64_t now = (uint64_t)time(NULL) * 1000, day = DAY_S * 1000ull;
+    porch_bytes makers[MAKERS];
+    size_t bytes = 0;
+    for (size_t i = 0; i < MAKERS; i++) {
+        makers[i] = porch_bytes_of(i + 1 < MAKERS ? stranger_pem : maker_pem);
+        bytes += makers[i].len;
+    }
+    assert_true(bytes > PORCH_X509_INPUT_BYTES);
+    assert_int_equal(porch_tpm_vouched(der(&ek), makers, MAKERS, now, NULL), PORCH_OK);
+    assert_int_equal(porch_tpm_vouched(der(&ek), makers, MAKERS - 1, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&ek), makers, 0, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&ek), makers, MAKERS, now + 2 * day, NULL), PORCH_ERR_EXPIRED);
+    makers[0] = porch_bytes_of(maker_pem); /* what is told does not hang on the order */
+    makers[MAKERS - 1] = porch_bytes_of(stranger_pem);
+    assert_int_equal(porch_tpm_vouched(der(&ek), makers, MAKERS, now + 2 * day, NULL), PORCH_ERR_EXPIRED);
 }
 
 static void a_makers_other_certificates_and_those_signed_by_a_weak_digest_vouch_for_no_tpm(void **state) {
     (void)state;
     const uint64_t now = (uint64_t)time(NULL) * 1000;
     porch_bytes ours = porch_bytes_of(maker_pem);
-    assert_int_equal(porch_tpm_vouched(der(&no_ek), ours, now, NULL), PORCH_ERR_AUTH);
-    assert_int_equal(porch_tpm_vouched(der(&no_encryption), ours, now, NULL), PORCH_ERR_AUTH);
-    assert_int_equal(porch_tpm_vouched(der(&by_sha1), ours, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&no_ek), &ours, 1, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&no_encryption), &ours, 1, now, NULL), PORCH_ERR_AUTH);
+    assert_int_equal(porch_tpm_vouched(der(&by_sha1), &ours, 1, now, NULL), PORCH_ERR_AUTH);
 }
 
 static void a_credential_has_the_form_that_tpms_take_and_differs_each_time(void **state) {
@@ -168,6 +189,7 @@ static void endorsement_keys_of_another_kind_are_refused_with_nothing_written(vo
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_maker_that_was_imported_vouches_and_only_in_its_certificates_time),
+        cmocka_unit_test(a_maker_is_believed_however_many_were_imported_before_it),
         cmocka_unit_test(a_makers_other_certificates_and_those_signed_by_a_weak_digest_vouch_for_no_tpm),
         cmocka_unit_test(a_credential_has_the_form_that_tpms_take_and_differs_each_time),
         cmocka_unit_test(endorsement_keys_of_another_kind_are_refused_with_nothing_written),
