@@ -74,6 +74,12 @@ class Text(case.HubCase):
                               timeout=60, check=False)
         return done.returncode, json.loads(done.stdout)
 
+    def test_a_service_keeps_what_it_may_do_when_it_is_renewed(self):
+        before = self.export()
+        answer = self.hub.cli("service", "add", "lights", "--renew", "--out", self.hub.top / "lights-again")
+        self.assertEqual((answer["allow"], answer["deny"]), (["subscribe:d/+/event/#"], []))
+        self.assertEqual(self.export(), before)
+
     def test_can_names_the_deciding_statement(self):
         self.assertEqual(self.ask("can", "front-door", "publish", "d/front-door/event/motion"),
                          (0, {"kind": "device", "name": "front-door", "known": True, "allowed": True, "group": "devices",

@@ -76,9 +76,7 @@ static porch_err show_group(porch_admin_call *call, const char *service, json_t 
 /* Registers, writes the group in the same transaction, answers with both. */
 static porch_err add_service(porch_admin_call *call, porch_registry_service_spec *spec, service_group *g) {
     g->service = spec->name;
-    bool has_statements =
-        json_object_get(call->args, "allow") != NULL || json_object_get(call->args, "deny") != NULL;
-    if (!spec->renew || has_statements) {
+    if (!spec->renew || g->count > 0) { /* else what it may do is kept */
         spec->also = write_group;
         spec->also_ctx = g;
     }
