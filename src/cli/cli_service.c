@@ -9,7 +9,8 @@ static const porch_cli_option add_options[] = {
     {"--client-ids", "any", false, false, "let it connect with any MQTT client identifier"},
     {"--csr", "FILE", false, false, "the service's own certificate request"},
     {"--renew", NULL, false, false,
-     "a new key and certificate for a service that exists; what it may do is kept"},
+     "a new key and certificate for a service that exists; what it may do is kept, and the old one holds "
+     "until the new one is used"},
     {0},
 };
 
@@ -27,7 +28,12 @@ static void show_added(const porch_cli *c, const json_t *answer) {
            "  porchlight -C %s service add %s --renew --out NEW-FOLDER\n",
            c->argument, porch_cli_text(c, "--out"), c->argument,
            porch_cli_time(porch_cli_number(answer, "ends_ms")).text, c->dir, c->argument);
-    if (porch_cli_flag(c, "--renew")) return;
+    if (porch_cli_flag(c, "--renew")) {
+        printf("From the first use of the new certificate on, nobody comes in with an older one: if several "
+               "clients\nspeak as %s, copy this folder to all of them before the first of them goes by it.\n",
+               c->argument);
+        return;
+    }
     if (!porch_cli_flag(c, "--allow")) printf("Nothing is allowed to it yet: add it with --allow.\n");
 }
 

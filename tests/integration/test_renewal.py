@@ -222,6 +222,21 @@ class Renewal(Renewing):
         self.assertIn("revoked", done.stderr)
         self.assertEqual(fingerprint(folder / "cert.pem"), before)
 
+    def test_a_services_clients_go_by_the_new_certificate_once_one_of_them_does(self):
+        old, new = self.hub.service("clock", allow=["publish:d/+/command/#"]), self.hub.top / "service-clock-again"
+        said = subprocess.run([lab.program("porchlight"), "-C", self.hub.dir, "service", "add", "clock", "--renew", "--out", new],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertIn("before the first of them goes by it", said)
+        with mqtt.Client(self.hub, self.hub.device_tls(old)) as stays:
+            self.assertEqual(stays.connect("clock/1").reason, 0)
+            for folder, name, reason in ((old, "clock/2", 0), (new, "clock/2", 0), (old, "clock/2", 0x87), (new, "clock/3", 0)):
+                with mqtt.Client(self.hub, self.hub.device_tls(folder)) as client:
+                    answer = client.connect(name)
+                    self.assertEqual(answer.reason, reason)
+                    self.assertEqual(reason == 0x87, b"copy that one's folder" in answer.body)
+            self.assertEqual(stays.publish("d/lamp/command/on/request", "1", 1).reason, 0, "a connection that stands goes on")
+        self.assertIn("service.replace", [r["kind"] for r in self.hub.cli("trust-log", "list")["rows"]])
+
     def test_a_service_is_told_who_renews(self):
         folder = self.hub.service("lights")
         done = device_program(folder, "renew", check=False)

@@ -24,17 +24,25 @@ static porch_err save_seen(porch_db *db, const registry_principal *p, porch_why 
     return porch_db_execute(q, why);
 }
 
-/* The first use of a certificate that replaced none. What was issued since then waits for its own. */
+/* The first use of a certificate that replaced none. What was issued since then waits for its own: a
+ * renewal that took this one for unused has dropped it. One that a newer one has replaced stays so, though
+ * memory has not heard of it yet. */
 static porch_err save_use(porch_db *db, const registry_principal *p, uint64_t now_ms, porch_why *why) {
     porch_db_query *q = porch_db_prepare(
-        db, "update certificate set used_ms = ?2, replaced_ms = null where fingerprint = ?1", why);
+        db,
+        "update certificate as own set used_ms = ?2, replaced_ms = case when exists (select 1 from "
+        "certificate newer where newer.kind = own.kind and newer.name = own.name and newer.issued_ms > "
+        "own.issued_ms and newer.used_ms is not null and newer.replaced_ms is null and newer.revoked_ms is "
+        "null) then replaced_ms end where fingerprint = ?1",
+        why);
     porch_db_bind_blob(q, 1, (porch_bytes){p->in_use, sizeof p->in_use});
     porch_db_bind_i64(q, 2, (int64_t)now_ms);
     return porch_db_execute(q, why);
 }
 
-/* The certificate in use, and that the others of the device are dead by it. */
+/* The certificate in use, and that the others of the device, or a service's older ones, are dead by it. */
 typedef struct {
+    porch_principal_kind kind;
     const char *name;
     const uint8_t *fingerprint;
     uint64_t now_ms;
@@ -51,30 +59,30 @@ static porch_err write_use(porch_db *db, void *ctx, porch_why *why) {
     porch_db_bind_i64(q, 2, (int64_t)u->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0) /* between our look and now */
-        return porch_fail(why, PORCH_ERR_REVOKED, "this certificate of device %s was replaced or revoked",
-                          u->name);
+        return porch_fail(why, PORCH_ERR_REVOKED, "this certificate of %s %s was replaced or revoked",
+                          porch_principal_kind_name(u->kind), u->name);
     q = porch_db_prepare(db,
-                         "update certificate set replaced_ms = ?3 where kind = 'device' and name = ?1 and "
-                         "fingerprint <> ?2 and revoked_ms is null and replaced_ms is null",
+                         "update certificate set replaced_ms = ?3 where kind = ?4 and name = ?1 and "
+                         "fingerprint <> ?2 and revoked_ms is null and replaced_ms is null and (?4 = "
+                         "'device' or issued_ms < (select issued_ms from certificate where fingerprint = "
+                         "?2))",
                          why);
     porch_db_bind_str(q, 1, u->name);
     porch_db_bind_blob(q, 2, print);
     porch_db_bind_i64(q, 3, (int64_t)u->now_ms);
+    porch_db_bind_str(q, 4, porch_principal_kind_name(u->kind));
     PORCH_TRY(porch_db_execute(q, why));
     if (porch_db_changes(db) == 0) return PORCH_OK; /* its first */
-    char subject[96];
-    (void)snprintf(subject, sizeof subject, "device:%s", u->name);
-    return porch_trust_append(db, "device.replace", "hub", subject, "{}", why);
+    char what[32], subject[96];
+    (void)snprintf(what, sizeof what, "%s.replace", porch_principal_kind_name(u->kind));
+    (void)snprintf(subject, sizeof subject, "%s:%s", porch_principal_kind_name(u->kind), u->name);
+    return porch_trust_append(db, what, "hub", subject, "{}", why);
 }
 
-/* On the writer thread. The lock is shared with the shards and held for this one pass; whoever wants it
- * alone never waits for the writer while holding it. */
-static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
-    porch_registry *r = ctx;
+static porch_err save_principals(porch_db *db, const registry_table *t, uint64_t now_ms, porch_why *why) {
     porch_err e = PORCH_OK;
-    pthread_rwlock_rdlock(&r->lock);
-    for (size_t i = 0; i < r->devices.count && e == PORCH_OK; i++) {
-        registry_principal *p = r->devices.at[i];
+    for (size_t i = 0; i < t->count && e == PORCH_OK; i++) {
+        registry_principal *p = t->at[i];
         if (atomic_exchange(&p->use_dirty, false)) {
             e = save_use(db, p, now_ms, why);
             if (e != PORCH_OK) atomic_store(&p->use_dirty, true);
@@ -83,6 +91,16 @@ static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *wh
         atomic_store(&p->seen_dirty, false);
         e = save_seen(db, p, why);
     }
+    return e;
+}
+
+/* On the writer thread. The lock is shared with the shards and held for this one pass; whoever wants it
+ * alone never waits for the writer while holding it. */
+static porch_err on_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    porch_registry *r = ctx;
+    pthread_rwlock_rdlock(&r->lock);
+    porch_err e = save_principals(db, &r->devices, now_ms, why);
+    if (e == PORCH_OK) e = save_principals(db, &r->services, now_ms, why);
     pthread_rwlock_unlock(&r->lock);
     return e;
 }
@@ -154,9 +172,10 @@ static porch_err judge(const porch_registry *r, const registry_principal *p, con
         return porch_fail(why, PORCH_ERR_REVOKED, "the certificate of %s %s was revoked; enrol it again",
                           word, name);
     if (its_own && c->replaced_ms != 0)
-        return porch_fail(why, PORCH_ERR_REVOKED,
-                          "this certificate of %s %s was replaced by a newer one, which is in use", word,
-                          name);
+        return porch_fail(
+            why, PORCH_ERR_REVOKED,
+            "this certificate of %s %s was replaced by a newer one, which is in use%s", word, name,
+            kind == PORCH_PRINCIPAL_SERVICE ? "; copy that one's folder to each of its clients" : "");
     if (its_own && c->issuer < r->issuer_count && r->issuers[c->issuer].retired_ms != 0)
         return porch_fail(why, PORCH_ERR_REVOKED,
                           "the authority that issued this certificate of %s %s is retired; enrol it again",
@@ -179,17 +198,22 @@ static porch_err judge(const porch_registry *r, const registry_principal *p, con
 
 /* Is it the first time that this certificate is shown? Under the lock, shared. */
 static bool is_first_use(const registry_certificate *c) {
-    return c != NULL && c->kind == PORCH_PRINCIPAL_DEVICE && c->used_ms == 0;
+    return c != NULL && c->used_ms == 0;
 }
 
-/* Would its first use end others of the device? Under the lock, shared. */
+/* Does the first use of `own` end `c`? A device has one certificate that works. A service may have many
+ * clients, to which a renewed one comes by hand: what is newer than what they show is none of their
+ * business. */
+static bool is_ended_by(const registry_certificate *c, const registry_certificate *own) {
+    return c != own && c->kind == own->kind && c->revoked_ms == 0 && c->replaced_ms == 0 &&
+           (own->kind == PORCH_PRINCIPAL_DEVICE || c->issued_ms < own->issued_ms) &&
+           strcmp(c->name, own->name) == 0;
+}
+
+/* Would its first use end others? Under the lock, shared. */
 static bool replaces_others(const porch_registry *r, const registry_certificate *own) {
-    for (size_t i = 0; i < r->certificates.count; i++) {
-        const registry_certificate *c = r->certificates.at[i];
-        if (c != own && c->kind == own->kind && c->revoked_ms == 0 && c->replaced_ms == 0 &&
-            strcmp(c->name, own->name) == 0)
-            return true;
-    }
+    for (size_t i = 0; i < r->certificates.count; i++)
+        if (is_ended_by(r->certificates.at[i], own)) return true;
     return false;
 }
 
@@ -206,37 +230,36 @@ static void take_up(porch_registry *r, registry_principal *p, registry_certifica
     own->used_ms = now_ms;
     for (size_t i = 0; i < r->certificates.count; i++) {
         registry_certificate *c = r->certificates.at[i];
-        if (c != own && c->born < born_before && c->kind == own->kind && c->revoked_ms == 0 &&
-            c->replaced_ms == 0 && strcmp(c->name, p->name) == 0)
-            c->replaced_ms = now_ms;
+        if (c->born < born_before && is_ended_by(c, own)) c->replaced_ms = now_ms;
     }
+    memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
+    if (own->kind != PORCH_PRINCIPAL_DEVICE) return; /* what is shown of a service is its newest */
     p->certificate_ends_ms = own->not_after_ms;
     memcpy(p->fingerprint, own->fingerprint, sizeof p->fingerprint);
-    memcpy(p->in_use, own->fingerprint, sizeof p->in_use);
 }
 
-/* From now on the device's others are dead. Where there are others, that is on disk before anybody is let
- * in, so that no crash brings them back; the shard waits for one commit, once in the life of a certificate.
- * Where there are none, the database hears of it with the next tick; should the hub end before that, the
- * next use says it again. */
-static porch_err first_use(porch_registry *r, const char *name, const uint8_t fingerprint[32],
-                           uint64_t now_ms, porch_why *why) {
+/* From now on the device's others, a service's older ones, are dead. Where there are others, that is on
+ * disk before anybody is let in, so that no crash brings them back; the shard waits for one commit, once in
+ * the life of a certificate. Where there are none, the database hears of it with the next tick; should the
+ * hub end before that, the next use says it again. */
+static porch_err first_use(porch_registry *r, porch_principal_kind kind, const char *name,
+                           const uint8_t fingerprint[32], uint64_t now_ms, porch_why *why) {
     pthread_rwlock_rdlock(&r->lock);
     const registry_certificate *found = porch_registry_table_find(&r->certificates, fingerprint);
     bool durable = found != NULL && replaces_others(r, found);
     const uint64_t births = r->births;
     pthread_rwlock_unlock(&r->lock);
-    first_use_row u = {name, fingerprint, now_ms};
+    first_use_row u = {kind, name, fingerprint, now_ms};
     porch_err e = durable ? porch_store_write(r->store, write_use, &u, why) : PORCH_OK;
     if (e == PORCH_ERR_REVOKED) return e;
     if (e != PORCH_OK)
         return porch_fail(why, PORCH_ERR_BUSY,
                           "the hub cannot note that this certificate replaces the one before; try again");
     pthread_rwlock_wrlock(&r->lock);
-    registry_principal *p = porch_registry_table_find(&r->devices, name);
+    registry_principal *p = porch_registry_table_find(porch_registry_principals(r, kind), name);
     registry_certificate *own = porch_registry_table_find(&r->certificates, fingerprint);
     if (durable && p != NULL && own != NULL && !is_overtaken(r, p, births)) own->replaced_ms = 0;
-    e = judge(r, p, own, PORCH_PRINCIPAL_DEVICE, name, now_ms, why);
+    e = judge(r, p, own, kind, name, now_ms, why);
     if (e == PORCH_OK && is_first_use(own)) {
         take_up(r, p, own, durable ? births : 0, now_ms);
         atomic_store(&p->use_dirty, !durable);
@@ -286,7 +309,7 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
     }
     bool first = e == PORCH_OK && is_first_use(c);
     pthread_rwlock_unlock(&r->lock);
-    if (first) e = first_use(r, name, fingerprint, now_ms, why);
+    if (first) e = first_use(r, kind, name, fingerprint, now_ms, why);
     return e;
 }
 

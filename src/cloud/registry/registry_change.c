@@ -226,6 +226,7 @@ static registry_certificate *new_certificate(const registry_enrolment *n) {
     porch_registry_copy_text(c->name, sizeof c->name, porch_bytes_of(n->name));
     c->not_before_ms = n->info.not_before_ms;
     c->not_after_ms = n->info.not_after_ms;
+    c->issued_ms = n->now_ms;
     c->issuer = porch_registry_issuer_place(n->r, n->issuer);
     return c;
 }
@@ -265,16 +266,21 @@ static porch_err remember_enrolment(const registry_enrolment *n, porch_why *why)
 
 /* ---- enrolment ---------------------------------------------------------------------------------- */
 
-/* Of a renewing device: what it uses, and what it was given and never used. */
-static void find_pending(registry_enrolment *n) {
+/* Of who renews: what a device uses, and what it was given and never used. The new one is younger than all
+ * of them, whatever the clock says. A service's wait for their first use: its clients may have either. */
+static void find_others(registry_enrolment *n) {
     const registry_table *t = &n->r->certificates;
+    const bool device = n->kind == PORCH_PRINCIPAL_DEVICE;
     pthread_rwlock_rdlock(&n->r->lock);
-    const registry_principal *p = porch_registry_table_find(&n->r->devices, n->name);
+    const registry_principal *p =
+        porch_registry_table_find(porch_registry_principals(n->r, n->kind), n->name);
     if (p != NULL) memcpy(n->in_use, p->in_use, sizeof n->in_use);
-    for (size_t i = 0; i < t->count && n->pending_count < PORCH_REGISTRY_PENDING_MOST; i++) {
+    for (size_t i = 0; i < t->count; i++) {
         const registry_certificate *c = t->at[i];
-        if (c->kind == n->kind && c->used_ms == 0 && c->revoked_ms == 0 && c->replaced_ms == 0 &&
-            strcmp(c->name, n->name) == 0)
+        if (c->kind != n->kind || strcmp(c->name, n->name) != 0) continue;
+        if (c->issued_ms >= n->now_ms) n->now_ms = c->issued_ms + 1;
+        if (device && c->used_ms == 0 && c->revoked_ms == 0 && c->replaced_ms == 0 &&
+            n->pending_count < PORCH_REGISTRY_PENDING_MOST)
             memcpy(n->pending[n->pending_count++], c->fingerprint, 32);
     }
     pthread_rwlock_unlock(&n->r->lock);
@@ -283,7 +289,7 @@ static void find_pending(registry_enrolment *n) {
 porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
                                   porch_registry_issued *ret, porch_why *why) {
     n->now_ms = porch_clock_ms();
-    if (n->renew && n->kind == PORCH_PRINCIPAL_DEVICE) find_pending(n);
+    if (n->renew) find_others(n);
     porch_err e = read_request(n, csr, why);
     /* Now, since what the signer issues in a minute is not to be spent on requests that come to nothing. */
     if (e == PORCH_OK) e = porch_store_read(n->r->store, check_key_is_free, n, why);

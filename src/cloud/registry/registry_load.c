@@ -72,9 +72,12 @@ static porch_err load_certificate(porch_registry *r, porch_db_query *q, porch_wh
     porch_bytes issuer = porch_db_blob(q, 8);
     c->issuer =
         issuer.len == 32 ? porch_registry_issuer_place(r, issuer.at) : PORCH_REGISTRY_ISSUER_UNKNOWN;
+    c->issued_ms = (uint64_t)porch_db_i64(q, 9);
     c->born = r->births++;
     registry_principal *p = porch_registry_table_find(porch_registry_principals(r, c->kind), c->name);
-    if (p != NULL && c->replaced_ms == 0 && c->not_after_ms >= p->certificate_ends_ms) {
+    const registry_certificate *newest =
+        p != NULL ? porch_registry_table_find(&r->certificates, p->fingerprint) : NULL;
+    if (p != NULL && c->replaced_ms == 0 && (newest == NULL || newest->issued_ms <= c->issued_ms)) {
         p->certificate_ends_ms = c->not_after_ms;
         memcpy(p->fingerprint, c->fingerprint, sizeof p->fingerprint);
     }
@@ -112,7 +115,7 @@ porch_err porch_registry_load(porch_db *db, void *ctx, porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
                          "select fingerprint, kind, name, not_before_ms, not_after_ms, revoked_ms, used_ms,"
-                         " replaced_ms, issuer"
+                         " replaced_ms, issuer, issued_ms"
                          " from certificate where not_after_ms > ?1 order by fingerprint",
                          why);
     uint64_t now = porch_clock_ms();

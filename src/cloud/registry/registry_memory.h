@@ -15,6 +15,7 @@ typedef struct {
     porch_principal_kind kind;
     char name[PORCH_REGISTRY_NAME_BYTES];
     uint64_t not_before_ms, not_after_ms;
+    uint64_t issued_ms;   /* of one principal no two are the same, and the newer one's is greater */
     uint64_t revoked_ms;  /* 0: in force */
     uint64_t used_ms;     /* 0: never shown yet */
     uint64_t replaced_ms; /* 0: no newer one was used */

@@ -297,6 +297,84 @@ static void a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way(vo
     assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
 }
 
+/* Between the commit of the new one's first use and the moment when memory follows. */
+static void a_tick_in_the_middle_of_a_replacement_revives_nothing(void **state) {
+    bench *b = *state;
+    uint8_t old[32], fresh[32];
+    b->lab.settings.store_tick_ms = 300;
+    reopen(b);
+    add(b, "cam-1", false, old);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_OK); /* noted with the next tick */
+    add(b, "cam-1", true, fresh);
+    say_in_between(b, "update certificate set replaced_ms = 1 where fingerprint = ?1", old);
+    say_in_between(b, "update certificate set used_ms = 1 where fingerprint = ?1", fresh);
+    wait_for_a_tick(b);
+    reopen(b);
+    assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
+    assert_int_equal(admit(b, "cam-1", fresh), PORCH_OK);
+}
+
+static void add_service(bench *b, bool renew, uint8_t fingerprint[32]) {
+    char csr[2048];
+    porch_registry_issued issued;
+    make_csr(csr, sizeof csr);
+    const porch_registry_service_spec spec = {
+        .name = "watch", .csr_pem = csr, .renew = renew, .who = "operator"};
+    if (porch_registry_service_add(b->registry, THE_SIGNER, &spec, &issued, &b->why) != PORCH_OK)
+        fail_msg("%s", b->why.text);
+    memcpy(fingerprint, issued.fingerprint, 32);
+    porch_registry_issued_free(&issued);
+}
+
+static porch_err admit_service(bench *b, const uint8_t fingerprint[32]) {
+    porch_registry_entry entry;
+    return porch_registry_admit(b->registry, PORCH_PRINCIPAL_SERVICE, "watch", fingerprint,
+                                porch_clock_ms(), &entry, &b->why);
+}
+
+static void a_services_old_certificate_dies_at_the_first_use_of_a_newer_one(void **state) {
+    bench *b = *state;
+    uint8_t old[32], lost[32], fresh[32];
+    b->lab.settings.store_tick_ms = 3600000;
+    reopen(b);
+    add_service(b, false, old);
+    assert_int_equal(admit_service(b, old), PORCH_OK);
+    add_service(b, true, lost);
+    add_service(b, true, fresh);
+    for (int i = 0; i < 2; i++) { /* copied to its clients one after the other */
+        assert_int_equal(admit_service(b, old), PORCH_OK);
+        reopen(b);
+    }
+    assert_int_equal(trust_rows(b, "service.replace"), 0);
+    assert_int_equal(admit_service(b, fresh), PORCH_OK);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(admit_service(b, old), PORCH_ERR_REVOKED);
+        assert_non_null(strstr(b->why.text, "replaced"));
+        assert_int_equal(admit_service(b, lost), PORCH_ERR_REVOKED);
+        assert_int_equal(admit_service(b, fresh), PORCH_OK);
+        reopen(b);
+    }
+    assert_int_equal(trust_rows(b, "service.replace"), 1);
+}
+
+/* A hub of before noted no first use of services: what comes first after it is no reason to end what is
+ * newer. */
+static void an_older_certificate_of_a_service_ends_no_newer_one(void **state) {
+    bench *b = *state;
+    uint8_t old[32], fresh[32];
+    add_service(b, false, old);
+    add_service(b, true, fresh);
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(admit_service(b, old), PORCH_OK);
+        porch_registry_service s;
+        assert_int_equal(porch_registry_service_get(b->registry, "watch", &s), PORCH_OK);
+        assert_memory_equal(s.fingerprint, fresh, 32);
+        reopen(b);
+    }
+    assert_int_equal(admit_service(b, fresh), PORCH_OK);
+    assert_int_equal(admit_service(b, old), PORCH_ERR_REVOKED);
+}
+
 static porch_err renew_itself(bench *b, const char *device, uint8_t fingerprint[32]) {
     char csr[2048], id[PORCH_REGISTRY_NAME_BYTES] = "";
     porch_registry_issued issued;
@@ -712,6 +790,9 @@ int main(void) {
         WITH_BENCH(a_certificate_issued_right_after_the_first_use_of_the_old_one_survives_the_tick),
         WITH_BENCH(a_certificate_that_was_dropped_before_its_first_use_is_noted_does_not_come_alive),
         WITH_BENCH(a_renewal_does_not_drop_what_was_taken_up_while_it_was_on_its_way),
+        WITH_BENCH(a_tick_in_the_middle_of_a_replacement_revives_nothing),
+        WITH_BENCH(a_services_old_certificate_dies_at_the_first_use_of_a_newer_one),
+        WITH_BENCH(an_older_certificate_of_a_service_ends_no_newer_one),
         WITH_BENCH(a_device_that_renews_without_end_is_slowed_down_alone),
         WITH_BENCH(what_is_revoked_stays_out_in_all_its_certificates),
         WITH_BENCH(quarantine_is_told_at_the_door_and_survives),
