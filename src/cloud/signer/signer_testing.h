@@ -167,6 +167,15 @@ static inline porch_signer_answer ask(place *p, const porch_signer_request *requ
     return got;
 }
 
+static inline porch_signer_answer issue(place *p, porch_signer_profile profile, const char *name,
+                                        uint32_t days) {
+    porch_signer_request r = {
+        .number = 3, .op = PORCH_SIGNER_OP_ISSUE, .profile = profile, .days = days, .names_count = 1};
+    r.names[0] = porch_bytes_of(name);
+    r.data = porch_buf_bytes(&p->csr);
+    return ask(p, &r);
+}
+
 static inline size_t journal_lines(const place *p, const char *kind) {
     uint8_t *text = NULL;
     size_t len = 0, lines = 0;

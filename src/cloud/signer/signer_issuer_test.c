@@ -1,0 +1,176 @@
+/* The keys that certificates are issued with, one after the other, and what says which one it is. */
+#include "cloud/signer/signer_testing.h"
+
+static porch_err use(place *p, porch_bytes pem) {
+    porch_signer_request r = {.number = 4, .op = PORCH_SIGNER_OP_ISSUER_USE, .data = pem};
+    return ask(p, &r).error;
+}
+
+static porch_public_key next_key(place *p) {
+    porch_signer_request r = {.number = 5, .op = PORCH_SIGNER_OP_ISSUER_NEXT};
+    porch_signer_answer a = ask(p, &r);
+    porch_public_key key;
+    assert_int_equal(a.error, PORCH_OK);
+    assert_int_equal(porch_csr_read(a.data, &key, NULL), PORCH_OK);
+    return key;
+}
+
+static void sign_next(const place *p, const porch_public_key *key, porch_buf *out) {
+    const porch_ca root = {porch_buf_bytes(&p->root), p->root_key};
+    assert_int_equal(porch_ca_make_issuing(&root, "next", key, now_ms - 1000, 10, out, NULL), PORCH_OK);
+}
+
+static bool issues_by(place *p, porch_bytes issuer) {
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf second = PORCH_BUF_OF(block);
+    porch_signer_answer a = issue(p, PORCH_SIGNER_SERVICE, "history", 0);
+    assert_int_equal(a.error, PORCH_OK);
+    assert_int_equal(porch_x509_verify(a.data, porch_buf_bytes(&p->root), false, now_ms, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_pick(a.data, 1, &second, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_pick(a.data, 2, &second, NULL), PORCH_ERR_NOT_FOUND);
+    return porch_bytes_eq(porch_buf_bytes(&second), issuer);
+}
+
+static void the_next_issuing_key_waits_then_signs_and_issuing_pem_says_so_at_the_next_start(void **state) {
+    place *p = *state;
+    uint8_t old_block[PORCH_X509_PEM_BYTES], block[2 * PORCH_X509_PEM_BYTES];
+    porch_buf old = PORCH_BUF_OF(old_block), new = PORCH_BUF_OF(block);
+    assert_int_equal(porch_x509_pick((porch_bytes){p->signer.issuing.cert_pem, p->signer.issuing.cert_len},
+                                     0, &old, NULL),
+                     PORCH_OK);
+    porch_public_key key = next_key(p), again = next_key(p);
+    assert_memory_equal(key.der, again.der, key.len);
+    restart(p);
+    again = next_key(p);
+    assert_memory_equal(key.der, again.der, key.len);
+    assert_true(issues_by(p, porch_buf_bytes(&old)));
+    sign_next(p, &key, &new);
+    const porch_bytes cert = porch_buf_bytes(&new);
+    assert_int_equal(use(p, cert), PORCH_OK);
+    assert_int_equal(use(p, cert), PORCH_OK);
+    assert_true(issues_by(p, cert));
+    /* the hub died before it wrote the file: as if nothing had been */
+    restart(p);
+    assert_true(issues_by(p, porch_buf_bytes(&old)));
+    again = next_key(p);
+    assert_memory_equal(key.der, again.der, key.len);
+    assert_int_equal(use(p, cert), PORCH_OK);
+    assert_int_equal(porch_write_bytes(&new, porch_buf_bytes(&old)), PORCH_OK);
+    put(p, "tls/issuing.pem", porch_buf_bytes(&new));
+    restart(p);
+    assert_true(issues_by(p, cert));
+    assert_int_not_equal(faccessat(p->dir_fd, "issuing.key", F_OK, 0), 0);
+    again = next_key(p);
+    assert_memory_not_equal(key.der, again.der, key.len);
+    assert_int_equal(use(p, porch_buf_bytes(&old)), PORCH_ERR_NOT_FOUND); /* nobody has that key any more */
+    assert_int_equal(journal_lines(p, " made\n"), 2);
+    restart(p);
+    assert_true(issues_by(p, cert));
+}
+
+static porch_err forget_key(place *p, const uint8_t hash[32]) {
+    porch_signer_request r = {.number = 6, .op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = {hash, 32}};
+    return ask(p, &r).error;
+}
+
+/* The next key signs from now on, and tls/issuing.pem says so. */
+static void follow(place *p, porch_buf *cert, porch_x509_info *ret) {
+    porch_public_key key = next_key(p);
+    sign_next(p, &key, cert);
+    assert_int_equal(porch_x509_read(porch_buf_bytes(cert), ret, NULL), PORCH_OK);
+    assert_int_equal(forget_key(p, ret->public_key_hash), PORCH_ERR_STATE); /* it waits for its turn */
+    assert_int_equal(use(p, porch_buf_bytes(cert)), PORCH_OK);
+    put(p, "tls/issuing.pem", porch_buf_bytes(cert));
+}
+
+static void a_former_issuing_key_is_gone_after_a_start_made_for_it(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES], second_block[PORCH_X509_PEM_BYTES];
+    porch_buf one = PORCH_BUF_OF(block), two = PORCH_BUF_OF(second_block);
+    porch_x509_info first, next, third;
+    assert_int_equal(porch_x509_read((porch_bytes){p->signer.issuing.cert_pem, p->signer.issuing.cert_len},
+                                     &first, NULL),
+                     PORCH_OK);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_ERR_STATE); /* it signs */
+    follow(p, &one, &next);
+    assert_false(p->signer.ending);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_OK);
+    assert_true(p->signer.ending); /* the process ends, and the question is asked of the next one */
+    assert_int_equal(faccessat(p->dir_fd, "issuing.key", F_OK, 0), 0);
+    restart(p);
+    assert_int_not_equal(faccessat(p->dir_fd, "issuing.key", F_OK, 0), 0);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_OK);
+    assert_false(p->signer.ending);
+    assert_int_equal(journal_lines(p, " over\n"), 1);
+    /* and one that lies in the file of later keys */
+    follow(p, &two, &third);
+    assert_int_equal(forget_key(p, next.public_key_hash), PORCH_OK);
+    assert_true(p->signer.ending);
+    restart(p);
+    assert_int_equal(forget_key(p, next.public_key_hash), PORCH_OK);
+    assert_false(p->signer.ending);
+    assert_true(issues_by(p, porch_buf_bytes(&two)));
+    assert_int_equal(use(p, porch_buf_bytes(&one)), PORCH_ERR_NOT_FOUND);
+    porch_signer_request odd = {.number = 7, .op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = PORCH_LIT("x")};
+    assert_int_equal(ask(p, &odd).error, PORCH_ERR_MALFORMED);
+}
+
+static void only_an_authority_for_a_key_of_ours_comes_into_force(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf foreign = PORCH_BUF_OF(block);
+    porch_public_key theirs;
+    porch_key *stranger = new_key(p, NULL);
+    assert_int_equal(porch_key_public(stranger, &theirs, NULL), PORCH_OK);
+    (void)next_key(p);
+    sign_next(p, &theirs, &foreign);
+    assert_int_equal(use(p, porch_buf_bytes(&foreign)), PORCH_ERR_NOT_FOUND);
+    porch_signer_answer leaf = issue(p, PORCH_SIGNER_DEVICE, "cam", 0);
+    uint8_t copy[PORCH_X509_PEM_BYTES];
+    memcpy(copy, leaf.data.at, leaf.data.len);
+    assert_int_equal(use(p, (porch_bytes){copy, leaf.data.len}), PORCH_ERR_DENIED);
+    assert_int_equal(use(p, PORCH_LIT("nonsense")), PORCH_ERR_MALFORMED);
+    porch_key_free(stranger);
+}
+
+static void a_key_line_that_was_cut_is_dropped_and_one_that_was_changed_stops_the_signer(void **state) {
+    place *p = *state;
+    uint8_t *text = NULL, *more;
+    size_t len = 0;
+    porch_why why = {""};
+    porch_public_key key = next_key(p);
+    assert_int_equal(porch_file_read_at(p->dir_fd, "issuers", 1 << 16, &text, &len, NULL), PORCH_OK);
+    more = malloc(2 * len);
+    for (size_t cut = 1; cut < len; cut += 37) {
+        memcpy(more, text, len);
+        memcpy(more + len, text, cut);
+        put(p, "signer/issuers", (porch_bytes){more, len + cut});
+        restart(p);
+        porch_public_key again = next_key(p);
+        assert_memory_equal(key.der, again.der, key.len);
+    }
+    for (size_t at = 4; at < len - 1; at += 41) {
+        if (at >= 4 && at < 18) continue; /* when it was made: nobody goes by it */
+        memcpy(more, text, len);
+        more[at] ^= 4;
+        put(p, "signer/issuers", (porch_bytes){more, len});
+        porch_signer_unload(&p->signer);
+        assert_int_equal(try_load(p, &why), PORCH_ERR_STATE);
+    }
+    put(p, "signer/issuers", (porch_bytes){text, len});
+    restart(p);
+    free(more);
+    free(text);
+}
+
+#define WITH_SIGNER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        WITH_SIGNER(the_next_issuing_key_waits_then_signs_and_issuing_pem_says_so_at_the_next_start),
+        WITH_SIGNER(a_former_issuing_key_is_gone_after_a_start_made_for_it),
+        WITH_SIGNER(only_an_authority_for_a_key_of_ours_comes_into_force),
+        WITH_SIGNER(a_key_line_that_was_cut_is_dropped_and_one_that_was_changed_stops_the_signer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
