@@ -54,7 +54,8 @@ porch_err porch_x509_permits(porch_bytes ca_pem, const char *name_or_ip, porch_w
 /* Appends the certificate at `index` of a PEM text as PEM; NOT_FOUND when it has fewer. */
 porch_err porch_x509_pick(porch_bytes pem, size_t index, porch_buf *out_pem, porch_why *why);
 /* May this authority issue below one of `root_pem` at `now_ms`: signed by it, a CA for certificates, with
- * none below it? AUTH with the reason, EXPIRED. */
+ * none below it? AUTH with the reason, EXPIRED. PORCH_X509_ANY_TIME asks for no time. */
+#define PORCH_X509_ANY_TIME UINT64_MAX
 porch_err porch_x509_check_issuing(porch_bytes pem, porch_bytes root_pem, uint64_t now_ms, porch_why *why);
 /* Appends the first certificate in DER. */
 porch_err porch_x509_der(porch_bytes pem_or_der, porch_buf *out, porch_why *why);

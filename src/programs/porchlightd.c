@@ -180,6 +180,7 @@ static int run_role(const words *w) {
                                   .conf_fd = PORCH_CHILD_SIGNER_CONF_FD,
                                   .issuing_fd = PORCH_CHILD_SIGNER_ISSUING_FD,
                                   .web_fd = PORCH_CHILD_SIGNER_WEB_FD,
+                                  .root_fd = PORCH_CHILD_SIGNER_ROOT_FD,
                                   .credential_fd = credential ? PORCH_CHILD_SIGNER_CREDENTIAL_FD : -1});
     }
     return usage("there is no such role", w->role);

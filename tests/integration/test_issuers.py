@@ -258,6 +258,51 @@ class Renewed(case.HubCase):
             self.assertTrue(self.come(client, "linked-1"))
 
 
+class TakenOver(case.HubCase):
+    """What a hub that was taken over can do to its signer: it writes DIR/tls and ends its own processes, and has another root's word."""
+
+    settings = {"supervisor_restart_first_ms": 20, "supervisor_restart_most_ms": 200}
+
+    def forged(self, steps):
+        """An authority over the signer's next key, below a root of the thief's own."""
+        request, _ = steps.rotate()
+        key, root = steps.path("root.key"), steps.path("root.pem")
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", root,
+                "-subj", "/CN=thief", "-days", "3650", "-addext", "basicConstraints=critical,CA:TRUE",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        rules = steps.path("rules")
+        rules.write_text("basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n")
+        return openssl("x509", "-req", "-in", request, "-CA", root, "-CAkey", key, "-days", "3000", "-extfile", rules), root.read_text()
+
+    def test_another_roots_authority_is_not_taken_up_and_destroys_no_key(self):
+        steps = Steps(self.hub, self.hub.top)
+        before = self.hub.device("mine-1")
+        bundle, root = self.hub.file("tls", "issuing.pem"), self.hub.file("tls", "device-root.pem")
+        genuine, own_root = bundle.read_text(), root.read_text()
+        cert, their_root = self.forged(steps)
+        bundle.write_text(cert + genuine)
+        root.write_text(their_root)
+        os.kill(self.hub.children()["signer"], signal.SIGKILL)
+        self.logged("signer.failed", "DIR/signer/root.pem")
+        self.assertTrue(self.hub.file("signer", "issuing.key").exists())
+        bundle.write_text(genuine)
+        root.write_text(own_root)
+        self.logged("signer.started")
+        after = self.hub.device("mine-2")
+        for folder, name in ((before, "mine-1"), (after, "mine-2")):
+            with mqtt.Client(self.hub, self.hub.device_tls(folder)) as client:
+                self.assertEqual(client.connect(name).reason, 0)
+
+    def test_a_hub_from_before_has_its_root_kept_and_goes_on(self):
+        self.hub.stop()
+        self.hub.file("signer", "root.pem").unlink()
+        self.hub.start()
+        self.log_start = 0
+        self.logged("signer.root-kept")
+        self.assertEqual(self.hub.file("signer", "root.pem").read_text(), self.hub.file("tls", "device-root.pem").read_text())
+        Steps(self.hub, self.hub.top).next()
+
+
 class Interrupted(case.HubCase):
     """ISSUER_KILLS rotations (default 3), seed ISSUER_SEED: hub or signer is killed in each step, and the step is asked for again."""
 
@@ -378,7 +423,7 @@ class Interrupted(case.HubCase):
         self.addCleanup(tpm.remove)
         restored.cli("seal", "tpm", "--tpm", tpm.tcti)
         restored.start()
-        self.assertEqual([p.name for p in sorted(restored.file("signer").iterdir())], ["issuers", "journal", "vault"])
+        self.assertEqual([p.name for p in sorted(restored.file("signer").iterdir())], ["issuers", "journal", "root.pem", "vault"])
         folder = restored.device("kept-4")
         with mqtt.Client(restored, restored.device_tls(folder)) as client:
             self.assertEqual(client.connect("kept-4").reason, 0)

@@ -19,6 +19,9 @@ typedef struct {
 enum { PORCH_HUB_FOLDERS = 7 };
 extern const porch_hub_folder porch_hub_folders[PORCH_HUB_FOLDERS];
 
+/* In DIR/signer: the certificate of the root that says who may issue. The signer goes by no other. */
+#define PORCH_SIGNER_ROOT_FILE "root.pem"
+
 enum { PORCH_HUB_FOLDER_MODE = 0700, PORCH_HUB_PRIVATE_MODE = 0600 };
 
 /* The widest mode that a file of this name may have there. */

@@ -19,6 +19,7 @@ typedef struct {
     int conf_fd;       /* DIR/hub.conf */
     int issuing_fd;    /* DIR/tls/issuing.pem */
     int web_fd;        /* DIR/tls/web-ca.pem */
+    int root_fd;       /* DIR/tls/device-root.pem: for a signer that does not keep its root yet */
     int credential_fd; /* of hub.seal = systemd; -1: none */
 } porch_signer_files;
 

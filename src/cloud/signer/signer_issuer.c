@@ -1,5 +1,5 @@
 /* The keys that certificates are issued with, one after the other. A key is made here and never leaves; its
- * certificate comes from the root, which is somewhere else.
+ * certificate comes from the root, which is somewhere else (signer_root.c judges that it does).
  *
  *   DIR/signer/issuers, a line a key, the oldest first:
  *   key 1767225600000 <SHA-256 of its public half> <the key in a box, base64>
@@ -146,19 +146,19 @@ static porch_err find_fitting(const porch_signer_issuers *all, porch_bytes cert,
     return PORCH_ERR_NOT_FOUND;
 }
 
-/* The certificate, the first of `pem`, and its key sign from now on. */
-static porch_err put_in_force(porch_signer *s, porch_bytes pem, size_t index, porch_why *why) {
-    porch_buf first = {malloc(PORCH_X509_PEM_BYTES), 0, PORCH_X509_PEM_BYTES};
-    porch_err e = first.at == NULL ? porch_fail(why, PORCH_ERR_BUSY, "out of memory")
-                                   : porch_x509_pick(pem, 0, &first, why);
-    if (e != PORCH_OK) {
-        free(first.at);
-        return e;
-    }
+/* The first certificate of `pem` goes to *ret (the caller frees it): what is judged is what signs. */
+static porch_err pick_first(porch_bytes pem, porch_buf *ret, porch_why *why) {
+    *ret = (porch_buf){malloc(PORCH_X509_PEM_BYTES), 0, PORCH_X509_PEM_BYTES};
+    if (ret->at == NULL) return porch_fail(why, PORCH_ERR_BUSY, "out of memory");
+    return porch_x509_pick(pem, 0, ret, why);
+}
+
+/* The certificate, which becomes ours, and its key sign from now on. */
+static void put_in_force(porch_signer *s, porch_buf *cert, size_t index) {
     free(s->issuing.cert_pem);
-    s->issuing = (porch_signer_issuer){s->issuers.of[index].key, first.at, first.len};
+    s->issuing = (porch_signer_issuer){s->issuers.of[index].key, cert->at, cert->len};
     s->issuers.current = index;
-    return PORCH_OK;
+    *cert = (porch_buf){NULL, 0, 0};
 }
 
 static porch_err overwrite(const porch_signer_issuers *all, const porch_signer_issuer_key *k,
@@ -196,23 +196,47 @@ static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_file
     return PORCH_OK;
 }
 
-porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
-                                    porch_bytes cert_pem, bool *first_went, porch_why *why) {
-    porch_key *first = NULL;
+/* A clock that is wrong must not keep a hub from starting, so the time is not asked here: a certificate
+ * that has ended is still the root's word. */
+static porch_err judge_at_start(const porch_signer *s, porch_bytes cert, size_t *index, porch_why *why) {
+    porch_why inner = {""};
+    if (find_fitting(&s->issuers, cert, index) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "no key of DIR/signer fits the first certificate of DIR/tls/issuing.pem; restore "
+                          "both folders from one backup");
+    porch_err e = porch_signer_root_check(&s->root, cert, PORCH_X509_ANY_TIME, &inner);
+    if (e == PORCH_OK) return e;
+    return porch_fail(why, PORCH_ERR_STATE,
+                      "the first certificate of DIR/tls/issuing.pem does not count: %s (DIR/%s); restore "
+                      "DIR/signer and DIR/tls from one backup",
+                      porch_why_text(&inner, e),
+                      s->root.kept ? "signer/" PORCH_SIGNER_ROOT_FILE : "tls/device-root.pem");
+}
+
+static porch_err take_force(porch_signer *s, int dir_fd, porch_bytes certs, porch_why *why) {
+    porch_buf cert;
     size_t index = 0;
+    porch_err e = pick_first(certs, &cert, why);
+    if (e == PORCH_OK) e = judge_at_start(s, porch_buf_bytes(&cert), &index, why);
+    if (e == PORCH_OK) e = porch_signer_root_keep(&s->root, dir_fd, why);
+    if (e == PORCH_OK) put_in_force(s, &cert, index);
+    free(cert.at);
+    return e;
+}
+
+porch_err porch_signer_issuers_load(porch_signer *s, const porch_signer_files *files, porch_bytes first_pem,
+                                    bool in_files, porch_bytes cert_pem, bool *first_went, porch_why *why) {
+    porch_key *first = NULL;
     *first_went = false;
     if (first_pem.len > 0) {
         PORCH_TRY(porch_key_load_pem(first_pem, &first, why));
         PORCH_TRY(remember(&s->issuers, first, 0, 0, why));
     }
-    PORCH_TRY(open_file(&s->issuers, dir_fd, why));
-    PORCH_TRY(read_all(s, dir_fd, why));
-    if (find_fitting(&s->issuers, cert_pem, &index) != PORCH_OK)
-        return porch_fail(why, PORCH_ERR_STATE,
-                          "no key of DIR/signer fits the first certificate of DIR/tls/issuing.pem; restore "
-                          "both folders from one backup");
-    PORCH_TRY(put_in_force(s, cert_pem, index, why));
-    return drop_former(&s->issuers, dir_fd, in_files, first_went, why);
+    PORCH_TRY(open_file(&s->issuers, files->dir_fd, why));
+    PORCH_TRY(read_all(s, files->dir_fd, why));
+    PORCH_TRY(porch_signer_root_load(&s->root, files, why));
+    PORCH_TRY(take_force(s, files->dir_fd, cert_pem, why));
+    return drop_former(&s->issuers, files->dir_fd, in_files, first_went, why);
 }
 
 void porch_signer_issuers_unload(porch_signer *s) {
@@ -222,6 +246,7 @@ void porch_signer_issuers_unload(porch_signer *s) {
     if (s->issuers.edit_fd >= 0) close(s->issuers.edit_fd);
     free(s->issuing.cert_pem);
     s->issuing = (porch_signer_issuer){0};
+    porch_signer_root_free(&s->root);
     s->issuers = (porch_signer_issuers){.fd = -1, .edit_fd = -1};
 }
 
@@ -285,23 +310,34 @@ porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, por
     return porch_csr_make(s->issuers.of[s->issuers.count - 1].key, data, why);
 }
 
+static porch_err judge_next(const porch_signer *s, porch_bytes cert, uint64_t now_ms, size_t *index,
+                            porch_why *why) {
+    porch_why inner = {""};
+    porch_err e = porch_signer_root_check(&s->root, cert, now_ms, &inner);
+    if (e != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_DENIED,
+                          "the certificate is none of an authority that is valid now: %s",
+                          porch_why_text(&inner, e));
+    if (find_fitting(&s->issuers, cert, index) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                      "the certificate is for no key of this hub; have the newest request of 'ca rotate' "
+                      "signed");
+}
+
 porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why) {
-    porch_x509_info info;
+    porch_buf cert;
     size_t index = 0;
     char name[HASH_TEXT + 1];
-    PORCH_TRY(porch_x509_read(r->data, &info, why));
-    if (!info.is_ca || now.wall_ms < info.not_before_ms || now.wall_ms >= info.not_after_ms)
-        return porch_fail(why, PORCH_ERR_DENIED,
-                          "the certificate is none of an authority that is valid now");
-    if (find_fitting(&s->issuers, r->data, &index) != PORCH_OK)
-        return porch_fail(
-            why, PORCH_ERR_NOT_FOUND,
-            "the certificate is for no key of this hub; have the newest request of 'ca rotate' "
-            "signed");
-    hex_of(s->issuers.of[index].hash, name);
-    PORCH_TRY(porch_signer_journal_issuer(&s->journal, now.wall_ms, name, "signs", why));
-    return put_in_force(s, r->data, index, why);
+    porch_err e = pick_first(r->data, &cert, why);
+    if (e == PORCH_OK) e = judge_next(s, porch_buf_bytes(&cert), now.wall_ms, &index, why);
+    if (e == PORCH_OK) {
+        hex_of(s->issuers.of[index].hash, name);
+        e = porch_signer_journal_issuer(&s->journal, now.wall_ms, name, "signs", why);
+    }
+    if (e == PORCH_OK) put_in_force(s, &cert, index);
+    free(cert.at);
+    return e;
 }
 
 /* ---- one is over for good ---- */

@@ -163,6 +163,100 @@ static void a_key_line_that_was_cut_is_dropped_and_one_that_was_changed_stops_th
     free(text);
 }
 
+/* ---- only the root says who issues ---- */
+
+/* What a hub that was taken over can make: its own root, and below it an authority over the next key. */
+typedef struct {
+    uint8_t root_block[PORCH_X509_PEM_BYTES], block[PORCH_X509_PEM_BYTES];
+    porch_buf root, cert;
+} forgery;
+
+static void forge(const porch_public_key *key, forgery *f) {
+    porch_key *theirs = NULL;
+    f->root = PORCH_BUF_OF(f->root_block);
+    f->cert = PORCH_BUF_OF(f->block);
+    assert_int_equal(porch_key_generate_p256(&theirs, NULL), PORCH_OK);
+    assert_int_equal(porch_ca_make_root("r", theirs, now_ms - 1000, 20, &f->root, NULL), PORCH_OK);
+    const porch_ca ca = {porch_buf_bytes(&f->root), theirs};
+    assert_int_equal(porch_ca_make_issuing(&ca, "i", key, now_ms - 1000, 10, &f->cert, NULL), PORCH_OK);
+    porch_key_free(theirs);
+}
+
+/* The certificate that `init` made, as tls/issuing.pem has it. */
+static porch_buf own_issuing(const place *p, uint8_t block[PORCH_X509_PEM_BYTES]) {
+    porch_buf own = {block, 0, PORCH_X509_PEM_BYTES};
+    assert_int_equal(
+        porch_write_bytes(&own, (porch_bytes){p->signer.issuing.cert_pem, p->signer.issuing.cert_len}),
+        PORCH_OK);
+    return own;
+}
+
+static porch_err load_again(place *p) {
+    porch_why why = {""};
+    porch_signer_unload(&p->signer);
+    return try_load(p, &why);
+}
+
+static bool has_file(const place *p, const char *name) {
+    return faccessat(p->dir_fd, name, F_OK, 0) == 0;
+}
+
+static void an_authority_of_another_root_comes_into_force_nowhere_and_costs_no_key(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    forgery f;
+    porch_public_key key = next_key(p);
+    const porch_buf own = own_issuing(p, block);
+    forge(&key, &f);
+    assert_int_equal(use(p, porch_buf_bytes(&f.cert)), PORCH_ERR_DENIED);
+    assert_true(issues_by(p, porch_buf_bytes(&own)));
+    /* the hub can write all of DIR/tls */
+    put(p, "tls/issuing.pem", porch_buf_bytes(&f.cert));
+    assert_int_equal(load_again(p), PORCH_ERR_STATE);
+    assert_true(has_file(p, "issuing.key"));
+    put(p, "tls/device-root.pem", porch_buf_bytes(&f.root));
+    assert_int_equal(load_again(p), PORCH_ERR_STATE);
+    assert_true(has_file(p, "issuing.key"));
+    put(p, "tls/issuing.pem", porch_buf_bytes(&own));
+    restart(p);
+    assert_true(issues_by(p, porch_buf_bytes(&own)));
+}
+
+static void a_hub_of_before_has_its_root_kept_at_the_first_start(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    forgery f;
+    porch_public_key key = next_key(p);
+    const porch_buf own = own_issuing(p, block);
+    forge(&key, &f);
+    assert_true(has_file(p, "root.pem"));
+    assert_int_equal(unlinkat(p->dir_fd, "root.pem", 0), 0);
+    /* of a root that does not vouch for the issuer nothing is kept */
+    put(p, "tls/device-root.pem", porch_buf_bytes(&f.root));
+    assert_int_equal(load_again(p), PORCH_ERR_STATE);
+    assert_false(has_file(p, "root.pem"));
+    put(p, "tls/device-root.pem", porch_buf_bytes(&p->root));
+    restart(p);
+    assert_true(has_file(p, "root.pem"));
+    put(p, "tls/device-root.pem", porch_buf_bytes(&f.root));
+    restart(p); /* what the hub says its root is counts no more */
+    assert_true(issues_by(p, porch_buf_bytes(&own)));
+    put(p, "signer/root.pem", PORCH_LIT("nonsense"));
+    assert_int_equal(load_again(p), PORCH_ERR_STATE);
+    put(p, "signer/root.pem", porch_buf_bytes(&p->root));
+    restart(p);
+}
+
+static void a_clock_that_is_wrong_by_years_keeps_no_signer_from_starting(void **state) {
+    place *p = *state;
+    static const uint64_t clocks[] = {0, 1000, now_ms + 11ull * 365 * 86400000,
+                                      now_ms + 40ull * 365 * 86400000};
+    for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
+        p->wall_ms = clocks[i];
+        restart(p);
+    }
+}
+
 #define WITH_SIGNER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
 
 int main(void) {
@@ -171,6 +265,9 @@ int main(void) {
         WITH_SIGNER(a_former_issuing_key_is_gone_after_a_start_made_for_it),
         WITH_SIGNER(only_an_authority_for_a_key_of_ours_comes_into_force),
         WITH_SIGNER(a_key_line_that_was_cut_is_dropped_and_one_that_was_changed_stops_the_signer),
+        WITH_SIGNER(an_authority_of_another_root_comes_into_force_nowhere_and_costs_no_key),
+        WITH_SIGNER(a_hub_of_before_has_its_root_kept_at_the_first_start),
+        WITH_SIGNER(a_clock_that_is_wrong_by_years_keeps_no_signer_from_starting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cloud/settings/folders.h"
 #include "cloud/settings/settings.h"
 #include "cloud/signer/signer.h"
 #include "cloud/signer/signer_ipc.h"
@@ -151,6 +152,13 @@ typedef struct {
     size_t cert_len;
 } porch_signer_issuer;
 
+/* The root below which every issuing certificate must be (signer_root.c). */
+typedef struct {
+    uint8_t *pem;
+    size_t len;
+    bool kept; /* it lies in DIR/signer */
+} porch_signer_root;
+
 /* Issuing keys, the oldest first (signer_issuer.c). */
 enum { PORCH_SIGNER_ISSUER_KEYS = 8 };
 typedef struct {
@@ -176,6 +184,7 @@ typedef struct {
 
 typedef struct {
     porch_settings settings;
+    porch_signer_root root;
     porch_signer_issuers issuers;
     porch_signer_issuer issuing; /* its key is one of issuers */
     porch_signer_issuer web;
@@ -212,11 +221,20 @@ porch_err porch_signer_do_totp_make(porch_signer *s, const porch_signer_request 
                                     porch_buf *secret, porch_why *why);
 porch_err porch_signer_do_totp_check(porch_signer *s, const porch_signer_request *r, porch_signer_now now,
                                      porch_why *why);
-/* Reads what there is and finds which key signs: the one that fits the first certificate of `cert_pem`.
- * `first_pem`: the key that `init` made, empty when it is gone; `in_files`: it lies in the clear, else the
- * caller takes it out of the vault when *first_went. */
-porch_err porch_signer_issuers_load(porch_signer *s, int dir_fd, porch_bytes first_pem, bool in_files,
-                                    porch_bytes cert_pem, bool *first_went, porch_why *why);
+/* The root's certificate as the signer keeps it, else as the hub has it; free it also after an error. */
+porch_err porch_signer_root_load(porch_signer_root *ret, const porch_signer_files *files, porch_why *why);
+/* Has the root signed this authority? As porch_x509_check_issuing. */
+porch_err porch_signer_root_check(const porch_signer_root *root, porch_bytes issuing_pem, uint64_t at_ms,
+                                  porch_why *why);
+/* Writes it into DIR/signer when it does not lie there yet. */
+porch_err porch_signer_root_keep(porch_signer_root *root, int dir_fd, porch_why *why);
+void porch_signer_root_free(porch_signer_root *root);
+/* Reads what there is and finds which key signs: the one that fits the first certificate of `cert_pem`,
+ * which the root must have signed. Only then keys of before are dropped. `first_pem`: the key that `init`
+ * made, empty when it is gone; `in_files`: it lies in the clear, else the caller takes it out of the vault
+ * when *first_went. */
+porch_err porch_signer_issuers_load(porch_signer *s, const porch_signer_files *files, porch_bytes first_pem,
+                                    bool in_files, porch_bytes cert_pem, bool *first_went, porch_why *why);
 void porch_signer_issuers_unload(porch_signer *s);
 porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
                                       porch_why *why);

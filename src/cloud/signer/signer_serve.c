@@ -77,8 +77,8 @@ static porch_err load_issuing(porch_signer *s, const porch_signer_files *files, 
     PORCH_TRY(
         porch_file_read_fd(files->issuing_fd, "DIR/tls/issuing.pem", PEM_FILE_MAX, &certs, &len, why));
     porch_err e =
-        porch_signer_issuers_load(s, files->dir_fd, (porch_bytes){first->at, first->len},
-                                  kind == PORCH_SEAL_FILE, (porch_bytes){certs, len}, &first_went, why);
+        porch_signer_issuers_load(s, files, (porch_bytes){first->at, first->len}, kind == PORCH_SEAL_FILE,
+                                  (porch_bytes){certs, len}, &first_went, why);
     free(certs);
     if (e == PORCH_OK && first_went) write_without_first(s, files, vault, kind);
     return e;

@@ -63,6 +63,7 @@ static inline void make_authorities(place *p) {
     porch_key *device = new_key(p, NULL);
     porch_ca_names names = {{"localhost", "127.0.0.1"}, 2};
     assert_int_equal(porch_ca_make_root("r", root, now_ms - 1000, 20, &p->root, NULL), PORCH_OK);
+    put(p, "tls/device-root.pem", porch_buf_bytes(&p->root));
     porch_ca ca = {porch_buf_bytes(&p->root), root};
     assert_int_equal(porch_key_public(issuing, &issuing_public, NULL), PORCH_OK);
     assert_int_equal(porch_ca_make_issuing(&ca, "i", &issuing_public, now_ms - 1000, 10, &pem, NULL),
@@ -83,16 +84,22 @@ static inline porch_signer_now now(const place *p) {
 }
 
 static inline porch_err try_load(place *p, porch_why *why) {
-    static const char *const names[3] = {"hub.conf", "tls/issuing.pem", "tls/web-ca.pem"};
-    int fds[3];
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[4] = {"hub.conf", "tls/issuing.pem", "tls/web-ca.pem",
+                                         "tls/device-root.pem"};
+    int fds[4];
+    for (int i = 0; i < 4; i++) {
         char path[128];
         snprintf(path, sizeof path, "%.63s/%s", p->dir, names[i]);
         fds[i] = open(path, O_RDONLY | O_CLOEXEC);
     }
-    porch_signer_files files = {p->dir_fd, fds[0], fds[1], fds[2], -1};
+    porch_signer_files files = {.dir_fd = p->dir_fd,
+                                .conf_fd = fds[0],
+                                .issuing_fd = fds[1],
+                                .web_fd = fds[2],
+                                .root_fd = fds[3],
+                                .credential_fd = -1};
     porch_err e = porch_signer_load(&p->signer, &files, now(p), why);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         close(fds[i]);
     return e;
 }

@@ -32,7 +32,8 @@ enum {
     PORCH_CHILD_SIGNER_CONF_FD = 5,
     PORCH_CHILD_SIGNER_ISSUING_FD = 6,
     PORCH_CHILD_SIGNER_WEB_FD = 7,
-    PORCH_CHILD_SIGNER_CREDENTIAL_FD = 8, /* with hub.seal = systemd */
+    PORCH_CHILD_SIGNER_ROOT_FD = 8,
+    PORCH_CHILD_SIGNER_CREDENTIAL_FD = 9, /* with hub.seal = systemd */
 };
 
 /* Runs to the end; returns the exit code: 0 after an ordered stop. Prints `ready mqtt=PORT device=PORT

@@ -13,7 +13,7 @@
 #include "os/log.h"
 #include "os/process.h"
 
-enum { MAX_FDS = 12, MAX_WORDS = 16, NUMBER_BYTES = 24, SIGNER_FILES = 3 };
+enum { MAX_FDS = 12, MAX_WORDS = 16, NUMBER_BYTES = 24, SIGNER_FILES = 4 };
 
 static const char *const names[PORCH_CHILD_COUNT] = {
     [PORCH_CHILD_HUB] = "hub",
@@ -67,7 +67,8 @@ static porch_err open_for_signer(const porch_supervisor *s, start_plan *p, porch
         int child_fd;
     } files[SIGNER_FILES] = {{"hub.conf", PORCH_CHILD_SIGNER_CONF_FD},
                              {"tls/issuing.pem", PORCH_CHILD_SIGNER_ISSUING_FD},
-                             {"tls/web-ca.pem", PORCH_CHILD_SIGNER_WEB_FD}};
+                             {"tls/web-ca.pem", PORCH_CHILD_SIGNER_WEB_FD},
+                             {"tls/device-root.pem", PORCH_CHILD_SIGNER_ROOT_FD}};
     for (size_t i = 0; i < SIGNER_FILES; i++) {
         char path[PORCH_TREE_PATH_BYTES];
         PORCH_TRY(porch_path_join(s->config->dir, files[i].name, path, sizeof path));

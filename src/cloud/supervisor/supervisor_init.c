@@ -12,6 +12,7 @@
 #include "base/cursor.h"
 #include "base/text.h"
 #include "cloud/seal/seal.h"
+#include "cloud/settings/folders.h"
 #include "cloud/supervisor/supervisor_tree.h"
 #include "crypto/keystore.h"
 #include "crypto/random.h"
@@ -160,6 +161,7 @@ static porch_err write_all(const maker *m, const char *dir, porch_why *why) {
     PORCH_TRY(write_secrets(m, dir, why));
     PORCH_TRY(write_recovery(m, dir, why));
     PORCH_TRY(write_at(dir, "signer/journal", (porch_bytes){NULL, 0}, 0600, why));
+    PORCH_TRY(write_at(dir, "signer/" PORCH_SIGNER_ROOT_FILE, porch_buf_bytes(&m->root.cert), 0600, why));
     PORCH_TRY(write_at(dir, "tls/device-root.pem", porch_buf_bytes(&m->root.cert), 0644, why));
     PORCH_TRY(write_at(dir, "tls/issuing.pem", porch_buf_bytes(&m->issuing.cert), 0644, why));
     return write_at(dir, "tls/web-ca.pem", porch_buf_bytes(&m->web.cert), 0644, why);

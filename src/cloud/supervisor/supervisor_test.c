@@ -112,8 +112,9 @@ static int build(void **state) {
         if (symlink(own, link) != 0) return -1;
     }
     if (porch_tree_make(h->dir, NULL) != PORCH_OK) return -1;
-    for (size_t i = 0; i < 2; i++) { /* handed to the signer */
-        snprintf(link, sizeof link, "%.63s/hub/tls/%s", h->top, i ? "web-ca.pem" : "issuing.pem");
+    for (size_t i = 0; i < 3; i++) { /* handed to the signer */
+        static const char *const certs[] = {"issuing.pem", "web-ca.pem", "device-root.pem"};
+        snprintf(link, sizeof link, "%.63s/hub/tls/%s", h->top, certs[i]);
         if (porch_file_write_atomic(link, PORCH_LIT("x"), 0644, NULL) != PORCH_OK) return -1;
     }
     write_conf(h, "");
@@ -445,8 +446,8 @@ static void the_signer_gets_the_group_of_the_tpm_and_init_tells_when_that_is_not
 static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **state) {
     house *h = *state;
     char dir[160], path[256];
-    uint8_t *root = NULL, *issuing = NULL;
-    size_t root_len = 0, issuing_len = 0;
+    uint8_t *root = NULL, *issuing = NULL, *kept = NULL;
+    size_t root_len = 0, issuing_len = 0, kept_len = 0;
     porch_settings settings;
     porch_why why = {""};
     snprintf(dir, sizeof dir, "%s/new", h->top);
@@ -461,6 +462,10 @@ static void init_makes_authorities_that_fit_and_refuses_a_second_time(void **sta
     porch_x509_info info;
     assert_int_equal(porch_x509_read((porch_bytes){issuing, issuing_len}, &info, &why), PORCH_OK);
     assert_true(info.is_ca);
+    snprintf(path, sizeof path, "%s/signer/root.pem", dir); /* what the signer judges issuers by */
+    assert_int_equal(porch_file_read(path, 16384, &kept, &kept_len, &why), PORCH_OK);
+    assert_true(porch_bytes_eq((porch_bytes){kept, kept_len}, (porch_bytes){root, root_len}));
+    free(kept);
     free(root);
     free(issuing);
     snprintf(path, sizeof path, "%s/hub.conf", dir);

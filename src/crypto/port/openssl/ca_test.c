@@ -321,6 +321,9 @@ static void only_an_authority_that_the_root_signed_and_with_none_below_it_may_is
                      PORCH_ERR_AUTH);
     assert_int_equal(porch_x509_check_issuing(top, top, NOW_MS, NULL), PORCH_ERR_AUTH); /* one below it */
     assert_int_equal(porch_x509_check_issuing(own, top, NOW_MS + 4000 * DAY_MS, NULL), PORCH_ERR_EXPIRED);
+    assert_int_equal(porch_x509_check_issuing(own, top, PORCH_X509_ANY_TIME, NULL), PORCH_OK);
+    assert_int_equal(porch_x509_check_issuing(own, porch_buf_bytes(&web.pem), PORCH_X509_ANY_TIME, NULL),
+                     PORCH_ERR_AUTH);
     assert_int_equal(
         issue(&issuing, (porch_ca_request){.profile = PORCH_PROFILE_DEVICE, .id = "cam"}, NULL), PORCH_OK);
     assert_int_equal(porch_x509_check_issuing(porch_buf_bytes(&leaf.pem), own, NOW_MS, NULL),

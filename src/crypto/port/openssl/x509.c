@@ -368,7 +368,10 @@ porch_err porch_x509_check_keys(porch_bytes pem_or_der, porch_why *why) {
 }
 
 static porch_err judge_issuing(X509_STORE_CTX *ctx, X509 *cert, uint64_t now_ms, porch_why *why) {
-    X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));
+    if (now_ms == PORCH_X509_ANY_TIME)
+        X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
+    else
+        X509_STORE_CTX_set_time(ctx, 0, (time_t)(now_ms / 1000));
     X509_VERIFY_PARAM_set_auth_level(X509_STORE_CTX_get0_param(ctx), 2);
     if (X509_verify_cert(ctx) != 1) {
         int error = X509_STORE_CTX_get_error(ctx);
