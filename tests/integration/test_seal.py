@@ -213,7 +213,7 @@ class Seals(WithHubs):
         before = hub.file("tls", "web-ca.pem").read_bytes()
         hub.cli("ca", "renew-web")
         self.assertNotEqual(hub.file("tls", "web-ca.pem").read_bytes(), before)
-        self.assertEqual(sorted(path.name for path in hub.file("signer").iterdir()), ["issuers", "journal", "vault"])
+        self.assertEqual(sorted(path.name for path in hub.file("signer").iterdir()), ["issuers", "journal", "root.pem", "vault"])
         hub.start()
         hub.person().become_owner()
 

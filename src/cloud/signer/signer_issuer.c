@@ -25,6 +25,7 @@
 #include "crypto/sha256.h"
 #include "crypto/x509.h"
 #include "os/file.h"
+#include "os/log.h"
 
 enum { LINE_BYTES = 1024, FILE_BYTES = 256 * 1024, BOX_BYTES = PORCH_KEY_PEM_BYTES + 64, HASH_TEXT = 64 };
 
@@ -174,26 +175,58 @@ static porch_err overwrite(const porch_signer_issuers *all, const porch_signer_i
     return fdatasync(all->edit_fd) == 0 ? PORCH_OK : io_error(why, "fdatasync");
 }
 
-/* Those from before are of no more use to anybody but a thief. */
-static porch_err drop_former(porch_signer_issuers *all, int dir_fd, bool in_files, bool *first_went,
-                             porch_why *why) {
-    size_t gone = all->current;
-    for (size_t i = 0; i < gone; i++) {
-        const porch_signer_issuer_key *k = &all->of[i];
-        if (k->len > 0) {
-            PORCH_TRY(overwrite(all, k, why));
-        } else if (in_files) {
-            PORCH_TRY(porch_seal_forget(dir_fd, porch_vault_name(PORCH_VAULT_ISSUING), why));
-        } else {
-            *first_went = true;
-            memcpy(all->kept, k->hash, sizeof all->kept); /* until the vault is written */
+/* ---- those of before go ---- */
+
+static void keep(porch_signer_issuers *all, const porch_signer_issuer_key *k) {
+    if (all->kept_count == PORCH_SIGNER_ISSUER_KEYS) return; /* no more than there were keys */
+    porch_signer_issuer_key *kept = &all->kept[all->kept_count++];
+    *kept = *k;
+    kept->key = NULL;
+}
+
+static void unkeep(porch_signer_issuers *all, size_t i) {
+    memmove(all->kept + i, all->kept + i + 1, (all->kept_count - i - 1) * sizeof all->kept[0]);
+    all->kept_count--;
+}
+
+void porch_signer_issuers_first_gone(porch_signer_issuers *all) {
+    for (size_t i = 0; i < all->kept_count; i++)
+        if (all->kept[i].len == 0) {
+            unkeep(all, i);
+            return;
         }
-        porch_key_free(k->key);
-    }
+}
+
+/* One that cannot be destroyed must not keep the others from issuing: it is told, and whoever asks whether
+ * it is gone hears that it is not. */
+static void drop(porch_signer_issuers *all, porch_signer_issuer_key *k, int dir_fd, bool in_files,
+                 bool *first_went) {
+    porch_why why = {""};
+    porch_err e = PORCH_OK;
+    char name[HASH_TEXT + 1];
+    bool in_vault = k->len == 0 && !in_files;
+    if (k->len > 0)
+        e = overwrite(all, k, &why);
+    else if (in_files)
+        e = porch_seal_forget(dir_fd, porch_vault_name(PORCH_VAULT_ISSUING), &why);
+    if (in_vault) *first_went = true;
+    if (in_vault || e != PORCH_OK) keep(all, k);
+    hex_of(k->hash, name);
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "signer.key-kept", "key", name, "error", porch_err_name(e), "reason",
+                  porch_why_text(&why, e), NULL);
+    porch_key_free(k->key);
+    k->key = NULL;
+}
+
+/* Those from before are of no more use to anybody but a thief. */
+static void drop_former(porch_signer_issuers *all, int dir_fd, bool in_files, bool *first_went) {
+    const size_t gone = all->current;
+    for (size_t i = 0; i < gone; i++)
+        drop(all, &all->of[i], dir_fd, in_files, first_went);
     memmove(all->of, all->of + gone, (all->count - gone) * sizeof all->of[0]);
     all->count -= gone;
     all->current = 0;
-    return PORCH_OK;
 }
 
 /* A clock that is wrong must not keep a hub from starting, so the time is not asked here: a certificate
@@ -236,7 +269,8 @@ porch_err porch_signer_issuers_load(porch_signer *s, const porch_signer_files *f
     PORCH_TRY(read_all(s, files->dir_fd, why));
     PORCH_TRY(porch_signer_root_load(&s->root, files, why));
     PORCH_TRY(take_force(s, files->dir_fd, cert_pem, why));
-    return drop_former(&s->issuers, files->dir_fd, in_files, first_went, why);
+    drop_former(&s->issuers, files->dir_fd, in_files, first_went);
+    return PORCH_OK;
 }
 
 void porch_signer_issuers_unload(porch_signer *s) {
@@ -342,19 +376,27 @@ porch_err porch_signer_do_issuer_use(porch_signer *s, const porch_signer_request
 
 /* ---- one is over for good ---- */
 
+/* The vault and a file of its own are written at a start alone. */
+static porch_err drop_again(porch_signer_issuers *all, size_t kept, porch_why *why) {
+    if (all->kept[kept].len == 0)
+        return porch_fail(why, PORCH_ERR_IO,
+                          "that key could not be destroyed when the signer started; its log says why "
+                          "(signer.key-kept). Mend it, then restart the hub, which tries again");
+    PORCH_TRY(overwrite(all, &all->kept[kept], why));
+    unkeep(all, kept);
+    return PORCH_OK;
+}
+
 porch_err porch_signer_do_issuer_forget(porch_signer *s, const porch_signer_request *r,
                                         porch_signer_now now, porch_why *why) {
-    const porch_signer_issuers *all = &s->issuers;
+    porch_signer_issuers *all = &s->issuers;
     size_t i = 0;
     char name[HASH_TEXT + 1];
     if (r->data.len != 32)
         return porch_fail(why, PORCH_ERR_MALFORMED,
                           "a key is named by 32 bytes, its public half's SHA-256");
-    if (memcmp(all->kept, r->data.at, 32) == 0)
-        return porch_fail(
-            why, PORCH_ERR_IO,
-            "the vault could not be written without that key when the signer started; its log "
-            "says why");
+    for (size_t k = 0; k < all->kept_count; k++)
+        if (memcmp(all->kept[k].hash, r->data.at, 32) == 0) return drop_again(all, k, why);
     while (i < all->count && memcmp(all->of[i].hash, r->data.at, 32) != 0)
         i++;
     if (i == all->count) return PORCH_OK;

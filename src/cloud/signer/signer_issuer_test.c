@@ -1,6 +1,9 @@
 /* The keys that certificates are issued with, one after the other, and what says which one it is. */
 #include "cloud/signer/signer_testing.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static porch_err use(place *p, porch_bytes pem) {
     porch_signer_request r = {.number = 4, .op = PORCH_SIGNER_OP_ISSUER_USE, .data = pem};
     return ask(p, &r).error;
@@ -257,6 +260,91 @@ static void a_clock_that_is_wrong_by_years_keeps_no_signer_from_starting(void **
     }
 }
 
+/* ---- what cannot be destroyed ---- */
+
+/* Loads while no file takes a byte at or behind `most`: a write there fails. */
+static porch_err load_with_files_of(place *p, rlim_t most) {
+    struct rlimit before, small;
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){most, before.rlim_max};
+    porch_signer_unload(&p->signer);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    porch_why why = {""};
+    porch_err e = try_load(p, &why);
+    if (e != PORCH_OK) print_error("%s\n", why.text);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return e;
+}
+
+/* DIR/signer/issuers, to be freed. */
+static uint8_t *lines_of(const place *p, size_t *len) {
+    uint8_t *text = NULL;
+    assert_int_equal(porch_file_read_at(p->dir_fd, "issuers", 1 << 16, &text, len, NULL), PORCH_OK);
+    return text;
+}
+
+static bool is_blank(const uint8_t *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (text[i] != '-') return false;
+    return true;
+}
+
+static void the_first_key_that_cannot_be_destroyed_holds_nothing_up_either(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES], own_block[PORCH_X509_PEM_BYTES];
+    porch_buf cert = PORCH_BUF_OF(block), own = own_issuing(p, own_block);
+    porch_x509_info first, next;
+    assert_int_equal(porch_x509_read(porch_buf_bytes(&own), &first, NULL), PORCH_OK);
+    follow(p, &cert, &next);
+    assert_int_equal(load_with_files_of(p, 16), PORCH_OK);
+    assert_true(issues_by(p, porch_buf_bytes(&cert)));
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_ERR_IO);
+    assert_false(p->signer.ending);
+    restart(p);
+    assert_int_equal(forget_key(p, first.public_key_hash), PORCH_OK);
+    assert_false(has_file(p, ".issuing.key.gone"));
+}
+
+static void a_former_key_that_cannot_be_destroyed_holds_nothing_up_and_is_not_called_gone(void **state) {
+    place *p = *state;
+    uint8_t block[PORCH_X509_PEM_BYTES];
+    porch_buf cert = PORCH_BUF_OF(block);
+    porch_x509_info of[3];
+    size_t len = 0;
+    for (size_t i = 0; i < 3; i++) {
+        cert.len = 0;
+        follow(p, &cert, &of[i]);
+        if (i == 0) restart(p); /* the one that `init` made goes */
+    }
+    uint8_t *text = lines_of(p, &len);
+    const size_t line = (size_t)((uint8_t *)memchr(text, '\n', len) - text);
+    free(text);
+    assert_int_equal(load_with_files_of(p, line + 1), PORCH_OK);
+    text = lines_of(p, &len);
+    assert_true(is_blank(text, line));
+    assert_int_equal(text[line + 1], 'k');
+    free(text);
+    assert_true(issues_by(p, porch_buf_bytes(&cert)));
+    assert_int_equal(forget_key(p, of[0].public_key_hash), PORCH_OK);
+    assert_int_equal(forget_key(p, of[2].public_key_hash), PORCH_ERR_STATE);
+    /* asked again, it tries again */
+    const int kept_fd = p->signer.issuers.edit_fd, none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    p->signer.issuers.edit_fd = none;
+    assert_int_equal(forget_key(p, of[1].public_key_hash), PORCH_ERR_IO);
+    assert_false(p->signer.ending);
+    p->signer.issuers.edit_fd = kept_fd;
+    close(none);
+    assert_int_equal(forget_key(p, of[1].public_key_hash), PORCH_OK);
+    assert_int_equal(forget_key(p, of[1].public_key_hash), PORCH_OK);
+    assert_false(p->signer.ending);
+    text = lines_of(p, &len);
+    assert_true(is_blank(text + line + 1, line));
+    free(text);
+    restart(p);
+    assert_true(issues_by(p, porch_buf_bytes(&cert)));
+}
+
 #define WITH_SIGNER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
 
 int main(void) {
@@ -268,6 +356,8 @@ int main(void) {
         WITH_SIGNER(an_authority_of_another_root_comes_into_force_nowhere_and_costs_no_key),
         WITH_SIGNER(a_hub_of_before_has_its_root_kept_at_the_first_start),
         WITH_SIGNER(a_clock_that_is_wrong_by_years_keeps_no_signer_from_starting),
+        WITH_SIGNER(the_first_key_that_cannot_be_destroyed_holds_nothing_up_either),
+        WITH_SIGNER(a_former_key_that_cannot_be_destroyed_holds_nothing_up_and_is_not_called_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,7 +171,9 @@ typedef struct {
     int fd, edit_fd; /* appends; overwrites */
     porch_signer_issuer_key of[PORCH_SIGNER_ISSUER_KEYS];
     size_t count, current;
-    uint8_t kept[32]; /* one that should have gone at the start and could not; zeros: none */
+    /* Those that should have gone at the start and could not: where they lie, not the keys themselves. */
+    porch_signer_issuer_key kept[PORCH_SIGNER_ISSUER_KEYS];
+    size_t kept_count;
 } porch_signer_issuers;
 
 /* Whether the clock is believed (signer_clock.c). */
@@ -235,6 +237,8 @@ void porch_signer_root_free(porch_signer_root *root);
  * when *first_went. */
 porch_err porch_signer_issuers_load(porch_signer *s, const porch_signer_files *files, porch_bytes first_pem,
                                     bool in_files, porch_bytes cert_pem, bool *first_went, porch_why *why);
+/* The vault was written without the key that `init` made. */
+void porch_signer_issuers_first_gone(porch_signer_issuers *all);
 void porch_signer_issuers_unload(porch_signer *s);
 porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
                                       porch_why *why);

@@ -60,7 +60,7 @@ static void write_without_first(porch_signer *s, const porch_signer_files *files
     porch_err e = porch_seal_look(files->dir_fd, &found, recovery, &why);
     if (e == PORCH_OK) e = porch_seal_write(files->dir_fd, kind, &means, recovery, vault, &why);
     if (e == PORCH_OK) {
-        memset(s->issuers.kept, 0, sizeof s->issuers.kept);
+        porch_signer_issuers_first_gone(&s->issuers);
         porch_log(PORCH_LOG_INFO, "signer.key-dropped", "key", porch_vault_name(PORCH_VAULT_ISSUING), NULL);
         return;
     }
