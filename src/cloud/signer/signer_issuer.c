@@ -8,7 +8,7 @@
  * of DIR/tls/issuing.pem. Keys from before it go at the next start: overwritten, or with the vault written
  * anew; an operator who retires an issuer has that start made at once. One behind it waits for its
  * certificate. Opened append-only and synced line by line, as the journal is: no crash leaves half a
- * key. */
+ * key. A line that is damaged all the same costs the key in it, no other. */
 #include "cloud/signer/signer_room.h"
 
 #include <errno.h>
@@ -48,20 +48,40 @@ static void hex_of(const uint8_t hash[32], char out[HASH_TEXT + 1]) {
     out[b.len] = '\0';
 }
 
-/* Takes over `key`. */
-static porch_err remember(porch_signer_issuers *all, porch_key *key, off_t at, size_t len, porch_why *why) {
-    porch_signer_issuer_key made = {.key = key, .at = at, .len = len};
+/* Takes over made.key. */
+static porch_err remember(porch_signer_issuers *all, porch_signer_issuer_key made, porch_why *why) {
     porch_err e = all->count < PORCH_SIGNER_ISSUER_KEYS
-                      ? hash_of(key, made.hash, why)
+                      ? hash_of(made.key, made.hash, why)
                       : porch_fail(why, PORCH_ERR_LIMIT,
                                    "the signer holds %d issuing keys already; restart the hub, which drops "
                                    "those of before",
                                    PORCH_SIGNER_ISSUER_KEYS);
     if (e != PORCH_OK)
-        porch_key_free(key);
+        porch_key_free(made.key);
     else
         all->of[all->count++] = made;
     return e;
+}
+
+/* ---- overwriting ---- */
+
+static porch_err put_dashes(int fd, off_t at, size_t len, porch_why *why) {
+    uint8_t dashes[LINE_BYTES + 128];
+    memset(dashes, '-', sizeof dashes);
+    for (size_t done = 0; done < len;) {
+        size_t want = len - done < sizeof dashes ? len - done : sizeof dashes;
+        ssize_t n = pwrite(fd, dashes, want, at + (off_t)done);
+        if (n <= 0) return io_error(why, "pwrite");
+        done += (size_t)n;
+    }
+    return fdatasync(fd) == 0 ? PORCH_OK : io_error(why, "fdatasync");
+}
+
+/* A line may lie in two sectors, which reach the disk in any order. So its first byte goes alone: a power
+ * cut leaves the whole line, or one that says itself that the rest is to go, too. */
+static porch_err overwrite(const porch_signer_issuers *all, off_t at, size_t len, porch_why *why) {
+    PORCH_TRY(put_dashes(all->edit_fd, at, 1, why));
+    return put_dashes(all->edit_fd, at, len, why);
 }
 
 /* ---- reading ---- */
@@ -88,22 +108,45 @@ static bool cut(porch_bytes *rest, const char *word, size_t most, porch_bytes *r
     return n > 0 && n <= most;
 }
 
+/* Was the line overwritten, or is it on the way there? Then the rest goes, too. */
+static bool is_overwritten(const porch_signer *s, porch_bytes line, off_t at) {
+    porch_why why = {""};
+    size_t dashes = 0;
+    if (line.len > 0 && line.at[0] != '-') return false;
+    while (dashes < line.len && line.at[dashes] == '-')
+        dashes++;
+    porch_err e = dashes < line.len ? overwrite(&s->issuers, at, line.len, &why) : PORCH_OK;
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "signer.key-kept", "key", "-", "error", porch_err_name(e), "reason",
+                  porch_why_text(&why, e), NULL);
+    return true;
+}
+
+/* No key comes of it, but it has its place among the others: before the one in force it is one of before
+ * and goes as they do. Were it the one in force, no key fits tls/issuing.pem, which stops the signer. */
+static void note_damaged(porch_signer_issuers *all, porch_bytes hash, off_t at, size_t len) {
+    porch_signer_issuer_key damaged = {.at = at, .len = len};
+    porch_buf raw = PORCH_BUF_OF(damaged.hash);
+    if (hash.len != HASH_TEXT || porch_hex_read(&raw, hash) != PORCH_OK)
+        memset(damaged.hash, 0, sizeof damaged.hash);
+    if (all->count < PORCH_SIGNER_ISSUER_KEYS) all->of[all->count++] = damaged;
+    porch_log(
+        PORCH_LOG_ERROR, "signer.key-damaged", "at", porch_log_number((uint64_t)at).text, "hint",
+        "a line of DIR/signer/issuers cannot be read: it was changed, or belongs to another hub. A key "
+        "that waited for its certificate is made anew by 'ca rotate'",
+        NULL);
+}
+
 static porch_err take_line(porch_signer *s, porch_bytes line, off_t at, porch_why *why) {
-    porch_bytes rest = line, time, hash, box;
+    porch_bytes rest = line, time, hash = {NULL, 0}, box;
     porch_key *key = NULL;
-    char text[HASH_TEXT + 1];
-    if (line.len == 0 || line.at[0] == '-') return PORCH_OK; /* it was overwritten */
+    if (is_overwritten(s, line, at)) return PORCH_OK;
     bool good = cut(&rest, "key ", 20, &time) && cut(&rest, " ", HASH_TEXT, &hash) &&
                 cut(&rest, " ", LINE_BYTES, &box) && rest.len == 0;
-    if (good) good = open_box(s, hash, box, &key, why) == PORCH_OK;
-    if (!good)
-        return porch_fail(why, PORCH_ERR_STATE,
-                          "DIR/signer/issuers cannot be read: it was changed, or belongs to another hub; "
-                          "restore DIR/signer and DIR/tls from one backup");
-    PORCH_TRY(remember(&s->issuers, key, at, line.len, why));
-    hex_of(s->issuers.of[s->issuers.count - 1].hash, text);
-    if (porch_bytes_eq_text(hash, text)) return PORCH_OK;
-    return porch_fail(why, PORCH_ERR_STATE, "DIR/signer/issuers names another key than it holds");
+    if (good && open_box(s, hash, box, &key, NULL) == PORCH_OK)
+        return remember(&s->issuers, (porch_signer_issuer_key){.key = key, .at = at, .len = line.len}, why);
+    note_damaged(&s->issuers, hash, at, line.len);
+    return PORCH_OK;
 }
 
 static porch_err take_lines(porch_signer *s, porch_bytes all, size_t *whole, porch_why *why) {
@@ -140,7 +183,8 @@ static porch_err open_file(porch_signer_issuers *all, int dir_fd, porch_why *why
 
 static porch_err find_fitting(const porch_signer_issuers *all, porch_bytes cert, size_t *ret) {
     for (size_t i = all->count; i > 0; i--)
-        if (porch_x509_check_key(cert, all->of[i - 1].key, NULL) == PORCH_OK) {
+        if (all->of[i - 1].key != NULL &&
+            porch_x509_check_key(cert, all->of[i - 1].key, NULL) == PORCH_OK) {
             *ret = i - 1;
             return PORCH_OK;
         }
@@ -160,19 +204,6 @@ static void put_in_force(porch_signer *s, porch_buf *cert, size_t index) {
     s->issuing = (porch_signer_issuer){s->issuers.of[index].key, cert->at, cert->len};
     s->issuers.current = index;
     *cert = (porch_buf){NULL, 0, 0};
-}
-
-static porch_err overwrite(const porch_signer_issuers *all, const porch_signer_issuer_key *k,
-                           porch_why *why) {
-    uint8_t dashes[LINE_BYTES + 128];
-    memset(dashes, '-', sizeof dashes);
-    for (size_t done = 0; done < k->len;) {
-        size_t want = k->len - done < sizeof dashes ? k->len - done : sizeof dashes;
-        ssize_t n = pwrite(all->edit_fd, dashes, want, k->at + (off_t)done);
-        if (n <= 0) return io_error(why, "pwrite");
-        done += (size_t)n;
-    }
-    return fdatasync(all->edit_fd) == 0 ? PORCH_OK : io_error(why, "fdatasync");
 }
 
 /* ---- those of before go ---- */
@@ -206,7 +237,7 @@ static void drop(porch_signer_issuers *all, porch_signer_issuer_key *k, int dir_
     char name[HASH_TEXT + 1];
     bool in_vault = k->len == 0 && !in_files;
     if (k->len > 0)
-        e = overwrite(all, k, &why);
+        e = overwrite(all, k->at, k->len, &why);
     else if (in_files)
         e = porch_seal_forget(dir_fd, porch_vault_name(PORCH_VAULT_ISSUING), &why);
     if (in_vault) *first_went = true;
@@ -263,7 +294,7 @@ porch_err porch_signer_issuers_load(porch_signer *s, const porch_signer_files *f
     *first_went = false;
     if (first_pem.len > 0) {
         PORCH_TRY(porch_key_load_pem(first_pem, &first, why));
-        PORCH_TRY(remember(&s->issuers, first, 0, 0, why));
+        PORCH_TRY(remember(&s->issuers, (porch_signer_issuer_key){.key = first}, why));
     }
     PORCH_TRY(open_file(&s->issuers, files->dir_fd, why));
     PORCH_TRY(read_all(s, files->dir_fd, why));
@@ -333,14 +364,18 @@ static porch_err make_next(porch_signer *s, uint64_t now_ms, porch_why *why) {
     }
     if (e == PORCH_OK) e = porch_signer_journal_issuer(&s->journal, now_ms, name, "made", why);
     if (e == PORCH_OK) e = append(&s->issuers, porch_buf_bytes(&line), &at, why);
-    if (e == PORCH_OK) return remember(&s->issuers, key, at, line.len - 1, why);
+    if (e == PORCH_OK)
+        return remember(&s->issuers, (porch_signer_issuer_key){.key = key, .at = at, .len = line.len - 1},
+                        why);
     porch_key_free(key);
     return e;
 }
 
 porch_err porch_signer_do_issuer_next(porch_signer *s, porch_signer_now now, porch_buf *data,
                                       porch_why *why) {
-    if (s->issuers.current + 1 == s->issuers.count) PORCH_TRY(make_next(s, now.wall_ms, why));
+    const size_t newest = s->issuers.count - 1;
+    if (s->issuers.current == newest || s->issuers.of[newest].key == NULL)
+        PORCH_TRY(make_next(s, now.wall_ms, why));
     return porch_csr_make(s->issuers.of[s->issuers.count - 1].key, data, why);
 }
 
@@ -382,7 +417,7 @@ static porch_err drop_again(porch_signer_issuers *all, size_t kept, porch_why *w
         return porch_fail(why, PORCH_ERR_IO,
                           "that key could not be destroyed when the signer started; its log says why "
                           "(signer.key-kept). Mend it, then restart the hub, which tries again");
-    PORCH_TRY(overwrite(all, &all->kept[kept], why));
+    PORCH_TRY(overwrite(all, all->kept[kept].at, all->kept[kept].len, why));
     unkeep(all, kept);
     return PORCH_OK;
 }

@@ -162,7 +162,7 @@ typedef struct {
 /* Issuing keys, the oldest first (signer_issuer.c). */
 enum { PORCH_SIGNER_ISSUER_KEYS = 8 };
 typedef struct {
-    porch_key *key;
+    porch_key *key; /* NULL: its line is damaged */
     uint8_t hash[32];
     off_t at; /* its line in DIR/signer/issuers; of no length: it lies elsewhere */
     size_t len;
