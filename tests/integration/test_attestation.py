@@ -172,6 +172,9 @@ class Attestation(case.HubCase):
     def test_a_tpm_that_no_maker_vouches_for_is_refused(self):
         other = lab.TpmMaker(self.hub.top / "other-maker").tpm()
         self.addCleanup(other.remove)
+        self.assertEqual(self.post(b"nonsense").status, 400)
+        self.logged("http.refused", "/.well-known/porchlight/attestation")
+        self.assertFalse([line for line in self.hub.log.all[self.log_start:] if "est.attestation" in line], "one line, with a limit")
         _, done = self.enrol("other-1", self.token("other-1"), tpm=other, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("vouches for this TPM", done.stderr)

@@ -319,9 +319,7 @@ static void on_attestation(porch_http_exchange *x) {
     porch_buf answer = PORCH_BUF_OF(block);
     porch_why why = {""};
     porch_err e = challenge(x, &answer, &why);
-    if (e != PORCH_OK) {
-        porch_log(PORCH_LOG_WARN, "est.attestation-refused", "address", porch_http_peer(x)->address,
-                  "reason", porch_why_text(&why, e), NULL);
+    if (e != PORCH_OK) { /* the line about it is http.refused, which has a limit */
         refuse(x, e == PORCH_ERR_AUTH ? PORCH_ERR_DENIED : e, &why);
         return;
     }

@@ -88,6 +88,7 @@
     X(signer, service_issues_per_minute, signer_service_issues_per_minute, U32, 60, 1, 100000, "certificates that the signer issues to services in a minute") \
     X(signer, server_issues_per_minute, signer_server_issues_per_minute, U32, 10, 1, 1000, "certificates that the signer issues to the hub itself in a minute") \
     X(signer, times_per_minute, signer_times_per_minute, U32, 6000,     1, 1000000, "questions for the time that the signer answers in a minute") \
+    X(signer, log_lines_per_minute, signer_log_lines_per_minute, U32, 600, 1, 1000000, "most log lines a minute about requests that the signer refused; what is over is summed up in one line") \
     X(signer, clock_ahead_days, signer_clock_ahead_days, U32, 60,       1, 36500, "how many days further than the time that has passed the clock may have come before the signer tells the time no more; after a start of the machine, how long it may have been off") \
     X(signer, vapid_per_minute, signer_vapid_per_minute, U32, 30,       1, 1000, "tokens for push services that the signer signs in a minute") \
     X(signer, updates_per_minute, signer_updates_per_minute, U32, 30, 1, 100000, "snapshots of the update repository that the signer signs in a minute") \

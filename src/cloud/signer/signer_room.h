@@ -196,6 +196,8 @@ typedef struct {
     porch_key *trust; /* signs heads of the trust log */
     porch_key *time;  /* signs what time it is */
     porch_signer_rate time_rate;
+    porch_signer_rate log_rate;
+    uint64_t log_left_out; /* refusals since the last line about one */
     porch_signer_belief clock;
     uint64_t trust_seq;
     uint8_t trust_hash[32];

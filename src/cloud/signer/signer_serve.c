@@ -164,6 +164,7 @@ porch_err porch_signer_load(porch_signer *s, const porch_signer_files *files, po
     s->rates[PORCH_SIGNER_HUB_SERVER] =
         porch_signer_rate_of(s->settings.signer_server_issues_per_minute, now.mono_ms);
     s->rates[PORCH_SIGNER_WEB_SERVER] = s->rates[PORCH_SIGNER_HUB_SERVER];
+    s->log_rate = porch_signer_rate_of(s->settings.signer_log_lines_per_minute, now.mono_ms);
     s->time_rate = porch_signer_rate_of(s->settings.signer_times_per_minute, now.mono_ms);
     PORCH_TRY(porch_signer_trust_key(s->seal_key, &s->trust, why));
     PORCH_TRY(porch_signer_derive_key(s->seal_key, PORCH_LIT("porchlight signed time 1"), &s->time, why));
@@ -273,7 +274,23 @@ static porch_err act(porch_signer *s, const porch_signer_request *r, porch_signe
     return PORCH_ERR_UNSUPPORTED;
 }
 
-static void log_refusal(const porch_signer_request *r, porch_err e, const porch_why *why) {
+/* Whoever has the hub ask for what is refused must not fill the log. */
+static bool may_log(porch_signer *s, uint64_t mono_ms) {
+    uint64_t wait_ms = 0;
+    if (!porch_signer_rate_take(&s->log_rate, mono_ms, &wait_ms)) {
+        s->log_left_out++;
+        return false;
+    }
+    if (s->log_left_out > 0)
+        porch_log(PORCH_LOG_WARN, "refusals.left_out", "lines", porch_log_number(s->log_left_out).text,
+                  "setting", "signer.log_lines_per_minute", NULL);
+    s->log_left_out = 0;
+    return true;
+}
+
+static void log_refusal(porch_signer *s, const porch_signer_request *r, uint64_t mono_ms, porch_err e,
+                        const porch_why *why) {
+    if (!may_log(s, mono_ms)) return;
     porch_bytes name = r->op == PORCH_SIGNER_OP_ISSUE ? r->names[0] : r->name;
     porch_log(PORCH_LOG_WARN, "signer.refused", "op", porch_signer_op_name(r->op), "name",
               porch_log_bytes(name).text, "error", porch_err_name(e), "reason", porch_why_text(why, e),
@@ -303,7 +320,7 @@ void porch_signer_serve(porch_signer *s, porch_bytes message, porch_signer_now n
         answer.secret = porch_buf_bytes(&secret);
     } else {
         answer.why = porch_bytes_of(porch_why_text(&why, answer.error));
-        log_refusal(&request, answer.error, &why);
+        log_refusal(s, &request, now.mono_ms, answer.error, &why);
     }
     out->len = 0;
     (void)porch_signer_answer_write(out, &answer);

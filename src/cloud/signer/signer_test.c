@@ -322,6 +322,38 @@ static void nonsense_is_answered_with_its_own_number(void **state) {
     assert_int_equal(got.error, PORCH_ERR_UNSUPPORTED);
 }
 
+/* How often `word` stands in what is logged while `count` requests are refused. */
+static size_t logged_of_refusals(place *p, size_t count, const char *word) {
+    static char text[1 << 20];
+    const porch_signer_request wrong = {
+        .number = 8, .op = PORCH_SIGNER_OP_ISSUER_FORGET, .data = PORCH_LIT("x")};
+    size_t found = 0;
+    FILE *lines = tmpfile();
+    assert_non_null(lines);
+    int before = dup(STDERR_FILENO);
+    assert_true(before >= 0 && dup2(fileno(lines), STDERR_FILENO) >= 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ask(p, &wrong).error, PORCH_ERR_MALFORMED);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    ssize_t n = pread(fileno(lines), text, sizeof text - 1, 0);
+    assert_true(n >= 0);
+    text[n] = '\0';
+    fclose(lines);
+    for (char *at = strstr(text, word); at; at = strstr(at + 1, word))
+        found++;
+    return found;
+}
+
+static void refusals_fill_no_log_and_what_was_left_out_is_summed_up(void **state) {
+    place *p = *state;
+    const size_t most = p->signer.settings.signer_log_lines_per_minute;
+    assert_int_equal(logged_of_refusals(p, most + 50, " signer.refused "), most);
+    p->mono_ms += 60000;
+    assert_int_equal(logged_of_refusals(p, 1, " refusals.left_out lines=50 "), 1);
+    assert_int_equal(logged_of_refusals(p, 1, " refusals.left_out "), 0);
+}
+
 #define WITH_SIGNER(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
 
 int main(void) {
@@ -342,6 +374,7 @@ int main(void) {
         WITH_SIGNER(more_push_tokens_a_minute_than_the_limit_have_to_wait),
         WITH_SIGNER(the_push_key_is_made_once_and_kept_across_starts),
         WITH_SIGNER(nonsense_is_answered_with_its_own_number),
+        WITH_SIGNER(refusals_fill_no_log_and_what_was_left_out_is_summed_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
