@@ -852,6 +852,35 @@ static void a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back(void *
     remove_folder();
 }
 
+/* A port of the clips that takes connections and never says a word. The first one's end is waited for. */
+static void a_clip_that_ends_while_its_connection_is_made_takes_the_connection_along(void **state) {
+    (void)state;
+    uint16_t ports[2] = {1, 0};
+    uint8_t block[512];
+    int listening = -1, fd = -1;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 16, &listening, &ports[1], NULL), PORCH_OK);
+    make_folder(ports, "front-door");
+    listen_anew();
+    porch_device *d = open_device();
+    assert_non_null(d);
+    porch_event_id event = porch_event_id_new();
+    porch_clip *clip = porch_clip_begin(d, &event, NULL);
+    porch_bytes a = piece(block, true);
+    assert_int_equal(porch_clip_append(clip, a.at, a.len, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_socket_wait(listening, POLLIN, WAIT_MS), PORCH_OK);
+    assert_int_equal(porch_socket_accept(listening, &fd), PORCH_OK);
+    assert_int_equal(porch_socket_wait(fd, POLLIN, WAIT_MS), PORCH_OK); /* its hello */
+    assert_int_equal(porch_clip_finish(clip, NULL, NULL, NULL), PORCH_DEVICE_OK);
+    ssize_t n = 1;
+    while (n > 0 && porch_socket_wait(fd, POLLIN, WAIT_MS) == PORCH_OK)
+        n = recv(fd, block, sizeof block, 0);
+    assert_int_equal(n, 0); /* closed by the device: nothing is left that its thread would wake up for */
+    porch_device_close(d);
+    (void)close(fd);
+    (void)close(listening);
+    remove_folder();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_acknowledged_and_commands_arrive),
@@ -865,6 +894,7 @@ int main(void) {
         cmocka_unit_test(a_clip_is_at_the_hub_while_it_is_still_recorded),
         cmocka_unit_test(a_clip_that_a_killed_process_left_is_ended_and_completed),
         cmocka_unit_test(a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back),
+        cmocka_unit_test(a_clip_that_ends_while_its_connection_is_made_takes_the_connection_along),
     };
     return cmocka_run_group_tests(tests, make_credentials, NULL);
 }

@@ -309,6 +309,8 @@ static void connect_side(porch_device *d, upload_side *u, uint64_t now_ms) {
 void porch_device_upload_step(porch_device *d, upload_side *u, uint64_t now_ms) {
     if (!follow_clip(d, u, now_ms)) {
         if (u->link.state == PORCH_LINK_UP) (void)read_in(d, u, now_ms);
+        /* Nobody would go on with it, and its socket would wake the thread for ever. */
+        if (u->link.state != PORCH_LINK_UP) porch_link_close(&u->link);
         return;
     }
     connect_side(d, u, now_ms);
