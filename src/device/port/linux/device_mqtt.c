@@ -67,7 +67,7 @@ static void on_connected(porch_device *d, uint64_t now_ms) {
     (void)pthread_mutex_lock(&d->lock);
     d->connected = true;
     for (size_t i = 0; i < d->subscription_count; i++)
-        d->subscriptions[i].asked = false;
+        d->subscriptions[i].asked = d->subscriptions[i].answered = false;
     porch_outbox_rewind(&d->outbox, 0);
     porch_device_tell(d, &(porch_device_status){.news = PORCH_DEVICE_CONNECTED});
     (void)pthread_mutex_unlock(&d->lock);
@@ -98,6 +98,7 @@ static void on_acknowledged(porch_device *d, const porch_session_event *e, const
 
 static void on_subscribed(porch_device *d, const porch_session_event *e, const char *text) {
     (void)pthread_mutex_lock(&d->lock);
+    d->subscriptions[e->ticket].answered = true;
     porch_device_tell(d, &(porch_device_status){.news = e->reason >= 0x80 ? PORCH_DEVICE_SUBSCRIBE_REFUSED
                                                                           : PORCH_DEVICE_SUBSCRIBED,
                                                 .code = e->reason,
@@ -155,19 +156,30 @@ static bool handle_events(porch_device *d, uint64_t now_ms) {
 
 /* --- what waits to be sent: subscriptions, then QoS 0, then the spool --- */
 
+/* True when the hub has answered all of them: the spool waits for that, so that what the hub is asked when
+ * it has (the twin) does not wait behind a block of the spool's on a slow uplink. */
+static bool subscribe_all(porch_device *d, uint64_t now_ms) {
+    bool answered = true, room = true;
+    for (size_t i = 0; i < d->subscription_count; i++) {
+        subscription *one = &d->subscriptions[i];
+        if (room && !one->asked) {
+            porch_topic_filter filter;
+            porch_err e = porch_topic_filter_parse(porch_bytes_of(one->filter), NULL, &filter);
+            if (e == PORCH_OK) e = porch_session_subscribe(&d->mqtt.session, filter, i, now_ms);
+            room = e != PORCH_ERR_BUSY;
+            one->asked = room;
+            one->answered = room && e != PORCH_OK;
+        }
+        answered = answered && one->answered;
+    }
+    return answered;
+}
+
 static void feed_session(porch_device *d, uint64_t now_ms) {
     porch_session *s = &d->mqtt.session;
     if (s->state != PORCH_SESSION_ONLINE) return;
     (void)pthread_mutex_lock(&d->lock);
-    for (size_t i = 0; i < d->subscription_count; i++) {
-        porch_topic_filter filter;
-        if (d->subscriptions[i].asked) continue;
-        if (porch_topic_filter_parse(porch_bytes_of(d->subscriptions[i].filter), NULL, &filter) != PORCH_OK)
-            continue;
-        porch_err e = porch_session_subscribe(s, filter, i, now_ms);
-        if (e == PORCH_ERR_BUSY) break;
-        d->subscriptions[i].asked = true;
-    }
+    bool answered = subscribe_all(d, now_ms);
     while (d->now_first) {
         now_message *m = d->now_first;
         porch_topic_name topic;
@@ -183,7 +195,7 @@ static void feed_session(porch_device *d, uint64_t now_ms) {
         (void)pthread_cond_broadcast(&d->changed);
     }
     uint64_t too_large = 0;
-    while (porch_outbox_pump(&d->outbox, s, now_ms, &too_large) == PORCH_ERR_LIMIT) {
+    while (answered && porch_outbox_pump(&d->outbox, s, now_ms, &too_large) == PORCH_ERR_LIMIT) {
         porch_outbox_settle(&d->outbox, too_large);
         porch_device_tell(d, &(porch_device_status){.news = PORCH_DEVICE_MESSAGE_REFUSED,
                                                     .ticket = too_large,

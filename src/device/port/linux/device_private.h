@@ -63,7 +63,8 @@ typedef struct {
     char filter[FILTER_BYTES];
     porch_device_message_fn fn;
     void *ctx;
-    bool asked; /* in this session */
+    bool asked;    /* in this session */
+    bool answered; /* in this session, or it cannot be asked */
 } subscription;
 
 typedef struct {
@@ -182,6 +183,9 @@ porch_device_result porch_device_say(porch_device_why *out, porch_err e, const c
 
 /* device_publish.c. Under the lock. */
 void porch_device_now_clear(porch_device *d);
+/* By QoS 0 before all else that waits, and beyond what publish_now may hold: for a word a connection.
+ * NO_SPACE. */
+porch_err porch_device_now_first(porch_device *d, const char *topic, porch_bytes payload);
 
 /* device_twin.c */
 /* Sends the last report (again). */

@@ -60,11 +60,29 @@ void porch_device_now_clear(porch_device *d) {
     d->now_count = d->now_bytes = 0;
 }
 
-static void queue_now(porch_device *d, now_message *m) {
-    *d->now_last = m;
-    d->now_last = &m->next;
+static now_message *now_of(porch_bytes topic, porch_bytes payload) {
+    now_message *m = malloc(sizeof *m + topic.len + payload.len);
+    if (!m) return NULL;
+    *m = (now_message){NULL, topic.len, payload.len};
+    memcpy(m->bytes, topic.at, topic.len);
+    if (payload.len > 0) memcpy(m->bytes + topic.len, payload.at, payload.len);
+    return m;
+}
+
+static void queue_now(porch_device *d, now_message *m, bool first) {
+    now_message **at = first ? &d->now_first : d->now_last;
+    m->next = *at;
+    *at = m;
+    if (!m->next) d->now_last = &m->next;
     d->now_count++;
     d->now_bytes += m->topic_bytes + m->payload_bytes;
+}
+
+porch_err porch_device_now_first(porch_device *d, const char *topic, porch_bytes payload) {
+    now_message *m = now_of(porch_bytes_of(topic), payload);
+    if (!m) return PORCH_ERR_NO_SPACE;
+    queue_now(d, m, true);
+    return PORCH_OK;
 }
 
 porch_device_result porch_device_publish_now(porch_device *d, const char *topic, const void *payload,
@@ -73,16 +91,13 @@ porch_device_result porch_device_publish_now(porch_device *d, const char *topic,
     porch_device_result r = check(topic, payload_bytes, &name, why);
     if (r != PORCH_DEVICE_OK) return r;
     size_t bytes = name.text.len + payload_bytes;
-    now_message *m = malloc(sizeof *m + bytes);
+    now_message *m = now_of(name.text, (porch_bytes){payload, payload_bytes});
     if (!m) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
-    *m = (now_message){NULL, name.text.len, payload_bytes};
-    memcpy(m->bytes, name.text.at, name.text.len);
-    if (payload_bytes > 0) memcpy(m->bytes + name.text.len, payload, payload_bytes);
 
     (void)pthread_mutex_lock(&d->lock);
     bool fits = d->connected && d->now_count < NOW_MESSAGES_MOST && d->now_bytes + bytes <= NOW_BYTES_MOST;
     bool connected = d->connected;
-    if (fits) queue_now(d, m);
+    if (fits) queue_now(d, m, false);
     (void)pthread_mutex_unlock(&d->lock);
     if (!fits) {
         free(m);

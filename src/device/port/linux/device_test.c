@@ -111,6 +111,8 @@ typedef struct test_hub {
     unsigned connects;
     char last_payload[128];
     unsigned publishes;
+    unsigned reports;       /* of the twin */
+    unsigned before_report; /* publishes that came before the first of them */
     hub_clip clips[CLIPS];
 } test_hub;
 
@@ -179,6 +181,8 @@ static bool on_packet(stream *s, const porch_mqtt_packet *p) {
         answer = (porch_mqtt_packet){.type = PORCH_MQTT_CONNACK, .connack = {.reason = h->connack}};
     }
     if (p->type == PORCH_MQTT_PUBLISH) {
+        bool report = porch_bytes_eq_text(p->publish.topic.text, "d/front-door/state/reported");
+        if (report && h->reports++ == 0) h->before_report = h->publishes;
         h->publishes++;
         (void)porch_bytes_to_text(p->publish.payload, h->last_payload, sizeof h->last_payload);
         if (!deaf && p->publish.qos == 1)
@@ -582,6 +586,33 @@ static void a_wish_is_kept_told_before_any_connection_and_reported(void **state)
     remove_folder();
 }
 
+/* Only the hub's answer to a report tells of a wish for privacy that was missed. */
+static void a_report_does_not_wait_behind_the_spool(void **state) {
+    (void)state;
+    test_hub gone = {0}, h = {.deaf = true};
+    uint16_t ports[2];
+    hub_start(&gone, &hub_cert, NULL);
+    memcpy(ports, gone.port, sizeof ports);
+    hub_stop(&gone);
+    make_folder(ports, "front-door");
+    porch_device *d = open_twin();
+    for (int i = 0; i < 40; i++) /* more than may fly at once */
+        assert_int_equal(say(d, "while the hub was away"), PORCH_DEVICE_OK);
+    hub_start(&h, &hub_cert, ports);
+    struct timespec until = in_time();
+    int r = 0;
+    (void)pthread_mutex_lock(&h.lock);
+    while (h.reports == 0 && r == 0)
+        r = pthread_cond_timedwait(&h.changed, &h.lock, &until);
+    unsigned reports = h.reports, before = h.before_report;
+    (void)pthread_mutex_unlock(&h.lock);
+    assert_int_equal(reports, 1); /* the one for the spool waits there */
+    assert_int_equal(before, 0);
+    porch_device_close(d);
+    hub_stop(&h);
+    remove_folder();
+}
+
 static void a_damaged_wish_is_no_wish_to_guess_at(void **state) {
     (void)state;
     test_hub h = {0};
@@ -890,6 +921,7 @@ int main(void) {
         cmocka_unit_test(a_folder_that_does_not_hold_together_is_refused),
         cmocka_unit_test(a_folder_serves_one_process_at_a_time),
         cmocka_unit_test(a_wish_is_kept_told_before_any_connection_and_reported),
+        cmocka_unit_test(a_report_does_not_wait_behind_the_spool),
         cmocka_unit_test(a_damaged_wish_is_no_wish_to_guess_at),
         cmocka_unit_test(a_clip_is_at_the_hub_while_it_is_still_recorded),
         cmocka_unit_test(a_clip_that_a_killed_process_left_is_ended_and_completed),
