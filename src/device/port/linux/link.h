@@ -22,16 +22,21 @@ typedef struct {
     porch_tls_conn *conn;
     struct addrinfo *addresses; /* of the name, while dialling */
     struct addrinfo *address;   /* the one being tried */
-    uint64_t give_up_ms;        /* while dialling and shaking */
+    uint64_t give_up_ms;        /* it, while others follow and it has not answered; else all of it */
+    uint64_t end_ms;            /* of dialling and shaking */
     uint16_t port;
     bool write_blocked; /* the last write could not go on */
 } porch_link;
 
 void porch_link_init(porch_link *l, porch_tls_client *tls);
-/* Starts to dial; `patience_ms` is for all of dialling and handshake. An error means that nothing was
- * started. */
+/* Starts to dial; `patience_ms` is for all of dialling and handshake, after the name service has answered.
+ * An error means that nothing was started. */
 porch_err porch_link_open(porch_link *l, const char *host, uint16_t port, uint64_t now_ms,
                           uint64_t patience_ms, porch_why *why);
+/* The same with addresses of getaddrinfo, which become the link's. One that does not answer is given up in
+ * time for those that follow. */
+porch_err porch_link_open_at(porch_link *l, struct addrinfo *addresses, uint16_t port, uint64_t now_ms,
+                             uint64_t patience_ms, porch_why *why);
 /* Says goodbye where TLS can, and closes. */
 void porch_link_close(porch_link *l);
 

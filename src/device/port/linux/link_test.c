@@ -2,10 +2,14 @@
  * device_test.c. */
 #include "device/port/linux/link.h"
 
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +19,8 @@
 #include "crypto/x509.h"
 #include "os/clock.h"
 #include "os/socket.h"
+
+enum { MANY = 4 };
 
 static porch_tls_client *client;
 static porch_key *key;
@@ -54,6 +60,16 @@ static porch_err settle(porch_link *l, uint64_t now_ms, porch_why *why) {
     return e;
 }
 
+static struct addrinfo *address_of(uint16_t port) {
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *one = NULL;
+    char service[8];
+    (void)snprintf(service, sizeof service, "%u", (unsigned)port);
+    assert_int_equal(getaddrinfo("127.0.0.1", service, &hints, &one), 0);
+    assert_null(one->ai_next);
+    return one;
+}
+
 static void a_name_that_does_not_resolve_is_told(void **state) {
     (void)state;
     porch_link l;
@@ -88,7 +104,7 @@ static void a_peer_that_never_answers_is_given_up_in_time(void **state) {
     uint16_t port = 0;
     assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &fd, &port, &why), PORCH_OK);
     porch_link_init(&l, client);
-    assert_int_equal(porch_link_open(&l, "127.0.0.1", port, 5000, 1000, &why), PORCH_OK);
+    assert_int_equal(porch_link_open_at(&l, address_of(port), port, 5000, 1000, &why), PORCH_OK);
     while (l.state == PORCH_LINK_DIALLING)
         assert_int_equal(porch_link_advance(&l, 5999, &why), PORCH_ERR_AGAIN);
     assert_int_equal(l.state, PORCH_LINK_SHAKING);
@@ -97,6 +113,93 @@ static void a_peer_that_never_answers_is_given_up_in_time(void **state) {
     assert_non_null(strstr(why.text, "handshake"));
     expect_idle(&l);
     (void)close(fd);
+}
+
+/* A listener whose queue is full: who dials waits, as for one whose packets are lost. */
+static int full_listener(uint16_t *port, int fillers[MANY]) {
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    for (int i = 0; i < MANY; i++) {
+        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connect(fillers[i], (struct sockaddr *)&a, sizeof a) != 0) assert_int_equal(errno, EINPROGRESS);
+    }
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+typedef struct {
+    int full, good, fillers[MANY];
+    struct addrinfo *addresses; /* of the full one, then of the good one */
+} two_ways;
+
+static void make_ways(two_ways *w) {
+    uint16_t port = 0;
+    w->full = full_listener(&port, w->fillers);
+    w->addresses = address_of(port);
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &w->good, &port, NULL), PORCH_OK);
+    w->addresses->ai_next = address_of(port);
+}
+
+static void close_ways(const two_ways *w) {
+    (void)close(w->full);
+    (void)close(w->good);
+    for (int i = 0; i < MANY; i++)
+        (void)close(w->fillers[i]);
+}
+
+static void an_address_that_does_not_answer_leaves_time_for_the_next(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    two_ways w;
+    make_ways(&w);
+    porch_link_init(&l, client);
+    assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 5000, 15000, &why), PORCH_OK);
+    assert_int_equal(l.give_up_ms, 8000);
+    assert_int_equal(porch_link_advance(&l, 7999, &why), PORCH_ERR_AGAIN);
+    assert_ptr_equal(l.address, w.addresses);
+    assert_int_equal(porch_link_advance(&l, 8000, &why), PORCH_ERR_AGAIN);
+    assert_ptr_equal(l.address, w.addresses->ai_next);
+    while (l.state == PORCH_LINK_DIALLING)
+        assert_int_equal(porch_link_advance(&l, 8000, &why), PORCH_ERR_AGAIN);
+    assert_int_equal(l.state, PORCH_LINK_SHAKING);
+    assert_int_equal(l.give_up_ms, 20000);
+    porch_link_close(&l);
+    close_ways(&w);
+}
+
+static void many_addresses_share_the_patience(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    two_ways w;
+    make_ways(&w);
+    porch_link_init(&l, client);
+    assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 0, 1000, &why), PORCH_OK);
+    assert_int_equal(l.give_up_ms, 500);
+    porch_link_close(&l);
+    close_ways(&w);
+}
+
+static void an_address_is_not_given_up_for_one_that_cannot_be_dialled(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    two_ways w;
+    make_ways(&w);
+    w.addresses->ai_next->ai_family = -1;
+    porch_link_init(&l, client);
+    assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 0, 15000, &why), PORCH_OK);
+    assert_int_equal(porch_link_advance(&l, 3000, &why), PORCH_ERR_AGAIN);
+    assert_ptr_equal(l.address, w.addresses);
+    assert_int_equal(l.give_up_ms, 15000);
+    assert_int_equal(porch_link_advance(&l, 15000, &why), PORCH_ERR_TIMEOUT);
+    expect_idle(&l);
+    close_ways(&w);
 }
 
 static void a_peer_that_speaks_no_tls_is_refused(void **state) {
@@ -137,6 +240,9 @@ int main(void) {
         cmocka_unit_test(a_name_that_does_not_resolve_is_told),
         cmocka_unit_test(a_port_where_nobody_listens_is_told),
         cmocka_unit_test(a_peer_that_never_answers_is_given_up_in_time),
+        cmocka_unit_test(an_address_that_does_not_answer_leaves_time_for_the_next),
+        cmocka_unit_test(many_addresses_share_the_patience),
+        cmocka_unit_test(an_address_is_not_given_up_for_one_that_cannot_be_dialled),
         cmocka_unit_test(a_peer_that_speaks_no_tls_is_refused),
         cmocka_unit_test(an_idle_link_neither_reads_nor_writes),
     };
