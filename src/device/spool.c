@@ -113,34 +113,37 @@ static void note_record(porch_spool *s, porch_spool_segment *g, const record_hea
     if (h->sequence >= s->next) s->next = h->sequence + 1;
 }
 
-/* Walks a segment to its last whole record. Damage ends the walk; only a storage that does not answer is an
- * error. */
+/* Walks a segment to its last whole record. Damage ends the walk, and a stretch that cannot be read: what
+ * follows must not be kept from the hub. Only a storage that has no time for us is an error. */
 static porch_err segment_scan(porch_spool *s, porch_spool_segment *g) {
-    PORCH_TRY(s->storage.size(s->storage.ctx, g->number, &g->bytes));
-    while (g->good < g->bytes) {
+    porch_err e = s->storage.size(s->storage.ctx, g->number, &g->bytes);
+    while (e == PORCH_OK && g->good < g->bytes) {
         record_header h;
         uint32_t crc = 0;
-        porch_err e = header_read(s, g->number, g->good, g->bytes, &h, &crc);
+        e = header_read(s, g->number, g->good, g->bytes, &h, &crc);
         if (e == PORCH_OK) e = body_check(s, g->number, g->good + PORCH_SPOOL_HEADER_BYTES, &h, crc);
-        if (e == PORCH_ERR_IO) return e;
-        if (e != PORCH_OK) {
-            g->sealed = true;
-            break;
-        }
+        if (e != PORCH_OK) break;
         note_record(s, g, &h);
         g->good += PORCH_SPOOL_HEADER_BYTES + (uint64_t)h.body_bytes;
     }
+    if (e == PORCH_ERR_BUSY) return e;
+    if (e != PORCH_OK) g->sealed = true;
+    if (e != PORCH_ERR_IO) return PORCH_OK;
+    g->unread = true;
+    s->unreadable++;
+    /* The numbers of what it may hold are spent: the next start may be able to read it. */
+    s->next += s->config.segment_bytes / PORCH_SPOOL_HEADER_BYTES;
     return PORCH_OK;
 }
 
-/* A record rotted since the last walk: its lengths cannot be trusted, so the segment now ends before it and
- * what followed counts as neither stored nor pending. */
+/* A record rotted or cannot be read since the last walk: its lengths cannot be trusted, so the segment now
+ * ends before it and what followed counts as neither stored nor pending. */
 static porch_err segment_rescan(porch_spool *s, porch_spool_segment *g) {
-    uint64_t before = g->bytes;
-    *g = (porch_spool_segment){.number = g->number, .sealed = true};
-    porch_err e = segment_scan(s, g);
-    s->total_bytes += g->bytes - before; /* unsigned: also right when the file has shrunk */
-    return e;
+    porch_spool_segment now = {.number = g->number, .sealed = true};
+    PORCH_TRY(segment_scan(s, &now));
+    s->total_bytes += now.bytes - g->bytes; /* unsigned: also right when the file has shrunk */
+    *g = now;
+    return PORCH_OK;
 }
 
 static void segment_forget(porch_spool *s, size_t i) {
@@ -160,7 +163,9 @@ static uint64_t segment_pending(const porch_spool *s, const porch_spool_segment 
 static porch_err drop_oldest(porch_spool *s, porch_spool_loss *loss) {
     const porch_spool_segment *g = &s->segments[0];
     uint64_t pending = segment_pending(s, g);
-    PORCH_TRY(s->storage.remove(s->storage.ctx, g->number));
+    porch_err e = s->storage.remove(s->storage.ctx, g->number);
+    /* What is broken so far that it cannot go, either, is forgotten. */
+    if (e != PORCH_OK && !g->unread) return e;
     if (pending > 0) {
         loss->messages += pending;
         loss->upto = g->last;
@@ -169,15 +174,23 @@ static porch_err drop_oldest(porch_spool *s, porch_spool_loss *loss) {
     return PORCH_OK;
 }
 
+/* May the unread part of the oldest segment go? The next start would not send it, either. */
+static bool is_behind(const porch_spool *s) {
+    if (!s->segments[0].unread) return true;
+    for (size_t i = 1; i < s->count; i++)
+        if (s->segments[i].first != 0) return s->segments[i].first <= s->acknowledged;
+    return false;
+}
+
 /* Oldest first, so that a cut in between never leaves an older message behind a removed acknowledgement.
  * The newest stays while it has room: it is where the next record goes. */
 static void remove_acknowledged(porch_spool *s) {
     while (s->count > 0) {
         const porch_spool_segment *g = &s->segments[0];
         bool newest = s->count == 1;
-        if (segment_pending(s, g) > 0) return;
+        if (segment_pending(s, g) > 0 || !is_behind(s)) return;
         if (newest && !g->sealed && g->bytes <= s->config.segment_bytes / 2) return;
-        if (s->storage.remove(s->storage.ctx, g->number) != PORCH_OK)
+        if (s->storage.remove(s->storage.ctx, g->number) != PORCH_OK && !g->unread)
             return; /* tried again with the next */
         segment_forget(s, 0);
     }
@@ -217,12 +230,10 @@ porch_err porch_spool_open(porch_spool *s, const porch_spool_storage *storage,
         if (e != PORCH_OK)
             return porch_fail(why, e, "spool segment %u cannot be read", (unsigned)numbers[i]);
         if (numbers[i] >= s->next_segment && numbers[i] < UINT32_MAX) s->next_segment = numbers[i] + 1;
-        if (g->good == 0) {
+        if (g->good == 0 && !g->unread) {
             /* Cut before its first record was whole: it promises nothing. */
-            e = storage->remove(storage->ctx, numbers[i]);
-            if (e != PORCH_OK)
-                return porch_fail(why, e, "spool segment %u cannot be removed", (unsigned)numbers[i]);
-            continue;
+            if (storage->remove(storage->ctx, numbers[i]) == PORCH_OK) continue;
+            g->sealed = g->unread = true;
         }
         s->total_bytes += g->bytes;
         s->count++;
@@ -344,17 +355,19 @@ porch_err porch_spool_next(porch_spool *s, porch_spool_cursor *cursor, porch_buf
         record_header h;
         uint32_t crc = 0;
         porch_err e = header_read(s, g->number, cursor->offset, g->good, &h, &crc);
-        if (e == PORCH_ERR_IO) return e;
         uint64_t body_at = cursor->offset + PORCH_SPOOL_HEADER_BYTES;
         bool wanted = e == PORCH_OK && h.kind == RECORD_MESSAGE && h.sequence > s->acknowledged;
         if (wanted) {
             if (h.body_bytes > block.cap) return PORCH_ERR_NO_SPACE;
             if (h.body_bytes > 0)
-                PORCH_TRY(s->storage.read(s->storage.ctx, g->number, body_at, block.at, h.body_bytes));
-            if (crc32c(crc, (porch_bytes){block.at, h.body_bytes}) != h.crc) e = PORCH_ERR_MALFORMED;
+                e = s->storage.read(s->storage.ctx, g->number, body_at, block.at, h.body_bytes);
+            if (e == PORCH_OK && crc32c(crc, (porch_bytes){block.at, h.body_bytes}) != h.crc)
+                e = PORCH_ERR_MALFORMED;
         }
+        if (e == PORCH_ERR_BUSY) return e;
         if (e != PORCH_OK) {
             PORCH_TRY(segment_rescan(s, g));
+            if (g->good > cursor->offset) return PORCH_ERR_IO; /* it can be read after all */
             cursor->offset = g->good;
             continue;
         }

@@ -6,8 +6,9 @@
  *
  * A record is a 20-byte header (mark, kind, body length, sequence number, CRC-32C over all of it) and a
  * body that the spool does not look into. A record that was being written when the power went fails its
- * check and ends its segment; what follows goes into a new one. An acknowledgement is a record too, not
- * synced: losing it only means that a message is sent twice, which "at least once" allows.
+ * check and ends its segment; what follows goes into a new one. So does one that cannot be read, but its
+ * segment stays for the next start until messages behind it are acknowledged. An acknowledgement is a
+ * record too, not synced: losing it only means that a message is sent twice, which "at least once" allows.
  *
  * No heap, no OS: storage is a table of functions, the caller owns the porch_spool. One thread at a time.
  */
@@ -26,7 +27,7 @@ typedef struct {
     /* Writes up to `cap` segment numbers in any order; *count is how many there are. */
     porch_err (*list)(void *ctx, uint32_t *numbers, size_t cap, size_t *count);
     porch_err (*size)(void *ctx, uint32_t segment, uint64_t *ret);
-    /* Exactly `len` bytes, or an error. */
+    /* Exactly `len` bytes, or an error. IO: this stretch cannot be read; BUSY: that is not its fault. */
     porch_err (*read)(void *ctx, uint32_t segment, uint64_t offset, uint8_t *at, size_t len);
     /* Adds the parts, in order, at the segment's end; makes the segment when there is none. */
     porch_err (*append)(void *ctx, uint32_t segment, const porch_bytes *parts, size_t count);
@@ -45,6 +46,7 @@ typedef struct {
 typedef struct {
     uint32_t number;
     bool sealed;    /* ends in a torn record: nothing is appended any more */
+    bool unread;    /* sealed, and what follows could not be read */
     uint64_t bytes; /* as stored, torn tail included */
     uint64_t good;  /* up to the end of the last whole record */
     uint64_t first; /* sequence numbers of its messages; 0 when it has none */
@@ -60,6 +62,7 @@ typedef struct {
     uint64_t total_bytes;
     uint64_t next;         /* sequence number of the next message */
     uint64_t acknowledged; /* every message up to here is done with */
+    uint64_t unreadable;   /* how often a segment was cut short because it could not be read */
 } porch_spool;
 
 /* Where a reader stands. */
@@ -79,8 +82,9 @@ typedef struct {
     uint64_t upto;     /* highest sequence number among them; 0 when none */
 } porch_spool_loss;
 
-/* Reads what is stored. A torn tail is passed over; a segment that holds no whole record is removed.
- * PORCH_ERR_USAGE for a configuration that cannot work; storage errors as they come. */
+/* Reads what is stored. A torn tail is passed over, and what cannot be read (`unreadable` counts it); a
+ * segment that holds no whole record is removed. PORCH_ERR_USAGE for a configuration that cannot work;
+ * other storage errors as they come. */
 porch_err porch_spool_open(porch_spool *s, const porch_spool_storage *storage,
                            const porch_spool_config *config, porch_why *why);
 
@@ -96,8 +100,9 @@ void porch_spool_acknowledge(porch_spool *s, uint64_t sequence);
 /* A reader at the oldest message that is not acknowledged. */
 porch_spool_cursor porch_spool_start(const porch_spool *s);
 /* Reads the next message into `block` and advances; PORCH_ERR_NOT_FOUND when there is none yet (the cursor
- * then stands where the next one will be). A damaged stretch is passed over. PORCH_ERR_NO_SPACE (not
- * advanced) when the block is too small: segment_bytes always suffices. */
+ * then stands where the next one will be). A damaged stretch is passed over, and one that cannot be read.
+ * Not advanced: PORCH_ERR_NO_SPACE when the block is too small (segment_bytes always suffices); IO, BUSY
+ * when the message could not be read this time. */
 porch_err porch_spool_next(porch_spool *s, porch_spool_cursor *cursor, porch_buf block,
                            porch_spool_record *ret);
 

@@ -23,6 +23,11 @@ typedef struct {
     long budget; /* bytes and calls until the power goes; negative: never */
     bool dead;
     bool makes_none; /* no inode is free, say: new segments cannot be made, old ones can be written */
+    uint32_t rotten; /* a segment that cannot be read from `rotten_from` on */
+    size_t rotten_from;
+    bool stuck;       /* nor removed */
+    unsigned hiccups; /* reads that fail, whatever they are for */
+    porch_err hiccup;
 } flash;
 
 /* What a power cut leaves of bytes that were written and not synced. */
@@ -63,7 +68,13 @@ static porch_err flash_size(void *ctx, uint32_t number, uint64_t *ret) {
 }
 
 static porch_err flash_read(void *ctx, uint32_t number, uint64_t offset, uint8_t *at, size_t len) {
-    flash_segment *g = find(ctx, number);
+    flash *f = ctx;
+    flash_segment *g = find(f, number);
+    if (f->hiccups > 0) {
+        f->hiccups--;
+        return f->hiccup;
+    }
+    if (f->rotten == number && offset + len > f->rotten_from) return PORCH_ERR_IO;
     if (!g || offset > g->len || g->len - offset < len) return PORCH_ERR_TRUNCATED;
     memcpy(at, g->data + offset, len);
     return PORCH_OK;
@@ -99,7 +110,7 @@ static porch_err flash_sync(void *ctx, uint32_t number) {
 
 static porch_err flash_remove(void *ctx, uint32_t number) {
     flash *f = ctx;
-    if (!spend(f)) return PORCH_ERR_IO;
+    if (!spend(f) || (f->stuck && f->rotten == number)) return PORCH_ERR_IO;
     flash_segment *g = find(f, number);
     if (g) g->number = 0;
     return PORCH_OK;
@@ -462,6 +473,131 @@ static void segments_that_cannot_be_made_cost_nothing_that_is_stored(void **stat
     assert_int_equal(s.count, 1);
 }
 
+/* A spool of SCRIPT_MESSAGES in segments of 128 bytes; gives the sequence number of the last. */
+static uint64_t fill(porch_spool *s, flash *f) {
+    uint64_t seq = 0;
+    porch_spool_loss loss;
+    *f = (flash){.budget = -1};
+    open_spool(s, f, 4096, 128);
+    for (size_t i = 1; i <= SCRIPT_MESSAGES; i++)
+        assert_int_equal(append(s, i, &seq, &loss), PORCH_OK);
+    return seq;
+}
+
+static void a_segment_that_cannot_be_read_keeps_nobody_from_the_others(void **state) {
+    (void)state;
+    static flash f;
+    static porch_spool s;
+    static contents whole, c;
+    uint64_t seq = 0;
+    porch_spool_loss loss;
+    (void)fill(&s, &f);
+    read_all(&s, &whole);
+    const size_t segments = s.count;
+    for (uint32_t number = 1; number <= segments; number++) {
+        for (size_t from = 0; from < 128; from += 5) {
+            (void)fill(&s, &f);
+            const porch_spool_segment before = s.segments[number - 1];
+            if (from >= before.bytes) break;
+            f.rotten = number;
+            f.rotten_from = from;
+            open_spool(&s, &f, 4096, 128);
+            assert_int_equal(s.unreadable, 1);
+            read_all(&s, &c);
+            assert_true(c.count < whole.count);
+            assert_true(c.count >= whole.count - (before.last - before.first + 1));
+            assert_int_equal(porch_spool_pending(&s), c.count);
+            assert_int_equal(append(&s, 3, &seq, &loss), PORCH_OK);
+            f.rotten = 0; /* once it can be read again all is there, and no number twice */
+            open_spool(&s, &f, 4096, 128);
+            read_all(&s, &c);
+            assert_int_equal(c.count, whole.count + 1);
+            for (size_t k = 1; k < c.count; k++)
+                assert_true(c.sequence[k] > c.sequence[k - 1]);
+        }
+    }
+}
+
+static void what_can_no_longer_be_read_while_open_is_passed_over(void **state) {
+    (void)state;
+    static flash f;
+    static porch_spool s;
+    static contents c;
+    uint64_t last = fill(&s, &f);
+    const uint64_t lost = s.segments[1].last - s.segments[1].first + 1;
+    f.rotten = 2;
+    f.rotten_from = 0;
+    read_all(&s, &c);
+    assert_int_equal(c.count, SCRIPT_MESSAGES - lost);
+    assert_int_equal(c.sequence[c.count - 1], last);
+    assert_int_equal(porch_spool_pending(&s), c.count);
+    assert_int_equal(s.unreadable, 1);
+}
+
+static void what_could_not_be_read_stays_until_a_later_message_is_acknowledged(void **state) {
+    (void)state;
+    static flash f;
+    static porch_spool s;
+    (void)fill(&s, &f);
+    const uint64_t before = s.segments[0].last, after = s.segments[2].first;
+    f.rotten = 2;
+    f.rotten_from = 0;
+    open_spool(&s, &f, 4096, 128);
+    porch_spool_acknowledge(&s, before);
+    assert_null(find(&f, 1));
+    assert_non_null(find(&f, 2));
+    porch_spool_acknowledge(&s, after);
+    assert_null(find(&f, 2));
+}
+
+static void a_broken_segment_that_cannot_be_removed_blocks_nothing(void **state) {
+    (void)state;
+    static flash f;
+    static porch_spool s;
+    uint64_t last = fill(&s, &f), seq = 0;
+    porch_spool_loss loss;
+    f.rotten = 2;
+    f.rotten_from = 0;
+    f.stuck = true;
+    open_spool(&s, &f, 4096, 128);
+    porch_spool_acknowledge(&s, last);
+    assert_true(s.count <= 1);
+    open_spool(&s, &f, 256, 128);
+    for (size_t i = 0; i < 20; i++)
+        assert_int_equal(append(&s, 5, &seq, &loss), PORCH_OK);
+    find(&f, 2)->len = 1; /* torn in its first record: to be removed at the start */
+    f.rotten_from = 1;
+    open_spool(&s, &f, 256, 128);
+}
+
+/* A read that failed once, or for want of something else, says nothing about the message. */
+static void a_read_that_fails_for_once_costs_no_message(void **state) {
+    (void)state;
+    static const porch_err errors[] = {PORCH_ERR_IO, PORCH_ERR_BUSY};
+    static flash f;
+    static porch_spool s;
+    static contents c;
+    uint8_t block[128] = {0};
+    porch_spool_record r;
+    for (size_t i = 0; i < 2; i++) {
+        (void)fill(&s, &f);
+        porch_spool_cursor cursor = porch_spool_start(&s);
+        f.hiccups = 1;
+        f.hiccup = errors[i];
+        assert_int_equal(porch_spool_next(&s, &cursor, PORCH_BUF_OF(block), &r), errors[i]);
+        assert_int_equal(porch_spool_next(&s, &cursor, PORCH_BUF_OF(block), &r), PORCH_OK);
+        assert_int_equal(r.sequence, 1);
+        assert_int_equal(s.unreadable, 0);
+        read_all(&s, &c);
+        assert_int_equal(c.count, SCRIPT_MESSAGES);
+    }
+    f.hiccups = 1;
+    f.hiccup = PORCH_ERR_BUSY;
+    porch_spool_storage storage = storage_of(&f);
+    porch_spool_config config = {4096, 128};
+    assert_int_equal(porch_spool_open(&s, &storage, &config, NULL), PORCH_ERR_BUSY);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_at_every_byte_loses_no_stored_message),
@@ -474,6 +610,11 @@ int main(void) {
         cmocka_unit_test(a_record_longer_than_a_segment_is_refused),
         cmocka_unit_test(a_flipped_bit_costs_its_segment_from_there_on_and_nothing_else),
         cmocka_unit_test(rot_while_open_is_passed_over_and_no_longer_pending),
+        cmocka_unit_test(a_segment_that_cannot_be_read_keeps_nobody_from_the_others),
+        cmocka_unit_test(what_can_no_longer_be_read_while_open_is_passed_over),
+        cmocka_unit_test(what_could_not_be_read_stays_until_a_later_message_is_acknowledged),
+        cmocka_unit_test(a_broken_segment_that_cannot_be_removed_blocks_nothing),
+        cmocka_unit_test(a_read_that_fails_for_once_costs_no_message),
         cmocka_unit_test(a_limit_below_two_segments_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

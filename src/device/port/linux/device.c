@@ -145,6 +145,7 @@ static porch_err open_state(porch_device *d, const char *folder, porch_why *why)
     PORCH_TRY(porch_spool_files_open(&d->files, path, &storage, why));
     const porch_spool_config config = {d->options.spool_bytes, SEGMENT_BYTES};
     PORCH_TRY(porch_spool_open(&d->spool, &storage, &config, why));
+    porch_device_judge_spool(d, PORCH_OK); /* nobody else has the device yet: it needs no lock */
     d->outbox_block = malloc(SEGMENT_BYTES);
     if (!d->outbox_block) return porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
     porch_outbox_init(&d->outbox, &d->spool, (porch_buf){d->outbox_block, 0, SEGMENT_BYTES});

@@ -195,13 +195,15 @@ static void feed_session(porch_device *d, uint64_t now_ms) {
         (void)pthread_cond_broadcast(&d->changed);
     }
     uint64_t too_large = 0;
-    while (answered && porch_outbox_pump(&d->outbox, s, now_ms, &too_large) == PORCH_ERR_LIMIT) {
+    porch_err read = PORCH_OK;
+    while (answered && (read = porch_outbox_pump(&d->outbox, s, now_ms, &too_large)) == PORCH_ERR_LIMIT) {
         porch_outbox_settle(&d->outbox, too_large);
         porch_device_tell(d, &(porch_device_status){.news = PORCH_DEVICE_MESSAGE_REFUSED,
                                                     .ticket = too_large,
                                                     .code = PORCH_MQTT_RC_PACKET_TOO_LARGE,
                                                     .text = "the message is larger than the hub takes"});
     }
+    if (answered) porch_device_judge_spool(d, read);
     (void)pthread_mutex_unlock(&d->lock);
 }
 

@@ -142,6 +142,8 @@ struct porch_device {
     porch_spool spool;
     porch_outbox outbox;
     uint8_t *outbox_block;
+    uint64_t unreadable_told; /* of the spool's */
+    bool spool_fails;         /* and that was told */
     porch_clip_store clips;
     subscription subscriptions[SUBSCRIPTIONS_MOST];
     size_t subscription_count;
@@ -183,6 +185,8 @@ porch_device_result porch_device_say(porch_device_why *out, porch_err e, const c
 
 /* device_publish.c. Under the lock. */
 void porch_device_now_clear(porch_device *d);
+/* After the spool was read: tells what of it cannot be, once. */
+void porch_device_judge_spool(porch_device *d, porch_err read);
 /* By QoS 0 before all else that waits, and beyond what publish_now may hold: for a word a connection.
  * NO_SPACE. */
 porch_err porch_device_now_first(porch_device *d, const char *topic, porch_bytes payload);

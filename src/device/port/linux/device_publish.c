@@ -50,6 +50,22 @@ porch_device_result porch_device_publish(porch_device *d, const char *topic, con
     return PORCH_DEVICE_OK;
 }
 
+void porch_device_judge_spool(porch_device *d, porch_err read) {
+    bool fails = read != PORCH_OK;
+    if (d->spool.unreadable != d->unreadable_told)
+        porch_device_tell(
+            d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
+                                      .text = "a part of the spool (state/spool) cannot be read; its "
+                                              "messages are passed over: check the disk"});
+    if (fails && !d->spool_fails)
+        porch_device_tell(
+            d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
+                                      .text = "the spool (state/spool) cannot be read now; its messages "
+                                              "wait: check the disk and the limit of open files"});
+    d->unreadable_told = d->spool.unreadable;
+    d->spool_fails = fails;
+}
+
 void porch_device_now_clear(porch_device *d) {
     while (d->now_first) {
         now_message *m = d->now_first;

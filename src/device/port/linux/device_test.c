@@ -446,6 +446,7 @@ static struct {
     unsigned seen[PORCH_DEVICE_CLOCK_SET + 1];
     char text[PORCH_DEVICE_CLOCK_SET + 1][256];
     char sha256[65];
+    char warnings[1024]; /* one a line */
     int code;
     char payload[64];
     uint64_t wish; /* version of the twin's last wish */
@@ -467,6 +468,9 @@ static void on_status(void *ctx, const porch_device_status *s) {
     (void)pthread_mutex_lock(&heard.lock);
     heard.seen[s->news]++;
     (void)snprintf(heard.text[s->news], sizeof heard.text[0], "%s", s->text);
+    size_t n = strlen(heard.warnings);
+    if (s->news == PORCH_DEVICE_WARNING)
+        (void)snprintf(heard.warnings + n, sizeof heard.warnings - n, "%s\n", s->text);
     if (s->sha256[0] != 0) (void)snprintf(heard.sha256, sizeof heard.sha256, "%s", s->sha256);
     if (s->code != 0) heard.code = s->code;
     (void)pthread_cond_broadcast(&heard.changed);
@@ -687,6 +691,32 @@ static void what_was_said_while_the_hub_was_away_arrives_after_a_restart_of_both
     porch_device_close(d);
     assert_string_equal(later.last_payload, "kept");
     hub_stop(&later);
+    remove_folder();
+}
+
+static void make_state_folder(const char *name) {
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/state/%s", folder, name);
+    assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void what_cannot_be_read_on_disk_is_told_and_the_device_goes_on(void **state) {
+    (void)state;
+    test_hub h = {0};
+    hub_start(&h, &hub_cert, NULL);
+    make_folder(h.port, "front-door");
+    make_state_folder("");
+    make_state_folder("spool");
+    make_state_folder("spool/00000001.spool"); /* reads as a broken sector does: EISDIR, and not EIO */
+    listen_anew();
+    porch_device *d = open_device();
+    assert_non_null(d);
+    assert_int_equal(say(d, "all the same"), PORCH_DEVICE_OK);
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
+    porch_device_close(d);
+    assert_string_equal(h.last_payload, "all the same");
+    assert_non_null(strstr(heard.warnings, "spool"));
+    hub_stop(&h);
     remove_folder();
 }
 
@@ -916,6 +946,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_is_acknowledged_and_commands_arrive),
         cmocka_unit_test(what_was_said_while_the_hub_was_away_arrives_after_a_restart_of_both),
+        cmocka_unit_test(what_cannot_be_read_on_disk_is_told_and_the_device_goes_on),
         cmocka_unit_test(a_refused_device_hears_the_hubs_reason),
         cmocka_unit_test(a_hub_that_cannot_prove_itself_gets_nothing),
         cmocka_unit_test(a_folder_that_does_not_hold_together_is_refused),

@@ -34,6 +34,7 @@ static void close_fd(int *fd) {
 
 static porch_err of_errno(void) {
     if (errno == ENOSPC || errno == EDQUOT) return PORCH_ERR_FULL;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) return PORCH_ERR_BUSY;
     return errno == ENOENT ? PORCH_ERR_NOT_FOUND : PORCH_ERR_IO;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +144,58 @@ static void a_segment_that_is_a_link_is_not_followed(void **state) {
     porch_spool_files_close(&f);
 }
 
+static void a_segment_that_cannot_be_read_does_not_keep_the_spool_from_opening(void **state) {
+    (void)state;
+    porch_spool_files f;
+    porch_spool s;
+    uint8_t block[512];
+    porch_spool_record r;
+    struct stat st;
+    char path[64];
+    open_spool(&f, &s);
+    (void)append(&s, "one");
+    porch_spool_files_close(&f);
+    path_of(2, path);
+    assert_int_equal(symlink("/longer/than/the/header/of/a/record", path), 0); /* is not followed: IO */
+    open_spool(&f, &s);
+    assert_int_equal(s.unreadable, 1);
+    porch_spool_cursor c = porch_spool_start(&s);
+    assert_int_equal(porch_spool_next(&s, &c, PORCH_BUF_OF(block), &r), PORCH_OK);
+    assert_true(porch_bytes_eq_text(r.body, "one"));
+    uint64_t last = append(&s, "two");
+    assert_int_equal(porch_spool_next(&s, &c, PORCH_BUF_OF(block), &r), PORCH_OK);
+    assert_true(porch_bytes_eq_text(r.body, "two"));
+    porch_spool_acknowledge(&s, last);
+    assert_int_equal(s.count, 1);
+    assert_int_not_equal(lstat(path, &st), 0);
+    porch_spool_files_close(&f);
+}
+
+/* Too many open files are the process's fault, not the segment's. */
+static void a_process_without_descriptors_loses_no_message(void **state) {
+    (void)state;
+    porch_spool_files f;
+    porch_spool s;
+    uint8_t block[512];
+    porch_spool_record r;
+    struct rlimit before, none;
+    open_spool(&f, &s);
+    (void)append(&s, "one");
+    int fd = dup(0);
+    assert_true(fd >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)fd + 1; /* all below are taken */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    porch_spool_cursor c = porch_spool_start(&s);
+    porch_err e = porch_spool_next(&s, &c, PORCH_BUF_OF(block), &r);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(e, PORCH_ERR_BUSY);
+    assert_int_equal(porch_spool_next(&s, &c, PORCH_BUF_OF(block), &r), PORCH_OK);
+    porch_spool_files_close(&f);
+}
+
 static int make_folder(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
@@ -184,6 +237,9 @@ int main(void) {
         cmocka_unit_test_teardown(a_torn_file_costs_its_last_message_only, clean),
         cmocka_unit_test_teardown(a_segment_that_could_not_be_made_blocks_neither_sending_nor_storing,
                                   clean),
+        cmocka_unit_test_teardown(a_segment_that_cannot_be_read_does_not_keep_the_spool_from_opening,
+                                  clean),
+        cmocka_unit_test_teardown(a_process_without_descriptors_loses_no_message, clean),
         cmocka_unit_test_teardown(foreign_files_in_the_folder_are_left_alone, clean),
         cmocka_unit_test_teardown(a_segment_that_is_a_link_is_not_followed, clean),
     };
