@@ -77,6 +77,7 @@ static porch_err hash_file(int fd, uint64_t bytes, porch_sha256_state *hash) {
 static porch_err recover(porch_clip_store *s, const char *name, porch_stored_clip *clip) {
     struct stat st;
     clip->fd = openat(s->dir_fd, name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    if (clip->fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM)) return PORCH_ERR_BUSY;
     if (clip->fd < 0 || fstat(clip->fd, &st) != 0) return PORCH_ERR_IO;
     PORCH_TRY(porch_fragment_whole_bytes(read_fd, &clip->fd, (uint64_t)st.st_size, &clip->visible));
     if (ftruncate(clip->fd, (off_t)clip->visible) != 0) return PORCH_ERR_IO;
@@ -102,6 +103,15 @@ static porch_err adopt(porch_clip_store *s, const char *name, uint32_t number, c
     return e;
 }
 
+/* One clip that the disk does not give back must keep the device neither from starting nor from the others.
+ * Where it cannot even be renamed it stays, and is met again at the next start. */
+static void set_aside(porch_clip_store *s, const char *name) {
+    char bad[NAME_BYTES + 4];
+    (void)snprintf(bad, sizeof bad, "%s.bad", name);
+    (void)renameat(s->dir_fd, name, s->dir_fd, bad);
+    s->set_aside++;
+}
+
 porch_err porch_clip_store_open(porch_clip_store *s, const char *folder, uint64_t limit_bytes,
                                 porch_why *why) {
     *s = (porch_clip_store){.dir_fd = -1, .limit_bytes = limit_bytes, .next_number = 1};
@@ -121,6 +131,10 @@ porch_err porch_clip_store_open(porch_clip_store *s, const char *folder, uint64_
         porch_id event;
         if (!parse_name(entry->d_name, &number, &event)) continue;
         e = adopt(s, entry->d_name, number, &event);
+        if (e == PORCH_ERR_IO) {
+            set_aside(s, entry->d_name);
+            e = PORCH_OK;
+        }
         if (e != PORCH_OK) (void)porch_fail(why, e, "clip %s/%s cannot be read", folder, entry->d_name);
     }
     (void)closedir(dir);

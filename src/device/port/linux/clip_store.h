@@ -35,13 +35,15 @@ typedef struct {
     uint64_t total_bytes;
     uint32_t next_number;
     size_t count;
+    size_t set_aside; /* clips of earlier runs that cannot be read: NAME.bad since the store was opened */
     porch_stored_clip *first;
 } porch_clip_store;
 
 /* Called for a clip that made room. */
 typedef void (*porch_clip_dropped_fn)(void *ctx, const porch_stored_clip *clip);
 
-/* Reads what is there; a clip without one whole fragment is removed. */
+/* Reads what is there; a clip without one whole fragment is removed, one that cannot be read is set aside.
+ */
 porch_err porch_clip_store_open(porch_clip_store *s, const char *folder, uint64_t limit_bytes,
                                 porch_why *why);
 void porch_clip_store_close(porch_clip_store *s);

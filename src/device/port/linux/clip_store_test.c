@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -115,6 +117,60 @@ static void a_clip_without_a_whole_fragment_is_removed(void **state) {
     porch_clip_store_close(&s);
 }
 
+/* A folder in a clip's place reads as a broken sector does: with an error that is none of the format's. */
+static void a_clip_that_cannot_be_read_is_set_aside_and_the_store_goes_on(void **state) {
+    (void)state;
+    uint8_t block[512];
+    size_t first = 0;
+    porch_buf b = film(block, &first);
+    porch_clip_store s;
+    char path[64], bad[72];
+    open_store(&s, 1 << 20);
+    end(&s, record(&s, "event-1", porch_buf_bytes(&b)));
+    porch_clip_store_close(&s);
+    (void)snprintf(path, sizeof path, "%s/00000007-x.mp4", folder);
+    (void)snprintf(bad, sizeof bad, "%s.bad", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    open_store(&s, 1 << 20);
+    assert_int_equal(s.set_aside, 1);
+    assert_int_equal(s.count, 1);
+    assert_string_equal(s.first->event.text, "event-1");
+    assert_int_equal(access(path, F_OK), -1);
+    end(&s, record(&s, "x", porch_buf_bytes(&b)));
+    porch_clip_store_close(&s);
+    open_store(&s, 1 << 20);
+    assert_int_equal(s.set_aside, 0);
+    assert_int_equal(s.count, 2);
+    remove_all(&s);
+    assert_int_equal(rmdir(bad), 0);
+}
+
+/* Too many open files are the process's fault, not the clip's. */
+static void a_process_without_descriptors_sets_no_clip_aside(void **state) {
+    (void)state;
+    uint8_t block[512];
+    size_t first = 0;
+    porch_buf b = film(block, &first);
+    porch_clip_store s;
+    struct rlimit before, none;
+    open_store(&s, 1 << 20);
+    end(&s, record(&s, "event-1", porch_buf_bytes(&b)));
+    porch_clip_store_close(&s);
+    int fd = dup(0);
+    assert_true(fd >= 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)fd + 3; /* for the folder, twice */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    porch_err e = porch_clip_store_open(&s, folder, 1 << 20, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(e, PORCH_ERR_BUSY);
+    open_store(&s, 1 << 20);
+    assert_int_equal(s.count, 1);
+    remove_all(&s);
+}
+
 static void clips_come_back_oldest_first_and_new_ones_after_them(void **state) {
     (void)state;
     uint8_t block[512];
@@ -197,6 +253,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clip_left_by_a_dead_process_ends_at_its_last_whole_fragment),
         cmocka_unit_test(a_clip_without_a_whole_fragment_is_removed),
+        cmocka_unit_test(a_clip_that_cannot_be_read_is_set_aside_and_the_store_goes_on),
+        cmocka_unit_test(a_process_without_descriptors_sets_no_clip_aside),
         cmocka_unit_test(clips_come_back_oldest_first_and_new_ones_after_them),
         cmocka_unit_test(the_oldest_ended_clip_goes_when_there_is_no_room),
         cmocka_unit_test(a_dropped_clip_lives_until_its_upload_lets_go),

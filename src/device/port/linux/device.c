@@ -150,7 +150,14 @@ static porch_err open_state(porch_device *d, const char *folder, porch_why *why)
     if (!d->outbox_block) return porch_fail(why, PORCH_ERR_NO_SPACE, "out of memory");
     porch_outbox_init(&d->outbox, &d->spool, (porch_buf){d->outbox_block, 0, SEGMENT_BYTES});
     PORCH_TRY(join_and_make(state, "clips", path, why));
-    return porch_clip_store_open(&d->clips, path, d->options.clip_bytes, why);
+    PORCH_TRY(porch_clip_store_open(&d->clips, path, d->options.clip_bytes, why));
+    if (d->clips.set_aside > 0)
+        porch_device_tell(
+            d, &(porch_device_status){.news = PORCH_DEVICE_WARNING,
+                                      .count = d->clips.set_aside,
+                                      .text = "clips that cannot be read were set aside as "
+                                              "state/clips/*.bad: check the disk, and remove them"});
+    return PORCH_OK;
 }
 
 static void set_defaults(porch_device_options *o) {

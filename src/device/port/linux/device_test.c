@@ -707,6 +707,8 @@ static void what_cannot_be_read_on_disk_is_told_and_the_device_goes_on(void **st
     make_folder(h.port, "front-door");
     make_state_folder("");
     make_state_folder("spool");
+    make_state_folder("clips");
+    make_state_folder("clips/00000001-x.mp4");
     make_state_folder("spool/00000001.spool"); /* reads as a broken sector does: EISDIR, and not EIO */
     listen_anew();
     porch_device *d = open_device();
@@ -715,7 +717,8 @@ static void what_cannot_be_read_on_disk_is_told_and_the_device_goes_on(void **st
     assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
     porch_device_close(d);
     assert_string_equal(h.last_payload, "all the same");
-    assert_non_null(strstr(heard.warnings, "spool"));
+    assert_non_null(strstr(heard.warnings, "state/spool"));
+    assert_non_null(strstr(heard.warnings, "state/clips"));
     hub_stop(&h);
     remove_folder();
 }
