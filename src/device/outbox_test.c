@@ -97,7 +97,7 @@ static void take_output(world *w) {
             w->payloads[w->seen] = (char)p.payload.at[0];
             w->packet_ids[w->seen++] = p.packet_id;
         }
-        porch_session_sent(&w->session, frame.bytes);
+        porch_session_sent(&w->session, frame.bytes, NOW);
     }
 }
 
@@ -107,7 +107,7 @@ static void hear(world *w, const porch_mqtt_packet *p, uint64_t now_ms) {
     size_t taken = 0;
     porch_session_event e;
     assert_int_equal(porch_mqtt_packet_write(&b, PORCH_MQTT_V5, p), PORCH_OK);
-    porch_session_take(&w->session, porch_buf_bytes(&b), &taken);
+    porch_session_take(&w->session, porch_buf_bytes(&b), now_ms, &taken);
     while (porch_session_next(&w->session, now_ms, &e))
         if (e.kind == PORCH_SESSION_ACKNOWLEDGED) porch_outbox_settle(&w->outbox, e.ticket);
 }

@@ -4,7 +4,7 @@
 #include "base/cursor.h"
 
 /* Properties of a CONNECT: receive maximum (3 bytes) and maximum packet size (5 bytes). */
-enum { CONNECT_PROPERTIES_BYTES = 16, RECEIVE_MAXIMUM = 16 };
+enum { CONNECT_PROPERTIES_BYTES = 16, RECEIVE_MAXIMUM = 16, PINGREQ_BYTES = 2 };
 
 void porch_session_init(porch_session *s, const porch_session_config *config, porch_buf in, porch_buf out) {
     *s = (porch_session){.config = *config, .next_packet_id = 1};
@@ -28,10 +28,34 @@ porch_bytes porch_session_output(const porch_session *s) {
     return (porch_bytes){s->out.at + s->out_read, s->out.len - s->out_read};
 }
 
-void porch_session_sent(porch_session *s, size_t n) {
+/* To be called before output is written. */
+static void make_way(porch_session *s, uint64_t now_ms) {
+    compact(&s->out, &s->out_read);
+    if (s->out.len == 0) s->moved_ms = now_ms;
+}
+
+/* A question whose last byte is the last that was written. */
+static porch_session_question question(const porch_session *s) {
+    return (porch_session_question){.waits = true, .end = s->left_bytes + porch_session_output(s).len};
+}
+
+static void see_off(porch_session_question *q, uint64_t left_bytes, uint64_t now_ms) {
+    if (q->left || q->end > left_bytes) return;
+    q->left = true;
+    q->left_ms = now_ms;
+}
+
+void porch_session_sent(porch_session *s, size_t n, uint64_t now_ms) {
     size_t waits = s->out.len - s->out_read;
-    s->out_read += n < waits ? n : waits;
+    if (n > waits) n = waits;
+    if (n == 0) return;
+    s->out_read += n;
+    s->left_bytes += n;
+    s->moved_ms = now_ms;
     if (s->out_read == s->out.len) s->out.len = s->out_read = 0;
+    see_off(&s->asked, s->left_bytes, now_ms);
+    for (size_t i = 0; i < PORCH_SESSION_WINDOW_MOST; i++)
+        see_off(&s->waiting[i].asked, s->left_bytes, now_ms);
 }
 
 /* --- the end --- */
@@ -82,10 +106,11 @@ porch_err porch_session_start(porch_session *s, uint64_t now_ms) {
                                              (uint32_t)s->in.cap));
     PORCH_TRY(
         porch_mqtt_properties_of(porch_buf_bytes(&properties), PORCH_MQTT_CONNECT, NULL, &c.properties));
+    make_way(s, now_ms);
     PORCH_TRY(porch_mqtt_connect_write(&s->out, &c));
     s->state = PORCH_SESSION_CONNECTING;
-    s->last_sent_ms = now_ms;
-    s->asked_ms = now_ms > 0 ? now_ms : 1;
+    s->last_sent_ms = s->last_heard_ms = now_ms;
+    s->asked = question(s);
     return PORCH_OK;
 }
 
@@ -122,13 +147,13 @@ porch_err porch_session_publish(porch_session *s, porch_topic_name topic, porch_
     size_t bytes = porch_mqtt_publish_bytes(PORCH_MQTT_V5, &p);
     if (bytes > s->out.cap || (s->packet_most != 0 && bytes > s->packet_most)) return PORCH_ERR_LIMIT;
     if (qos > 0 && porch_session_room(s) == 0) return PORCH_ERR_BUSY;
-    compact(&s->out, &s->out_read);
+    make_way(s, now_ms);
     if (bytes > s->out.cap - s->out.len) return PORCH_ERR_BUSY;
     porch_session_waiting *w = qos > 0 ? waiting_of(s, 0) : NULL;
     if (qos > 0 && !w) return PORCH_ERR_BUSY;
     if (w) p.packet_id = free_packet_id(s);
     PORCH_TRY(porch_mqtt_publish_write(&s->out, PORCH_MQTT_V5, &p));
-    if (w) *w = (porch_session_waiting){p.packet_id, false, ticket, now_ms};
+    if (w) *w = (porch_session_waiting){p.packet_id, false, ticket, question(s)};
     s->last_sent_ms = now_ms;
     return PORCH_OK;
 }
@@ -138,7 +163,7 @@ porch_err porch_session_subscribe(porch_session *s, porch_topic_filter filter, u
     if (s->state != PORCH_SESSION_ONLINE) return PORCH_ERR_STATE;
     porch_session_waiting *w = waiting_of(s, 0);
     if (porch_session_room(s) == 0 || !w) return PORCH_ERR_BUSY;
-    compact(&s->out, &s->out_read);
+    make_way(s, now_ms);
     /* The list of filters is put where the packet's end will be, then moved by the writer into its place.
      */
     size_t list_most = filter.text.len + 3, whole_most = list_most + 16;
@@ -151,7 +176,7 @@ porch_err porch_session_subscribe(porch_session *s, porch_topic_filter filter, u
     porch_mqtt_subscribe p = {
         .packet_id = free_packet_id(s), .count = 1, .filters = porch_buf_bytes(&list)};
     PORCH_TRY(porch_mqtt_subscribe_write(&s->out, PORCH_MQTT_V5, &p));
-    *w = (porch_session_waiting){p.packet_id, true, ticket, now_ms};
+    *w = (porch_session_waiting){p.packet_id, true, ticket, question(s)};
     s->last_sent_ms = now_ms;
     return PORCH_OK;
 }
@@ -165,7 +190,7 @@ static porch_err on_connack(porch_session *s, const porch_mqtt_frame *frame, por
                             porch_session_event *ret) {
     porch_mqtt_connack c;
     PORCH_TRY(porch_mqtt_connack_read(frame, PORCH_MQTT_V5, fault, &c));
-    s->asked_ms = 0;
+    s->asked.waits = false;
     porch_bytes text = porch_mqtt_property_text(&c.properties, PORCH_MQTT_PROP_REASON_STRING);
     if (c.reason >= 0x80) {
         if (text.len == 0) text = porch_bytes_of(porch_mqtt_reason_text(c.reason));
@@ -243,7 +268,7 @@ static porch_err on_pingresp(porch_session *s, const porch_mqtt_frame *frame, po
                              porch_session_event *ret) {
     (void)ret;
     PORCH_TRY(porch_mqtt_ping_read(frame, fault));
-    s->asked_ms = 0;
+    s->asked.waits = false;
     return PORCH_OK;
 }
 
@@ -270,13 +295,14 @@ static const struct {
     [PORCH_MQTT_DISCONNECT] = {on_disconnect, PORCH_SESSION_ONLINE},
 };
 
-void porch_session_take(porch_session *s, porch_bytes from_peer, size_t *taken) {
+void porch_session_take(porch_session *s, porch_bytes from_peer, uint64_t now_ms, size_t *taken) {
     compact(&s->in, &s->in_read);
     size_t fits = s->in.cap - s->in.len;
     size_t n = from_peer.len < fits ? from_peer.len : fits;
     for (size_t i = 0; i < n; i++)
         s->in.at[s->in.len + i] = from_peer.at[i];
     s->in.len += n;
+    if (n > 0) s->last_heard_ms = now_ms;
     *taken = n;
 }
 
@@ -302,7 +328,7 @@ static bool take_packet(porch_session *s, porch_session_event *event) {
 
 static bool settle_owed_ack(porch_session *s, uint64_t now_ms) {
     if (s->owed_ack == 0 || s->state != PORCH_SESSION_ONLINE) return true;
-    compact(&s->out, &s->out_read);
+    make_way(s, now_ms);
     porch_mqtt_ack a = {.type = PORCH_MQTT_PUBACK, .packet_id = s->owed_ack};
     if (porch_mqtt_ack_write(&s->out, PORCH_MQTT_V5, &a) != PORCH_OK) return false;
     s->owed_ack = 0;
@@ -326,37 +352,44 @@ bool porch_session_next(porch_session *s, uint64_t now_ms, porch_session_event *
 
 /* --- time --- */
 
-static uint64_t oldest_unanswered(const porch_session *s) {
-    uint64_t oldest = s->asked_ms != 0 ? s->asked_ms : UINT64_MAX;
-    for (size_t i = 0; i < PORCH_SESSION_WINDOW_MOST; i++)
-        if (s->waiting[i].packet_id != 0 && s->waiting[i].sent_ms < oldest) oldest = s->waiting[i].sent_ms;
-    return oldest;
+static uint64_t due_of(const porch_session *s, const porch_session_question *q) {
+    return q->waits && q->left ? q->left_ms + s->config.answer_ms : UINT64_MAX;
+}
+
+/* When the hub's silence ends the session. */
+static uint64_t due(const porch_session *s) {
+    uint64_t at = due_of(s, &s->asked);
+    for (size_t i = 0; i < PORCH_SESSION_WINDOW_MOST; i++) {
+        uint64_t one = s->waiting[i].packet_id != 0 ? due_of(s, &s->waiting[i].asked) : UINT64_MAX;
+        if (one < at) at = one;
+    }
+    uint64_t still = porch_session_output(s).len > 0 ? s->moved_ms + s->config.answer_ms : UINT64_MAX;
+    return still < at ? still : at;
+}
+
+/* When to ask whether the hub is there. Not while the block is full: that moves, or the session ends. */
+static uint64_t ping_due(const porch_session *s) {
+    if (s->state != PORCH_SESSION_ONLINE || s->keep_alive_ms == 0 || s->asked.waits) return UINT64_MAX;
+    if (s->out.cap - porch_session_output(s).len < PINGREQ_BYTES) return UINT64_MAX;
+    return (s->last_sent_ms < s->last_heard_ms ? s->last_sent_ms : s->last_heard_ms) + s->keep_alive_ms;
 }
 
 void porch_session_tick(porch_session *s, uint64_t now_ms) {
     if (s->state != PORCH_SESSION_CONNECTING && s->state != PORCH_SESSION_ONLINE) return;
-    uint64_t oldest = oldest_unanswered(s);
-    if (oldest != UINT64_MAX && now_ms >= oldest && now_ms - oldest >= s->config.answer_ms) {
+    if (now_ms >= due(s)) {
         write_disconnect(s, PORCH_MQTT_RC_NORMAL_DISCONNECTION);
         end_session(s, PORCH_ERR_TIMEOUT, 0, PORCH_LIT("the hub did not answer in time"));
         return;
     }
-    bool quiet =
-        s->keep_alive_ms != 0 && now_ms >= s->last_sent_ms && now_ms - s->last_sent_ms >= s->keep_alive_ms;
-    if (s->state != PORCH_SESSION_ONLINE || !quiet || s->asked_ms != 0) return;
-    compact(&s->out, &s->out_read);
-    if (porch_mqtt_pingreq_write(&s->out) != PORCH_OK)
-        return; /* what fills the block keeps us alive, too */
+    if (now_ms < ping_due(s)) return;
+    make_way(s, now_ms);
+    if (porch_mqtt_pingreq_write(&s->out) != PORCH_OK) return; /* it has room */
     s->last_sent_ms = now_ms;
-    s->asked_ms = now_ms > 0 ? now_ms : 1;
+    s->asked = question(s);
 }
 
 uint64_t porch_session_deadline(const porch_session *s) {
     if (s->state != PORCH_SESSION_CONNECTING && s->state != PORCH_SESSION_ONLINE) return UINT64_MAX;
-    uint64_t oldest = oldest_unanswered(s);
-    uint64_t at = oldest != UINT64_MAX ? oldest + s->config.answer_ms : UINT64_MAX;
-    if (s->state == PORCH_SESSION_ONLINE && s->keep_alive_ms != 0 && s->asked_ms == 0 &&
-        s->last_sent_ms + s->keep_alive_ms < at)
-        at = s->last_sent_ms + s->keep_alive_ms;
-    return at;
+    uint64_t end = due(s), ping = ping_due(s);
+    return ping < end ? ping : end;
 }

@@ -21,7 +21,7 @@
 typedef struct {
     const char *client_id; /* must outlive the session; "" lets the hub assign one */
     uint16_t keep_alive_s; /* 0: none. The hub may shorten it */
-    uint32_t answer_ms;    /* how long any answer of the hub may take */
+    uint32_t answer_ms;    /* how long any answer of the hub may take, or output stand still */
     uint16_t window;       /* unanswered packets, 1 to PORCH_SESSION_WINDOW_MOST */
 } porch_session_config;
 
@@ -53,11 +53,19 @@ typedef struct {
     porch_bytes text; /* the hub's reason string, or a sentence of ours; may be empty */
 } porch_session_event;
 
+/* An answer is due from when the question's last byte has left: on a slow uplink that takes its time. */
+typedef struct {
+    bool waits;
+    bool left;
+    uint64_t end; /* of the question, in all bytes that were ever written */
+    uint64_t left_ms;
+} porch_session_question;
+
 typedef struct {
     uint16_t packet_id; /* 0: free */
     bool is_subscribe;
     uint64_t ticket;
-    uint64_t sent_ms;
+    porch_session_question asked;
 } porch_session_waiting;
 
 typedef struct {
@@ -72,9 +80,12 @@ typedef struct {
     uint16_t window;      /* agreed */
     uint32_t packet_most; /* largest packet that the hub takes; 0: no limit told */
     uint64_t keep_alive_ms;
+    uint64_t left_bytes; /* of all that were ever written */
+    uint64_t moved_ms;   /* when output last left or, where none waited, was written */
     uint64_t last_sent_ms;
-    uint64_t asked_ms; /* CONNECT or PINGREQ sent and not answered; 0: none */
-    uint16_t owed_ack; /* packet identifier of the MESSAGE that was handed out; 0: none */
+    uint64_t last_heard_ms;
+    porch_session_question asked; /* CONNECT or PINGREQ */
+    uint16_t owed_ack;            /* packet identifier of the MESSAGE that was handed out; 0: none */
     bool over_told;
     porch_session_event over;
     char over_text[128];
@@ -86,13 +97,13 @@ void porch_session_init(porch_session *s, const porch_session_config *config, po
 porch_err porch_session_start(porch_session *s, uint64_t now_ms);
 
 /* Copies what fits of `from_peer`; *taken may be less than its length (then call porch_session_next). */
-void porch_session_take(porch_session *s, porch_bytes from_peer, size_t *taken);
+void porch_session_take(porch_session *s, porch_bytes from_peer, uint64_t now_ms, size_t *taken);
 /* The next event, or false when more bytes (or room in the out block) are needed first. */
 bool porch_session_next(porch_session *s, uint64_t now_ms, porch_session_event *ret);
 
 /* What waits to be sent; after sending a prefix say so. */
 porch_bytes porch_session_output(const porch_session *s);
-void porch_session_sent(porch_session *s, size_t n);
+void porch_session_sent(porch_session *s, size_t n, uint64_t now_ms);
 
 /* BUSY: window or out block is full for now. LIMIT: larger than the hub or the out block takes. STATE: not
  * online. `ticket` comes back in the event; QoS 0 has none. */
@@ -103,7 +114,8 @@ porch_err porch_session_subscribe(porch_session *s, porch_topic_filter filter, u
 /* Packets that may still be sent before an answer is needed. */
 size_t porch_session_room(const porch_session *s);
 
-/* Pings when it is time and ends the session when an answer is overdue. */
+/* Pings when for the keep-alive nothing was sent, or nothing heard: what asks for no answer (QoS 0) would
+ * hide that the hub is gone. Ends the session when an answer is overdue or output stands still. */
 void porch_session_tick(porch_session *s, uint64_t now_ms);
 /* When to call tick next; UINT64_MAX for never. */
 uint64_t porch_session_deadline(const porch_session *s);

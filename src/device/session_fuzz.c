@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
     if (porch_session_start(&s, 1) != PORCH_OK) abort();
     if (len == 0) return 0;
     size_t bite = (at[0] & 0x7f) + 1u, taken = 0;
-    if ((at[0] & 0x80) != 0) porch_session_take(&s, (porch_bytes){connack, sizeof connack}, &taken);
+    if ((at[0] & 0x80) != 0) porch_session_take(&s, (porch_bytes){connack, sizeof connack}, 1, &taken);
     at++;
     len--;
     bool over = false;
@@ -36,10 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
                 (void)porch_session_publish(&s, topic, PORCH_LIT("payload"), 1, ticket, now);
             (void)porch_session_subscribe(&s, filter, 4, now);
         }
-        porch_session_sent(&s, porch_session_output(&s).len);
+        porch_session_sent(&s, porch_session_output(&s).len, now);
         porch_session_tick(&s, now += 1000);
         size_t n = bite < len ? bite : len;
-        porch_session_take(&s, (porch_bytes){at, n}, &taken);
+        porch_session_take(&s, (porch_bytes){at, n}, now, &taken);
         at += taken;
         len -= taken;
         idle = taken == 0 ? idle + 1 : 0;

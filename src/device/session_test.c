@@ -27,7 +27,7 @@ static void make(link_pair *l, uint16_t window) {
 }
 
 /* Takes the device's next packet off its output, judged as a hub would. */
-static porch_mqtt_packet sent(link_pair *l) {
+static porch_mqtt_packet sent_at(link_pair *l, uint64_t now_ms) {
     porch_bytes out = porch_session_output(&l->s);
     memcpy(l->said + l->said_bytes, out.at, out.len);
     porch_bytes mine = {l->said + l->said_bytes, out.len};
@@ -37,8 +37,12 @@ static porch_mqtt_packet sent(link_pair *l) {
     assert_int_equal(porch_mqtt_packet_read(&frame, PORCH_MQTT_V5, PORCH_MQTT_FROM_CLIENT, NULL, &p),
                      PORCH_OK);
     l->said_bytes += frame.bytes;
-    porch_session_sent(&l->s, frame.bytes);
+    porch_session_sent(&l->s, frame.bytes, now_ms);
     return p;
+}
+
+static porch_mqtt_packet sent(link_pair *l) {
+    return sent_at(l, NOW);
 }
 
 static void say(link_pair *l, const porch_mqtt_packet *p) {
@@ -49,7 +53,7 @@ static void say(link_pair *l, const porch_mqtt_packet *p) {
 static porch_session_event hear(link_pair *l, uint64_t now_ms) {
     porch_session_event e = {0};
     size_t taken = 0;
-    porch_session_take(&l->s, porch_buf_bytes(&l->hub), &taken);
+    porch_session_take(&l->s, porch_buf_bytes(&l->hub), now_ms, &taken);
     assert_int_equal(taken, l->hub.len);
     l->hub.len = 0;
     (void)porch_session_next(&l->s, now_ms, &e);
@@ -257,7 +261,7 @@ static void bytes_that_come_one_by_one_give_the_same_events(void **state) {
     for (size_t i = 0; i < l.hub.len; i++) {
         size_t taken = 0;
         porch_session_event e;
-        porch_session_take(&l.s, (porch_bytes){l.raw + i, 1}, &taken);
+        porch_session_take(&l.s, (porch_bytes){l.raw + i, 1}, NOW, &taken);
         assert_int_equal(taken, 1);
         while (porch_session_next(&l.s, NOW, &e)) {
             assert_int_equal(e.kind, PORCH_SESSION_MESSAGE);
@@ -276,12 +280,12 @@ static void silence_is_broken_by_a_ping_and_a_missing_answer_ends_the_session(vo
     porch_session_tick(&l.s, NOW + 29999);
     assert_int_equal(porch_session_output(&l.s).len, 0);
     porch_session_tick(&l.s, NOW + 30000);
-    assert_int_equal(sent(&l).type, PORCH_MQTT_PINGREQ);
+    assert_int_equal(sent_at(&l, NOW + 30000).type, PORCH_MQTT_PINGREQ);
     porch_mqtt_packet pong = {.type = PORCH_MQTT_PINGRESP};
     say(&l, &pong);
     assert_int_equal(hear(&l, NOW + 30001).kind, 0);
     porch_session_tick(&l.s, NOW + 60000);
-    assert_int_equal(sent(&l).type, PORCH_MQTT_PINGREQ);
+    assert_int_equal(sent_at(&l, NOW + 60000).type, PORCH_MQTT_PINGREQ);
     assert_int_equal(porch_session_deadline(&l.s), NOW + 60000 + ANSWER_MS);
     porch_session_tick(&l.s, NOW + 60000 + ANSWER_MS);
     porch_session_event e = hear(&l, NOW + 60000 + ANSWER_MS);
@@ -298,6 +302,129 @@ static void an_acknowledgement_that_never_comes_ends_the_session(void **state) {
     assert_int_equal(l.s.state, PORCH_SESSION_ONLINE);
     porch_session_tick(&l.s, NOW + ANSWER_MS);
     assert_int_equal(hear(&l, NOW).error, PORCH_ERR_TIMEOUT);
+}
+
+/* QoS 0 asks for no answer: what is said must not keep the question from being asked. */
+static void a_hub_that_is_lost_silently_is_noticed_though_much_is_said_to_it(void **state) {
+    (void)state;
+    link_pair l;
+    uint64_t now = NOW;
+    unsigned pings = 0;
+    connect_with(&l, 8, (porch_bytes){0});
+    for (; now < NOW + 30000 + ANSWER_MS; now += 1000) {
+        porch_session_tick(&l.s, now);
+        assert_int_equal(l.s.state, PORCH_SESSION_ONLINE);
+        assert_int_equal(porch_session_publish(&l.s, topic("t"), PORCH_LIT("0"), 0, 0, now), PORCH_OK);
+        l.said_bytes = 0;
+        while (porch_session_output(&l.s).len > 0)
+            if (sent_at(&l, now).type == PORCH_MQTT_PINGREQ) pings++;
+    }
+    assert_int_equal(pings, 1);
+    assert_int_equal(porch_session_deadline(&l.s), now);
+    porch_session_tick(&l.s, now);
+    assert_int_equal(hear(&l, now).error, PORCH_ERR_TIMEOUT);
+}
+
+static void whatever_the_hub_says_is_heard(void **state) {
+    (void)state;
+    link_pair l;
+    connect_with(&l, 8, (porch_bytes){0});
+    porch_mqtt_packet m = {.type = PORCH_MQTT_PUBLISH,
+                           .publish = {.topic = topic("d/x"), .payload = PORCH_LIT("hello")}};
+    say(&l, &m);
+    assert_int_equal(hear(&l, NOW + 29000).kind, PORCH_SESSION_MESSAGE);
+    assert_int_equal(porch_session_publish(&l.s, topic("t"), PORCH_LIT("0"), 0, 0, NOW + 29000), PORCH_OK);
+    (void)sent_at(&l, NOW + 29000);
+    assert_int_equal(porch_session_deadline(&l.s), NOW + 59000);
+}
+
+/* The connected session alone, with room for large packets; what it wrote for CONNECT has left. */
+static void connect_large(link_pair *l, porch_buf out) {
+    size_t taken = 0;
+    porch_session_event e;
+    const porch_session_config config = {"front-door", 0, ANSWER_MS, 8};
+    make(l, 8);
+    porch_session_init(&l->s, &config, PORCH_BUF_OF(l->in), out);
+    assert_int_equal(porch_session_start(&l->s, NOW), PORCH_OK);
+    porch_session_sent(&l->s, porch_session_output(&l->s).len, NOW);
+    say_connack(l, 0, (porch_bytes){0});
+    porch_session_take(&l->s, porch_buf_bytes(&l->hub), NOW, &taken);
+    assert_true(porch_session_next(&l->s, NOW, &e));
+}
+
+static void an_answer_is_due_only_after_the_question_has_left(void **state) {
+    (void)state;
+    static uint8_t payload[100 * 1024], block[128 * 1024];
+    link_pair l;
+    uint64_t now = NOW;
+    connect_large(&l, PORCH_BUF_OF(block));
+    assert_int_equal(
+        porch_session_publish(&l.s, topic("t"), (porch_bytes){payload, sizeof payload}, 1, 1, now),
+        PORCH_OK);
+    while (porch_session_output(&l.s).len > 0) {
+        size_t n = porch_session_output(&l.s).len;
+        now += 1000;
+        porch_session_tick(&l.s, now);
+        assert_int_equal(l.s.state, PORCH_SESSION_ONLINE);
+        porch_session_sent(&l.s, n < 5 * 1024 ? n : 5 * 1024, now);
+    }
+    assert_true(now - NOW > ANSWER_MS);
+    assert_int_equal(porch_session_deadline(&l.s), now + ANSWER_MS);
+    porch_session_tick(&l.s, now + ANSWER_MS - 1);
+    assert_int_equal(l.s.state, PORCH_SESSION_ONLINE);
+    porch_session_tick(&l.s, now + ANSWER_MS);
+    assert_int_equal(hear(&l, now + ANSWER_MS).error, PORCH_ERR_TIMEOUT);
+}
+
+static void what_has_left_is_answered_in_time_though_more_is_being_sent(void **state) {
+    (void)state;
+    static uint8_t payload[100 * 1024], block[128 * 1024];
+    link_pair l;
+    uint64_t now = NOW;
+    connect_large(&l, PORCH_BUF_OF(block));
+    assert_int_equal(porch_session_publish(&l.s, topic("t"), PORCH_LIT("small"), 1, 1, now), PORCH_OK);
+    assert_int_equal(
+        porch_session_publish(&l.s, topic("t"), (porch_bytes){payload, sizeof payload}, 1, 2, now),
+        PORCH_OK);
+    porch_session_sent(&l.s, 1024, now);
+    for (; now < NOW + ANSWER_MS; now += 1000) {
+        porch_session_tick(&l.s, now);
+        assert_int_equal(l.s.state, PORCH_SESSION_ONLINE);
+        porch_session_sent(&l.s, 1024, now);
+    }
+    porch_session_tick(&l.s, now);
+    assert_int_equal(hear(&l, now).error, PORCH_ERR_TIMEOUT);
+}
+
+static void output_that_stands_still_ends_the_session(void **state) {
+    (void)state;
+    static uint8_t block[4096];
+    link_pair l;
+    connect_large(&l, PORCH_BUF_OF(block));
+    assert_int_equal(porch_session_publish(&l.s, topic("t"), PORCH_LIT("payload"), 0, 0, NOW), PORCH_OK);
+    porch_session_sent(&l.s, 3, NOW + 7000);
+    assert_int_equal(porch_session_deadline(&l.s), NOW + 7000 + ANSWER_MS);
+    porch_session_tick(&l.s, NOW + 7000 + ANSWER_MS);
+    assert_int_equal(hear(&l, NOW + 7000 + ANSWER_MS).error, PORCH_ERR_TIMEOUT);
+}
+
+static void a_ping_for_which_there_is_no_room_wakes_nobody(void **state) {
+    (void)state;
+    link_pair l;
+    const uint8_t payload[sizeof l.out] = {0};
+    uint64_t now = NOW + 15000;
+    porch_err e = PORCH_ERR_LIMIT;
+    connect_with(&l, 8, (porch_bytes){0});
+    for (size_t n = sizeof payload; e == PORCH_ERR_LIMIT; n--) /* the largest fills the block */
+        e = porch_session_publish(&l.s, topic("t"), (porch_bytes){payload, n}, 0, 0, now);
+    assert_int_equal(porch_session_output(&l.s).len, sizeof l.out);
+    now += 16000; /* nothing was heard for too long */
+    porch_session_tick(&l.s, now);
+    assert_true(porch_session_deadline(&l.s) > now);
+    porch_session_sent(&l.s, 2, now);
+    assert_true(porch_session_deadline(&l.s) <= now);
+    porch_session_tick(&l.s, now);
+    assert_int_equal(porch_session_output(&l.s).len, sizeof l.out);
 }
 
 static void the_hub_may_shorten_the_keep_alive(void **state) {
@@ -384,6 +511,12 @@ int main(void) {
         cmocka_unit_test(bytes_that_come_one_by_one_give_the_same_events),
         cmocka_unit_test(silence_is_broken_by_a_ping_and_a_missing_answer_ends_the_session),
         cmocka_unit_test(an_acknowledgement_that_never_comes_ends_the_session),
+        cmocka_unit_test(a_hub_that_is_lost_silently_is_noticed_though_much_is_said_to_it),
+        cmocka_unit_test(whatever_the_hub_says_is_heard),
+        cmocka_unit_test(an_answer_is_due_only_after_the_question_has_left),
+        cmocka_unit_test(what_has_left_is_answered_in_time_though_more_is_being_sent),
+        cmocka_unit_test(output_that_stands_still_ends_the_session),
+        cmocka_unit_test(a_ping_for_which_there_is_no_room_wakes_nobody),
         cmocka_unit_test(the_hub_may_shorten_the_keep_alive),
         cmocka_unit_test(packets_that_no_hub_may_send_end_the_session_with_a_farewell),
         cmocka_unit_test(the_hubs_farewell_and_its_reason_are_told),

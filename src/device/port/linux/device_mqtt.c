@@ -216,7 +216,7 @@ static bool write_out(porch_device *d, uint64_t now_ms) {
         size_t taken = 0;
         porch_why why = {{0}};
         porch_err e = porch_link_write(&d->mqtt.link, out, &taken, &why);
-        porch_session_sent(s, taken);
+        porch_session_sent(s, taken, now_ms);
         if (e == PORCH_ERR_AGAIN) return true;
         if (e != PORCH_OK) {
             down(d, now_ms, porch_why_text(&why, e), 0);
@@ -240,7 +240,7 @@ static bool read_in(porch_device *d, uint64_t now_ms) {
         down(d, now_ms, porch_why_text(&why, e), 0);
         return false;
     }
-    porch_session_take(s, (porch_bytes){d->piece, got}, &taken);
+    porch_session_take(s, (porch_bytes){d->piece, got}, now_ms, &taken);
     return true;
 }
 
