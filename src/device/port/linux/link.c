@@ -12,7 +12,7 @@
 
 #include "os/clock.h"
 
-enum { FOLLOWED_MOST_MS = 3000 };
+enum { FOLLOWED_MOST_MS = 3000, UNSENT_BYTES = 32 * 1024 };
 
 void porch_link_init(porch_link *l, porch_tls_client *tls) {
     *l = (porch_link){.fd = -1, .tls = tls};
@@ -39,8 +39,11 @@ void porch_link_close(porch_link *l) {
 static int dial_one(const struct addrinfo *a) {
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
     if (fd < 0) return -1;
-    int on = 1;
+    int on = 1, unsent = UNSENT_BYTES;
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    /* The kernel takes megabytes off our hands, and on a slow uplink the limits on answers would run while
+     * they wait there. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
     if (connect(fd, a->ai_addr, a->ai_addrlen) == 0 || errno == EINPROGRESS) return fd;
     int err = errno;
     (void)close(fd);

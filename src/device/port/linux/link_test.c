@@ -3,6 +3,7 @@
 #include "device/port/linux/link.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -202,6 +204,26 @@ static void an_address_is_not_given_up_for_one_that_cannot_be_dialled(void **sta
     close_ways(&w);
 }
 
+/* Limits on answers begin when a question has left; what the kernel keeps back has not. */
+static void little_that_was_written_waits_in_the_kernel(void **state) {
+    (void)state;
+    static const uint8_t zeros[64 * 1024];
+    porch_link l;
+    int listening = -1, waits = 0;
+    uint16_t port = 0;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, NULL), PORCH_OK);
+    porch_link_init(&l, client);
+    assert_int_equal(porch_link_open(&l, "127.0.0.1", port, 0, 1000, NULL), PORCH_OK);
+    assert_int_equal(porch_socket_wait(l.fd, POLLOUT, 10000), PORCH_OK);
+    while (send(l.fd, zeros, sizeof zeros, MSG_NOSIGNAL) > 0) { /* nobody reads */
+    }
+    assert_int_equal(ioctl(l.fd, SIOCOUTQNSD, &waits), 0);
+    assert_true(waits > 0);
+    assert_true(waits <= 96 * 1024);
+    porch_link_close(&l);
+    (void)close(listening);
+}
+
 static void a_peer_that_speaks_no_tls_is_refused(void **state) {
     (void)state;
     porch_link l;
@@ -243,6 +265,7 @@ int main(void) {
         cmocka_unit_test(an_address_that_does_not_answer_leaves_time_for_the_next),
         cmocka_unit_test(many_addresses_share_the_patience),
         cmocka_unit_test(an_address_is_not_given_up_for_one_that_cannot_be_dialled),
+        cmocka_unit_test(little_that_was_written_waits_in_the_kernel),
         cmocka_unit_test(a_peer_that_speaks_no_tls_is_refused),
         cmocka_unit_test(an_idle_link_neither_reads_nor_writes),
     };
