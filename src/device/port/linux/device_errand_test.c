@@ -241,6 +241,7 @@ typedef struct {
     char text[256];      /* of the last delayed renewal */
     uint64_t paused_ms;  /* promised in all, before the last attempt */
     uint64_t promise_ms; /* after it */
+    uint64_t longest_ms; /* of those promises */
     uint64_t began_ms;
     int code;   /* the hub's last reason */
     bool early; /* an attempt came before the pauses were over */
@@ -257,6 +258,7 @@ static void on_status(void *ctx, const porch_device_status *s) {
     if (s->news == PORCH_DEVICE_DISCONNECTED) {
         heard.paused_ms += heard.promise_ms;
         heard.promise_ms = s->next_ms;
+        if (s->next_ms > heard.longest_ms) heard.longest_ms = s->next_ms;
         if (s->code != 0) heard.code = s->code;
         heard.early = heard.early || porch_clock_mono_ms() < heard.began_ms + heard.paused_ms;
     }
@@ -394,6 +396,30 @@ static void an_errand_that_dials_while_the_certificates_change_uses_the_new_ones
     remove_folder();
 }
 
+/* Pauses are drawn from a span of 250 ms at first, which doubles: past that span it has grown. That none of
+ * so many would be drawn from there has a chance of one in many millions. */
+static void the_pauses_grow_while_both_certificates_are_refused(void **state) {
+    (void)state;
+    enum { FIRST_SPAN_MS = 250, ATTEMPTS = 9 };
+    door mqtt, device;
+    door_open(&mqtt, &hub, REFUSAL, sizeof REFUSAL);
+    door_open(&device, &hub, NO_TIME, sizeof NO_TIME - 1);
+    make_folder(mqtt.port, device.port);
+    put("cert.next.pem", porch_buf_bytes(&own.pem));
+    porch_device *d = open_device();
+    (void)pthread_mutex_lock(&heard.lock);
+    while (heard.longest_ms <= FIRST_SPAN_MS && heard.seen[PORCH_DEVICE_DISCONNECTED] < ATTEMPTS)
+        (void)pthread_cond_wait(&heard.changed, &heard.lock);
+    uint64_t longest_ms = heard.longest_ms;
+    (void)pthread_mutex_unlock(&heard.lock);
+    assert_true(longest_ms > FIRST_SPAN_MS);
+    assert_false(heard.early);
+    porch_device_close(d);
+    door_close(&device);
+    door_close(&mqtt);
+    remove_folder();
+}
+
 static void a_right_clock_does_not_shorten_the_pauses_of_a_hub_that_cannot_prove_itself(void **state) {
     (void)state;
     door mqtt, device;
@@ -415,6 +441,7 @@ int main(void) {
         cmocka_unit_test(an_answer_that_ends_with_its_connection_is_not_judged),
         cmocka_unit_test(an_errand_that_dials_while_the_certificates_change_uses_the_new_ones),
         cmocka_unit_test(where_the_floor_is_all_that_is_known_no_hub_is_talked_to_before_it_told_the_time),
+        cmocka_unit_test(the_pauses_grow_while_both_certificates_are_refused),
         cmocka_unit_test(a_right_clock_does_not_shorten_the_pauses_of_a_hub_that_cannot_prove_itself),
     };
     return cmocka_run_group_tests(tests, make_credentials, free_credentials);

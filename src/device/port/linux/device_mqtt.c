@@ -307,8 +307,11 @@ void porch_device_mqtt_again(porch_device *d, uint64_t now_ms) {
     }
     porch_link_close(&m->link);
     porch_link_init(&m->link, d->trust.tls);
-    porch_backoff_reset(&m->backoff);
-    m->next_ms = now_ms;
+}
+
+void porch_device_mqtt_hurry(porch_device *d, uint64_t now_ms) {
+    porch_backoff_reset(&d->mqtt.backoff);
+    d->mqtt.next_ms = now_ms;
 }
 
 bool porch_device_mqtt_stop(porch_device *d, uint64_t now_ms) {

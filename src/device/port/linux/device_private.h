@@ -210,8 +210,10 @@ uint64_t porch_device_mqtt_deadline(const porch_device *d);
 bool porch_device_mqtt_output_waits(const porch_device *d);
 /* Says goodbye; true when nothing more needs to be sent. */
 bool porch_device_mqtt_stop(porch_device *d, uint64_t now_ms);
-/* Connects anew with what d->trust holds now, without a pause. */
+/* Connects anew with what d->trust holds now, when the pause is over. */
 void porch_device_mqtt_again(porch_device *d, uint64_t now_ms);
+/* Ends the pause, and begins with short ones. */
+void porch_device_mqtt_hurry(porch_device *d, uint64_t now_ms);
 
 /* device_upload.c. SDK thread. */
 void porch_device_upload_init(porch_device *d);
@@ -222,7 +224,7 @@ void porch_device_upload_stop(porch_device *d);
 /* Try now instead of later: the hub is back. */
 void porch_device_upload_hurry(porch_device *d, uint64_t now_ms);
 /* As porch_device_mqtt_again. */
-void porch_device_upload_again(porch_device *d, uint64_t now_ms);
+void porch_device_upload_again(porch_device *d);
 
 /* device_trust.c. SDK thread, and before it runs. */
 porch_err porch_device_trust_open(porch_device *d, porch_why *why);

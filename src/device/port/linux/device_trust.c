@@ -144,7 +144,7 @@ void porch_device_trust_free(porch_device *d) {
 
 static void connect_anew(porch_device *d, uint64_t now_ms) {
     porch_device_mqtt_again(d, now_ms);
-    porch_device_upload_again(d, now_ms);
+    porch_device_upload_again(d);
 }
 
 porch_err porch_device_trust_renewed(porch_device *d, porch_bytes chain_pem, uint64_t now_ms,
@@ -164,6 +164,8 @@ porch_err porch_device_trust_renewed(porch_device *d, porch_bytes chain_pem, uin
     porch_device_tell(d, &(porch_device_status){.news = PORCH_DEVICE_RENEWED, .text = text});
     (void)pthread_mutex_unlock(&d->lock);
     connect_anew(d, now_ms);
+    porch_device_mqtt_hurry(d, now_ms);
+    porch_device_upload_hurry(d, now_ms);
     return PORCH_OK;
 }
 
@@ -212,7 +214,5 @@ void porch_device_trust_refused(porch_device *d, uint64_t now_ms) {
         warn(d, porch_why_text(&why, e));
         return;
     }
-    uint64_t next_ms = d->mqtt.next_ms; /* the pause holds: both may be refused for ever */
-    connect_anew(d, now_ms);
-    d->mqtt.next_ms = next_ms;
+    connect_anew(d, now_ms); /* the pauses hold, and grow: both may be refused for ever */
 }

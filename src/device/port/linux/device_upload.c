@@ -116,7 +116,7 @@ void porch_device_upload_hurry(porch_device *d, uint64_t now_ms) {
         if (d->upload[i].next_ms > now_ms) d->upload[i].next_ms = now_ms;
 }
 
-void porch_device_upload_again(porch_device *d, uint64_t now_ms) {
+void porch_device_upload_again(porch_device *d) {
     for (size_t i = 0; i < UPLOADS; i++) {
         upload_side *u = &d->upload[i];
         porch_link_close(&u->link);
@@ -124,7 +124,6 @@ void porch_device_upload_again(porch_device *d, uint64_t now_ms) {
         porch_link_init(&u->link, d->trust.tls);
         u->reused = false;
         u->up_since_ms = 0;
-        u->next_ms = now_ms;
     }
 }
 
