@@ -13,6 +13,7 @@ import unittest
 
 import case
 import lab
+import mqtt
 
 HERE = pathlib.Path(__file__).resolve().parent
 WHOLE = "0,0,10000,10000"
@@ -133,6 +134,18 @@ class Wishes(CameraCase):
         log = self.hub.cli("trust", "log", check=False)
         if log[0] == 0:
             self.assertIn("device.zones", log[1])
+
+    def test_a_report_by_qos_0_is_answered_with_the_wish_that_was_missed(self):
+        """What the SDK says before all that waits in its spool."""
+        folder = self.hub.device("porch")
+        self.put("porch", "privacy", on="yes")
+        with mqtt.Client(self.hub, self.hub.device_tls(folder)) as client:
+            client.connect("porch")
+            client.subscribe("d/porch/state/desired")
+            client.publish("d/porch/state/reported", '{"v":1,"version":0,"state":{}}')
+            topic, payload = client.expect(mqtt.PUBLISH).publication()[:2]
+        self.assertEqual(topic, "d/porch/state/desired")
+        self.assertTrue(json.loads(payload)["state"]["privacy"])
 
     def test_what_is_no_setting_is_refused(self):
         self.hub.device("shed")
