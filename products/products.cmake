@@ -3,7 +3,8 @@ set(camera_packages libavformat libavcodec libswscale libavutil)
 porch_program(porchlight-camera products/camera/camera.c bin device/port/linux)
 if(TARGET porchlight-camera)
     target_sources(porchlight-camera PRIVATE
-        products/camera/decoder.c products/camera/decoder_child.c products/camera/motion.c products/camera/recorder.c products/camera/report.c products/camera/sandbox.c
+        products/camera/decoder.c products/camera/decoder_child.c products/camera/motion.c products/camera/places.c products/camera/recorder.c products/camera/report.c
+        products/camera/sandbox.c
         products/camera/source.c products/camera/stream.c products/camera/thumbnail.c products/camera/v4l2.c
         products/camera/wish.c)
     porch_package(porchlight-camera libseccomp)
@@ -30,9 +31,10 @@ if(BUILD_TESTING AND NOT PORCH_FUZZ)
     # What each test needs beside its own source; the SDK's calls are played by the test itself.
     set(products_source_test_more products/camera/stream.c products/camera/v4l2.c)
     set(products_v4l2_test_more products/camera/source.c products/camera/stream.c)
-    set(products_decoder_test_more products/camera/decoder_child.c products/camera/sandbox.c
+    set(products_decoder_test_more products/camera/decoder_child.c products/camera/places.c products/camera/sandbox.c
         products/camera/source.c products/camera/stream.c products/camera/v4l2.c)
-    foreach(stem decoder motion recorder report sandbox source thumbnail v4l2 wish)
+    set(products_sandbox_test_more products/camera/places.c)
+    foreach(stem decoder motion places recorder report sandbox source thumbnail v4l2 wish)
         set(name products_camera_${stem}_test)
         add_executable(${name} products/camera/${stem}_test.c products/camera/${stem}.c ${products_${stem}_test_more})
         target_link_libraries(${name} PRIVATE porch_flags PkgConfig::cmocka)

@@ -24,6 +24,7 @@
 
 #include "decoder.h"
 #include "motion.h"
+#include "places.h"
 #include "recorder.h"
 #include "report.h"
 #include "sandbox.h"
@@ -75,6 +76,10 @@ static const char help[] =
     "ends when another\n"
     "                      version is to be started\n"
     "  --hardware REVISION which releases are for this camera (rev-a)\n"
+    "  --allow-file PATH   a file, or a folder with what is in it, that the camera may read and write as "
+    "well, for a key\n"
+    "                      whose token keeps files of its own (/var/lib/softhsm/tokens); up to eight "
+    "times\n"
     "  --decoder-memory MIB   most memory of the process that takes the source's pictures apart (512)\n"
     "  --loop              a film begins again at its end\n"
     "  --json              the hops on standard output as one JSON object a line\n"
@@ -92,6 +97,7 @@ typedef struct {
     char source[SOURCE_BYTES];
     porch_camera_source_kind kind;
     uint32_t decoder_memory_mib;
+    const char *allowed[PORCH_CAMERA_ALLOWED_MOST];
     bool loop;
     bool json;
 } arguments;
@@ -102,6 +108,7 @@ typedef struct {
     porch_camera_wishes *wishes;
     porch_camera_decoder *decoder;
     porch_camera_wish wish; /* what holds now */
+    bool token_fenced;      /* the key is in a token, whose files the fence may keep it from */
     /* what was reported last */
     const char *told_capture;
     uint64_t told_version;
@@ -162,6 +169,15 @@ static bool take_memory(arguments *a, const char *word) {
     return true;
 }
 
+static bool take_allowed(arguments *a, const char *path) {
+    for (size_t i = 0; i < PORCH_CAMERA_ALLOWED_MOST; i++)
+        if (!a->allowed[i]) {
+            a->allowed[i] = path;
+            return true;
+        }
+    return false;
+}
+
 /* EXIT_DONE when there is something to run, else the code to end with, -1 for help. */
 static int parse(int argc, char **argv, arguments *a) {
     for (int i = 1; i < argc; i++) {
@@ -181,6 +197,9 @@ static int parse(int argc, char **argv, arguments *a) {
         } else if (strcmp(word, "--decoder-memory") == 0) {
             if (++i >= argc || !take_memory(a, argv[i]))
                 return usage("--decoder-memory needs MiB from 64 to 65536", "");
+        } else if (strcmp(word, "--allow-file") == 0) {
+            if (++i >= argc || !take_allowed(a, argv[i]))
+                return usage("--allow-file needs a path, and is taken eight times at most", "");
         } else if (strcmp(word, "--source-from") == 0) {
             if (++i >= argc) return usage("--source-from needs a file", "");
             if (!read_source(a, argv[i])) return usage("no source can be read from ", argv[i]);
@@ -397,6 +416,9 @@ static int open_camera(camera *c) {
     c->device = porch_device_open(&device, &why);
     if (!c->device) {
         porch_camera_report_note("error", why.text);
+        if (c->token_fenced)
+            porch_camera_report_note("warning", "files of a token outside FOLDER and the system's own are "
+                                                "closed to the camera: name them with --allow-file PATH");
         return EXIT_REFUSED;
     }
     if (porch_device_is_service(c->device)) {
@@ -417,13 +439,27 @@ static int open_camera(camera *c) {
     return EXIT_REFUSED;
 }
 
-static bool give_up_rights(const arguments *a) {
+/* A folder whose device.conf cannot be read names no key; opening the device says why. */
+static bool find_places(const arguments *a, bool *in_token, porch_camera_places *ret, char why[256]) {
+    static porch_device_key_places key;
+    porch_device_why unread;
+    porch_camera_wants wants = {.folder = a->folder, .slots = a->slots, .resolver = "/etc/resolv.conf"};
+    memcpy(wants.allowed, a->allowed, sizeof wants.allowed);
+    if (porch_device_key_find(a->folder, &key, &unread) == PORCH_DEVICE_OK) wants.key = &key;
+    *in_token = wants.key && key.in_token;
+    return porch_camera_places_make(&wants, ret, why);
+}
+
+static bool give_up_rights(camera *c) {
+    static porch_camera_places places;
     char why[256];
-    bool landlock = false;
-    if (!porch_camera_sandbox(a->folder, a->slots, NULL, &landlock, why)) {
+    bool landlock = false, in_token = false;
+    if (!find_places(c->arguments, &in_token, &places, why) ||
+        !porch_camera_sandbox(&places, &landlock, why)) {
         porch_camera_report_note("error", why);
         return false;
     }
+    c->token_fenced = landlock && in_token;
     if (!landlock)
         porch_camera_report_note("warning", "this kernel has no Landlock: files of this user are guarded "
                                             "by the filter of system calls alone");
@@ -485,7 +521,7 @@ int main(int argc, char **argv) {
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
-    code = give_up_rights(&a) ? run(&c) : EXIT_REFUSED;
+    code = give_up_rights(&c) ? run(&c) : EXIT_REFUSED;
     to_wake = NULL;
     porch_camera_wishes_free(c.wishes);
     porch_camera_decoder_end(c.decoder);

@@ -94,14 +94,21 @@ static void serve(decoder *d, porch_camera_source *s, uint8_t *shared) {
         answer(d, s, shared);
 }
 
+/* For a source whose name is looked up and whose connection is made before the decoder is locked: files of
+ * the resolver, sockets. */
+static bool fence(char why[256]) {
+    static porch_camera_places places;
+    static const porch_camera_wants wants = {.resolver = "/etc/resolv.conf"};
+    bool landlock = false;
+    return porch_camera_places_make(&wants, &places, why) && porch_camera_sandbox(&places, &landlock, why);
+}
+
 static void decode(int channel, int memory, const porch_camera_decoder_options *o) {
     decoder d = {.channel = channel};
-    bool landlock = false;
     uint8_t *shared = mmap(NULL, PORCH_DECODER_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
     (void)close(memory);
     if (shared == MAP_FAILED || !porch_camera_source_kind_of(o->what, &d.kind, d.why)) return;
-    /* Its name is looked up and its connection made before it is locked: files of the resolver, sockets. */
-    if (d.kind == PORCH_CAMERA_RTSP && !porch_camera_sandbox(NULL, NULL, NULL, &landlock, d.why)) {
+    if (d.kind == PORCH_CAMERA_RTSP && !fence(d.why)) {
         tell_why(&d, PORCH_DECODER_REFUSED, d.why);
         return;
     }

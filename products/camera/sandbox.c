@@ -22,38 +22,29 @@
      LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR)
 #define ALL ((1ull << 13) - 1) /* the rights of Landlock's first version */
 
-static bool allow(int ruleset, const char *path, uint64_t rights) {
+/* A path that cannot be reached is no place to be kept open. */
+static bool allow(int ruleset, const porch_camera_place *place) {
     struct stat st;
-    struct landlock_path_beneath_attr rule = {.parent_fd = open(path, O_PATH | O_CLOEXEC)};
-    if (rule.parent_fd < 0) return errno == ENOENT;
+    struct landlock_path_beneath_attr rule = {.parent_fd = open(place->path, O_PATH | O_CLOEXEC)};
+    if (rule.parent_fd < 0) return true;
     bool folder = fstat(rule.parent_fd, &st) == 0 && S_ISDIR(st.st_mode);
-    rule.allowed_access = folder ? rights : rights & (READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+    rule.allowed_access = place->write ? WRITE_TREE : READ_TREE;
+    if (!folder) rule.allowed_access &= READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE;
     long r = syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
     (void)close(rule.parent_fd);
     return r == 0;
 }
 
-/* False without errno: the kernel has no Landlock. */
-static bool fence_files(const char *folder, const char *slots, const char *source) {
-    static const char *const system[] = {"/etc",
-                                         "/lib",
-                                         "/usr/lib",
-                                         "/usr/share",
-                                         "/proc/self",
-                                         "/run/systemd/resolve",
-                                         "/sys/devices/system/cpu",
-                                         NULL};
+static bool fence_files(const porch_camera_places *places, bool *landlock, char why[256]) {
     const struct landlock_ruleset_attr all = {.handled_access_fs = ALL};
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
-    if (ruleset < 0) return false;
-    bool good = !folder || allow(ruleset, folder, WRITE_TREE);
-    if (slots) good = good && allow(ruleset, slots, WRITE_TREE);
-    if (source) good = good && allow(ruleset, source, READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    good = good && allow(ruleset, "/dev/urandom", READ_FILE) &&
-           allow(ruleset, "/dev/null", READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
-    for (size_t i = 0; system[i]; i++)
-        good = good && allow(ruleset, system[i], READ_TREE);
+    *landlock = ruleset >= 0;
+    if (ruleset < 0) return true;
+    bool good = true;
+    for (size_t i = 0; good && i < places->count; i++)
+        good = allow(ruleset, &places->at[i]);
     good = good && syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    if (!good) (void)snprintf(why, 256, "the fence around files cannot be set: %s", strerror(errno));
     (void)close(ruleset);
     return good;
 }
@@ -112,14 +103,13 @@ static int fence_calls(void) {
     return r;
 }
 
-bool porch_camera_sandbox(const char *folder, const char *slots, const char *source, bool *landlock,
-                          char why[256]) {
+bool porch_camera_sandbox(const porch_camera_places *places, bool *landlock, char why[256]) {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
         (void)snprintf(why, 256, "the kernel does not let this process give up rights: %s",
                        strerror(errno));
         return false;
     }
-    *landlock = fence_files(folder, slots, source);
+    if (!fence_files(places, landlock, why)) return false;
     int r = fence_calls();
     if (r != 0) (void)snprintf(why, 256, "the system-call filter cannot be set: %s", strerror(-r));
     return r == 0;

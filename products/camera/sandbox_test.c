@@ -16,14 +16,17 @@
 
 #include <cmocka.h>
 
-static char folder[64], outside[80];
+static char folder[64], outside[80], device[80];
 
 static int make_folder(void **state) {
     (void)state;
     (void)snprintf(folder, sizeof folder, "/tmp/porch-sandbox-XXXXXX");
     if (!mkdtemp(folder)) return -1;
     (void)snprintf(outside, sizeof outside, "%s-outside", folder);
+    (void)snprintf(device, sizeof device, "%s-tpm", folder);
     int fd = open(outside, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || close(fd) != 0) return -1;
+    fd = open(device, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     return fd < 0 ? -1 : close(fd);
 }
 
@@ -33,6 +36,7 @@ static int drop_folder(void **state) {
     (void)snprintf(path, sizeof path, "%s/state", folder);
     (void)rmdir(path);
     (void)unlink(outside);
+    (void)unlink(device);
     return rmdir(folder);
 }
 
@@ -42,7 +46,13 @@ static int behind(int (*what)(bool landlock)) {
     if (pid == 0) {
         char why[256];
         bool landlock = false;
-        if (!porch_camera_sandbox(folder, NULL, NULL, &landlock, why)) _exit(99);
+        static porch_device_key_places key = {.count = 1, .at = {{.write = true}}};
+        static porch_camera_places places;
+        const porch_camera_wants wants = {.folder = folder, .key = &key, .resolver = "/etc/resolv.conf"};
+        (void)snprintf(key.at[0].path, sizeof key.at[0].path, "%s", device);
+        if (!porch_camera_places_make(&wants, &places, why) ||
+            !porch_camera_sandbox(&places, &landlock, why))
+            _exit(99);
         _exit(what(landlock));
     }
     int status = 0;
@@ -86,6 +96,13 @@ static int read_outside(bool landlock) {
     return fd >= 0 || errno != EACCES;
 }
 
+/* As a TPM's library does. */
+static int open_the_key(bool landlock) {
+    int fd = open(device, O_RDWR | O_CLOEXEC);
+    (void)landlock;
+    return fd < 0 || close(fd) != 0;
+}
+
 static void a_camera_starts_no_program_traces_nothing_and_opens_no_odd_socket(void **state) {
     (void)state;
     assert_int_equal(behind(start_a_program), 0);
@@ -104,10 +121,16 @@ static void its_folder_stays_its_own_and_other_files_are_closed(void **state) {
     assert_int_equal(code, 0);
 }
 
+static void the_device_that_has_its_key_stays_open_to_it(void **state) {
+    (void)state;
+    assert_int_equal(behind(open_the_key), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_camera_starts_no_program_traces_nothing_and_opens_no_odd_socket),
         cmocka_unit_test(its_folder_stays_its_own_and_other_files_are_closed),
+        cmocka_unit_test(the_device_that_has_its_key_stays_open_to_it),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }

@@ -20,4 +20,12 @@ porch_err porch_pkcs11_key_open(const char *uri, porch_key **ret, porch_why *why
 porch_err porch_pkcs11_key_make(const char *uri, porch_key **ret, porch_why *why);
 porch_err porch_pkcs11_key_remove(const char *uri, porch_why *why);
 
+/* The files that the URI itself names, with their full paths; "" when it names none (a module's bare name
+ * is looked up in p11-kit's own folder). What the module keeps elsewhere is the module's to say. */
+typedef struct {
+    char module[PORCH_PKCS11_URI_BYTES];
+    char pin[PORCH_PKCS11_URI_BYTES];
+} porch_pkcs11_files;
+porch_err porch_pkcs11_files_of(const char *uri, porch_pkcs11_files *ret, porch_why *why);
+
 #endif

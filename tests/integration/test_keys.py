@@ -85,6 +85,22 @@ class Keys(case.HubCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("PIN", done.stderr)
 
+    def test_a_camera_s_fence_lets_it_use_a_key_in_a_token_that_is_kept_in_files(self):
+        token = Token()
+        self.addCleanup(token.remove)
+        folder = self.enrolled("fenced", token.uri("fenced"), environment=token.environment)
+        shut = lab.Camera(folder, lab.videos() / "vtest.avi", environment=token.environment)
+        self.addCleanup(shut.stop)
+        said = shut.err.wait_for(lambda text: "--allow-file" in text or "no Landlock" in text, 60)
+        self.assertIsNotNone(said, shut.err.text())
+        if "no Landlock" not in said:
+            self.assertEqual(shut.process.wait(60), 1)
+        shut.stop()
+        camera = lab.Camera(folder, lab.videos() / "vtest.avi", "--loop", "--allow-file", token.folder, environment=token.environment)
+        self.addCleanup(camera.stop)
+        line = camera.out.wait_for(lambda text: '"event-acknowledged"' in text, 120)
+        self.assertIsNotNone(line, "\n".join(camera.err.all))
+
     def test_a_key_in_a_file_must_be_said_and_is_told_at_every_start(self):
         folder = self.hub.device("in-file")
         conf = folder / "device.conf"

@@ -436,9 +436,9 @@ class Stream:
 class Camera:
     """porchlight-camera as a child process; its --json lines are on .out."""
 
-    def __init__(self, folder, video, *options, echo=None):
-        self.process = subprocess.Popen([program("porchlight-camera"), str(folder), "--source", str(video), "--json", *options],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    def __init__(self, folder, video, *options, echo=None, environment=None):
+        self.process = subprocess.Popen([program("porchlight-camera"), str(folder), "--source", str(video), "--json", *map(str, options)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
         self.out = Lines(self.process.stdout, echo)
         self.err = Lines(self.process.stderr)
 

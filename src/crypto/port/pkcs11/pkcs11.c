@@ -113,10 +113,14 @@ static porch_err find_token(token *t, porch_why *why) {
     return found ? PORCH_OK : porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such PKCS#11 token here");
 }
 
+static const char *pin_file(const char *source) {
+    return strncmp(source, "file:", 5) == 0 ? source + 5 : source;
+}
+
 static porch_err read_pin(const char *source, char pin[PIN_BYTES], size_t *len, porch_why *why) {
     uint8_t *text = NULL;
     size_t text_len = 0;
-    if (strncmp(source, "file:", 5) == 0) source += 5;
+    source = pin_file(source);
     PORCH_TRY(porch_file_check_mode(source, geteuid(), 0600, why));
     PORCH_TRY(porch_file_read(source, PIN_BYTES - 1, &text, &text_len, why));
     *len = strcspn((const char *)text, "\r\n");
@@ -442,4 +446,23 @@ porch_err porch_pkcs11_key_remove(const char *uri, porch_why *why) {
     }
     token_close(&t);
     return e;
+}
+
+/* No part of a URI is longer than the whole. */
+static void copy_full_path(const char *path, char out[PORCH_PKCS11_URI_BYTES]) {
+    if (path != NULL && path[0] == '/')
+        (void)porch_bytes_to_text(porch_bytes_of(path), out, PORCH_PKCS11_URI_BYTES);
+}
+
+porch_err porch_pkcs11_files_of(const char *uri, porch_pkcs11_files *ret, porch_why *why) {
+    P11KitUri *parsed = NULL;
+    if (strlen(uri) >= PORCH_PKCS11_URI_BYTES)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the PKCS#11 URI is too long");
+    PORCH_TRY(read_uri(uri, &parsed, why));
+    const char *pin = p11_kit_uri_get_pin_source(parsed);
+    *ret = (porch_pkcs11_files){"", ""};
+    copy_full_path(p11_kit_uri_get_module_path(parsed), ret->module);
+    if (pin != NULL) copy_full_path(pin_file(pin), ret->pin);
+    p11_kit_uri_free(parsed);
+    return PORCH_OK;
 }

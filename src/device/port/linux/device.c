@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "crypto/random.h"
+#include "device/port/linux/device_key.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -108,21 +109,9 @@ static void *run(void *ctx) {
 /* --- opening --- */
 
 static porch_err open_conf(porch_device *d, const char *folder, porch_why *why) {
-    char path[FOLDER_BYTES];
-    uint8_t *text = NULL;
-    size_t len = 0;
-    if (!porch_bytes_to_text(porch_bytes_of(folder), d->folder, sizeof d->folder) ||
-        porch_path_join(folder, "device.conf", path, sizeof path) != PORCH_OK)
+    if (!porch_bytes_to_text(porch_bytes_of(folder), d->folder, sizeof d->folder))
         return porch_fail(why, PORCH_ERR_NO_SPACE, "the path %.100s is too long", folder);
-    porch_err e = porch_file_read(path, PORCH_DEVICE_CONF_BYTES_MOST, &text, &len, why);
-    if (e == PORCH_ERR_NOT_FOUND)
-        (void)porch_fail(
-            why, e,
-            "%.120s holds no device.conf; `porchlight device add` and `service add` make such folders",
-            folder);
-    if (e == PORCH_OK) e = porch_device_conf_parse((porch_bytes){text, len}, &d->conf, why);
-    free(text);
-    return e;
+    return porch_device_conf_load(folder, &d->conf, why);
 }
 
 static porch_err join_and_make(const char *dir, const char *name, char out[PATH_BYTES], porch_why *why) {

@@ -30,17 +30,6 @@ static porch_err path_of(const porch_secrets *s, const char *name, char out[FOLD
     return e == PORCH_OK ? e : porch_fail(why, e, "the path %.100s is too long", s->folder);
 }
 
-static porch_err open_conf(const char *folder, porch_device_conf *ret, porch_why *why) {
-    char path[FOLDER_BYTES];
-    uint8_t *text = NULL;
-    size_t len = 0;
-    PORCH_TRY(porch_path_join(folder, "device.conf", path, sizeof path));
-    PORCH_TRY(porch_file_read(path, PORCH_DEVICE_CONF_BYTES_MOST, &text, &len, why));
-    porch_err e = porch_device_conf_parse((porch_bytes){text, len}, ret, why);
-    free(text);
-    return e;
-}
-
 static porch_err make_secret_key(porch_secrets *s, const porch_key *key, const char *path, porch_why *why) {
     uint8_t block[PORCH_KEY_SEALED_BYTES];
     porch_buf sealed = PORCH_BUF_OF(block);
@@ -68,7 +57,7 @@ static porch_err open_secrets(porch_secrets *s, const char *folder, porch_why *w
     porch_device_conf conf;
     porch_key *key = NULL;
     bool in_file = false;
-    PORCH_TRY(open_conf(folder, &conf, why));
+    PORCH_TRY(porch_device_conf_load(folder, &conf, why));
     porch_err e = porch_path_join(folder, "secrets", s->folder, sizeof s->folder);
     if (e != PORCH_OK) return porch_fail(why, e, "the path %.100s is too long", folder);
     PORCH_TRY(porch_dir_make(s->folder, 0700, why));
