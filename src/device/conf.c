@@ -1,5 +1,6 @@
 #include "device/conf.h"
 
+#include "base/cursor.h"
 #include "base/text.h"
 #include "wire/id.h"
 
@@ -176,6 +177,36 @@ porch_err porch_device_conf_parse(porch_bytes text, porch_device_conf *ret, porc
         return porch_fail(why, PORCH_ERR_CONFIG,
                           "device.conf needs exactly one of device.id and service.name");
     *ret = conf;
+    return PORCH_OK;
+}
+
+static porch_err write_line(porch_buf *b, const char *key, porch_bytes value) {
+    PORCH_TRY(porch_write_text(b, key));
+    PORCH_TRY(porch_write_text(b, " = "));
+    PORCH_TRY(porch_write_bytes(b, value));
+    return porch_write_text(b, "\n");
+}
+
+porch_err porch_device_conf_tell(const porch_device_told *told, porch_buf *conf, porch_why *why) {
+    char id[65];
+    porch_device_conf_key key;
+    const struct {
+        const char *name;
+        porch_bytes value;
+        value_reader read;
+        void *field;
+        size_t bytes;
+    } lines[] = {{"hub.id", told->hub_id, read_id, id, sizeof id},
+                 {"device.product", told->product, read_id, id, sizeof id},
+                 {"hub.time_key", told->time_key, read_key, &key, sizeof key}};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (lines[i].value.len == 0) continue;
+        if (lines[i].read(lines[i].value, lines[i].field, lines[i].bytes) != PORCH_OK)
+            return porch_fail(why, PORCH_ERR_MALFORMED, "what the hub says is no value for %s",
+                              lines[i].name);
+        if (write_line(conf, lines[i].name, lines[i].value) != PORCH_OK)
+            return porch_fail(why, PORCH_ERR_NO_SPACE, "device.conf is too long");
+    }
     return PORCH_OK;
 }
 

@@ -52,6 +52,13 @@ typedef struct {
 
 /* PORCH_ERR_CONFIG, with the line's number and what to write instead. */
 porch_err porch_device_conf_parse(porch_bytes text, porch_device_conf *ret, porch_why *why);
+/* What enrolment's answer says of the hub and of the device; empty where it says nothing. */
+typedef struct {
+    porch_bytes hub_id, product, time_key;
+} porch_device_told;
+/* Appends its lines to a conf. Each value is held to what its key takes, so that none is more than a value:
+ * MALFORMED, with the hub named as who said it. NO_SPACE. */
+porch_err porch_device_conf_tell(const porch_device_told *told, porch_buf *conf, porch_why *why);
 /* The device's id or the service's name. */
 const char *porch_device_conf_name(const porch_device_conf *conf);
 

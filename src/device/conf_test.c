@@ -125,6 +125,54 @@ static void a_file_over_the_limit_is_refused(void **state) {
     assert_int_equal(parse(text, &c, &why), PORCH_ERR_CONFIG);
 }
 
+#define KEY "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+static porch_err tell(porch_device_told told, char *out, size_t cap, porch_why *why) {
+    porch_buf b = {(uint8_t *)out, 0, cap - 1};
+    porch_err e = porch_device_conf_tell(&told, &b, why);
+    out[b.len] = '\0';
+    return e;
+}
+
+static void what_the_hub_tells_becomes_lines_of_the_file(void **state) {
+    (void)state;
+    char text[512];
+    porch_device_conf c;
+    porch_why why;
+    assert_int_equal(tell((porch_device_told){PORCH_LIT("home-hub"), PORCH_LIT("camera"), PORCH_LIT(KEY)},
+                          text, sizeof text, &why),
+                     PORCH_OK);
+    assert_string_equal(text, "hub.id = home-hub\ndevice.product = camera\nhub.time_key = " KEY "\n");
+    char whole[1024];
+    (void)snprintf(whole, sizeof whole, "hub.host=a\nhub.mqtt_port=1\nhub.device_port=2\ndevice.id=d\n%s",
+                   text);
+    assert_int_equal(parse(whole, &c, &why), PORCH_OK);
+    assert_string_equal(c.product, "camera");
+    assert_true(c.time_key.there);
+    /* one that tells nothing is an older hub's */
+    assert_int_equal(tell((porch_device_told){.product = {0}}, text, sizeof text, &why), PORCH_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(tell((porch_device_told){.product = PORCH_LIT("camera")}, text, 12, &why),
+                     PORCH_ERR_NO_SPACE);
+}
+
+static void what_the_hub_tells_is_a_value_and_nothing_more(void **state) {
+    (void)state;
+    char text[512];
+    porch_why why;
+    const porch_device_told wrong[] = {{.hub_id = PORCH_LIT("Home")},
+                                       {.product = PORCH_LIT("camera\nkey.file_for_development = true")},
+                                       {.product = PORCH_LIT("cam era")},
+                                       {.product = PORCH_LIT(" camera")},
+                                       {.time_key = PORCH_LIT("AAAA")},
+                                       {.time_key = PORCH_LIT(KEY "\n")}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(tell(wrong[i], text, sizeof text, &why), PORCH_ERR_MALFORMED);
+        assert_string_equal(text, "");
+        assert_non_null(strstr(why.text, "what the hub says is no value for "));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_file_is_read),
@@ -135,6 +183,8 @@ int main(void) {
         cmocka_unit_test(a_missing_key_is_named),
         cmocka_unit_test(a_folder_is_a_device_or_a_service_never_both),
         cmocka_unit_test(a_file_over_the_limit_is_refused),
+        cmocka_unit_test(what_the_hub_tells_becomes_lines_of_the_file),
+        cmocka_unit_test(what_the_hub_tells_is_a_value_and_nothing_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

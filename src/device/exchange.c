@@ -32,8 +32,9 @@ porch_err porch_exchange_begin(porch_exchange *x, const porch_exchange_request *
                            .in = {in.at, 0, in.cap},
                            .out = {out.at, 0, out.cap},
                            .give_up_ms = give_up_ms,
-                           .wanted = request->wanted,
                            .what = ""};
+    for (size_t i = 0; i < PORCH_EXCHANGE_WANTED; i++)
+        made.wanted[i] = request->wanted[i];
     PORCH_TRY(write_request(&made.out, request));
     *x = made;
     return PORCH_OK;
@@ -60,13 +61,21 @@ static void drop_front(porch_exchange *x, size_t n) {
     x->in.len -= n;
 }
 
+static void keep_wanted(porch_exchange *x, const porch_http1_headers *headers) {
+    for (size_t i = 0; i < PORCH_EXCHANGE_WANTED; i++) {
+        const porch_http1_header *h =
+            x->wanted[i] != NULL ? porch_http1_header_find(headers, x->wanted[i]) : NULL;
+        if (h == NULL || !porch_bytes_to_text(h->value, x->header[i], sizeof x->header[i]))
+            x->header[i][0] = '\0';
+    }
+}
+
 static void begin_body(porch_exchange *x, const porch_http1_response *r) {
     const porch_http1_header *h = porch_http1_header_find(&r->headers, "Retry-After");
     uint64_t seconds = 0;
     x->wait_ms =
         h != NULL && porch_decimal_read(h->value, WAIT_MOST_S, &seconds) == PORCH_OK ? seconds * 1000 : 0;
-    h = x->wanted != NULL ? porch_http1_header_find(&r->headers, x->wanted) : NULL;
-    if (h == NULL || !porch_bytes_to_text(h->value, x->header, sizeof x->header)) x->header[0] = '\0';
+    keep_wanted(x, &r->headers);
     x->status = r->status;
     x->closes = !r->keep_alive || r->body == PORCH_HTTP1_BODY_CLOSE;
     x->kind = r->body;

@@ -20,7 +20,7 @@ typedef enum {
     PORCH_EXCHANGE_FAILED
 } porch_exchange_phase;
 
-enum { PORCH_EXCHANGE_MORE = 2, PORCH_EXCHANGE_HEADER_BYTES = 64 };
+enum { PORCH_EXCHANGE_MORE = 2, PORCH_EXCHANGE_WANTED = 3, PORCH_EXCHANGE_HEADER_BYTES = 72 };
 
 typedef struct {
     const char *method, *path, *host;
@@ -29,8 +29,8 @@ typedef struct {
     porch_bytes body;
     struct {
         const char *name, *value;
-    } more[PORCH_EXCHANGE_MORE]; /* headers; those without a name are left out */
-    const char *wanted;          /* a header of the answer that is kept; NULL: none */
+    } more[PORCH_EXCHANGE_MORE];               /* headers; those without a name are left out */
+    const char *wanted[PORCH_EXCHANGE_WANTED]; /* headers of the answer that are kept; NULL: none */
 } porch_exchange_request;
 
 typedef struct {
@@ -44,9 +44,10 @@ typedef struct {
     uint16_t status;  /* DONE */
     uint64_t wait_ms; /* Retry-After of the answer; 0 */
     bool closes;
-    const char *wanted;
-    char header[PORCH_EXCHANGE_HEADER_BYTES]; /* the wanted one; "" when it is not there or does not fit */
-    const char *what;                         /* FAILED: a sentence in static memory */
+    const char *wanted[PORCH_EXCHANGE_WANTED];
+    /* the wanted ones, in their order; "" where one is not there or does not fit */
+    char header[PORCH_EXCHANGE_WANTED][PORCH_EXCHANGE_HEADER_BYTES];
+    const char *what; /* FAILED: a sentence in static memory */
     uint64_t give_up_ms;
 } porch_exchange;
 

@@ -3,13 +3,15 @@
 #include "device/exchange.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
     uint8_t in[512], out[256];
     porch_exchange x;
-    const porch_exchange_request request = {.method = "GET", .path = "/x", .host = "hub"};
+    const porch_exchange_request request = {
+        .method = "GET", .path = "/x", .host = "hub", .wanted = {"Porchlight-Hub", "X", "Content-Length"}};
     if (len == 0 || porch_exchange_begin(&x, &request, PORCH_BUF_OF(in), PORCH_BUF_OF(out), 10) != PORCH_OK)
         return 0;
     size_t step = 1 + at[0] % 64;
@@ -18,5 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len) {
     porch_exchange_closed(&x);
     if (x.phase != PORCH_EXCHANGE_DONE && x.phase != PORCH_EXCHANGE_FAILED) abort();
     if (porch_exchange_body(&x).len > sizeof in) abort();
+    for (size_t i = 0; i < PORCH_EXCHANGE_WANTED; i++)
+        if (memchr(x.header[i], '\0', sizeof x.header[i]) == NULL) abort();
     return 0;
 }

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -95,23 +96,36 @@ static void what_the_hub_asks_to_wait_is_kept(void **state) {
     assert_false(x.closes);
 }
 
-static void headers_are_sent_and_one_of_the_answer_is_kept(void **state) {
+static void headers_are_sent_and_those_wanted_of_the_answer_are_kept(void **state) {
     (void)state;
     porch_exchange x;
     const porch_exchange_request request = {.method = "GET",
                                             .path = "/x",
                                             .host = "hub",
                                             .more = {{"Authorization", "Basic eDp5"}},
-                                            .wanted = "Porchlight-Time-Key"};
+                                            .wanted = {"Porchlight-Time-Key", "Missing", "Long"}};
     assert_int_equal(
         porch_exchange_begin(&x, &request, PORCH_BUF_OF(in_block), PORCH_BUF_OF(out_block), 1000),
         PORCH_OK);
     porch_bytes out = porch_exchange_output(&x);
     assert_non_null(memmem(out.at, out.len, "Authorization: Basic eDp5\r\n", 27));
-    porch_exchange_take(
-        &x, PORCH_LIT("HTTP/1.1 200 OK\r\nporchlight-time-key: AAECAw==\r\nContent-Length: 0\r\n\r\n"));
-    assert_int_equal(x.phase, PORCH_EXCHANGE_DONE);
-    assert_string_equal(x.header, "AAECAw==");
+    char longest[PORCH_EXCHANGE_HEADER_BYTES + 1] = "", answer[256];
+    for (size_t len = sizeof longest - 2; len < sizeof longest;
+         len++) { /* one that fits, one that does not */
+        memset(longest, 'a', len);
+        int n = snprintf(answer, sizeof answer,
+                         "HTTP/1.1 200 OK\r\nlong: %s\r\nporchlight-time-key: AAECAw==\r\n"
+                         "Content-Length: 0\r\n\r\n",
+                         longest);
+        porch_exchange_take(&x, (porch_bytes){(const uint8_t *)answer, (size_t)n});
+        assert_int_equal(x.phase, PORCH_EXCHANGE_DONE);
+        assert_string_equal(x.header[0], "AAECAw==");
+        assert_string_equal(x.header[1], "");
+        assert_string_equal(x.header[2], len < PORCH_EXCHANGE_HEADER_BYTES ? longest : "");
+        assert_int_equal(
+            porch_exchange_begin(&x, &request, PORCH_BUF_OF(in_block), PORCH_BUF_OF(out_block), 1000),
+            PORCH_OK);
+    }
 }
 
 int main(void) {
@@ -121,7 +135,7 @@ int main(void) {
         cmocka_unit_test(an_answer_that_is_cut_too_long_or_no_http_fails_with_a_sentence),
         cmocka_unit_test(an_answer_that_does_not_come_is_given_up),
         cmocka_unit_test(what_the_hub_asks_to_wait_is_kept),
-        cmocka_unit_test(headers_are_sent_and_one_of_the_answer_is_kept),
+        cmocka_unit_test(headers_are_sent_and_those_wanted_of_the_answer_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

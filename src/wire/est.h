@@ -5,6 +5,11 @@
 
 #include "base/cursor.h"
 
+/* What a certificate does not say, in the answers of enrolment: ids of the hub and of what the device is.
+ */
+#define PORCH_EST_HUB_HEADER     "Porchlight-Hub"
+#define PORCH_EST_PRODUCT_HEADER "Porchlight-Product"
+
 enum { PORCH_EST_BODY_BYTES = 16384, PORCH_EST_PASSWORD_BYTES = 129 };
 
 /* A body in base64, lines broken or not, into DER, appended. RFC 8951, 2.1: whatever a header says about

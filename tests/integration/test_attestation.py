@@ -151,6 +151,25 @@ class Attestation(case.HubCase):
         added = [r for r in rows if r["kind"] == "device.add" and r["subject"] == "device:safe-1"]
         self.assertTrue(added and "hardware" in str(added[0]), rows[:3])
 
+    def test_a_device_that_enrolled_itself_knows_what_it_is_and_takes_updates(self):
+        folder, _ = self.enrol("safe-2", self.token("safe-2"), uri="tpm2:0x81000013", tpm=self.tpm)
+        conf = (folder / "device.conf").read_text().splitlines()
+        self.assertIn("device.product = vault", conf)
+        self.assertTrue([line for line in self.hub.file("hub.conf").read_text().splitlines() if line.startswith("hub.id") and line in conf], conf)
+        slots = self.hub.top / "slots"
+        slots.mkdir()
+        subprocess.run([lab.program("porchlight-launch"), slots, "init", "--image", "/bin/true", "--counter", "1"], check=True)
+        process = subprocess.Popen([lab.program("porchlight-device"), folder, "run", "--json", "--slots", slots, "--version", "1",
+                                    "--hardware", "rev-a"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, err = lab.Lines(process.stdout), lab.Lines(process.stderr)
+        try:
+            self.assertIsNotNone(out.wait_for(lambda line: '"subscribed"' in line and "update/desired" in line, 60),
+                                 f"{out.all} {err.text()}")
+            self.assertIsNone(process.poll())
+        finally:
+            process.terminate()
+            process.wait()
+
     def test_a_key_in_a_token_or_a_file_is_refused(self):
         token = Token()
         self.addCleanup(token.remove)

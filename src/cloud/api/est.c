@@ -179,6 +179,14 @@ static void tell_time_key(porch_http_exchange *x, porch_api *api) {
     (void)porch_http_reply_header(x, PORCH_SIGNED_TIME_KEY_HEADER, text);
 }
 
+/* For device.conf: without its product no update is for a device. */
+static void tell_names(porch_http_exchange *x, porch_api *api, const char *device) {
+    porch_registry_device row;
+    (void)porch_http_reply_header(x, PORCH_EST_HUB_HEADER, api->settings->hub_id);
+    if (porch_registry_device_get(api->registry, device, &row) == PORCH_OK)
+        (void)porch_http_reply_header(x, PORCH_EST_PRODUCT_HEADER, row.product);
+}
+
 /* Evidence that comes with a request is judged; whether it must come is the product's to say. */
 static porch_err check_evidence(porch_http_exchange *x, porch_bytes csr, bool *proved, porch_why *why) {
     const porch_api *api = porch_http_route_ctx(x);
@@ -216,6 +224,7 @@ static void complete(porch_http_exchange *x, porch_registry_enrolment *in, const
     porch_log(PORCH_LOG_INFO, "est.issued", "device", id, "by", by, "serial", issued.serial, "address",
               porch_http_peer(x)->address, "hardware", in->hardware_proved ? "proved" : "-", NULL);
     tell_time_key(x, api);
+    tell_names(x, api, id);
     e = reply_chain(x, porch_bytes_of(issued.cert_pem), &why);
     if (e != PORCH_OK) refuse(x, e, &why);
     porch_registry_issued_free(&issued);

@@ -35,8 +35,7 @@ typedef struct {
     porch_tls_client *tls;
     porch_link link;
     porch_exchange exchange;
-    char evidence[TEXT_MOST];                   /* base64; "" when the key's store gives none */
-    char time_key[PORCH_EXCHANGE_HEADER_BYTES]; /* base64; "" when the hub told none */
+    char evidence[TEXT_MOST]; /* base64; "" when the key's store gives none */
     uint8_t in_block[ERRAND_IN_BYTES], out_block[2 * ERRAND_OUT_BYTES];
     uint8_t piece[PORCH_TLS_RECORD_BYTES];
 } enrolment;
@@ -182,11 +181,10 @@ static porch_err enrol(enrolment *n, porch_why *why) {
         .body = porch_buf_bytes(&body),
         .more = {{"Authorization", basic},
                  {n->evidence[0] != '\0' ? PORCH_EVIDENCE_HEADER : NULL, n->evidence}},
-        .wanted = PORCH_SIGNED_TIME_KEY_HEADER};
+        .wanted = {PORCH_EST_HUB_HEADER, PORCH_EST_PRODUCT_HEADER, PORCH_SIGNED_TIME_KEY_HEADER}};
     e = ask(n, &request, why);
     porch_wipe(basic, sizeof basic);
     porch_wipe(user_block, sizeof user_block);
-    memcpy(n->time_key, n->exchange.header, sizeof n->time_key);
     return e;
 }
 
@@ -198,21 +196,25 @@ static porch_err write_part(const enrolment *n, const char *name, porch_bytes te
     return porch_file_write_atomic(path, text, 0644, why);
 }
 
+/* What is known here, then what the answer told. */
 static porch_err write_conf(const enrolment *n, const porch_x509_info *info, porch_why *why) {
     char conf[CONF_BYTES];
     porch_device_conf parsed;
+    const char *tpm = n->in->tpm;
     int len = snprintf(conf, sizeof conf,
-                       "hub.host = %s\nhub.mqtt_port = %u\nhub.device_port = %u\ndevice.id = %s\nkey.uri = "
-                       "%s\n%s%s%s%s%s%s",
+                       "hub.host = %s\nhub.mqtt_port = %u\nhub.device_port = %u\ndevice.id = %s\n"
+                       "key.uri = %s\n%s%s%s",
                        n->in->host, n->mqtt_port, n->device_port, info->identity.name, n->in->key_uri,
-                       n->in->tpm != NULL ? "key.tpm = " : "", n->in->tpm != NULL ? n->in->tpm : "",
-                       n->in->tpm != NULL ? "\n" : "", n->time_key[0] != '\0' ? "hub.time_key = " : "",
-                       n->time_key, n->time_key[0] != '\0' ? "\n" : "");
+                       tpm != NULL ? "key.tpm = " : "", tpm != NULL ? tpm : "", tpm != NULL ? "\n" : "");
     if (len <= 0 || (size_t)len >= sizeof conf)
         return porch_fail(why, PORCH_ERR_NO_SPACE, "device.conf is too long");
-    const porch_bytes text = {(const uint8_t *)conf, (size_t)len};
-    PORCH_TRY(porch_device_conf_parse(text, &parsed, why));
-    return write_part(n, "device.conf", text, why);
+    porch_buf text = {(uint8_t *)conf, (size_t)len, sizeof conf};
+    const porch_device_told told = {porch_bytes_of(n->exchange.header[0]),
+                                    porch_bytes_of(n->exchange.header[1]),
+                                    porch_bytes_of(n->exchange.header[2])};
+    PORCH_TRY(porch_device_conf_tell(&told, &text, why));
+    PORCH_TRY(porch_device_conf_parse(porch_buf_bytes(&text), &parsed, why));
+    return write_part(n, "device.conf", porch_buf_bytes(&text), why);
 }
 
 static porch_err write_folder(enrolment *n, porch_why *why) {

@@ -538,7 +538,8 @@ static porch_err fill(struct device_update *u, const porch_update_options *o, po
         return porch_fail(why, PORCH_ERR_USAGE, "'%.64s' is no version", u->version);
     if (d->conf.product[0] == '\0')
         return porch_fail(why, PORCH_ERR_CONFIG,
-                          "device.conf does not say device.product: no release can be for it");
+                          "device.conf does not say device.product, and no release can be for it: write "
+                          "`device.product = NAME` there, as `porchlight device list` has it");
     if (o->root != NULL)
         PORCH_TRY(copy_text(o->root, u->root, sizeof u->root, "the root's file", why));
     else
