@@ -252,17 +252,17 @@ static void finish_clip(camera *c) {
 /* One frame through all of it. A clip that cannot be written is told and given up; the camera goes on. */
 static bool take_frame(camera *c, const porch_camera_frame *f) {
     porch_camera_sight s =
-        porch_camera_motion_look(c->motion, f->frame->data[0], (size_t)f->frame->linesize[0], f->at_ms);
+        porch_camera_motion_look(c->motion, f->frame->data[0], (size_t)f->frame->linesize[0], f->steady_ms);
     bool open = porch_camera_recorder_is_open(c->recorder);
-    bool cut = open && f->at_ms - porch_camera_recorder_began_ms(c->recorder) >= CLIP_MS;
+    bool cut = open && f->steady_ms - porch_camera_recorder_began_ms(c->recorder) >= CLIP_MS;
     if (open && (cut || !s.moving)) finish_clip(c);
     char why[256];
-    if (!porch_camera_recorder_add(c->recorder, f->frame, f->at_ms, cut, why)) {
+    if (!porch_camera_recorder_add(c->recorder, f->frame, f->steady_ms, cut, why)) {
         porch_camera_report_note("error", why);
         finish_clip(c);
         return false;
     }
-    if (s.began) (void)begin_event(c, f, &s, s.began_at_ms);
+    if (s.began) (void)begin_event(c, f, &s, f->at_ms - (f->steady_ms - s.began_at_ms));
     if (cut && s.moving && !s.began) (void)begin_event(c, f, &s, f->at_ms);
     return true;
 }

@@ -31,7 +31,9 @@ typedef struct {
     int channel;
     uint8_t *shared;
     AVFrame *frame;
-    uint64_t last_ms;
+    bool any_frame;
+    uint64_t first_ms, first_told_ms; /* of the first frame: by our steady clock, and as it was told */
+    uint64_t last_ms;                 /* steady */
     bool (*cancelled)(void *ctx);
     void *ctx;
 } remote;
@@ -171,13 +173,21 @@ static bool get_frame(remote *r, char why[256]) {
     return true;
 }
 
-/* Times run on and stay near the clock, whatever is told. */
-static uint64_t time_of(remote *r, uint64_t told_ms) {
-    uint64_t now_ms = porch_device_now_ms();
-    if (r->d->live || told_ms > now_ms + AHEAD_MOST_MS || told_ms + AHEAD_MOST_MS < now_ms)
-        told_ms = now_ms;
-    r->last_ms = told_ms > r->last_ms ? told_ms : r->last_ms + 1;
-    return r->last_ms;
+/* Of what is told only the distances count, and only for a film, which has a pace of its own. They run on
+ * and stay near our steady clock, whatever is told; the wall clock, which somebody may set between two
+ * frames, says nothing but when that was. */
+static void give_times(remote *r, uint64_t told_ms, porch_camera_frame *ret) {
+    uint64_t mono_ms = porch_camera_mono_ms(), at_ms = mono_ms;
+    if (!r->any_frame) {
+        r->first_ms = mono_ms;
+        r->first_told_ms = told_ms;
+    }
+    r->any_frame = true;
+    if (!r->d->live) at_ms = r->first_ms + (told_ms - r->first_told_ms);
+    if (at_ms > mono_ms + AHEAD_MOST_MS || at_ms + AHEAD_MOST_MS < mono_ms) at_ms = mono_ms;
+    r->last_ms = at_ms > r->last_ms ? at_ms : r->last_ms + 1;
+    ret->steady_ms = r->last_ms;
+    ret->at_ms = porch_device_now_ms() - mono_ms + r->last_ms;
 }
 
 static porch_camera_next remote_next(porch_camera_source *s, porch_camera_frame *ret, char why[256]) {
@@ -193,7 +203,7 @@ static porch_camera_next remote_next(porch_camera_source *s, porch_camera_frame 
     }
     if (!get_frame(r, why)) return PORCH_CAMERA_BROKEN;
     ret->frame = r->frame;
-    ret->at_ms = time_of(r, t.at_ms);
+    give_times(r, t.at_ms, ret);
     return PORCH_CAMERA_FRAME;
 }
 

@@ -28,10 +28,12 @@
 
 #include "decoder_wire.h"
 
+static uint64_t set_back_ms; /* the camera's wall clock, by its owner */
+
 uint64_t porch_device_now_ms(void) {
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000 - set_back_ms;
 }
 
 /* ---- sources that the decoder runs; what they shall do stands in the name ---- */
@@ -100,7 +102,9 @@ static porch_camera_next bad_next(porch_camera_source *s, porch_camera_frame *re
     memset(b->frame->data[0], (int)b->frames, (size_t)b->frame->linesize[0] * (size_t)s->height);
     if (strcmp(b->what, "escape") == 0) b->frame->data[0][0] = (uint8_t)try_to_get_out(b->camera);
     ret->frame = b->frame;
-    ret->at_ms = strcmp(b->what, "future") == 0 ? UINT64_MAX : porch_device_now_ms() + 1000 - b->frames;
+    ret->at_ms = porch_device_now_ms() + 1000 - b->frames;
+    if (strcmp(b->what, "future") == 0) ret->at_ms = UINT64_MAX;
+    if (strcmp(b->what, "paced") == 0) ret->at_ms = UINT64_C(1700000000000) + (uint64_t)40 * b->frames;
     return PORCH_CAMERA_FRAME;
 }
 
@@ -244,12 +248,63 @@ static void pictures_arrive_whole_and_times_run_on(void **state) {
             assert_int_equal(s->next(s, &f, why), PORCH_CAMERA_FRAME);
             assert_int_equal(f.frame->data[0][0], i);
             assert_int_equal(f.frame->data[0][16 * f.frame->linesize[0] + 32], i);
-            assert_true(f.at_ms > last_ms); /* though each was told earlier than the one before */
-            last_ms = f.at_ms;
+            assert_true(f.steady_ms > last_ms); /* though each was told earlier than the one before */
+            last_ms = f.steady_ms;
         }
         s->close(s);
         assert_int_equal(porch_camera_decoder_pid(d), 0);
     }
+    porch_camera_decoder_end(d);
+}
+
+/* One frame, which comes a moment after the one before: its time lies between now and then, by both clocks.
+ */
+static void expect_times(porch_camera_source *s, uint64_t *last_ms) {
+    char why[256];
+    porch_camera_frame f;
+    while (porch_camera_mono_ms() <= *last_ms) {
+    }
+    uint64_t mono_ms = porch_camera_mono_ms(), now_ms = porch_device_now_ms();
+    assert_int_equal(s->next(s, &f, why), PORCH_CAMERA_FRAME);
+    assert_in_range(f.steady_ms, mono_ms, porch_camera_mono_ms());
+    assert_in_range(f.at_ms, now_ms, porch_device_now_ms());
+    *last_ms = f.steady_ms;
+}
+
+/* A clip of ten seconds takes ten, and an event is told as of the hour that the owner has set. */
+static void a_clock_that_is_set_back_stops_no_time(void **state) {
+    (void)state;
+    char why[256] = "";
+    uint64_t last_ms = 0;
+    porch_camera_decoder *d = start("/dev/video9", 60000);
+    porch_camera_source *s = porch_camera_decoder_open(d, NULL, NULL, NULL, why);
+    if (!s) fail_msg("%s", why);
+    for (int i = 0; i < 6; i++) {
+        set_back_ms = i < 2 ? 0 : i < 4 ? 600000 : 30000;
+        expect_times(s, &last_ms);
+    }
+    set_back_ms = 0;
+    s->close(s);
+    porch_camera_decoder_end(d);
+}
+
+/* Which it keeps, though what it tells is the time of a process whose clock was not set. */
+static void a_film_keeps_its_pace_when_the_clock_is_set_back(void **state) {
+    (void)state;
+    char why[256] = "";
+    porch_camera_frame first, f;
+    porch_camera_decoder *d = start("paced", 60000);
+    porch_camera_source *s = porch_camera_decoder_open(d, NULL, NULL, NULL, why);
+    if (!s) fail_msg("%s", why);
+    assert_int_equal(s->next(s, &first, why), PORCH_CAMERA_FRAME);
+    for (unsigned i = 1; i <= 5; i++) {
+        set_back_ms = 600000;
+        assert_int_equal(s->next(s, &f, why), PORCH_CAMERA_FRAME);
+        assert_int_equal(f.steady_ms, first.steady_ms + 40 * (uint64_t)i);
+        assert_true(f.at_ms < first.at_ms);
+    }
+    set_back_ms = 0;
+    s->close(s);
     porch_camera_decoder_end(d);
 }
 
@@ -403,6 +458,8 @@ int main(void) {
     camera_pid = getpid();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_arrive_whole_and_times_run_on),
+        cmocka_unit_test(a_clock_that_is_set_back_stops_no_time),
+        cmocka_unit_test(a_film_keeps_its_pace_when_the_clock_is_set_back),
         cmocka_unit_test(a_decoder_that_was_taken_over_finds_no_way_out),
         cmocka_unit_test(the_search_for_ways_out_finds_them_where_there_is_no_lock),
         cmocka_unit_test(one_that_dies_is_told_and_another_can_be_opened),

@@ -28,7 +28,7 @@ void porch_camera_motion_free(porch_camera_motion *m);
 /* Motion inside these zones does not count from now on: x, y, width, height in ten-thousandths of the
  * picture. A cell is ignored when its middle lies in one. Replaces the zones before; none with count 0. */
 void porch_camera_motion_ignore(porch_camera_motion *m, const int32_t (*zones)[4], size_t count);
-/* One frame's luma, in order. */
+/* One frame's luma, in order; `at_ms` is when, by a clock that nobody sets. */
 porch_camera_sight porch_camera_motion_look(porch_camera_motion *m, const uint8_t *luma, size_t stride,
                                             uint64_t at_ms);
 

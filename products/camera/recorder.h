@@ -27,8 +27,8 @@ porch_camera_recorder *porch_camera_recorder_new(const porch_camera_recorder_opt
 /* A clip that is open is finished first. */
 void porch_camera_recorder_free(porch_camera_recorder *r);
 
-/* Encodes one frame; into the clip, too, when one is open. `key`: make it one that a clip can begin with.
- */
+/* Encodes one frame; into the clip, too, when one is open. `at_ms` is when, by a clock that nobody sets.
+ * `key`: make it one that a clip can begin with. */
 bool porch_camera_recorder_add(porch_camera_recorder *r, AVFrame *frame, uint64_t at_ms, bool key,
                                char why[256]);
 

@@ -17,7 +17,11 @@
 
 typedef struct {
     AVFrame *frame; /* AV_PIX_FMT_YUV420P; the source's own, valid until the next call */
-    uint64_t at_ms; /* when it was captured, Unix ms; never falls */
+    uint64_t
+        at_ms; /* when it was captured, Unix ms, by a clock that may be set: to be told, not measured */
+    /* the same by a clock that nobody sets, of no particular beginning; rises with every frame. Of sources
+     * that decoder.h opened; the decoder's own have none. */
+    uint64_t steady_ms;
 } porch_camera_frame;
 
 /* END: the film is over. CANCELLED: `cancelled` said so. BROKEN: with a sentence. */

@@ -372,7 +372,7 @@ static porch_camera_next next_picture(porch_camera_source *s, porch_camera_frame
         if (!good) continue;
         uint64_t now_ms = porch_device_now_ms();
         d->last_ms = now_ms > d->last_ms ? now_ms : d->last_ms + 1;
-        *ret = (porch_camera_frame){d->converted, d->last_ms};
+        *ret = (porch_camera_frame){.frame = d->converted, .at_ms = d->last_ms};
         return PORCH_CAMERA_FRAME;
     }
 }
