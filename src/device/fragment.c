@@ -43,15 +43,18 @@ porch_err porch_fragment_whole_bytes(porch_fragment_read read, void *ctx, uint64
         porch_err e = box_read(read, ctx, offset, bytes - offset, &box);
         if (e == PORCH_ERR_TRUNCATED || e == PORCH_ERR_MALFORMED) break;
         PORCH_TRY(e);
+        bool at_cut = moov && !moof && whole == offset; /* all before is whole */
         offset += box.bytes;
         if (box.type == BOX('m', 'o', 'o', 'v')) {
             moov = true;
             whole = offset;
         } else if (box.type == BOX('m', 'o', 'o', 'f')) {
             moof = true;
-        } else if (box.type == BOX('m', 'd', 'a', 't') && moov && moof) {
-            moof = false;
-            whole = offset;
+        } else if (box.type == BOX('m', 'd', 'a', 't')) {
+            if (moov && moof) whole = offset;
+            moof = moof && !moov;
+        } else if (at_cut) {
+            whole = offset; /* mfra and the like: no media, but bytes that were offered to the hub */
         }
     }
     *ret = whole;

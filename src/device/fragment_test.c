@@ -44,7 +44,7 @@ static void a_clip_cut_at_every_byte_ends_at_its_last_whole_fragment(void **stat
     (void)state;
     clip c;
     make(&c);
-    size_t ends[4] = {0};
+    size_t ends[6] = {0};
     box(&c, "ftyp", 12);
     box(&c, "moov", 40);
     ends[1] = c.file.len;
@@ -52,12 +52,15 @@ static void a_clip_cut_at_every_byte_ends_at_its_last_whole_fragment(void **stat
     box(&c, "mdat", 33);
     ends[2] = c.file.len;
     box(&c, "styp", 4);
+    ends[3] = c.file.len;
     box(&c, "moof", 16);
     box(&c, "mdat", 5);
-    ends[3] = c.file.len;
+    ends[4] = c.file.len;
+    box(&c, "mfra", 30);
+    ends[5] = c.file.len;
     for (size_t cut = 0; cut <= c.file.len; cut++) {
         size_t expect = 0;
-        for (size_t i = 1; i < 4; i++)
+        for (size_t i = 1; i < 6; i++)
             if (cut >= ends[i]) expect = ends[i];
         assert_int_equal(whole(&c, cut), expect);
     }
@@ -110,6 +113,41 @@ static void media_without_its_index_does_not_count(void **state) {
     assert_int_equal(whole(&c, c.file.len), 0);
 }
 
+/* As FFmpeg ends a film: the hub may have it all, so none of it may be missing here. */
+static void the_boxes_behind_the_last_fragment_count(void **state) {
+    (void)state;
+    clip c;
+    make(&c);
+    box(&c, "ftyp", 12);
+    box(&c, "moov", 40);
+    box(&c, "moof", 16);
+    box(&c, "mdat", 33);
+    box(&c, "mfra", 30);
+    assert_int_equal(whole(&c, c.file.len), c.file.len);
+    box(&c, "free", 0);
+    assert_int_equal(whole(&c, c.file.len), c.file.len);
+}
+
+static void what_follows_half_a_fragment_does_not(void **state) {
+    (void)state;
+    clip c;
+    make(&c);
+    box(&c, "moov", 4);
+    size_t end = c.file.len;
+    box(&c, "moof", 4);
+    box(&c, "mfra", 4);
+    assert_int_equal(whole(&c, c.file.len), end);
+    make(&c);
+    box(&c, "moov", 4);
+    box(&c, "mdat", 4);
+    box(&c, "mfra", 4);
+    assert_int_equal(whole(&c, c.file.len), end);
+    make(&c);
+    box(&c, "ftyp", 4);
+    box(&c, "mfra", 4);
+    assert_int_equal(whole(&c, c.file.len), 0);
+}
+
 static void a_disk_that_does_not_answer_is_an_error(void **state) {
     (void)state;
     clip c;
@@ -127,6 +165,8 @@ int main(void) {
         cmocka_unit_test(a_long_box_is_followed),
         cmocka_unit_test(sizes_that_no_box_has_end_the_walk),
         cmocka_unit_test(media_without_its_index_does_not_count),
+        cmocka_unit_test(the_boxes_behind_the_last_fragment_count),
+        cmocka_unit_test(what_follows_half_a_fragment_does_not),
         cmocka_unit_test(a_disk_that_does_not_answer_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

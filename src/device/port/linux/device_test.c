@@ -891,6 +891,36 @@ static void a_clip_that_a_killed_process_left_is_ended_and_completed(void **stat
     remove_folder();
 }
 
+/* The power went between the clip's last bytes and its end: the hub has them all, as a film's last box. */
+static void a_clip_of_which_the_hub_has_the_last_box_is_completed(void **state) {
+    (void)state;
+    static const uint8_t last_box[] = {0, 0, 0, 12, 'm', 'f', 'r', 'a', 1, 2, 3, 4};
+    test_hub h = {0};
+    uint8_t block[512], file[600];
+    char path[128];
+    porch_bytes whole = piece(block, true);
+    memcpy(file, whole.at, whole.len);
+    memcpy(file + whole.len, last_box, sizeof last_box);
+    size_t bytes = whole.len + sizeof last_box;
+    (void)snprintf(h.clips[0].event, sizeof h.clips[0].event, "event-9");
+    memcpy(h.clips[0].bytes, file, bytes);
+    h.clips[0].len = bytes;
+    hub_start(&h, &hub_cert, NULL);
+    make_folder(h.port, "front-door");
+    (void)snprintf(path, sizeof path, "%s/state", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof path, "%s/state/clips", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    put("state/clips/00000003-event-9.mp4", (porch_bytes){file, bytes}, 0600);
+    listen_anew();
+    porch_device *d = open_device();
+    assert_true(hears(PORCH_DEVICE_CLIP_COMPLETE));
+    assert_true(hub_gets(&h, bytes, true));
+    porch_device_close(d);
+    hub_stop(&h);
+    remove_folder();
+}
+
 static void a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back(void **state) {
     (void)state;
     test_hub h = {0}, back = {0};
@@ -959,6 +989,7 @@ int main(void) {
         cmocka_unit_test(a_damaged_wish_is_no_wish_to_guess_at),
         cmocka_unit_test(a_clip_is_at_the_hub_while_it_is_still_recorded),
         cmocka_unit_test(a_clip_that_a_killed_process_left_is_ended_and_completed),
+        cmocka_unit_test(a_clip_of_which_the_hub_has_the_last_box_is_completed),
         cmocka_unit_test(a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back),
         cmocka_unit_test(a_clip_that_ends_while_its_connection_is_made_takes_the_connection_along),
     };
