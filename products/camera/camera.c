@@ -220,28 +220,39 @@ static int parse(int argc, char **argv, arguments *a) {
 
 /* --- one motion: an event at once, then its clip --- */
 
-static bool begin_event(camera *c, const porch_camera_frame *f, const porch_camera_sight *s,
-                        uint64_t since_ms) {
-    porch_motion m = {.id = porch_event_id_new(), .at_ms = since_ms, .score = s->score, .has_clip = true};
+static porch_motion motion_of(const porch_camera_sight *s, uint64_t since_ms) {
+    porch_motion m = {.id = porch_event_id_new(), .at_ms = since_ms, .score = s->score};
     memcpy(m.box, s->box, sizeof m.box);
+    return m;
+}
+
+static bool publish_event(camera *c, const porch_camera_frame *f, porch_motion *m) {
     AVPacket *jpeg = NULL;
     if (porch_camera_thumbnail(f->frame, PORCH_MOTION_THUMBNAIL_MOST, &jpeg)) {
-        m.thumbnail = jpeg->data;
-        m.thumbnail_bytes = (size_t)jpeg->size;
+        m->thumbnail = jpeg->data;
+        m->thumbnail_bytes = (size_t)jpeg->size;
     }
-    porch_camera_report_motion(&m);
+    porch_camera_report_motion(m);
     porch_device_why why;
-    porch_device_result r = porch_camera_report_publish(c->device, &m, &why);
+    porch_device_result r = porch_camera_report_publish(c->device, m, &why);
     av_packet_free(&jpeg);
-    if (r != PORCH_DEVICE_OK) {
-        porch_camera_report_note("error", why.text);
-        return false;
-    }
-    char text[256];
-    bool pre_roll = s->began;
-    if (porch_camera_recorder_begin(c->recorder, c->device, &m.id, pre_roll, text)) return true;
-    porch_camera_report_note("error", text);
-    return false;
+    if (r != PORCH_DEVICE_OK) porch_camera_report_note("error", why.text);
+    return r == PORCH_DEVICE_OK;
+}
+
+/* The event is told before the clip's first bytes are written, and promises it only when there is one. */
+static void begin_event(camera *c, const porch_camera_frame *f, const porch_camera_sight *s,
+                        uint64_t since_ms) {
+    porch_motion m = motion_of(s, since_ms);
+    char why[256], ignored[256];
+    m.has_clip = porch_camera_recorder_open(c->recorder, c->device, &m.id, why);
+    if (!m.has_clip) porch_camera_report_note("error", why);
+    bool told = publish_event(c, f, &m);
+    if (!m.has_clip) return;
+    if (!told)
+        (void)porch_camera_recorder_finish(c->recorder, ignored); /* a clip of nothing */
+    else if (!porch_camera_recorder_begin(c->recorder, s->began, why))
+        porch_camera_report_note("error", why);
 }
 
 static void finish_clip(camera *c) {
@@ -262,8 +273,8 @@ static bool take_frame(camera *c, const porch_camera_frame *f) {
         finish_clip(c);
         return false;
     }
-    if (s.began) (void)begin_event(c, f, &s, f->at_ms - (f->steady_ms - s.began_at_ms));
-    if (cut && s.moving && !s.began) (void)begin_event(c, f, &s, f->at_ms);
+    if (s.began) begin_event(c, f, &s, f->at_ms - (f->steady_ms - s.began_at_ms));
+    if (cut && s.moving && !s.began) begin_event(c, f, &s, f->at_ms);
     return true;
 }
 

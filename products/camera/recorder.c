@@ -216,12 +216,15 @@ uint64_t porch_camera_recorder_began_ms(const porch_camera_recorder *r) {
     return r->epoch_ms + (uint64_t)r->clip_pts;
 }
 
-bool porch_camera_recorder_begin(porch_camera_recorder *r, porch_device *device,
-                                 const porch_event_id *event, bool pre_roll, char why[256]) {
+bool porch_camera_recorder_open(porch_camera_recorder *r, porch_device *device, const porch_event_id *event,
+                                char why[256]) {
     if (r->clip || r->count == 0) return fail(why, "there is a clip already, or no frame yet", 0);
     porch_device_why inner;
     r->clip = porch_clip_begin(device, event, &inner);
-    if (!r->clip) return fail(why, inner.text, 0);
+    return r->clip ? true : fail(why, inner.text, 0);
+}
+
+bool porch_camera_recorder_begin(porch_camera_recorder *r, bool pre_roll, char why[256]) {
     size_t from = pre_roll ? 0 : r->count - 1;
     while (from < r->count - 1 && (kept_at(r, from)->flags & AV_PKT_FLAG_KEY) == 0)
         from++;

@@ -32,10 +32,14 @@ void porch_camera_recorder_free(porch_camera_recorder *r);
 bool porch_camera_recorder_add(porch_camera_recorder *r, AVFrame *frame, uint64_t at_ms, bool key,
                                char why[256]);
 
-/* Opens the clip of an event. With pre-roll it begins with what is kept, the last frame added included;
- * without, that frame must have been a key frame and the clip begins with it. All of it is sent at once. */
-bool porch_camera_recorder_begin(porch_camera_recorder *r, porch_device *device,
-                                 const porch_event_id *event, bool pre_roll, char why[256]);
+/* Opens the clip of an event, empty: takes but a moment, and then the event may say that one follows.
+ * Finished as it is, it leaves nothing. */
+bool porch_camera_recorder_open(porch_camera_recorder *r, porch_device *device, const porch_event_id *event,
+                                char why[256]);
+/* Begins it. With pre-roll with what is kept, the last frame added included; without, that frame must have
+ * been a key frame and the clip begins with it. All of it is sent at once. A clip that cannot be begun is
+ * finished. */
+bool porch_camera_recorder_begin(porch_camera_recorder *r, bool pre_roll, char why[256]);
 bool porch_camera_recorder_is_open(const porch_camera_recorder *r);
 /* Capture time of the open clip's first frame. */
 uint64_t porch_camera_recorder_began_ms(const porch_camera_recorder *r);

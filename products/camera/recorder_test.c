@@ -18,14 +18,14 @@ enum { WIDTH = 160, HEIGHT = 120, FRAME_MS = 100, CLIP_MOST = 1 << 20, START_MS 
 static struct {
     uint8_t bytes[CLIP_MOST];
     size_t len, appends, finished;
-    bool refuses;
+    bool refuses, has_no_room;
 } sdk;
 
 porch_clip *porch_clip_begin(porch_device *device, const porch_event_id *event, porch_device_why *why) {
     (void)device;
     (void)event;
-    (void)why;
-    return (porch_clip *)(void *)&sdk;
+    if (sdk.has_no_room) memcpy(why->text, "no room", 8);
+    return sdk.has_no_room ? NULL : (porch_clip *)(void *)&sdk;
 }
 
 porch_device_result porch_clip_append(porch_clip *clip, const void *at, size_t len, porch_device_why *why) {
@@ -80,7 +80,8 @@ static bool film(porch_camera_recorder *r, unsigned number, bool key) {
 static bool begin(porch_camera_recorder *r, bool pre_roll) {
     const porch_event_id event = {"event-1"};
     char why[256];
-    return porch_camera_recorder_begin(r, NULL, &event, pre_roll, why);
+    return porch_camera_recorder_open(r, NULL, &event, why) &&
+           porch_camera_recorder_begin(r, pre_roll, why);
 }
 
 static void finish(porch_camera_recorder *r) {
@@ -214,12 +215,44 @@ static void a_clip_that_cannot_be_kept_is_told_and_the_next_one_works(void **sta
     porch_camera_recorder_free(r);
 }
 
+/* An event must not promise it. */
+static void a_clip_for_which_there_is_no_room_is_refused_before_anything_is_written(void **state) {
+    (void)state;
+    const porch_event_id event = {"event-1"};
+    char why[256] = "";
+    porch_camera_recorder *r = fresh();
+    assert_true(film(r, 0, false));
+    sdk.has_no_room = true;
+    assert_false(porch_camera_recorder_open(r, NULL, &event, why));
+    assert_string_equal(why, "no room");
+    assert_false(porch_camera_recorder_is_open(r));
+    assert_true(film(r, 1, false));
+    assert_int_equal(sdk.appends + sdk.finished, 0);
+    porch_camera_recorder_free(r);
+}
+
+static void a_clip_whose_event_could_not_be_told_is_given_up_empty(void **state) {
+    (void)state;
+    const porch_event_id event = {"event-1"};
+    char why[256] = "";
+    porch_camera_recorder *r = fresh();
+    assert_true(film(r, 0, false));
+    assert_true(porch_camera_recorder_open(r, NULL, &event, why));
+    finish(r);
+    assert_false(porch_camera_recorder_is_open(r));
+    assert_int_equal(sdk.appends, 0);
+    assert_int_equal(sdk.finished, 1);
+    porch_camera_recorder_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clip_begins_before_its_motion_and_plays_whole),
         cmocka_unit_test(everything_that_is_handed_over_ends_with_a_whole_fragment),
         cmocka_unit_test(a_clip_that_follows_a_cut_begins_with_the_frame_after_it),
         cmocka_unit_test(a_clip_that_cannot_be_kept_is_told_and_the_next_one_works),
+        cmocka_unit_test(a_clip_for_which_there_is_no_room_is_refused_before_anything_is_written),
+        cmocka_unit_test(a_clip_whose_event_could_not_be_told_is_given_up_empty),
     };
     av_log_set_level(AV_LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,10 +154,31 @@ void porch_clip_store_close(porch_clip_store *s) {
 
 /* --- recording --- */
 
-porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, porch_stored_clip **ret,
-                                 porch_why *why) {
-    if (s->count >= PORCH_CLIPS_MOST)
-        return porch_fail(why, PORCH_ERR_LIMIT, "%d clips wait for the hub already", PORCH_CLIPS_MOST);
+static porch_stored_clip *oldest_ended(const porch_clip_store *s) {
+    porch_stored_clip *oldest = s->first;
+    while (oldest && (!oldest->ended || oldest->dropped))
+        oldest = oldest->next;
+    return oldest;
+}
+
+/* Those that an upload still holds, though they were dropped, wait for nothing. */
+static size_t count_waiting(const porch_clip_store *s) {
+    size_t count = 0;
+    for (const porch_stored_clip *c = s->first; c; c = c->next)
+        count += !c->dropped;
+    return count;
+}
+
+static void drop(porch_clip_store *s, porch_stored_clip *clip, porch_clip_dropped_fn fn, void *ctx) {
+    fn(ctx, clip);
+    porch_clip_store_remove(s, clip);
+}
+
+porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, porch_clip_dropped_fn fn,
+                                 void *ctx, porch_stored_clip **ret, porch_why *why) {
+    bool full = count_waiting(s) >= PORCH_CLIPS_MOST;
+    if (full && !oldest_ended(s))
+        return porch_fail(why, PORCH_ERR_LIMIT, "%d clips are being recorded already", PORCH_CLIPS_MOST);
     for (const porch_stored_clip *c = s->first; c; c = c->next)
         if (porch_id_eq(&c->event, event))
             return porch_fail(why, PORCH_ERR_EXISTS, "event %s has a clip already", event->text);
@@ -177,6 +198,7 @@ porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, por
         s->dir_fd); /* a name lost to a power cut loses a clip of an instant, nothing that was promised */
     clip->hash = porch_sha256_new();
     s->next_number++;
+    if (full) drop(s, oldest_ended(s), fn, ctx);
     insert(s, clip);
     *ret = clip;
     return PORCH_OK;
@@ -184,12 +206,9 @@ porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, por
 
 porch_err porch_clip_store_reserve(porch_clip_store *s, size_t len, porch_clip_dropped_fn fn, void *ctx) {
     while (s->total_bytes + len > s->limit_bytes) {
-        porch_stored_clip *oldest = s->first;
-        while (oldest && (!oldest->ended || oldest->dropped))
-            oldest = oldest->next;
+        porch_stored_clip *oldest = oldest_ended(s);
         if (!oldest) return PORCH_ERR_FULL;
-        fn(ctx, oldest);
-        porch_clip_store_remove(s, oldest);
+        drop(s, oldest, fn, ctx);
     }
     s->total_bytes += len;
     return PORCH_OK;

@@ -59,7 +59,7 @@ static porch_stored_clip *record(porch_clip_store *s, const char *event, porch_b
     porch_why why = {{0}};
     porch_id event_id = id(event);
     int dropped = 0;
-    assert_int_equal(porch_clip_store_begin(s, &event_id, &clip, &why), PORCH_OK);
+    assert_int_equal(porch_clip_store_begin(s, &event_id, count_dropped, &dropped, &clip, &why), PORCH_OK);
     assert_int_equal(porch_clip_store_reserve(s, bytes.len, count_dropped, &dropped), PORCH_OK);
     assert_int_equal(porch_stored_clip_write(clip, bytes, &why), PORCH_OK);
     clip->visible += bytes.len;
@@ -234,8 +234,56 @@ static void an_event_has_one_clip(void **state) {
     porch_id event = id("event-1");
     open_store(&s, 1 << 20);
     (void)record(&s, "event-1", PORCH_LIT("x"));
-    assert_int_equal(porch_clip_store_begin(&s, &event, &again, &why), PORCH_ERR_EXISTS);
+    int dropped = 0;
+    assert_int_equal(porch_clip_store_begin(&s, &event, count_dropped, &dropped, &again, &why),
+                     PORCH_ERR_EXISTS);
     assert_null(again);
+    remove_all(&s);
+}
+
+static porch_err begin(porch_clip_store *s, const char *event, int *dropped, porch_stored_clip **ret) {
+    porch_id event_id = id(event);
+    return porch_clip_store_begin(s, &event_id, count_dropped, dropped, ret, NULL);
+}
+
+static void the_oldest_ended_clip_goes_when_there_are_as_many_as_may_be(void **state) {
+    (void)state;
+    porch_clip_store s;
+    porch_stored_clip *clip = NULL;
+    char event[16];
+    int dropped = 0;
+    open_store(&s, 1 << 20);
+    for (int i = 0; i < PORCH_CLIPS_MOST; i++) {
+        (void)snprintf(event, sizeof event, "event-%d", i);
+        clip = record(&s, event, PORCH_LIT("x"));
+        if (i > 0) end(&s, clip); /* the oldest is being recorded */
+    }
+    assert_int_equal(begin(&s, "event-7", &dropped, &clip), PORCH_ERR_EXISTS);
+    assert_int_equal(dropped, 0); /* nothing goes for a clip that cannot be */
+    s.first->next->uploading = true;
+    assert_int_equal(begin(&s, "newest", &dropped, &clip), PORCH_OK);
+    assert_int_equal(dropped, 1);
+    assert_true(s.first->next->dropped); /* event-1, which its upload still holds */
+    assert_string_equal(s.first->next->event.text, "event-1");
+    assert_int_equal(begin(&s, "newer-still", &dropped, &clip), PORCH_OK);
+    assert_int_equal(dropped, 2); /* and one for one, although it is still held */
+    assert_int_equal(s.total_bytes, PORCH_CLIPS_MOST - 2);
+    remove_all(&s);
+}
+
+static void when_all_are_being_recorded_no_more_is_begun(void **state) {
+    (void)state;
+    porch_clip_store s;
+    porch_stored_clip *clip = NULL;
+    char event[16];
+    int dropped = 0;
+    open_store(&s, 1 << 20);
+    for (int i = 0; i < PORCH_CLIPS_MOST; i++) {
+        (void)snprintf(event, sizeof event, "event-%d", i);
+        (void)record(&s, event, PORCH_LIT("x"));
+    }
+    assert_int_equal(begin(&s, "newest", &dropped, &clip), PORCH_ERR_LIMIT);
+    assert_int_equal(dropped, 0);
     remove_all(&s);
 }
 
@@ -259,6 +307,8 @@ int main(void) {
         cmocka_unit_test(the_oldest_ended_clip_goes_when_there_is_no_room),
         cmocka_unit_test(a_dropped_clip_lives_until_its_upload_lets_go),
         cmocka_unit_test(an_event_has_one_clip),
+        cmocka_unit_test(the_oldest_ended_clip_goes_when_there_are_as_many_as_may_be),
+        cmocka_unit_test(when_all_are_being_recorded_no_more_is_begun),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

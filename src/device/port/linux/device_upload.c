@@ -38,7 +38,7 @@ porch_clip *porch_clip_begin(porch_device *d, const porch_event_id *event, porch
     }
     clip->device = d;
     (void)pthread_mutex_lock(&d->lock);
-    porch_err e = porch_clip_store_begin(&d->clips, &id, &clip->stored, &inner);
+    porch_err e = porch_clip_store_begin(&d->clips, &id, on_dropped, d, &clip->stored, &inner);
     (void)pthread_mutex_unlock(&d->lock);
     if (e != PORCH_OK) {
         (void)porch_device_fail(why, e, &inner);
