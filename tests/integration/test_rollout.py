@@ -89,7 +89,7 @@ class Rollout(case.HubCase):
         cls.secret.chmod(0o600)
         cls.hub.cli("ota", "keys", "--out", cls.top / "keys.json")
         cls.ota("init", cls.repo, "--product", "camera", "--online-keys", cls.top / "keys.json")
-        for version, more in (("1", []), ("2", ["--severity", "high"]), ("3", []), ("4", [])):
+        for version, more in (("1", []), ("2", ["--severity", "high"]), ("3", []), ("4", []), ("5", [])):
             image = cls.top / f"image-{version}"
             image.write_bytes(os.urandom(50_000))
             cls.ota("release", cls.repo, "--product", "camera", "--version", version, "--image", image, "--hardware", "rev-a", "--no-delta",
@@ -152,6 +152,34 @@ class Rollout(case.HubCase):
         self.assertEqual([(row["version"], row["devices"], row["fixed"]) for row in audit["fixed"]], [("2", 4, 4)])
         self.assertEqual({row["role"] for row in audit["roles"]}, {"root", "targets", "camera", "rollout"})
         self.assertTrue(all(row["signers"] for row in audit["releases"]))
+
+    def updater(self, name):
+        """A real device of the hub whose program can be held still: (its process, its lines)."""
+        folder, slots = self.hub.device(name), self.top / f"slots-{name}"
+        slots.mkdir()
+        subprocess.run([lab.program("porchlight-launch"), slots, "init", "--image", self.top / "image-1", "--counter", "1"], check=True)
+        shutil.copy(self.repo / "repository/metadata/1.root.json", folder / "update-root.json")
+        process = subprocess.Popen([lab.program("porchlight-device"), folder, "run", "--json", "--slots", slots, "--version", "1", "--hardware", "rev-a"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, lab.Lines(process.stdout)
+
+    def test_4_a_device_that_lost_its_hub_is_asked_when_it_is_back(self):
+        process, lines = self.updater("cam-real")
+        self.assertIsNotNone(lines.wait_for(lambda line: "subscribed" in line and "update/desired" in line, 60), lines.text())
+        for each in self.hub.cli("ota", "rollout", "status")["rollouts"]:
+            if each["state"] == "running":
+                self.hub.cli("ota", "rollout", "abort", each["id"], "--reason", "another test")
+        process.send_signal(signal.SIGSTOP)
+        os.kill(self.hub.children()["hub"], signal.SIGKILL)
+        self.assertIsNotNone(self.hub.log.wait_for(lambda line: "hub.serving" in line, 60, self.log_start))
+        identifier = self.hub.cli("ota", "rollout", "start", "--product", "camera", "--version", "5", "--stages", "100")["id"]
+        devices = self.rollout(id=identifier)["devices"]
+        self.rollout(id=identifier, away=devices, asked=0)
+        process.send_signal(signal.SIGCONT)
+        self.rollout(id=identifier, away=devices - 1, asked=1)
+        self.assertIsNotNone(lines.wait_for(lambda line: "staged" in line, 60), lines.text())
 
     def test_2_failures_end_it_by_themselves_with_the_reason_in_words(self):
         one, two = self.device("cam-1"), self.device("cam-2")

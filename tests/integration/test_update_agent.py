@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -189,6 +190,7 @@ class UpdateAgent(case.HubCase):
         self.addCleanup(listener.kill)
         self.heard = lab.Lines(listener.stdout)
         lab.Lines(listener.stderr)
+        self.assertIsNotNone(self.heard.wait_for(lambda line: '"subscribed"' in line, 120))
         self.box = self.make_box()
         self.addCleanup(self.box.stop)
 
@@ -211,10 +213,13 @@ class UpdateAgent(case.HubCase):
         forge = self.top / "forge"
         (self.top / "mosquitto.conf").write_text(f"user root\nallow_anonymous true\nlistener {port} 127.0.0.1\ncafile {device_ca}\ncertfile {forge}/server.pem\n"
                                                  f"keyfile {forge}/server.key\nrequire_certificate true\ntls_version tlsv1.3\n")
-        process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", self.top / "mosquitto.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
+        self.start_broker()
         return port
+
+    def start_broker(self):
+        self.mosquitto = subprocess.Popen(["/usr/sbin/mosquitto", "-c", self.top / "mosquitto.conf"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(self.mosquitto.wait)
+        self.addCleanup(self.mosquitto.kill)
 
     def certificate(self):
         """An authority and a server's certificate under it, for localhost."""
@@ -247,7 +252,19 @@ class UpdateAgent(case.HubCase):
     def connected(self):
         self.box.wait("subscribed", "update/desired")
 
-    def reported(self, state, seconds=120, **more):
+    def restart_broker(self):
+        """Everybody loses the connection; the device finds the way back after who listens to it. Where its new reports begin."""
+        start = len(self.heard.all)
+        self.box.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(self.box.process.send_signal, signal.SIGCONT)
+        self.mosquitto.kill()
+        self.mosquitto.wait()
+        self.start_broker()
+        self.assertIsNotNone(self.heard.wait_for(lambda line: '"subscribed"' in line, 120, start))
+        self.box.process.send_signal(signal.SIGCONT)
+        return start
+
+    def reported(self, state, seconds=120, start=0, **more):
         """Waits for a status of that state."""
         def fits(line):
             try:
@@ -255,7 +272,7 @@ class UpdateAgent(case.HubCase):
             except (ValueError, KeyError, TypeError):
                 return False
             return said.get("state") == state and all(word in said.get(key, "") if key == "reason" else word == said.get(key) for key, word in more.items())
-        line = self.heard.wait_for(fits, seconds)
+        line = self.heard.wait_for(fits, seconds, start)
         if line is None:
             self.fail(f"no report {state} {more}; heard:\n" + "\n".join(self.heard.all) + "\nthe device:\n" + "\n".join(self.box.lines))
         return json.loads(json.loads(line)["payload"])
@@ -380,6 +397,19 @@ class UpdateAgent(case.HubCase):
         self.turn("1", old)
         self.assertIn("older than this device's floor", self.reported("refused", target="1")["reason"])
         self.assertEqual((self.running(), self.slot_status()["floor"]), ("1.5", floor))
+
+    def test_it_reports_again_after_each_connection(self):
+        self.connected()
+        self.reported("good", running="1")
+        self.assertNotIn("rollout", self.reported("good", start=self.restart_broker(), running="1"))
+        sha256 = self.release("2", "--stage", "0.01%:1000d", "--stage", "100%")
+        self.turn("2", sha256)
+        self.reported("waiting", target="2", reason="has not reached this device")
+        said = self.reported("waiting", start=self.restart_broker(), target="2", reason="has not reached this device")
+        self.assertEqual((said["rollout"], said["attempt"]), ("r1", 1))
+        self.repo.run("widen", "--product", "camera", "--version", "2", "--share", "100%")
+        self.reported("good", target="2", running="2")
+        self.reported("good", start=self.restart_broker(), target="2", running="2")
 
 
 if __name__ == "__main__":

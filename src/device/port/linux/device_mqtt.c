@@ -106,6 +106,7 @@ static void on_subscribed(porch_device *d, const porch_session_event *e, const c
                                                 .text = text});
     (void)pthread_mutex_unlock(&d->lock);
     if (e->reason < 0x80) porch_device_twin_subscribed(d, d->subscriptions[e->ticket].filter);
+    if (e->reason < 0x80) porch_device_update_subscribed(d, d->subscriptions[e->ticket].filter);
 }
 
 /* The hub's text or the code's own sentence, as one printable line. */

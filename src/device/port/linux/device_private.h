@@ -199,7 +199,10 @@ porch_device_result porch_device_twin_send(porch_device *d, porch_device_why *wh
 void porch_device_twin_subscribed(porch_device *d, const char *filter);
 void porch_device_twin_free(porch_device *d);
 
-/* device_update.c: its thread ends (first), its memory goes (after the SDK thread has ended). */
+/* device_update.c */
+/* As porch_device_twin_subscribed: the hub is told how the update stands, and answers with its wish. */
+void porch_device_update_subscribed(porch_device *d, const char *filter);
+/* Its thread ends (first), its memory goes (after the SDK thread has ended). */
 void porch_device_update_stop(porch_device *d);
 void porch_device_update_free(porch_device *d);
 

@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "device/port/linux/update_install.h"
 #include "device/port/linux/update_release.h"
+#include "device/port/linux/update_report.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "ota/client/policy.h"
@@ -44,7 +45,7 @@ struct device_update {
     char slots[PATH_BYTES], version[PORCH_UPDATE_VERSION_MOST + 1], hardware[128], root[PATH_BYTES];
     char bus_text[256], tpm_text[256];
     const char *bus, *tpm; /* NULL: the system's; none */
-    char desired_topic[128], status_topic[128], state[PATH_BYTES];
+    char desired_topic[128], state[PATH_BYTES];
     pthread_t thread;
     bool runs;
     int wake_fd, state_fd;
@@ -66,9 +67,7 @@ struct device_update {
     uint64_t powered_s, fetched, counted_ms, saved_s;
     uint64_t trial_ends_ms, next_ms, look_ms;
     porch_backoff backoff;
-    porch_update_state told; /* the last report, so that the same is not said twice */
-    char told_reason[PORCH_UPDATE_REASON_MOST + 1];
-    bool told_any;
+    porch_update_report report;
     uint64_t floor;
     porch_update_way way;
 };
@@ -96,29 +95,36 @@ static void notify(struct device_update *u, porch_update_state state, const char
     if (u->options.on_update != NULL) u->options.on_update(u->options.ctx, &news);
 }
 
-/* The same is not said twice. */
+static porch_update_status status_of(const struct device_update *u, porch_update_state state,
+                                     const char *reason) {
+    return (porch_update_status){.has_rollout = u->desired.any,
+                                 .rollout = u->desired.rollout,
+                                 .running = porch_bytes_of(u->version),
+                                 .target = u->desired.version,
+                                 .attempt = u->desired.attempt,
+                                 .state = state,
+                                 .reason = porch_bytes_of(reason),
+                                 .floor = u->floor,
+                                 .bytes = u->fetched,
+                                 .way = u->way};
+}
+
+/* The same is not said twice, but at each connection (porch_device_update_subscribed). */
 static void tell(struct device_update *u, porch_update_state state, const char *reason, bool restart) {
-    uint8_t block[PORCH_UPDATE_NEWS_MOST];
-    porch_buf out = PORCH_BUF_OF(block);
-    porch_device_why why;
-    if (u->told_any && u->told == state && strcmp(u->told_reason, reason) == 0 && !restart) return;
-    porch_update_status s = {.has_rollout = u->desired.any,
-                             .rollout = u->desired.rollout,
-                             .running = porch_bytes_of(u->version),
-                             .target = u->desired.version,
-                             .attempt = u->desired.attempt,
-                             .state = state,
-                             .reason = porch_bytes_of(reason),
-                             .floor = u->floor,
-                             .bytes = u->fetched,
-                             .way = u->way};
-    if (porch_update_status_write(&out, &s) == PORCH_OK)
-        /* On disk until the hub has it; if it cannot be kept, nothing follows from that. */
-        (void)porch_device_publish(u->device, u->status_topic, block, out.len, NULL, &why);
-    u->told = state;
-    u->told_any = true;
-    (void)snprintf(u->told_reason, sizeof u->told_reason, "%.200s", reason);
+    if (!restart && porch_update_report_known(&u->report, state, reason)) return;
+    const porch_update_status s = status_of(u, state, reason);
+    porch_update_report_tell(&u->report, &s);
     notify(u, state, reason, restart);
+}
+
+/* A wish of which there is nothing to say yet, or none: what the next connection is told. */
+static void hold(struct device_update *u, bool trial) {
+    const porch_update_status s = status_of(u,
+                                            u->desired.any ? PORCH_UPDATE_WAITING
+                                            : trial        ? PORCH_UPDATE_TRIAL
+                                                           : PORCH_UPDATE_GOOD,
+                                            "");
+    porch_update_report_hold(&u->report, &s);
 }
 
 /* ---- what is remembered ---- */
@@ -402,6 +408,13 @@ static void look_at_trial(struct device_update *u) {
 
 /* ---- the thread ---- */
 
+static bool trial_on(struct device_update *u) {
+    (void)pthread_mutex_lock(&u->device->lock);
+    bool on = u->trial;
+    (void)pthread_mutex_unlock(&u->device->lock);
+    return on;
+}
+
 static void take_word(struct device_update *u) {
     porch_update_desired d = {0};
     (void)pthread_mutex_lock(&u->device->lock);
@@ -420,18 +433,11 @@ static void take_word(struct device_update *u) {
         d = (porch_update_desired){0};
     u->desired = d;
     u->settled = !d.any;
-    u->told_any = false;
     u->way = PORCH_UPDATE_WAY_UNSAID;
     u->next_ms = u->look_ms = 0;
     porch_backoff_reset(&u->backoff);
     load_counted(u);
-}
-
-static bool trial_on(struct device_update *u) {
-    (void)pthread_mutex_lock(&u->device->lock);
-    bool on = u->trial;
-    (void)pthread_mutex_unlock(&u->device->lock);
-    return on;
+    hold(u, trial_on(u));
 }
 
 static bool stopped(struct device_update *u) {
@@ -489,10 +495,11 @@ static porch_err recall(struct device_update *u, porch_why *why) {
     }
     u->settled = !u->desired.any;
     load_counted(u);
+    hold(u, u->trial);
     if (u->trial)
         tell(u, PORCH_UPDATE_TRIAL, "", false);
     else if (!u->desired.any)
-        tell(u, PORCH_UPDATE_GOOD, "", false); /* a report of what runs */
+        notify(u, PORCH_UPDATE_GOOD, "", false); /* the hub hears it when it can answer */
     return PORCH_OK;
 }
 
@@ -545,7 +552,6 @@ static porch_err fill(struct device_update *u, const porch_update_options *o, po
     else
         PORCH_TRY(porch_path_join(d->options.folder, "update-root.json", u->root, sizeof u->root));
     (void)snprintf(u->desired_topic, sizeof u->desired_topic, "d/%s/update/desired", porch_device_id(d));
-    (void)snprintf(u->status_topic, sizeof u->status_topic, "d/%s/update/status", porch_device_id(d));
     PORCH_TRY(porch_path_join(d->options.folder, "state", path, sizeof path));
     PORCH_TRY(porch_path_join(path, "update", u->state, sizeof u->state));
     PORCH_TRY(porch_dir_make(u->state, 0700, why));
@@ -564,6 +570,13 @@ static porch_err fill(struct device_update *u, const porch_update_options *o, po
     return recall(u, why);
 }
 
+static void free_updater(struct device_update *u) {
+    if (u->state_fd >= 0) (void)close(u->state_fd);
+    if (u->wake_fd >= 0) (void)close(u->wake_fd);
+    porch_update_report_close(&u->report);
+    free(u);
+}
+
 porch_device_result porch_update_open(porch_device *d, const porch_update_options *options,
                                       porch_device_why *why) {
     porch_why inner = {{0}};
@@ -573,16 +586,26 @@ porch_device_result porch_update_open(porch_device *d, const porch_update_option
     if (u == NULL) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
     u->device = d;
     u->wake_fd = u->state_fd = -1;
+    porch_update_report_open(&u->report, d);
     porch_err e = fill(u, options, &inner);
-    d->update = u;
     if (e == PORCH_OK && !porch_device_thread(&u->thread, run, u))
         e = porch_fail(&inner, PORCH_ERR_IO, "no thread can be started");
-    u->runs = e == PORCH_OK;
     if (e != PORCH_OK) {
-        porch_device_update_free(d);
+        free_updater(u);
         return porch_device_fail(why, e, &inner);
     }
+    u->runs = true;
+    (void)pthread_mutex_lock(&d->lock);
+    d->update = u;
+    (void)pthread_mutex_unlock(&d->lock);
     return porch_device_subscribe(d, u->desired_topic, on_desired, u, why);
+}
+
+void porch_device_update_subscribed(porch_device *d, const char *filter) {
+    (void)pthread_mutex_lock(&d->lock);
+    struct device_update *u = d->update;
+    (void)pthread_mutex_unlock(&d->lock);
+    if (u != NULL && strcmp(filter, u->desired_topic) == 0) porch_update_report_again(&u->report);
 }
 
 bool porch_update_on_trial(porch_device *d) {
@@ -615,10 +638,6 @@ void porch_device_update_stop(porch_device *d) {
 }
 
 void porch_device_update_free(porch_device *d) {
-    struct device_update *u = d->update;
-    if (u == NULL) return;
-    if (u->state_fd >= 0) (void)close(u->state_fd);
-    if (u->wake_fd >= 0) (void)close(u->wake_fd);
-    free(u);
+    if (d->update != NULL) free_updater(d->update);
     d->update = NULL;
 }
