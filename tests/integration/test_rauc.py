@@ -21,12 +21,23 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 <allow send_type="method_call"/><allow send_type="signal"/><allow send_type="method_return"/><allow send_type="error"/>
 <allow receive_type="method_call"/><allow receive_type="signal"/><allow receive_type="method_return"/><allow receive_type="error"/></policy></busconfig>
 """
+# GRUB and U-Boot: a slot has so many starts until it is marked good; a start takes one, and none left is "bad", also of the slot that runs.
 BOOT = """#!/bin/sh
 case "$1" in
 get-primary) cat {top}/boot/primary;;
-set-primary) echo "$2" > {top}/boot/primary; echo good > {top}/boot/state.$2;;
-get-state) cat {top}/boot/state.$2;;
-set-state) echo "$3" > {top}/boot/state.$2;;
+set-primary) echo "$2" > {top}/boot/primary; echo {starts} > {top}/boot/left.$2;;
+get-state) [ $(cat {top}/boot/left.$2) -gt 0 ] && echo good || echo bad;;
+set-state) [ $3 = good ] && echo {starts} > {top}/boot/left.$2 || echo 0 > {top}/boot/left.$2;;
+esac
+"""
+# EFI: what RAUC installs is started once, by BootNext, and is good when it stands in BootOrder.
+EFI = """#!/bin/sh
+case "$1" in
+get-primary) cat {top}/boot/next {top}/boot/order | head -n 1;;
+set-primary) echo "$2" > {top}/boot/next;;
+get-state) grep -q $2 {top}/boot/order && echo good || echo bad;;
+set-state) grep -v $2 {top}/boot/order > {top}/boot/rest
+    ([ $3 = bad ] || echo $2; cat {top}/boot/rest) > {top}/boot/order;;
 esac
 """
 SYSTEM = """[system]
@@ -57,17 +68,18 @@ class Slots:
     """Two slots that RAUC keeps, their boot loader, and porchlight-rauc's folder beside them; for a test case that has a folder `top`."""
 
     more = ()  # words for each call of porchlight-rauc
+    loader, starts = BOOT, 1  # as GRUB
 
     def lay_out(self):
         self.record, self.service = self.top / "folder", None
         for name in ("folder", "mnt", "boot"):
             (self.top / name).mkdir()
-        for name, text in (("bus.conf", BUS), ("boot.sh", BOOT), ("system.conf", SYSTEM)):
-            (self.top / name).write_text(text.format(top=self.top))
+        for name, text in (("bus.conf", BUS), ("boot.sh", self.loader), ("system.conf", SYSTEM)):
+            (self.top / name).write_text(text.format(top=self.top, starts=self.starts))
         (self.top / "boot.sh").chmod(0o755)
-        (self.top / "boot/primary").write_text("A\n")
+        for name, text in (("primary", "A\n"), ("next", ""), ("order", "A\n"), ("left.A", self.starts), ("left.B", 0)):
+            (self.top / "boot" / name).write_text(str(text))
         for slot in "AB":
-            (self.top / f"boot/state.{slot}").write_text("good\n")
             (self.top / f"slot.{slot}").write_bytes(bytes(2 << 20))
         self.team, self.stranger = self.signer("team"), self.signer("stranger")
         bus = subprocess.Popen(["dbus-daemon", f"--config-file={self.top / 'bus.conf'}", "--nofork", "--nopidfile", "--print-address"], stdout=subprocess.PIPE,
@@ -79,9 +91,10 @@ class Slots:
         self.assertIn(b"unix:", bus.stdout.readline())
         self.env = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": self.bus}
         self.addCleanup(self.off)
-        self.start("A")
+        self.restart()
         self.first = self.bundle(1)
         self.ok("init", "--bundle", self.first, "--counter", 1)
+        self.assertEqual(self.ok("booted"), "good")
 
     def signer(self, name):
         """(certificate, key) of somebody who signs bundles."""
@@ -120,9 +133,16 @@ class Slots:
 
     def restart(self):
         """The boot loader: the primary slot, if it may be started."""
-        primary = (self.top / "boot/primary").read_text().strip()
-        bad = (self.top / f"boot/state.{primary}").read_text().strip() == "bad"
-        slot = {"A": "B", "B": "A"}[primary] if bad else primary
+        boot = self.top / "boot"
+        if self.loader is EFI:
+            slot = ((boot / "next").read_text() + (boot / "order").read_text())[0]
+            (boot / "next").write_text("")
+        else:
+            slot = (boot / "primary").read_text().strip()
+            if int((boot / f"left.{slot}").read_text()) == 0:
+                slot = {"A": "B", "B": "A"}[slot]
+            left = int((boot / f"left.{slot}").read_text())
+            (boot / f"left.{slot}").write_text(str(max(left - 1, 0)))
         self.start(slot)
         return slot
 
@@ -150,8 +170,13 @@ class Rauc(Slots, unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.top)
         self.lay_out()
 
+    def lay_out_anew(self, loader, starts):
+        self.off()
+        self.loader, self.starts, self.top = loader, starts, self.top / "anew"
+        self.top.mkdir()
+        self.lay_out()
+
     def test_an_update_is_tried_confirmed_and_stays(self):
-        self.assertEqual(self.ok("booted"), "good")
         done = self.install(self.bundle(2), 2)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue((self.top / "slot.B").read_bytes().startswith(b"version 2 version 2 "))
@@ -162,6 +187,8 @@ class Rauc(Slots, unittest.TestCase):
         self.assertEqual((self.restart(), self.ok("booted")), ("B", "good"))
         said = self.status()
         self.assertEqual((said["active"], said["booted"], said["floor"], said["other"]), (1, 1, 2, "old"))
+        # also an ordinary start, of which RAUC still says "bad"
+        self.assertEqual((self.restart(), self.ok("booted"), self.status()["active"]), ("B", "good", 1))
         # nothing below the floor reaches RAUC any more
         done = self.install(self.first, 1)
         self.assertEqual(done.returncode, 1)
@@ -175,11 +202,12 @@ class Rauc(Slots, unittest.TestCase):
         self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
         self.assertEqual((self.status()["other"], self.status()["floor"]), ("rolled back", 1))
         self.assertEqual(self.install(self.bundle(3), 3).returncode, 0)
-        self.start("A")  # its boot loader tried the other one by itself, in vain
-        self.assertEqual(self.ok("booted"), "good")
+        self.restart()  # its boot loader tries the other one, in vain: it does not come so far as to be asked
+        self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
         self.assertEqual((self.status()["other"], self.status()["floor"]), ("rolled back", 1))
 
     def test_a_trial_that_never_confirms_is_over_after_its_tries(self):
+        self.lay_out_anew(BOOT, 100)  # of a boot loader that does not count
         self.assertEqual(self.install(self.bundle(2), 2).returncode, 0)
         for _ in range(3):
             self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
@@ -188,6 +216,27 @@ class Rauc(Slots, unittest.TestCase):
         self.assertEqual(done.returncode, 3)
         self.assertIn("rootfs.0 must run and rootfs.1 does: start the device again", done.stderr)
         self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
+
+    def test_a_boot_loader_that_counts_gives_up_by_itself(self):
+        for starts in (1, 3):
+            self.lay_out_anew(BOOT, starts)
+            self.assertEqual(self.ok("booted"), "good")
+            self.assertEqual(self.install(self.bundle(2), 2).returncode, 0)
+            for _ in range(starts):
+                self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+            self.assertEqual((self.restart(), self.ok("booted")), ("A", "good"))
+            self.assertEqual((self.status()["other"], self.status()["floor"]), ("rolled back", 1))
+
+    def test_what_efi_starts_once_is_tried_confirmed_and_stays(self):
+        self.lay_out_anew(EFI, 1)
+        self.assertEqual(self.install(self.bundle(2), 2).returncode, 0)
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "trial"))
+        self.ok("confirm")
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "good"))
+        self.assertEqual(self.install(self.bundle(3), 3).returncode, 0)
+        self.assertEqual((self.restart(), self.ok("booted")), ("A", "trial"))
+        self.assertEqual((self.restart(), self.ok("booted")), ("B", "good"))  # it was never confirmed
+        self.assertEqual((self.status()["active"], self.status()["other"]), (1, "rolled back"))
 
     def test_a_bundle_of_strangers_and_one_that_was_not_announced_change_nothing(self):
         stranger = self.bundle(66, self.stranger)

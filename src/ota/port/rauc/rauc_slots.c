@@ -28,7 +28,8 @@ static porch_err hash_image(void *self, unsigned slot, uint64_t length, uint8_t 
     uint8_t *bytes = NULL;
     size_t len = 0;
     (void)length; /* of the bundle: the slot is what RAUC made of it */
-    if (!d->slot[slot].good) return PORCH_ERR_HASH;
+    /* Of the slot that runs RAUC says "bad" until it is marked good: GRUB and U-Boot count its starts. */
+    if (slot != d->booted && !d->slot[slot].good) return PORCH_ERR_HASH;
     PORCH_TRY(porch_file_read_at(d->files.dir_fd, bundle_names[slot], HASH_BYTES, &bytes, &len, NULL));
     bool whole = len == HASH_BYTES;
     if (whole) memcpy(sha256, bytes, HASH_BYTES);
@@ -123,7 +124,8 @@ porch_err porch_rauc_device_install(porch_rauc_device *d, porch_slots *slots, co
         return porch_fail(why, PORCH_ERR_IO, "the slot's folder cannot be synced");
     PORCH_TRY(hand_over(d, file, why));
     PORCH_TRY(remember(d, slot, bundle, why));
-    PORCH_TRY(ask(d, why)); /* RAUC has made it bootable */
+    /* RAUC has just made it bootable; EFI's boot order, which it would name, has it only once confirmed. */
+    d->slot[slot].good = true;
     return porch_slots_stage(slots, why);
 }
 
