@@ -16,8 +16,12 @@ import tempfile
 import threading
 import unittest
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 import case
 import lab
+import tuf_repo
 
 SCRIPT = """#!/bin/sh
 exec "{program}" "{folder}" run --json --slots "{slots}" --version "{version}" --hardware rev-a {more}
@@ -410,6 +414,35 @@ class UpdateAgent(case.HubCase):
         self.repo.run("widen", "--product", "camera", "--version", "2", "--share", "100%")
         self.reported("good", target="2", running="2")
         self.reported("good", start=self.restart_broker(), target="2", running="2")
+
+    def expire(self):
+        """The timestamp as it is after a week in which nobody signed it anew."""
+        known = json.loads((self.repo.folder / "keys.json").read_text())
+        keyid, each = next((keyid, each) for keyid, each in known.items() if each["role"] == "timestamp")
+        key = serialization.load_pem_private_key((self.repo.folder / each["at"]).read_bytes(), None)
+        path = self.repo.folder / "repository/metadata/timestamp.json"
+        signed = {**json.loads(path.read_text())["signed"], "expires": "2024-01-01T00:00:00Z"}
+        sig = key.sign(tuf_repo.canonical(signed).encode(), ec.ECDSA(hashes.SHA256())).hex()
+        path.write_text(json.dumps({"signatures": [{"keyid": keyid, "sig": sig}], "signed": signed}))
+
+    def test_what_heals_by_itself_is_waited_for(self):
+        sha256 = self.release("2")
+        before = self.top / "backup"
+        shutil.copytree(self.repo.folder / "repository", before)
+        self.expire()
+        self.connected()
+        self.turn("2", sha256)
+        self.reported("waiting", target="2", reason="timestamp metadata has expired")
+        self.assertEqual((self.running(), self.server.targets()), ("1", []))
+        self.repo.run("renew")
+        self.reported("good", target="2", running="2")
+        # a hub that came back from a backup serves what was before
+        sha256 = self.release("3")
+        self.server.root = before
+        self.turn("3", sha256)
+        self.reported("waiting", target="3", reason="was seen before")
+        self.server.root = self.repo.folder / "repository"
+        self.reported("good", target="3", running="3")
 
 
 if __name__ == "__main__":

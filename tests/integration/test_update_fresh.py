@@ -76,8 +76,8 @@ class Fresh(Timed):
         sha256 = self.release("2")
         # an old repository, whole and not expired, served on
         self.server.root = frozen
-        self.order(sha256, "refused", "holds back")
-        self.assertEqual(len(self.asked), 2, "it asks once more, in case that it was signed anew just then")
+        self.order(sha256, "waiting", "holds back")
+        self.assertGreaterEqual(len(self.asked), 2, "it asks once more, in case that it was signed anew just then")
         self.assertNotEqual(self.asked[0], self.asked[1])
         # the word of then, which fits that repository, played again: it answers another question
         self.word = lambda nonce: first
@@ -88,14 +88,14 @@ class Fresh(Timed):
         # another hash, another key, another hub
         self.server.root = self.repo.folder / "repository"
         self.word = lambda nonce: self.statement(nonce, timestamp="ab" * 32)
-        self.order(sha256, "refused", "holds back")
+        self.order(sha256, "waiting", "holds back")
         self.word = lambda nonce: self.statement(nonce, key=ed25519.Ed25519PrivateKey.generate())
         self.order(sha256, "refused", "not signed by our hub")
         self.word = lambda nonce: self.statement(nonce, hub="another-hub")
         self.order(sha256, "refused", "that of another hub")
         # before the floor, and far ahead
         self.word = lambda nonce: self.statement(nonce, at_ms=int(time.time() * 1000) - YEAR_MS)
-        self.order(sha256, "refused", "before one that it told earlier")
+        self.order(sha256, "waiting", "before one that it told earlier")
         self.word = lambda nonce: self.statement(nonce, at_ms=int(time.time() * 1000) + 11 * YEAR_MS)
         self.order(sha256, "refused", "more than ten years ahead")
         self.assertEqual((self.running(), self.server.targets()), ("1", []))
@@ -129,7 +129,7 @@ class Fresh(Timed):
         self.addCleanup(self.box.stop)
         self.connected()
         self.word = self.honest  # a day behind what was said before
-        self.order(sha256, "refused", "before one that it told earlier")
+        self.order(sha256, "waiting", "before one that it told earlier")
 
 
 # The updater's own tests run in their own file, not here again.

@@ -163,7 +163,7 @@ class Thief(test_update_fresh.Timed):
         self.order("1", weak, "refused", "older than this device's floor")
         # the metadata of the time when it was the newest, announced anew
         self.loot.announce(camera=old_camera)
-        self.order("1", weak, "refused", f"names version {old_camera} of camera.json")
+        self.order("1", weak, "waiting", f"names version {old_camera} of camera.json")
         # and a device that has lost its memory of all metadata still has its floor
         self.box.on = False
         self.box.kill()
@@ -186,8 +186,8 @@ class Thief(test_update_fresh.Timed):
         self.loot.put("camera", role)
         self.loot.announce()
         # his own repository, signed by the stolen keys of snapshot and timestamp; a signed release in it comes no further than a forged one
-        self.order("66", hashlib.sha256(evil).hexdigest(), "refused", "holds back")
-        self.order("2", sha256, "refused", "holds back")
+        self.order("66", hashlib.sha256(evil).hexdigest(), "waiting", "holds back")
+        self.order("2", sha256, "waiting", "holds back")
         # his own word on the time, by a key of his own and under the root's
         self.word = lambda nonce: self.statement(nonce, timestamp=hashlib.sha256((self.loot.root / "metadata/timestamp.json").read_bytes()).hexdigest(),
                                                  key=ed25519.Ed25519PrivateKey.generate())
@@ -196,7 +196,7 @@ class Thief(test_update_fresh.Timed):
         self.loot.reset()
         self.release("3", "--raise-floor")
         self.word = self.honest
-        self.order("2", sha256, "refused", "holds back")
+        self.order("2", sha256, "waiting", "holds back")
         self.assertEqual((self.running(), self.server.targets()), ("1", []))
         self.give_back()
         self.order("2", sha256, "good", "^$")

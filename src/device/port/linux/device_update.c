@@ -216,9 +216,15 @@ static bool for_later(porch_err e) {
            e == PORCH_ERR_AGAIN || e == PORCH_ERR_AUTH;
 }
 
-/* Again after a pause. That the hub refuses our certificate is worth a word: it may last. */
+/* What the hub gives out is not the newest, or the time is not: it is signed anew, or the backup is mended,
+ * without a word to us. Nothing is installed until then. */
+static bool is_stale(porch_err e) {
+    return e == PORCH_ERR_EXPIRED || e == PORCH_ERR_ROLLBACK;
+}
+
+/* Again after a pause. That the hub refuses our certificate, or is behind, is worth a word: it may last. */
 static void later(struct device_update *u, porch_err e, const porch_why *why) {
-    if (e == PORCH_ERR_AUTH) tell(u, PORCH_UPDATE_WAITING, porch_why_text(why, e), false);
+    if (e == PORCH_ERR_AUTH || is_stale(e)) tell(u, PORCH_UPDATE_WAITING, porch_why_text(why, e), false);
     u->next_ms = porch_clock_mono_ms() + porch_backoff_next(&u->backoff, porch_device_random32());
 }
 
@@ -343,10 +349,11 @@ static void consider(struct device_update *u) {
         if (e == PORCH_OK) {
             porch_backoff_reset(&u->backoff);
             install(u, r, self, &s);
-        } else if (for_later(e)) {
+        } else if (for_later(e) || is_stale(e)) {
             later(u, e, &why);
-        } else {
-            settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
+        } else { /* no room for the metadata says nothing of the release */
+            bool no_room = e == PORCH_ERR_FULL || e == PORCH_ERR_NO_SPACE;
+            settle(u, no_room ? PORCH_UPDATE_FAILED : PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
         }
         porch_update_fetch_close(&u->fetch);
         porch_tls_client_unref(tls);
