@@ -266,12 +266,22 @@ class RaucBox(test_update_agent.Box):
             if done.returncode != 3:
                 break
         self.bench.assertEqual(done.returncode, 0, done.stderr)
+        return self.run(slot)
+
+    def run(self, slot):
         version = re.match(rb"version (\S+) ", (self.bench.top / f"slot.{slot}").read_bytes())
         version = version[1].decode() if version else "1"  # the factory's
         why = self.unhealthy.get(version)
         return subprocess.Popen([lab.program("porchlight-device"), self.bench.folder, "run", "--json", "--slots", self.bench.record, "--rauc", self.bench.bus,
                                  "--version", version, "--hardware", "rev-a", *self.bench.more, *(("--unhealthy", why) if why else ())],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class RaucBare(RaucBox):
+    """Its product ends and begins, and the device runs on in its first slot: nobody makes the restart that an update asks for."""
+
+    def start(self):
+        return self.run("A")
 
 
 @needs_rauc
@@ -337,6 +347,27 @@ class RaucUpdater(Slots, test_update_agent.UpdateAgent):
         self.turn("4", sha256)
         self.reported("good", target="4", running="4")
         self.assertEqual((self.status()["active"], self.status()["booted"]), (1, 1))
+
+
+    def test_an_abort_reaches_what_is_staged_and_its_boot_loader(self):
+        sha256 = self.release("2")
+        self.box.stop()
+        self.assertEqual(self.install(self.top / "2.raucb", 1).returncode, 0)
+        self.assertEqual((self.status()["other"], (self.top / "boot/primary").read_text()), ("staged", "B\n"))
+        self.box = RaucBare(self)
+        self.addCleanup(self.box.stop)
+        self.connected()
+        start = len(self.heard.all)
+        self.say('{"v":1}')
+        self.reported("good", start=start, running="1")
+        self.assertEqual((self.status()["other"], (self.top / "boot/primary").read_text()), ("being written", "A\n"))
+        self.box.stop()
+        self.box = RaucBox(self)
+        self.addCleanup(self.box.stop)
+        self.connected()
+        self.assertEqual((self.status()["booted"], self.status()["active"]), (0, 0))
+        self.turn("2", sha256)
+        self.reported("good", target="2", running="2")
 
 
 # The updater's own tests run in their own file, not here again.

@@ -156,6 +156,13 @@ class Box:
         self.thread.join(30)
 
 
+class Bare(Box):
+    """Its program is started without the launcher, again and again: it waits with the restart that an update asks for."""
+
+    def start(self):
+        return subprocess.Popen([self.slots / "slot.0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
 class UpdateAgent(case.HubCase):
     count = 0
 
@@ -250,6 +257,9 @@ class UpdateAgent(case.HubCase):
     def turn(self, version, sha256, attempt=1, product="camera"):
         """The hub's word: it is your turn."""
         word = json.dumps({"v": 1, "rollout": "r1", "product": product, "version": version, "sha256": sha256, "attempt": attempt}, separators=(",", ":"))
+        self.say(word)
+
+    def say(self, word):
         subprocess.run([lab.program("porchlight-device"), self.voice, "publish", f"d/{self.id}/update/desired", word], check=True, timeout=60,
                        capture_output=True)
 
@@ -414,6 +424,28 @@ class UpdateAgent(case.HubCase):
         self.repo.run("widen", "--product", "camera", "--version", "2", "--share", "100%")
         self.reported("good", target="2", running="2")
         self.reported("good", start=self.restart_broker(), target="2", running="2")
+
+    def test_an_abort_reaches_what_is_staged_and_a_resumption_fetches_nothing(self):
+        sha256 = self.release("2")
+        self.box.stop()
+        subprocess.run([lab.program("porchlight-launch"), self.slots, "install", "--image", self.top / "program-2", "--counter", "1", "--sha256", sha256],
+                       check=True)
+        self.box = Bare(self.slots)  # it does not become what was staged
+        self.addCleanup(self.box.stop)
+        self.connected()
+        self.assertEqual(self.slot_status()["other"], "staged")
+        start = len(self.heard.all)
+        self.say('{"v":1}')
+        self.reported("good", start=start, running="1")
+        self.assertEqual(self.slot_status()["other"], "being written")
+        self.box.stop()
+        self.box = Box(self.slots)
+        self.addCleanup(self.box.stop)
+        self.connected()
+        self.assertEqual(self.running(), "1")
+        self.turn("2", sha256)
+        self.reported("good", target="2", running="2")
+        self.assertEqual(self.server.targets(), [])
 
     def expire(self):
         """The timestamp as it is after a week in which nobody signed it anew."""

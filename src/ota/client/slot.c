@@ -221,6 +221,15 @@ porch_err porch_slots_stage(porch_slots *s, porch_why *why) {
                 : porch_fail(why, PORCH_ERR_HASH, "what was written is not the image that was signed");
 }
 
+porch_err porch_slots_unstage(porch_slots *s, porch_why *why) {
+    porch_slot_record next = s->now;
+    if (s->now.other != PORCH_SLOT_STAGED) return porch_fail(why, PORCH_ERR_STATE, "nothing is staged");
+    next.other = PORCH_SLOT_WRITING;
+    next.written = next.image[1u - next.active].length;
+    next.tries = 0;
+    return save(s, next, why);
+}
+
 porch_err porch_slots_confirm(porch_slots *s, porch_why *why) {
     porch_slot_record next = s->now;
     unsigned other = 1u - s->now.active;

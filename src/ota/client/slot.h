@@ -4,8 +4,8 @@
  *                                        └─► tries are over, damaged, reject: rolled back, the other slot
  * boots again
  *
- * The agent calls begin, progress, stage, confirm, reject; whoever starts the device calls boot. Each
- * changes the record once, by one write that the power may cut anywhere; what boots is decided by an
+ * The agent calls begin, progress, stage, unstage, confirm, reject; whoever starts the device calls boot.
+ * Each changes the record once, by one write that the power may cut anywhere; what boots is decided by an
  * ordered table (slot.c), never by order of events. Back-ends fill porch_slot_port: files
  * (ota/port/linux/slot_files.h), flash. */
 #ifndef PORCH_OTA_CLIENT_SLOT_H
@@ -56,6 +56,9 @@ porch_err porch_slots_begin(porch_slots *s, const porch_slot_image *image, unsig
 porch_err porch_slots_progress(porch_slots *s, uint64_t written, porch_why *why);
 /* All is written: HASH (and begin again from 0) when it is not the image. */
 porch_err porch_slots_stage(porch_slots *s, porch_why *why);
+/* What is staged is not to be tried after all, by one write. Its bytes lie there whole: begin with the same
+ * image goes on behind the last one, and stage looks at them again. STATE when nothing is staged. */
+porch_err porch_slots_unstage(porch_slots *s, porch_why *why);
 /* The running trial is healthy: it is the active slot from now on, and nothing older boots any more. */
 porch_err porch_slots_confirm(porch_slots *s, porch_why *why);
 /* The running trial is not healthy: the next boot starts the other slot. */

@@ -600,6 +600,47 @@ static void writing_goes_on_where_it_was_cut_for_the_same_image_alone(void **sta
     assert_int_equal(from, 0);
 }
 
+/* At each cut it is tried at the next boot or it is not, and it can be taken back, and staged, once more.
+ */
+static void what_is_staged_can_be_taken_back_at_any_cut(void **state) {
+    (void)state;
+    flash staged = new_device(NO_BUG);
+    porch_slots s = on(&staged);
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(porch_slots_unstage(&s, &why), PORCH_ERR_STATE);
+    assert_int_equal(install(&staged, &s), PORCH_OK);
+    staged.steps = 0;
+    bool cut = true;
+    unsigned tried = 0, rested = 0;
+    for (long at = 0; cut; at++) {
+        flash f = staged;
+        porch_slot_image image = image_of(2);
+        unsigned slot = 9;
+        uint64_t from = 0;
+        s = on(&f);
+        assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+        f.cut_at = at;
+        cut = porch_slots_unstage(&s, &why) != PORCH_OK;
+        f.off = false;
+        f.cut_at = NEVER;
+        assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+        if (s.now.other == PORCH_SLOT_STAGED) {
+            assert_true(cut);
+            tried++;
+            continue;
+        }
+        rested++;
+        assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+        assert_int_equal(slot, 0);
+        assert_int_equal(porch_slots_begin(&s, &image, &slot, &from, &why), PORCH_OK);
+        assert_int_equal(from, IMAGE_BYTES);
+        assert_int_equal(porch_slots_stage(&s, &why), PORCH_OK);
+        assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+        assert_int_equal(slot, 1);
+    }
+    assert_true(tried > PORCH_SLOT_RECORD_BYTES && rested > 0);
+}
+
 static void a_record_that_is_torn_at_any_byte_is_none(void **state) {
     (void)state;
     flash f = new_device(NO_BUG);
@@ -630,6 +671,7 @@ int main(void) {
         cmocka_unit_test(
             with_a_counter_in_the_key_store_a_cut_anywhere_bricks_nothing_and_it_is_raised_in_the_end),
         cmocka_unit_test(writing_goes_on_where_it_was_cut_for_the_same_image_alone),
+        cmocka_unit_test(what_is_staged_can_be_taken_back_at_any_cut),
         cmocka_unit_test(a_record_that_is_torn_at_any_byte_is_none),
         cmocka_unit_test(a_cut_anywhere_and_again_in_the_recovery_bricks_nothing),
         cmocka_unit_test(the_simulator_finds_the_bugs_that_others_did_not),

@@ -64,6 +64,7 @@ struct device_update {
     size_t held_len;
     porch_update_desired desired; /* looks into `held` */
     bool settled;                 /* this word has its result */
+    bool called_back;             /* nothing is to be done: what is staged is not to be tried either */
     uint64_t powered_s, fetched, counted_ms, saved_s;
     uint64_t trial_ends_ms, next_ms, look_ms;
     porch_backoff backoff;
@@ -189,7 +190,17 @@ static int minute_of_day(const struct device_update *u) {
     return (int)(porch_device_clock_ms(u->device) / 60000 % PORCH_POLICY_DAY_MIN);
 }
 
-static porch_policy_verdict judge(struct device_update *u, const porch_update_release *r, porch_why *why) {
+/* It was staged, and called back: it is there. (A bundle is not kept.) */
+static bool lies_whole(const struct device_update *u, const porch_slot_record *now,
+                       const porch_slot_image *image) {
+    const porch_slot_image *other = &now->image[1u - now->active];
+    return u->options.back_end->install == NULL && now->other == PORCH_SLOT_WRITING &&
+           now->written == image->length && other->counter == image->counter &&
+           other->length == image->length && memcmp(other->sha256, image->sha256, 32) == 0;
+}
+
+static porch_policy_verdict judge(struct device_update *u, const porch_update_release *r, bool whole,
+                                  porch_why *why) {
     const porch_policy_facts facts = {
         .cohort = porch_policy_cohort(porch_verify_library(), porch_bytes_of(porch_device_id(u->device)),
                                       r->image.sha256),
@@ -200,9 +211,9 @@ static porch_policy_verdict judge(struct device_update *u, const porch_update_re
         .schema = u->options.data_schema,
         .counter = r->image.counter,
         .floor = u->floor,
-        .fetched = u->fetched,
-        .delta_bytes = r->delta_bytes,
-        .full_bytes = r->image.length};
+        .fetched = whole ? 0 : u->fetched,
+        .delta_bytes = whole ? 0 : r->delta_bytes,
+        .full_bytes = whole ? 0 : r->image.length};
     return porch_policy_decide(&r->policy, &facts, why);
 }
 
@@ -250,7 +261,7 @@ static void install(struct device_update *u, porch_update_release *r, void *self
                                .fetched = &u->fetched};
     porch_why why = {""}, reason = {""};
     porch_err e = PORCH_OK;
-    porch_policy_verdict v = judge(u, r, &reason);
+    porch_policy_verdict v = judge(u, r, lies_whole(u, &s->now, &r->image), &reason);
     if (v == PORCH_POLICY_DELTA) {
         u->way = PORCH_UPDATE_WAY_DELTA;
         tell(u, PORCH_UPDATE_DOWNLOADING, "", false);
@@ -262,7 +273,7 @@ static void install(struct device_update *u, porch_update_release *r, void *self
             tell(u, PORCH_UPDATE_DOWNLOADING, text, false);
             r->delta_bytes = 0;
             e = PORCH_OK;
-            v = judge(u, r, &reason);
+            v = judge(u, r, false, &reason);
         }
     }
     if (v == PORCH_POLICY_FULL) {
@@ -342,7 +353,10 @@ static void consider(struct device_update *u) {
             settle(u, PORCH_UPDATE_FAILED, porch_why_text(&why, e), false);
         return;
     }
-    if (!stands(u, &s.now)) {
+    bool there = stands(u, &s.now);
+    if (!there && s.now.other == PORCH_SLOT_STAGED) /* of an earlier word */
+        (void)u->options.back_end->unstage(self, &s, &why);
+    if (!there) {
         porch_tls_client *tls = porch_device_trust_client(u->device);
         porch_update_fetch_open(&u->fetch, tls);
         e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
@@ -360,6 +374,22 @@ static void consider(struct device_update *u) {
     }
     close_slots(u, self);
     free(r);
+}
+
+/* The hub takes its word back: what a product has not started yet is not started. */
+static void call_back(struct device_update *u) {
+    void *self = NULL;
+    porch_slots s;
+    porch_why why = {""};
+    porch_err e = open_slots(u, &self, &s, &why);
+    bool staged = e == PORCH_OK && s.now.other == PORCH_SLOT_STAGED;
+    if (staged) e = u->options.back_end->unstage(self, &s, &why);
+    if (self != NULL) close_slots(u, self);
+    u->called_back = e != PORCH_OK;
+    if (e != PORCH_OK)
+        later(u, e, &why);
+    else if (staged)
+        tell(u, PORCH_UPDATE_GOOD, "", false);
 }
 
 /* ---- the trial ---- */
@@ -439,7 +469,7 @@ static void take_word(struct device_update *u) {
     if (porch_update_desired_read((porch_bytes){u->held, u->held_len}, &d, NULL) != PORCH_OK)
         d = (porch_update_desired){0};
     u->desired = d;
-    u->settled = !d.any;
+    u->settled = u->called_back = !d.any;
     u->way = PORCH_UPDATE_WAY_UNSAID;
     u->next_ms = u->look_ms = 0;
     porch_backoff_reset(&u->backoff);
@@ -470,10 +500,12 @@ static void *run(void *ctx) {
         if (u->desired.any && !u->settled) count_time(u);
         if (trial)
             look_at_trial(u);
+        else if (u->called_back && porch_clock_mono_ms() >= u->next_ms)
+            call_back(u);
         else if (u->desired.any && !u->settled && porch_clock_mono_ms() >= u->next_ms)
             consider(u);
         trial = trial_on(u);
-        bool busy = trial || (u->desired.any && !u->settled);
+        bool busy = trial || u->called_back || (u->desired.any && !u->settled);
         uint64_t tick_ms = porch_clock_mono_ms() + TICK_MS;
         sleep_until(u, !busy ? UINT64_MAX : !trial && u->next_ms > tick_ms ? u->next_ms : tick_ms);
     }
@@ -501,6 +533,7 @@ static porch_err recall(struct device_update *u, porch_why *why) {
             u->desired = (porch_update_desired){0};
     }
     u->settled = !u->desired.any;
+    u->called_back = u->settled && u->held_len > 0;
     load_counted(u);
     hold(u, u->trial);
     if (u->trial)

@@ -45,7 +45,13 @@ static porch_err on_reject(void *self, porch_slots *slots, porch_why *why) {
     return porch_slots_reject(slots, why);
 }
 
+static porch_err on_unstage(void *self, porch_slots *slots, porch_why *why) {
+    (void)self;
+    return porch_slots_unstage(slots, why);
+}
+
 const porch_update_back_end *porch_update_files(void) {
-    static const porch_update_back_end files = {on_open, on_close, on_trial, NULL, on_confirm, on_reject};
+    static const porch_update_back_end files = {on_open,    on_close,  on_trial,  NULL,
+                                                on_confirm, on_reject, on_unstage};
     return &files;
 }

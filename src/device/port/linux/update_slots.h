@@ -28,6 +28,8 @@ struct porch_update_back_end {
                          porch_why *why);
     porch_err (*confirm)(void *self, porch_slots *slots, porch_why *why);
     porch_err (*reject)(void *self, porch_slots *slots, porch_why *why);
+    /* What is staged is not to be tried: the next start is what runs. */
+    porch_err (*unstage)(void *self, porch_slots *slots, porch_why *why);
 };
 
 const porch_update_back_end *porch_update_files(void);

@@ -47,8 +47,12 @@ static porch_err on_reject(void *self, porch_slots *slots, porch_why *why) {
     return porch_rauc_device_reject(self, slots, why);
 }
 
+static porch_err on_unstage(void *self, porch_slots *slots, porch_why *why) {
+    return porch_rauc_device_unstage(self, slots, why);
+}
+
 const porch_update_back_end *porch_update_rauc(void) {
-    static const porch_update_back_end rauc = {on_open,    on_close,   on_trial,
-                                               on_install, on_confirm, on_reject};
+    static const porch_update_back_end rauc = {on_open,    on_close,  on_trial,  on_install,
+                                               on_confirm, on_reject, on_unstage};
     return &rauc;
 }

@@ -168,3 +168,10 @@ porch_err porch_rauc_device_reject(porch_rauc_device *d, porch_slots *slots, por
     PORCH_TRY(porch_slots_reject(slots, why));
     return switch_to(d, slots->now.active, why);
 }
+
+/* The record first: a cut behind it is mended by `booted`, which sends the device back. */
+porch_err porch_rauc_device_unstage(porch_rauc_device *d, porch_slots *slots, porch_why *why) {
+    PORCH_TRY(porch_slots_open(slots, why));
+    PORCH_TRY(porch_slots_unstage(slots, why));
+    return switch_to(d, slots->now.active, why);
+}

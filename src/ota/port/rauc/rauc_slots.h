@@ -41,5 +41,7 @@ porch_err porch_rauc_device_install(porch_rauc_device *d, porch_slots *slots, co
 porch_err porch_rauc_device_booted(porch_rauc_device *d, porch_slots *slots, bool *trial, porch_why *why);
 porch_err porch_rauc_device_confirm(porch_rauc_device *d, porch_slots *slots, porch_why *why);
 porch_err porch_rauc_device_reject(porch_rauc_device *d, porch_slots *slots, porch_why *why);
+/* What is staged is not to be tried: the boot loader goes back to the slot that runs. */
+porch_err porch_rauc_device_unstage(porch_rauc_device *d, porch_slots *slots, porch_why *why);
 
 #endif
