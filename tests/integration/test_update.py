@@ -3,6 +3,7 @@ into the other slot, tried, confirmed or rolled back; and what a thief of the se
 
 import json
 import subprocess
+import threading
 import unittest
 
 import case  # noqa: F401 (finds lab)
@@ -58,6 +59,42 @@ class Update(test_ota_author.OtaAuthor):
         self.release("4")
         self.assertEqual(self.agent(), (0, "staged camera/4/image"))
         self.assertEqual([self.launch(), self.launch()], ["version 4", "version 4"])
+
+    def test_a_server_that_stalls_keeps_no_product_from_starting_and_confirming(self):
+        self.release("2")
+        self.assertEqual(self.agent(), (0, "staged camera/2/image"))
+        self.release("3")
+        stalled, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+        self.serve_stalling(stalled, go_on)
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.agent()))
+        thread.start()
+        self.addCleanup(thread.join)
+        self.assertTrue(stalled.wait(60))
+        # in the middle of the image: the product starts on trial, and confirms
+        self.assertEqual(self.launch(), "version 2")
+        self.assertEqual((self.status()["active"], self.status()["other"]), (1, "old"))
+        go_on.set()
+        thread.join()
+        self.assertEqual(answers, [(0, "staged camera/3/image")])
+        self.assertEqual([self.launch(), self.launch()], ["version 3", "version 3"])
+
+    def serve_stalling(self, stalled, go_on):
+        """The first image stops in its middle until it may go on."""
+        handler = self.server.RequestHandlerClass
+
+        class Stalling(handler):
+            def copyfile(self, source, outputfile):
+                if not self.path.endswith(".image") or stalled.is_set():
+                    return super().copyfile(source, outputfile)
+                outputfile.write(source.read(1000))
+                outputfile.flush()
+                stalled.set()
+                go_on.wait(60)
+                return super().copyfile(source, outputfile)
+
+        self.server.RequestHandlerClass = Stalling
 
     def test_a_device_takes_its_own_product_and_hardware_alone(self):
         self.release("2", hardware="rev-b")

@@ -239,43 +239,66 @@ static porch_err download_all(tool *t, porch_tuf *client, porch_why *why) {
     return e;
 }
 
-/* Downloads the release beside the slots and copies it into the one that does not run. */
-static porch_err install(tool *t, const porch_agent_release *release, porch_slot_files *files,
-                         porch_slots *slots, const char *path, porch_why *why) {
+/* What the slots hold, and what is to be done with the release. They are nobody's behind it: the network
+ * may take its time, and the product wants to start and to confirm meanwhile. */
+static porch_err look(const tool *t, const porch_agent_release *release, porch_agent_step *step,
+                      porch_why *why) {
+    porch_slot_files files;
+    porch_slots slots;
+    PORCH_TRY(porch_slot_files_await(&files, t->a.slots, PORCH_SLOT_FILES_WAIT_S, &slots, why));
+    porch_err e = porch_slots_open(&slots, why);
+    if (e == PORCH_OK) *step = porch_agent_decide(&slots.now, release);
+    if (e == PORCH_OK && *step == PORCH_AGENT_FAILED)
+        e = porch_fail(why, PORCH_ERR_STATE, "%s was tried and rolled back: %s", release->path,
+                       porch_slot_reason_text(slots.now.reason));
+    porch_slot_files_close(&files);
+    return e;
+}
+
+/* From beside the slots into the one that does not run. */
+static porch_err put(const tool *t, const porch_agent_release *release, const char *file, porch_why *why) {
+    porch_slot_files files;
+    porch_slots slots;
+    PORCH_TRY(porch_slot_files_await(&files, t->a.slots, PORCH_SLOT_FILES_WAIT_S, &slots, why));
+    porch_err e = porch_slot_files_install(&files, &slots, file, &release->image, why);
+    porch_slot_files_close(&files);
+    return e;
+}
+
+/* Downloads the release beside the slots, under a lock of its own, and copies it over. */
+static porch_err install(tool *t, const porch_agent_release *release, const char *path, porch_why *why) {
     static const char name[] = "incoming.image";
-    char file[PATH_BYTES];
-    if (porch_path_join(t->a.slots, name, file, sizeof file) != PORCH_OK)
+    char file[PATH_BYTES], lock[PATH_BYTES];
+    int lock_fd = -1, dir_fd = -1;
+    if (porch_path_join(t->a.slots, name, file, sizeof file) != PORCH_OK ||
+        porch_path_join(t->a.slots, ".incoming.lock", lock, sizeof lock) != PORCH_OK)
         return porch_fail(why, PORCH_ERR_USAGE, "the folder's name is too long");
-    if (!there_already(files->dir_fd, name, &release->target))
-        PORCH_TRY(fetch_target(t, files->dir_fd, name, path, &release->target, why));
-    PORCH_TRY(porch_slot_files_install(files, slots, file, &release->image, why));
-    (void)unlinkat(files->dir_fd, name, 0);
-    return PORCH_OK;
+    PORCH_TRY(porch_file_lock(lock, &lock_fd, why));
+    dir_fd = open(t->a.slots, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    porch_err e =
+        dir_fd >= 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "open %s: %s", t->a.slots, strerror(errno));
+    if (e == PORCH_OK && !there_already(dir_fd, name, &release->target))
+        e = fetch_target(t, dir_fd, name, path, &release->target, why);
+    if (e == PORCH_OK) e = put(t, release, file, why);
+    if (e == PORCH_OK) (void)unlinkat(dir_fd, name, 0);
+    if (dir_fd >= 0) close(dir_fd);
+    close(lock_fd);
+    return e;
 }
 
 static porch_err update(tool *t, porch_tuf *client, porch_why *why) {
-    porch_slot_files files;
-    porch_slots slots;
     porch_agent_release release;
+    porch_agent_step step = PORCH_AGENT_CURRENT;
     char path[PATH_BYTES];
-    PORCH_TRY(porch_slot_files_open(&files, t->a.slots, &slots, why));
-    porch_err e = porch_slots_open(&slots, why);
-    if (e == PORCH_OK) e = porch_tuf_refresh(client, why);
-    if (e == PORCH_OK) e = porch_agent_choose(client, t->a.product, t->a.hardware, &release, why);
-    if (e == PORCH_OK && porch_tuf_target_path(client, porch_bytes_of(release.path), &release.target, path,
-                                               sizeof path) != PORCH_OK)
-        e = porch_fail(why, PORCH_ERR_LIMIT, "the release's name is too long");
-    if (e == PORCH_OK) {
-        porch_agent_step step = porch_agent_decide(&slots.now, &release);
-        if (step == PORCH_AGENT_INSTALL) e = install(t, &release, &files, &slots, path, why);
-        if (step == PORCH_AGENT_FAILED)
-            e = porch_fail(why, PORCH_ERR_STATE, "%s was tried and rolled back: %s", release.path,
-                           porch_slot_reason_text(slots.now.reason));
-        if (e == PORCH_OK)
-            (void)printf("%s %s\n", step == PORCH_AGENT_INSTALL ? "staged" : "current", release.path);
-    }
-    porch_slot_files_close(&files);
-    return e;
+    PORCH_TRY(porch_tuf_refresh(client, why));
+    PORCH_TRY(porch_agent_choose(client, t->a.product, t->a.hardware, &release, why));
+    if (porch_tuf_target_path(client, porch_bytes_of(release.path), &release.target, path, sizeof path) !=
+        PORCH_OK)
+        return porch_fail(why, PORCH_ERR_LIMIT, "the release's name is too long");
+    PORCH_TRY(look(t, &release, &step, why));
+    if (step == PORCH_AGENT_INSTALL) PORCH_TRY(install(t, &release, path, why));
+    (void)printf("%s %s\n", step == PORCH_AGENT_INSTALL ? "staged" : "current", release.path);
+    return PORCH_OK;
 }
 
 static porch_err run(tool *t, porch_tuf *client, porch_why *why) {

@@ -95,6 +95,14 @@ static porch_err run(const porch_slot_words *a, porch_slot_files *f, porch_slots
     return porch_fail(why, PORCH_ERR_USAGE, "there is no command %.64s", a->command);
 }
 
+/* A product that does not start because somebody copies an image, or a healthy trial that is rolled back
+ * since its word did not get through, would be worse than a wait. */
+static unsigned wait_of(const porch_slot_words *a) {
+    bool waits =
+        a->command == NULL || strcmp(a->command, "confirm") == 0 || strcmp(a->command, "reject") == 0;
+    return waits ? PORCH_SLOT_FILES_WAIT_S : 0;
+}
+
 int porch_launch_main(int argc, char **argv) {
     porch_slot_words a = {0};
     porch_slot_files f = {.dir_fd = -1, .lock_fd = -1};
@@ -102,7 +110,7 @@ int porch_launch_main(int argc, char **argv) {
     porch_why why = {""};
     int code = porch_slot_words_read(&program, argc, argv, &a);
     if (code >= 0) return code;
-    porch_err e = porch_slot_files_open(&f, a.folder, &s, &why);
+    porch_err e = porch_slot_files_await(&f, a.folder, wait_of(&a), &s, &why);
     if (e == PORCH_OK) {
         if (a.tpm != NULL) porch_slot_files_keep_floor(&f, &s, a.tpm, a.floor_index);
         e = run(&a, &f, &s, &why);

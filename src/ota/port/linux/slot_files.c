@@ -6,14 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "crypto/sha256.h"
 #include "crypto/tpm.h"
+#include "os/clock.h"
 #include "os/file.h"
 
-enum { BUFFER_BYTES = 64 * 1024, RECORD_MODE = 0644, IMAGE_MODE = 0755 };
+enum { BUFFER_BYTES = 64 * 1024, RECORD_MODE = 0644, IMAGE_MODE = 0755, PAUSE_NS = 20000000 };
 
 static const char *const record_names[] = {"record.0", "record.1"};
 static const char *const image_names[] = {"slot.0", "slot.1"};
@@ -116,6 +118,17 @@ porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_s
     *slots = (porch_slots){
         .port = &port, .self = f, .crypto = porch_verify_library(), .tries = PORCH_SLOT_FILES_TRIES};
     return PORCH_OK;
+}
+
+porch_err porch_slot_files_await(porch_slot_files *f, const char *folder, unsigned wait_s,
+                                 porch_slots *slots, porch_why *why) {
+    const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    uint64_t until_ms = porch_clock_mono_ms() + (uint64_t)wait_s * 1000;
+    porch_err e = PORCH_OK;
+    while ((e = porch_slot_files_open(f, folder, slots, why)) == PORCH_ERR_BUSY &&
+           porch_clock_mono_ms() < until_ms)
+        (void)nanosleep(&pause, NULL);
+    return e;
 }
 
 void porch_slot_files_close(porch_slot_files *f) {

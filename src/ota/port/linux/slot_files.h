@@ -13,11 +13,18 @@ typedef struct {
     porch_why floor_why; /* what the TPM said last */
 } porch_slot_files;
 
-enum { PORCH_SLOT_FILES_TRIES = 3, PORCH_SLOT_FILES_STEP = 1024 * 1024 };
+enum {
+    PORCH_SLOT_FILES_TRIES = 3,
+    PORCH_SLOT_FILES_STEP = 1024 * 1024,
+    PORCH_SLOT_FILES_WAIT_S = 30 /* for somebody who copies an image, from this disk to this disk */
+};
 
 /* BUSY when another process has the folder; waits for nobody. *slots is ready for porch_slots_open. */
 porch_err porch_slot_files_open(porch_slot_files *f, const char *folder, porch_slots *slots,
                                 porch_why *why);
+/* The same, but waits so long while another process has it. */
+porch_err porch_slot_files_await(porch_slot_files *f, const char *folder, unsigned wait_s,
+                                 porch_slots *slots, porch_why *why);
 void porch_slot_files_close(porch_slot_files *f);
 /* From here on the floor is also kept by the TPM at `tpm`, in the counter that porch_tpm_floor_make made at
  * that index: between open and the first use of the slots. `tpm` stays the caller's. */
