@@ -34,10 +34,10 @@ class Update(test_ota_author.OtaAuthor):
         done = subprocess.run([lab.program("porchlight-launch"), self.slots, "status"], capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 
-    def agent(self, hardware="rev-a", product="camera"):
+    def agent(self, *more, hardware="rev-a", product="camera"):
         url = f"http://127.0.0.1:{self.server.server_address[1]}"
         done = subprocess.run([lab.program("porchlight-tuf"), "--metadata-dir", self.device / "metadata", "--metadata-url", url + "/metadata",
-                               "--target-base-url", url + "/targets", "--slots", self.slots, "--product", product, "--hardware", hardware, "update"],
+                               "--target-base-url", url + "/targets", "--slots", self.slots, "--product", product, "--hardware", hardware, *map(str, more), "update"],
                               capture_output=True, text=True, timeout=120)
         self.assertNotIn("Sanitizer", done.stderr)
         return done.returncode, (done.stdout + done.stderr).strip()
@@ -108,6 +108,24 @@ class Update(test_ota_author.OtaAuthor):
         self.assertEqual(self.agent(), (0, "staged camera/3/image"))
         self.assertEqual(self.launch(), "version 3")
 
+    def test_what_was_signed_for_some_devices_or_for_later_is_held_to(self):
+        self.release("2", "--stage", "0.01%:1000d", "--stage", "100%")
+        code, said = self.agent()
+        self.assertEqual(code, 1)
+        self.assertIn("say --id", said)
+        code, said = self.agent("--id", "cam-1")
+        self.assertEqual(code, 0)
+        self.assertIn("waiting camera/2/image: the signed rollout has not reached this device", said)
+        self.assertEqual(self.status()["other"], "empty")
+        self.assertEqual(self.agent("--id", "cam-1", "--powered", 86400_000), (0, "staged camera/2/image"))
+        self.release("3", "--stage", "0.01%:1000d", "--stage", "100%", "--schema-least", "3")
+        self.ota("widen", "--product", "camera", "--version", "3", "--share", "100%")
+        self.assertIn("say --schema", self.agent("--id", "cam-1")[1])
+        code, said = self.agent("--id", "cam-1", "--schema", 2)
+        self.assertEqual(code, 1)
+        self.assertIn("camera/3/image: the release does not read data as old as this device's", said)
+        self.assertEqual(self.agent("--id", "cam-1", "--schema", 3), (0, "staged camera/3/image"))
+
     def test_a_raised_floor_keeps_older_releases_out(self):
         self.release("2")
         self.release("3", "--raise-floor")
@@ -117,7 +135,7 @@ class Update(test_ota_author.OtaAuthor):
         self.ota("revoke", "--product", "camera", "--version", "3")  # leaves the weak one as the newest
         code, said = self.agent()
         self.assertEqual(code, 1)
-        self.assertIn("below this device's floor 2", said)
+        self.assertIn("older than this device's floor", said)
         self.assertEqual(self.launch(), "version 3")
 
     def test_a_thief_of_server_and_online_keys_installs_nothing(self):

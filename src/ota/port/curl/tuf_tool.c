@@ -55,6 +55,14 @@ static const char help[] =
     "                      not run (porchlight-launch), where it is tried at the next start; one that was "
     "rolled back is\n"
     "                      not tried again\n"
+    "  --id ID --schema N --battery PERCENT --powered SECONDS\n"
+    "                      what a release's signed conditions may ask for, with update: the device's id; "
+    "the "
+    "version of its\n"
+    "                      data; what is left of its battery (\"mains\": it has none); how long it has "
+    "been "
+    "on since it first\n"
+    "                      saw the release (0). One that is asked for and not said is an error\n"
     "  --patience SECONDS  gives up a transfer that stays below 64 bytes/s for so long (30)\n"
     "\n"
     "  --ca FILE --cert FILE --key FILE\n"
@@ -70,6 +78,7 @@ typedef struct {
     const char *metadata_dir, *metadata_url, *target_dir, *target_url, *command, *root;
     const char *patience;
     const char *slots, *product, *hardware;
+    const char *id, *schema, *battery, *powered;
     const char *ca, *certificate, *key;
     const char *targets[TARGETS_MOST];
     size_t target_count;
@@ -242,12 +251,13 @@ static porch_err download_all(tool *t, porch_tuf *client, porch_why *why) {
 /* What the slots hold, and what is to be done with the release. They are nobody's behind it: the network
  * may take its time, and the product wants to start and to confirm meanwhile. */
 static porch_err look(const tool *t, const porch_agent_release *release, porch_agent_step *step,
-                      porch_why *why) {
+                      uint64_t *floor, porch_why *why) {
     porch_slot_files files;
     porch_slots slots;
     PORCH_TRY(porch_slot_files_await(&files, t->a.slots, PORCH_SLOT_FILES_WAIT_S, &slots, why));
     porch_err e = porch_slots_open(&slots, why);
     if (e == PORCH_OK) *step = porch_agent_decide(&slots.now, release);
+    if (e == PORCH_OK) *floor = slots.now.floor;
     if (e == PORCH_OK && *step == PORCH_AGENT_FAILED)
         e = porch_fail(why, PORCH_ERR_STATE, "%s was tried and rolled back: %s", release->path,
                        porch_slot_reason_text(slots.now.reason));
@@ -286,16 +296,61 @@ static porch_err install(tool *t, const porch_agent_release *release, const char
     return e;
 }
 
+static porch_err number(const char *text, const char *option, uint64_t most, uint64_t *ret,
+                        porch_why *why) {
+    if (text == NULL || porch_decimal_read(porch_bytes_of(text), most, ret) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_USAGE, "%s is a number from 0 up", option);
+}
+
+static porch_err read_facts(const arguments *a, porch_agent_facts *ret, porch_why *why) {
+    const uint64_t minute_ms = 60000;
+    porch_agent_facts f = {.id = a->id,
+                           .has_schema = a->schema != NULL,
+                           .has_battery = a->battery != NULL,
+                           .battery = -1,
+                           .minute = (int)(porch_clock_ms() / minute_ms % PORCH_POLICY_DAY_MIN)};
+    bool counts = a->battery != NULL && strcmp(a->battery, "mains") != 0;
+    uint64_t battery = 0;
+    PORCH_TRY(number(a->schema, "--schema", UINT64_MAX, &f.schema, why));
+    PORCH_TRY(number(a->powered, "--powered", UINT64_MAX, &f.powered_s, why));
+    if (counts) PORCH_TRY(number(a->battery, "--battery (or \"mains\")", 100, &battery, why));
+    if (counts) f.battery = (int)battery;
+    *ret = f;
+    return PORCH_OK;
+}
+
+/* Is it this device's turn, by what was signed with the release? DENIED when it never is. */
+static porch_err its_turn(tool *t, porch_tuf *client, const porch_agent_release *release, uint64_t floor,
+                          bool *ret, porch_why *why) {
+    porch_agent_facts facts;
+    porch_policy_verdict verdict;
+    uint32_t widened = 0;
+    porch_why reason = {""};
+    PORCH_TRY(read_facts(&t->a, &facts, why));
+    if (release->policy.stages > 0) PORCH_TRY(porch_agent_widened(client, release, &widened, why));
+    porch_err e = porch_agent_judge(release, &facts, widened, floor, &verdict, &reason);
+    if (e != PORCH_OK) return porch_fail(why, e, "%s", reason.text);
+    if (verdict == PORCH_POLICY_REFUSE)
+        return porch_fail(why, PORCH_ERR_DENIED, "%s: %.150s", release->path, reason.text);
+    *ret = verdict != PORCH_POLICY_WAIT;
+    if (!*ret) (void)printf("waiting %s: %s\n", release->path, reason.text);
+    return PORCH_OK;
+}
+
 static porch_err update(tool *t, porch_tuf *client, porch_why *why) {
     porch_agent_release release;
     porch_agent_step step = PORCH_AGENT_CURRENT;
+    uint64_t floor = 0;
+    bool turn = true;
     char path[PATH_BYTES];
     PORCH_TRY(porch_tuf_refresh(client, why));
     PORCH_TRY(porch_agent_choose(client, t->a.product, t->a.hardware, &release, why));
     if (porch_tuf_target_path(client, porch_bytes_of(release.path), &release.target, path, sizeof path) !=
         PORCH_OK)
         return porch_fail(why, PORCH_ERR_LIMIT, "the release's name is too long");
-    PORCH_TRY(look(t, &release, &step, why));
+    PORCH_TRY(look(t, &release, &step, &floor, why));
+    if (step == PORCH_AGENT_INSTALL) PORCH_TRY(its_turn(t, client, &release, floor, &turn, why));
+    if (!turn) return PORCH_OK;
     if (step == PORCH_AGENT_INSTALL) PORCH_TRY(install(t, &release, path, why));
     (void)printf("%s %s\n", step == PORCH_AGENT_INSTALL ? "staged" : "current", release.path);
     return PORCH_OK;
@@ -339,6 +394,10 @@ static int parse(int argc, char **argv, arguments *a) {
                    {"--slots", &a->slots},
                    {"--product", &a->product},
                    {"--hardware", &a->hardware},
+                   {"--id", &a->id},
+                   {"--schema", &a->schema},
+                   {"--battery", &a->battery},
+                   {"--powered", &a->powered},
                    {"--ca", &a->ca},
                    {"--cert", &a->certificate},
                    {"--key", &a->key}};
