@@ -2,7 +2,9 @@
 it and nothing else, for est.renew_only_days; it gets through by itself. A revoked one does not."""
 
 import base64
+import collections
 import hashlib
+import http.client
 import json
 import re
 import subprocess
@@ -86,6 +88,9 @@ class Return(ClockIsSet):
         self.assertEqual(self.ask("GET", "/.well-known/porchlight/time?nonce=00", self.folder).status, 400)
         # strangers could use up signer.times_per_minute
         self.assertEqual(self.ask("GET", f"/.well-known/porchlight/time?nonce={NONCE}").status, 403)
+        # nor does one that counts no more
+        answer = self.ask("GET", f"/.well-known/porchlight/time?nonce={NONCE}", revoked.cert.parent)
+        self.assertEqual((answer.status, "revoked" in answer.body.decode()), (403, True), answer.body)
         self.assertEqual(revoked.post("simplereenroll", revoked.csr(), *revoked.own())[:2], (403, "revoked"))
         status, slug, answer = back.post("simplereenroll", back.csr(), *back.own())
         self.assertEqual((status, slug), (200, ""))
@@ -169,6 +174,27 @@ class Return(ClockIsSet):
         self.assertIn("not signed by our hub", device.status("renewal-delayed")["text"])
         device.stop()
         self.assertFalse(device.saw("renewed") or device.saw("clock-set") or device.saw("connected"))
+
+
+class TimeForAll(case.HubCase):
+    settings = {"signer_times_per_minute": 200, "est_times_per_minute": 5}
+
+    def test_one_certificate_that_asks_without_end_leaves_the_time_to_the_others(self):
+        greedy, modest = self.hub.device("greedy"), self.hub.device("modest")
+        path = f"/.well-known/porchlight/time?nonce={NONCE}"
+        connection = http.client.HTTPSConnection("localhost", self.hub.ports["device"], context=self.hub.device_tls(greedy), timeout=30)
+        self.addCleanup(connection.close)
+        answers = collections.Counter()
+        for _ in range(1000):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            text = response.read().decode()
+            answers[response.status] += 1
+            if response.status == 503:
+                self.assertIn("est.times_per_minute", text)
+        self.assertEqual(set(answers), {200, 503})
+        self.assertGreater(answers[503], answers[200])
+        self.assertEqual(lab.request(self.hub.ports["device"], self.hub.device_tls(modest), "GET", path).status, 200)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ enum { PORCH_API_ROUTES_MOST = 96 };
 struct porch_live;
 struct porch_exports;
 struct porch_attestations;
+struct porch_turns;
 struct porch_app;
 struct porch_grants;
 struct porch_broker;
@@ -43,6 +44,7 @@ typedef struct porch_api {
     struct porch_live *live;
     struct porch_exports *exports;
     struct porch_attestations *attestations;
+    struct porch_turns *time_turns; /* each certificate's questions for the time */
     porch_signer_client *signer;
     const char *dir; /* the hub's directory */
     struct porch_app *app;

@@ -14,6 +14,7 @@
 
 #include "base/text.h"
 #include "cloud/api/attestation.h"
+#include "cloud/api/turns.h"
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 #include "os/clock.h"
@@ -352,21 +353,50 @@ static bool timestamp_hash(const porch_api *api, uint8_t hash[32]) {
     return true;
 }
 
+/* The door's verdict is by time first: whether one that has ended was withdrawn before, the registry knows.
+ */
+static porch_err check_withdrawn(const porch_api *api, const porch_peer *peer, porch_why *why) {
+    const porch_identity *who = &peer->tls.x509.identity;
+    porch_registry_entry entry;
+    if (peer->verdict == PORCH_ERR_REVOKED)
+        return porch_fail(why, PORCH_ERR_REVOKED, "%s", porch_why_text(&peer->verdict_why, peer->verdict));
+    if (peer->verdict != PORCH_ERR_EXPIRED || who->kind != PORCH_IDENTITY_DEVICE) return PORCH_OK;
+    porch_err e = porch_registry_may_renew(api->registry, who->name, peer->tls.x509.fingerprint,
+                                           porch_clock_ms(), &entry, why);
+    return e == PORCH_ERR_REVOKED ? e : PORCH_OK;
+}
+
+/* Strangers must not use up signer.times_per_minute, which is everybody's, nor one certificate alone, nor
+ * one that counts no more. */
+static porch_err check_asker(const porch_http_exchange *x, porch_why *why) {
+    const porch_api *api = porch_http_route_ctx(x);
+    const porch_peer *peer = porch_http_peer(x);
+    uint64_t wait_ms = 0;
+    if (!peer->tls.has_certificate)
+        return porch_fail(why, PORCH_ERR_DENIED, "the time is told to devices that show a certificate");
+    PORCH_TRY(check_withdrawn(api, peer, why));
+    if (porch_turns_take(api->time_turns, peer->tls.x509.fingerprint, porch_clock_mono_ms(), &wait_ms))
+        return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_BUSY,
+                      "this certificate asks for the time too often; try again in %llu ms "
+                      "(est.times_per_minute)",
+                      (unsigned long long)wait_ms);
+}
+
 /* For whoever has a certificate of ours or of a factory's, renew-only devices above all: it is no secret,
- * and the nonce makes each answer its asker's own. Nobody else can verify it, and strangers must not use up
- * signer.times_per_minute. */
+ * and the nonce makes each answer its asker's own. Nobody else can verify it. */
 static void on_time(porch_http_exchange *x) {
     porch_api *api = porch_http_route_ctx(x);
     char text[80];
     uint8_t nonce[PORCH_SIGNED_TIME_NONCE_BYTES], block[PORCH_SIGNED_TIME_BYTES], hash[32];
     porch_buf raw = PORCH_BUF_OF(nonce), answer = PORCH_BUF_OF(block);
     porch_why why = {""};
-    if (!porch_http_peer(x)->tls.has_certificate) {
-        porch_fail(&why, PORCH_ERR_DENIED, "the time is told to devices that show a certificate");
-        refuse(x, PORCH_ERR_DENIED, &why);
+    porch_err e = check_asker(x, &why);
+    if (e != PORCH_OK) {
+        refuse(x, e, &why);
         return;
     }
-    porch_err e = porch_http_query(x, "nonce", text, sizeof text);
+    e = porch_http_query(x, "nonce", text, sizeof text);
     if (e == PORCH_OK) e = porch_hex_read(&raw, porch_bytes_of(text));
     if (e != PORCH_OK || raw.len != sizeof nonce)
         e = porch_fail(&why, PORCH_ERR_MALFORMED, "ask with ?nonce= and 64 lower-case hex digits");

@@ -4,6 +4,7 @@
 #include "cloud/api/attestation.h"
 #include "cloud/api/backup_copy.h"
 #include "cloud/api/hub_room.h"
+#include "cloud/api/turns.h"
 
 #include <fcntl.h>
 #include <libgen.h>
@@ -214,6 +215,10 @@ static porch_err open_serving(porch_hub *h, porch_why *why) {
                                              (uint64_t)h->settings.est_attestation_s * 1000);
     if (h->attestations == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for attestations");
     h->api.attestations = h->attestations;
+    h->time_turns = porch_turns_new(h->settings.est_time_askers, h->settings.est_times_per_minute);
+    if (h->time_turns == NULL)
+        return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for who asks the time");
+    h->api.time_turns = h->time_turns;
     return PORCH_OK;
 }
 
@@ -357,6 +362,7 @@ void porch_hub_close(porch_hub *h) {
     porch_live_free(h->live);
     porch_exports_free(h->exports);
     porch_attestations_free(h->attestations);
+    porch_turns_free(h->time_turns);
     porch_accounts_close(h->accounts);
     if (h->grants != NULL) porch_grants_close(h->grants);
     if (h->registry != NULL) porch_registry_close(h->registry);

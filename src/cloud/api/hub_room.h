@@ -61,6 +61,7 @@ typedef struct {
     porch_exports *exports;
     porch_finisher *finisher;
     struct porch_attestations *attestations;
+    struct porch_turns *time_turns;
     porch_api api;
     porch_http_route routes[PORCH_API_ROUTES_MOST];
     porch_listener *listener;

@@ -124,6 +124,8 @@
     X(est, attestation_s,      est_attestation_s,    U32,  120,         10, 3600, "how long such a device has for it") \
     X(est, factory_cas,        est_factory_cas,      U32,  16,          0, 24, "most imported authorities of factories") \
     X(est, certificates_per_day, est_certificates_per_day, U32, 100,    2, 100000, "certificates within a day by which a device renews itself; then it waits") \
+    X(est, times_per_minute,   est_times_per_minute, U32,  30,          1, 1000000, "questions for the time that one certificate has answered in a minute") \
+    X(est, time_askers,        est_time_askers,      U32,  4096,        8, 1000000, "certificates whose questions for the time are counted; the one that was quiet longest gives way") \
     X(est, renew_only_days,    est_renew_only_days,  U32,  730,         0, 36500, "days after its end in which a certificate still renews itself, and nothing else; 0: not at all") \
     X(trust, head_s,           trust_head_s,         U32,  60,          1, 86400, "time between two heads of the trust log that the signer signs; what was appended since the last is vouched for by the chain alone") \
     X(grants, statements,      grants_statements,    U32,  4096,        1, 1000000, "most statements that may apply to one device or service") \
