@@ -29,9 +29,10 @@ static void show_added(const porch_cli *c, const json_t *answer) {
            c->argument, porch_cli_text(c, "--out"), c->argument,
            porch_cli_time(porch_cli_number(answer, "ends_ms")).text, c->dir, c->argument);
     if (porch_cli_flag(c, "--renew")) {
-        printf("From the first use of the new certificate on, nobody comes in with an older one: if several "
-               "clients\nspeak as %s, copy this folder to all of them before the first of them goes by it.\n",
-               c->argument);
+        printf(
+            "From the first use of the new certificate on, nobody comes in with an older one: if several "
+            "clients\nspeak as %s, copy this folder to all of them before the first of them goes by it.\n",
+            c->argument);
         return;
     }
     if (!porch_cli_flag(c, "--allow")) printf("Nothing is allowed to it yet: add it with --allow.\n");
