@@ -436,7 +436,9 @@ void porch_hub_tls_tend(porch_hub *h) {
     porch_err e = device_servers(h, servers, &devices, &why);
     if (e != PORCH_OK) {
         tell_not_renewed(e, &why);
-        if (devices) atomic_store(&h->issuers_changed, true); /* again at the next look */
+        /* again at the next look */
+        if (devices) atomic_store(&h->issuers_changed, true);
+        if (factories) atomic_store(&h->factories_changed, true);
     }
     tend_public(h);
     if (!h->https.serving) {

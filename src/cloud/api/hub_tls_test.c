@@ -26,7 +26,7 @@ static porch_key *root_key;
 static uint8_t root_block[PORCH_X509_PEM_BYTES];
 static porch_buf root_pem;
 static unsigned issued, replaced[PORCH_LISTEN_ROLES];
-static bool signer_away;
+static bool signer_away, unseals_nothing;
 static uint64_t life_ms;
 
 porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profile, const char *const *names,
@@ -66,6 +66,7 @@ porch_err porch_signer_unseal(porch_signer_client *c, const char *label, porch_b
     (void)c;
     porch_reader r = porch_reader_of(sealed);
     porch_bytes whose;
+    if (unseals_nothing) return porch_fail(why, PORCH_ERR_CHILD, "the signer is away");
     if (porch_read_block16(&r, &whose) != PORCH_OK || !porch_bytes_eq_text(whose, label))
         return porch_fail(why, PORCH_ERR_SIGNATURE, "another hub's");
     for (size_t i = 0; i < r.rest.len; i++)
@@ -117,7 +118,7 @@ static int make_lab(void **state) {
     put(l, "tls/web-ca.pem", porch_buf_bytes(&root_pem));
     issued = 0;
     memset(replaced, 0, sizeof replaced);
-    signer_away = false;
+    signer_away = unseals_nothing = false;
     life_ms = 90ull * DAY_MS;
     *state = l;
     return 0;
@@ -232,6 +233,22 @@ static void tending_replaces_only_what_was_renewed(void **state) {
     porch_hub_tls_tend(&l->hub);
     assert_true(replaced[PORCH_LISTEN_MQTT] == 1 && replaced[PORCH_LISTEN_DEVICE] == 1);
     assert_int_equal(replaced[PORCH_LISTEN_PEOPLE], 1);
+}
+
+/* An authority that was removed must not go on to count because the key could not be read that moment. */
+static void factories_that_changed_while_the_signer_was_away_are_taken_up_later(void **state) {
+    lab *l = *state;
+    assert_int_equal(porch_settings_set(&l->hub.settings, "hub.seal", "tpm", NULL), PORCH_OK);
+    expect_start(l);
+    atomic_store(&l->hub.factories_changed, true);
+    unseals_nothing = true;
+    porch_hub_tls_tend(&l->hub);
+    assert_int_equal(replaced[PORCH_LISTEN_DEVICE], 0);
+    unseals_nothing = false;
+    porch_hub_tls_tend(&l->hub);
+    assert_int_equal(replaced[PORCH_LISTEN_DEVICE], 1);
+    porch_hub_tls_tend(&l->hub);
+    assert_int_equal(replaced[PORCH_LISTEN_DEVICE], 1);
 }
 
 /* The operator's own certificate: two files, written one after the other. */
@@ -366,6 +383,7 @@ int main(void) {
         LAB_TEST(a_certificate_of_another_key_is_made_anew),
         LAB_TEST(a_signer_that_is_away_hinders_only_a_hub_without_certificates),
         LAB_TEST(tending_replaces_only_what_was_renewed),
+        LAB_TEST(factories_that_changed_while_the_signer_was_away_are_taken_up_later),
         LAB_TEST(a_changed_public_certificate_is_taken_up_once_it_fits_its_key),
         LAB_TEST(a_public_key_that_was_handed_over_lies_sealed_under_any_seal),
         LAB_TEST(a_sealed_hub_keeps_its_server_keys_sealed_and_takes_none_that_lay_open),
