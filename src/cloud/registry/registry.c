@@ -114,6 +114,7 @@ porch_err porch_registry_open(porch_store *store, const porch_settings *settings
     r->store = store;
     r->settings = *settings;
     r->certificates.by_fingerprint = true;
+    pthread_mutex_init(&r->asking, NULL);
     pthread_mutex_init(&r->change, NULL);
     pthread_rwlock_init(&r->lock, NULL);
     porch_err e = porch_store_read(store, porch_registry_load, r, why);
@@ -135,6 +136,7 @@ void porch_registry_close(porch_registry *r) {
     porch_registry_table_free(&r->households);
     pthread_rwlock_destroy(&r->lock);
     pthread_mutex_destroy(&r->change);
+    pthread_mutex_destroy(&r->asking);
     free(r);
 }
 

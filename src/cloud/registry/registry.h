@@ -66,7 +66,8 @@ porch_err porch_registry_admit(porch_registry *r, porch_principal_kind kind, con
  * `online` reaches the observers on the calling thread. */
 void porch_registry_seen(porch_registry *r, const char *device, bool online, uint64_t at_ms);
 
-/* ---- changes (block; any thread but shards) ----------------------------------------------------- */
+/* ---- changes (block; any thread but shards) -----------------------------------------------------
+ * Enrolments wait for the signer, one behind the other; nothing else does. */
 
 typedef struct {
     const char *cert_pem; /* leaf, then the issuing certificate */

@@ -1,6 +1,7 @@
 /* Enrol, renew, revoke, remove: one change at a time.
  *
- *   check ─► signer issues ─► one transaction {row, certificate, trust row} ─► memory ─► observers
+ *   check ─► signer issues ─► look again ─► one transaction {row, certificate, trust row} ─► memory ─►
+ * observers  (only other enrolments wait for the signer: meanwhile devices are revoked as ever)
  *
  * Nothing is in memory before it is durable. A certificate that was issued but whose transaction failed is
  * not in the registry, so nobody can come in with it. */
@@ -286,14 +287,75 @@ static void find_others(registry_enrolment *n) {
     pthread_rwlock_unlock(&n->r->lock);
 }
 
+/* What is known of the principal before the signer is asked, and after. Memory is the truth here: `change`
+ * is held. */
+static porch_err check_place(registry_enrolment *n, uint32_t most, const char *limit, porch_why *why) {
+    const char *word = porch_principal_kind_name(n->kind);
+    const registry_table *table = porch_registry_principals(n->r, n->kind);
+    const registry_principal *p = porch_registry_table_find(table, n->name);
+    if (!n->renew && p != NULL)
+        return porch_fail(why, PORCH_ERR_EXISTS,
+                          "there is a %s %s already; renew its certificate or remove it first", word,
+                          n->name);
+    if (!n->renew && table->count >= most)
+        return porch_fail(why, PORCH_ERR_LIMIT, "there are %zu already, as many as %s allows", table->count,
+                          limit);
+    if (n->renew && p == NULL)
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s %s to renew; add it", word, n->name);
+    if (n->renew && p->revoked_ms != 0)
+        return porch_fail(why, PORCH_ERR_REVOKED, "%s %s is revoked; remove it and add it again", word,
+                          n->name);
+    if (n->renew) {
+        memcpy(n->product_text, p->product, sizeof n->product_text);
+        memcpy(n->household_text, p->household, sizeof n->household_text);
+        n->product = n->product_text;
+        n->household = n->household_text;
+        n->any_client_id = p->any_client_id;
+    }
+    return PORCH_OK;
+}
+
+porch_err porch_registry_place(registry_enrolment *n, porch_why *why) {
+    const porch_settings *set = &n->r->settings;
+    if (n->kind != PORCH_PRINCIPAL_DEVICE)
+        return check_place(n, set->registry_services, "registry.services", why);
+    PORCH_TRY(check_place(n, set->registry_devices, "registry.devices", why));
+    if (porch_registry_table_find(&n->r->households, n->household) != NULL) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n->household);
+}
+
+void porch_registry_enrol_begin(porch_registry *r) {
+    pthread_mutex_lock(&r->asking);
+    pthread_mutex_lock(&r->change);
+}
+
+void porch_registry_enrol_end(porch_registry *r) {
+    pthread_mutex_unlock(&r->change);
+    pthread_mutex_unlock(&r->asking);
+}
+
+/* Does all that was looked at before the signer was asked still hold? */
+static porch_err look_again(registry_enrolment *n, porch_why *why) {
+    porch_registry_entry entry;
+    PORCH_TRY(porch_registry_place(n, why));
+    if (n->shown != NULL)
+        PORCH_TRY(porch_registry_may_renew(n->r, n->name, n->shown, porch_clock_ms(), &entry, why));
+    const uint8_t issuer = porch_registry_issuer_place(n->r, n->issuer);
+    if (issuer == PORCH_REGISTRY_ISSUER_UNKNOWN || n->r->issuers[issuer].retired_ms == 0) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_BUSY, "the authority that signed it was retired meanwhile; ask again");
+}
+
 porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
                                   porch_registry_issued *ret, porch_why *why) {
-    n->now_ms = porch_clock_ms();
-    if (n->renew) find_others(n);
     porch_err e = read_request(n, csr, why);
     /* Now, since what the signer issues in a minute is not to be spent on requests that come to nothing. */
     if (e == PORCH_OK) e = porch_store_read(n->r->store, check_key_is_free, n, why);
+    pthread_mutex_unlock(&n->r->change);
     if (e == PORCH_OK) e = issue(n, signer, csr, why);
+    pthread_mutex_lock(&n->r->change);
+    if (e == PORCH_OK) e = look_again(n, why);
+    n->now_ms = porch_clock_ms();
+    if (n->renew) find_others(n);
     if (e == PORCH_OK) e = porch_store_write(n->r->store, write_enrolment, n, why);
     if (e == PORCH_OK) e = remember_enrolment(n, why);
     if (e != PORCH_OK) {
@@ -312,40 +374,8 @@ void porch_registry_issued_free(porch_registry_issued *i) {
     *i = (porch_registry_issued){0};
 }
 
-/* What is known of the principal before the signer is asked. Memory is the truth here: `change` is held. */
-static porch_err check_place(porch_registry *r, registry_enrolment *n, uint32_t most, const char *limit,
-                             porch_why *why) {
-    const char *word = porch_principal_kind_name(n->kind);
-    const registry_table *table = porch_registry_principals(r, n->kind);
-    const registry_principal *p = porch_registry_table_find(table, n->name);
-    if (!n->renew && p != NULL)
-        return porch_fail(why, PORCH_ERR_EXISTS,
-                          "there is a %s %s already; renew its certificate or remove it first", word,
-                          n->name);
-    if (!n->renew && table->count >= most)
-        return porch_fail(why, PORCH_ERR_LIMIT, "there are %zu already, as many as %s allows", table->count,
-                          limit);
-    if (n->renew && p == NULL)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no %s %s to renew; add it", word, n->name);
-    if (n->renew && p->revoked_ms != 0)
-        return porch_fail(why, PORCH_ERR_REVOKED, "%s %s is revoked; remove it and add it again", word,
-                          n->name);
-    if (n->renew) {
-        n->product = p->product;
-        n->household = p->household;
-        n->any_client_id = p->any_client_id;
-    }
-    return PORCH_OK;
-}
-
 static porch_bytes csr_of(const char *pem) {
     return (porch_bytes){(const uint8_t *)pem, pem == NULL ? 0 : strnlen(pem, CSR_BYTES_MOST + 1)};
-}
-
-porch_err porch_registry_place_device(porch_registry *r, registry_enrolment *n, porch_why *why) {
-    PORCH_TRY(check_place(r, n, r->settings.registry_devices, "registry.devices", why));
-    if (porch_registry_table_find(&r->households, n->household) != NULL) return PORCH_OK;
-    return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no household %s; add it first", n->household);
 }
 
 porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *signer,
@@ -364,12 +394,12 @@ porch_err porch_registry_device_add(porch_registry *r, porch_signer_client *sign
         PORCH_TRY(porch_registry_check_id("a product's name", n.product, why));
         PORCH_TRY(porch_registry_check_id("a household's id", n.household, why));
     }
-    pthread_mutex_lock(&r->change);
-    porch_err e = porch_registry_place_device(r, &n, why);
+    porch_registry_enrol_begin(r);
+    porch_err e = porch_registry_place(&n, why);
     /* No connection, no binding: what an operator hands over is bound by his hands. */
     if (e == PORCH_OK) e = porch_registry_meets(&n, true, csr_of(spec->csr_pem), why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, csr_of(spec->csr_pem), ret, why);
-    pthread_mutex_unlock(&r->change);
+    porch_registry_enrol_end(r);
     if (e == PORCH_OK)
         porch_registry_tell(r, n.kind, spec->id,
                             spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
@@ -390,10 +420,10 @@ porch_err porch_registry_service_add(porch_registry *r, porch_signer_client *sig
                             .also = spec->also,
                             .also_ctx = spec->also_ctx};
     PORCH_TRY(porch_registry_check_id("a service's name", n.name, why));
-    pthread_mutex_lock(&r->change);
-    porch_err e = check_place(r, &n, r->settings.registry_services, "registry.services", why);
+    porch_registry_enrol_begin(r);
+    porch_err e = porch_registry_place(&n, why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, csr_of(spec->csr_pem), ret, why);
-    pthread_mutex_unlock(&r->change);
+    porch_registry_enrol_end(r);
     if (e == PORCH_OK)
         porch_registry_tell(r, n.kind, spec->name,
                             spec->renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);

@@ -510,6 +510,7 @@ static porch_err prove(porch_registry *r, const porch_registry_enrolment *in, re
         porch_registry_entry entry;
         PORCH_TRY(porch_registry_may_renew(r, in->device, in->fingerprint, porch_clock_ms(), &entry, why));
         n->name = in->device;
+        n->shown = in->fingerprint;
         n->renew = true;
         return PORCH_OK;
     }
@@ -546,7 +547,7 @@ porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
     claim_row claim = {.found = false};
     factory_row factory = {.found = false};
     char who[96];
-    pthread_mutex_lock(&r->change);
+    porch_registry_enrol_begin(r);
     porch_err e = prove(r, in, &n, &claim, &factory, why);
     if (e == PORCH_OK) {
         (void)snprintf(who, sizeof who,
@@ -555,14 +556,14 @@ porch_err porch_registry_enrol(porch_registry *r, porch_signer_client *signer,
                                            : "factory:%.64s",
                        in->device != NULL ? in->device : n.who);
         n.who = who;
-        e = porch_registry_place_device(r, &n, why);
+        e = porch_registry_place(&n, why);
     }
     n.hardware = in->hardware_proved;
     if (e == PORCH_OK) e = porch_registry_meets(&n, in->bound, in->csr, why);
     if (e == PORCH_OK) e = keeps_pace(r, &n, why);
     if (e == PORCH_OK) e = porch_registry_complete(&n, signer, in->csr, ret, why);
     if (e == PORCH_OK) porch_registry_copy_text(id, PORCH_REGISTRY_NAME_BYTES, porch_bytes_of(n.name));
-    pthread_mutex_unlock(&r->change);
+    porch_registry_enrol_end(r);
     if (e == PORCH_OK)
         porch_registry_tell(r, n.kind, id, n.renew ? PORCH_REGISTRY_RENEWED : PORCH_REGISTRY_ADDED);
     return e;

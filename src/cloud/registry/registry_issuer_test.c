@@ -208,6 +208,54 @@ static void who_renewed_long_ago_is_not_cut_off(void **state) {
     assert_int_equal(admit(b, "cam-1", old), PORCH_ERR_REVOKED);
 }
 
+typedef struct {
+    bench *b;
+    uint8_t first[32];
+    uint8_t next_pem[PORCH_X509_PEM_BYTES];
+    size_t next_len;
+} retirement;
+
+/* The next one comes into force and the first is retired by force. */
+static void retire_the_first(void *ctx) {
+    retirement *x = ctx;
+    porch_registry_issuer gone;
+    assert_int_equal(porch_registry_issuer_force(x->b->registry, (porch_bytes){x->next_pem, x->next_len},
+                                                 "operator", &x->b->why),
+                     PORCH_OK);
+    assert_int_equal(
+        porch_registry_issuer_retire(x->b->registry, x->first, true, "operator", &gone, &x->b->why),
+        PORCH_OK);
+}
+
+static void what_is_on_its_way_from_an_issuer_that_is_being_retired_is_refused(void **state) {
+    bench *b = *state;
+    retirement x = {.b = b};
+    char csr[2048];
+    porch_registry_issued issued;
+    uint8_t next[32];
+    assert_int_equal(force(b), PORCH_OK);
+    const signer_double first = the_signer;
+    the_signer.key = NULL;
+    next_issuer(x.first);
+    x.next_len = the_signer.cert_len;
+    memcpy(x.next_pem, the_signer.cert, x.next_len);
+    porch_key *next_key = the_signer.key;
+    the_signer = first; /* which has the request already */
+    the_signer.meanwhile = retire_the_first;
+    the_signer.meanwhile_ctx = &x;
+    make_csr(csr, sizeof csr);
+    const porch_registry_device_spec spec = {
+        .id = "cam-1", .product = "cam", .csr_pem = csr, .who = "operator"};
+    assert_int_equal(porch_registry_device_add(b->registry, THE_SIGNER, &spec, &issued, &b->why),
+                     PORCH_ERR_BUSY);
+    porch_key_free(the_signer.key);
+    the_signer.key = next_key;
+    memcpy(the_signer.cert, x.next_pem, x.next_len);
+    the_signer.cert_len = x.next_len;
+    add(b, "cam-1", false, next);
+    assert_int_equal(admit(b, "cam-1", next), PORCH_OK);
+}
+
 static void what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it(void **state) {
     bench *b = *state;
     uint8_t first[32], second[32], early[32];
@@ -234,6 +282,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_retired_issuers_certificates_are_refused_and_their_sessions_end,
                                         make_bench, drop_bench),
         cmocka_unit_test_setup_teardown(who_renewed_long_ago_is_not_cut_off, make_bench, drop_bench),
+        cmocka_unit_test_setup_teardown(what_is_on_its_way_from_an_issuer_that_is_being_retired_is_refused,
+                                        make_bench, drop_bench),
         cmocka_unit_test_setup_teardown(
             what_the_signer_issues_before_the_registry_hears_of_the_issuer_hangs_on_it, make_bench,
             drop_bench),

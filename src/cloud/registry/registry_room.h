@@ -22,7 +22,9 @@ typedef struct {
 struct porch_registry {
     porch_store *store;
     porch_settings settings;
-    pthread_mutex_t change; /* one change at a time; held across the signer and the store */
+    /* Three locks, taken in this order. */
+    pthread_mutex_t asking; /* one enrolment at a time; held across the signer, which may be away */
+    pthread_mutex_t change; /* one change at a time; held across the store, never across the signer */
     pthread_rwlock_t lock;  /* the tables; held for moments only, and never while waiting for anything */
     registry_table devices, services, certificates, households;
     uint64_t births;                                 /* certificates that came into memory so far */
@@ -49,12 +51,17 @@ registry_table *porch_registry_principals(porch_registry *r, porch_principal_kin
 /* Copies a text that is known to fit; longer ones are cut. */
 void porch_registry_copy_text(char *out, size_t cap, porch_bytes text);
 
-/* ---- one enrolment on its way (registry_change.c): what the transaction needs ---- */
+/* ---- one enrolment on its way (registry_change.c): what the transaction needs ----
+ * Devices are revoked and issuers retired while the signer is asked: nothing here points into the tables.
+ */
 enum { PORCH_REGISTRY_PENDING_MOST = 8 };
 typedef struct {
     porch_registry *r;
     porch_principal_kind kind;
     const char *name, *product, *household, *who;
+    /* renewing: what is known of the principal, for product and household to point to */
+    char product_text[PORCH_REGISTRY_NAME_BYTES], household_text[PORCH_REGISTRY_NAME_BYTES];
+    const uint8_t *shown; /* the certificate by which a device renews itself; NULL */
     bool any_client_id, renew;
     bool hardware; /* its key was shown to live in a TPM, now or for an earlier certificate of the same key
                     */
@@ -73,12 +80,15 @@ typedef struct {
     porch_x509_info info;
 } registry_enrolment;
 porch_err porch_registry_check_id(const char *what, const char *text, porch_why *why);
-/* All with `change` held. The place: is the name free, or there when it renews? For a device. */
-porch_err porch_registry_place_device(porch_registry *r, registry_enrolment *n, porch_why *why);
+void porch_registry_enrol_begin(porch_registry *r); /* takes `asking` and `change` */
+void porch_registry_enrol_end(porch_registry *r);
+/* All with both held. The place: is the name free, or there when it renews? */
+porch_err porch_registry_place(registry_enrolment *n, porch_why *why);
 /* What the product asks for (DENIED), and whether an earlier certificate of this device with the request's
  * key was shown to live in a TPM, which goes on in n->hardware. */
 porch_err porch_registry_meets(registry_enrolment *n, bool bound, porch_bytes csr, porch_why *why);
-/* Issue, store, remember; *ret is the caller's. */
+/* Issue, store, remember; *ret is the caller's. `change` is let go while the signer is asked, and what may
+ * have changed is looked at again. */
 porch_err porch_registry_complete(registry_enrolment *n, porch_signer_client *signer, porch_bytes csr,
                                   porch_registry_issued *ret, porch_why *why);
 

@@ -544,6 +544,59 @@ static void a_key_that_is_anothers_does_not_reach_the_signer(void **state) {
     }
 }
 
+static void revoke_cam_1(void *ctx) {
+    bench *b = ctx;
+    assert_int_equal(porch_registry_device_revoke(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+}
+
+static void remove_cam_1(void *ctx) {
+    bench *b = ctx;
+    assert_int_equal(porch_registry_device_remove(b->registry, "cam-1", "operator", &b->why), PORCH_OK);
+}
+
+static void remove_the_service(void *ctx) {
+    bench *b = ctx;
+    assert_int_equal(porch_registry_service_remove(b->registry, "watch", "operator", NULL, NULL, &b->why),
+                     PORCH_OK);
+}
+
+static porch_err renew_while(bench *b, void (*meanwhile)(void *), const char *device,
+                             uint8_t fingerprint[32]) {
+    the_signer.meanwhile = meanwhile;
+    the_signer.meanwhile_ctx = b;
+    return renew_itself(b, device, fingerprint);
+}
+
+/* The signer may be slow or away; whoever must be shut out is not let in until it is back. */
+static void nobody_waits_for_the_signer_to_shut_a_device_out(void **state) {
+    bench *b = *state;
+    char csr[2048];
+    uint8_t cam[32], other[32], service[32];
+    porch_registry_issued issued;
+    add(b, "cam-1", false, cam);
+    add(b, "cam-2", false, other);
+    assert_int_equal(renew_while(b, revoke_cam_1, "cam-2", other), PORCH_OK);
+    assert_int_equal(admit(b, "cam-2", other), PORCH_OK);
+    assert_int_equal(admit(b, "cam-1", cam), PORCH_ERR_REVOKED);
+    remove_cam_1(b);
+    add(b, "cam-1", false, cam);
+    assert_int_equal(renew_while(b, revoke_cam_1, "cam-1", cam), PORCH_ERR_REVOKED);
+    assert_int_equal(renew_while(b, NULL, "cam-1", cam), PORCH_ERR_REVOKED);
+    remove_cam_1(b);
+    add(b, "cam-1", false, cam);
+    make_csr(csr, sizeof csr);
+    the_signer.meanwhile = remove_cam_1;
+    assert_int_equal(add_csr(b, "cam-1", csr, true, &issued), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(trust_rows(b, "device.renew"), 1);
+    add_service(b, false, service);
+    const porch_registry_service_spec spec = {
+        .name = "watch", .csr_pem = csr, .renew = true, .who = "operator"};
+    the_signer.meanwhile = remove_the_service;
+    assert_int_equal(porch_registry_service_add(b->registry, THE_SIGNER, &spec, &issued, &b->why),
+                     PORCH_ERR_NOT_FOUND);
+    assert_int_equal(admit_service(b, service), PORCH_ERR_REVOKED);
+}
+
 static void a_refused_enrolment_leaves_nothing(void **state) {
     bench *b = *state;
     char csr[2048];
@@ -799,6 +852,7 @@ int main(void) {
         WITH_BENCH(a_name_enrolled_again_does_not_revive_its_old_keys),
         WITH_BENCH(what_others_keep_of_a_device_goes_with_it_or_not_at_all),
         WITH_BENCH(a_key_that_is_anothers_does_not_reach_the_signer),
+        WITH_BENCH(nobody_waits_for_the_signer_to_shut_a_device_out),
         WITH_BENCH(a_refused_enrolment_leaves_nothing),
         WITH_BENCH(the_limit_of_devices_holds),
         WITH_BENCH(a_service_is_stored_together_with_what_belongs_to_it),

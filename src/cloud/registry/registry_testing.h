@@ -21,6 +21,8 @@ typedef struct {
     porch_err refuse;         /* what the next issue answers instead, when not PORCH_OK */
     int64_t not_before_shift; /* of the next certificates, in ms */
     unsigned issued;
+    void (*meanwhile)(void *ctx); /* what happens while the next issue is on its way; NULL: nothing */
+    void *meanwhile_ctx;
 } signer_double;
 
 static signer_double the_signer;
@@ -48,6 +50,9 @@ porch_err porch_signer_issue(porch_signer_client *c, porch_signer_profile profil
                              porch_why *why) {
     (void)c;
     if (the_signer.refuse != PORCH_OK) return porch_fail(why, the_signer.refuse, "the signer will not");
+    void (*meanwhile)(void *) = the_signer.meanwhile;
+    the_signer.meanwhile = NULL;
+    if (meanwhile != NULL) meanwhile(the_signer.meanwhile_ctx);
     porch_public_key key;
     PORCH_TRY(porch_csr_read(csr_pem, &key, why));
     porch_ca issuer = {{the_signer.cert, the_signer.cert_len}, the_signer.key};
