@@ -13,10 +13,11 @@
 #include "cli/cli_ota.h"
 #include "cli/cli_room.h"
 #include "cli/progress.h"
+#include "crypto/sha256.h"
 #include "os/clock.h"
 #include "os/file.h"
 
-enum { CHUNK = 1024 * 1024, FILES_MOST = 4096 };
+enum { CHUNK = 1024 * 1024, FILES_MOST = 4096, METADATA_MOST = 5 * 1024 * 1024 };
 
 /* ---- keys ---- */
 
@@ -45,7 +46,8 @@ static int keys(porch_cli *c) {
 typedef struct {
     const porch_cli *c;
     porch_cli_hub *hub;
-    json_t *names; /* of files, in order */
+    json_t *names;  /* of files, in order */
+    json_t *hashes; /* {ROLE: SHA-256} */
     json_t *plan;
     uint64_t total, done;
     uint64_t sent; /* bytes that had to travel */
@@ -66,6 +68,20 @@ static porch_err add_name(job *j, const char *name, porch_why *why) {
         return porch_fail(why, PORCH_ERR_LIMIT, "more than %d files", FILES_MOST);
     j->total += (uint64_t)st.st_size;
     return json_array_append_new(j->names, json_string(name)) == 0 ? PORCH_OK : no_memory(why);
+}
+
+/* What the file is here: the hub may have another one of that name. */
+static porch_err add_hash(const job *j, const char *role, const char *name, porch_why *why) {
+    char path[PORCH_CLI_PATH_BYTES], hex[65] = "";
+    uint8_t hash[32], *text = NULL;
+    size_t len = 0;
+    porch_buf out = {(uint8_t *)hex, 0, sizeof hex - 1};
+    (void)snprintf(path, sizeof path, "%s/repository/%s", j->c->argument, name); /* add_name took it */
+    PORCH_TRY(porch_file_read(path, METADATA_MOST, &text, &len, why));
+    porch_sha256((porch_bytes){text, len}, hash);
+    free(text);
+    PORCH_TRY(porch_hex_write(&out, (porch_bytes){hash, sizeof hash}));
+    return json_object_set_new(j->hashes, role, json_string(hex)) == 0 ? PORCH_OK : no_memory(why);
 }
 
 static long long version_of(const json_t *content) {
@@ -91,15 +107,16 @@ static porch_err add_targets(job *j, const json_t *content, porch_why *why) {
 
 /* All files of what the folder's snapshot names, and the chain of roots. */
 static porch_err list_files(job *j, porch_cli_ota *o, porch_why *why) {
-    char name[300];
+    char name[300], role[300];
     const char *file;
     json_t *meta, *roles = json_object();
     json_object_foreach(json_object_get(o->repo.snapshot, "meta"), file, meta) {
         size_t len = strlen(file);
         (void)snprintf(name, sizeof name, "metadata/%lld.%.200s", version_of(meta), file);
         PORCH_TRY(add_name(j, name, why));
-        (void)snprintf(name, sizeof name, "%.*s", len > 5 ? (int)(len - 5) : 0, file);
-        (void)json_object_set(roles, name, json_object_get(meta, "version"));
+        (void)snprintf(role, sizeof role, "%.*s", len > 5 ? (int)(len - 5) : 0, file);
+        PORCH_TRY(add_hash(j, role, name, why));
+        (void)json_object_set(roles, role, json_object_get(meta, "version"));
     }
     PORCH_TRY(add_targets(j, o->repo.targets, why));
     json_object_foreach(o->repo.products, file, meta) PORCH_TRY(add_targets(j, meta, why));
@@ -107,9 +124,10 @@ static porch_err list_files(job *j, porch_cli_ota *o, porch_why *why) {
         (void)snprintf(name, sizeof name, "metadata/%lld.root.json", v);
         PORCH_TRY(add_name(j, name, why));
     }
-    j->plan = json_pack("{s:O,s:O,s:O,s:o}", "root", json_object_get(o->repo.root, "version"), "snapshot",
-                        json_object_get(o->repo.snapshot, "version"), "timestamp",
-                        json_object_get(o->repo.timestamp, "version"), "roles", roles);
+    PORCH_TRY(add_hash(j, "root", name, why)); /* the newest */
+    j->plan = json_pack("{s:O,s:O,s:O,s:o,s:O}", "root", json_object_get(o->repo.root, "version"),
+                        "snapshot", json_object_get(o->repo.snapshot, "version"), "timestamp",
+                        json_object_get(o->repo.timestamp, "version"), "roles", roles, "sha256", j->hashes);
     return j->plan != NULL ? PORCH_OK : no_memory(why);
 }
 
@@ -181,7 +199,7 @@ static int publish(porch_cli *c) {
     porch_cli_ota o = {.folder = c->argument};
     porch_why why = {""};
     json_t *result = NULL;
-    job j = {.c = c, .names = json_array()};
+    job j = {.c = c, .names = json_array(), .hashes = json_object()};
     porch_err e = porch_cli_ota_load(&o, &why);
     if (e == PORCH_OK) e = list_files(&j, &o, &why);
     if (e == PORCH_OK) e = porch_cli_hub_open(c->dir, &j.hub, &why);
@@ -201,6 +219,7 @@ static int publish(porch_cli *c) {
     json_decref(result);
     json_decref(j.plan);
     json_decref(j.names);
+    json_decref(j.hashes);
     return e == PORCH_OK ? PORCH_CLI_DONE : porch_cli_fail(e, &why);
 }
 

@@ -5,15 +5,23 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
 import time
 import unittest
 
 import cbor2
 
+import case  # noqa: F401 (finds lab)
+import lab
 import ota_lab
 
 
 class OtaHub(ota_lab.OtaCase):
+    def say(self, *words):
+        """What the hub's machine says to an operator, and how it ends."""
+        done = subprocess.run([lab.program("porchlight"), "-C", self.hub.dir, *words], capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout
+
     def pruned(self):
         rows = self.hub.cli("trust-log", "list")["rows"]
         return sorted(((row["subject"], row["who"]) for row in rows if row["kind"] == "update.prune"), reverse=True)
@@ -128,6 +136,32 @@ class OtaHub(ota_lab.OtaCase):
 
         # Wrong bytes were found by their hash and are not kept: the repeat sends the right ones.
         self.assertIn("1 new release", self.publish())
+
+        # Two copies of the folder went on apart from each other: the later one is told so, and nothing of it comes into force.
+        apart = self.top / "apart"
+        shutil.copytree(self.repo, apart)
+        self.release("5.1")
+        self.publish()
+        self.ota("revoke", apart, "--product", "camera", "--version", "5")
+        self.assertRegex(self.publish(apart, code=1), r"another version \d+ of camera.*fetch the team's newest folder")
+        self.assertLessEqual({"5", "5.1"}, self.newest())
+
+        # A publish that breaks off behind the signer is finished by the hub, and told as long as it is not.
+        timestamp = self.hub.dir / "updates/metadata/timestamp.json"
+        timestamp.unlink()
+        timestamp.mkdir()  # nothing can be renamed to it
+        self.release("5.2")
+        self.assertIn("Is a directory", self.publish(code=1))
+        code, said = self.say("ota", "status")
+        self.assertEqual(code, 1)
+        self.assertRegex(said, r"not in force yet: .*directory\.\n.*folder before \d{4}-")
+        self.assertIn("not in force yet", self.say("doctor")[1])
+        timestamp.rmdir()
+        until = time.monotonic() + 60
+        while self.say("ota", "status")[0] != 0:
+            self.assertLess(time.monotonic(), until, "the hub never finished it")
+            time.sleep(0.05)  # looks again; how long it takes is nobody's claim
+        self.assertIn("5.2", self.newest())
 
         # What waits for a second person's signature is not published, and says so.
         self.ota("key", "add", self.repo, "--role", "camera")

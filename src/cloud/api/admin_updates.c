@@ -88,6 +88,18 @@ static porch_err put(porch_admin_call *call) {
     return e;
 }
 
+/* {"root": HEX, "camera": HEX}: of the folder's own files. May be missing, whole or in parts. */
+static porch_err read_hash(porch_admin_call *call, const char *role, porch_updates_file_hash *ret) {
+    const json_t *hex = json_object_get(json_object_get(call->args, "sha256"), role);
+    porch_buf into = PORCH_BUF_OF(ret->sha256);
+    if (hex == NULL) return PORCH_OK;
+    ret->said = true;
+    if (json_is_string(hex) && porch_hex_read(&into, porch_bytes_of(json_string_value(hex))) == PORCH_OK &&
+        into.len == sizeof ret->sha256)
+        return PORCH_OK;
+    return porch_fail(call->why, PORCH_ERR_USAGE, "'sha256' of %.64s is 64 hex digits", role);
+}
+
 static porch_err read_plan(porch_admin_call *call, porch_updates_plan *ret) {
     const json_t *roles = json_object_get(call->args, "roles");
     const struct {
@@ -112,12 +124,13 @@ static porch_err read_plan(porch_admin_call *call, porch_updates_plan *ret) {
             strchr(name, '/') != NULL || strchr(name, '.') != NULL)
             return porch_fail(call->why, PORCH_ERR_USAGE, "'%.64s' is no role with a version", name);
         a->version = (uint64_t)json_integer_value(version);
+        PORCH_TRY(read_hash(call, a->name, &a->hash));
     }
-    return PORCH_OK;
+    return read_hash(call, "root", &ret->root_hash);
 }
 
 static porch_err commit(porch_admin_call *call) {
-    static const char *const names[] = {"root", "snapshot", "timestamp", "roles", NULL};
+    static const char *const names[] = {"root", "snapshot", "timestamp", "roles", "sha256", NULL};
     porch_updates_plan plan = {.count = 0};
     porch_updates_outcome outcome = {0};
     PORCH_TRY(porch_admin_only(call, names));

@@ -55,13 +55,21 @@ porch_err porch_updates_have(porch_updates *u, const char *name, uint64_t *bytes
 porch_err porch_updates_put(porch_updates *u, const char *name, uint64_t offset, porch_bytes bytes,
                             porch_why *why);
 
+/* Of the folder's own file, where that was said: one that lies here under its name must be the same. */
+typedef struct {
+    bool said;
+    uint8_t sha256[32];
+} porch_updates_file_hash;
+
 typedef struct {
     char name[PORCH_UPDATES_ROLE_TEXT]; /* "targets", "camera" */
     uint64_t version;
+    porch_updates_file_hash hash;
 } porch_updates_announced;
 
 typedef struct {
-    uint64_t root;                /* the newest root of the folder */
+    uint64_t root; /* the newest root of the folder */
+    porch_updates_file_hash root_hash;
     uint64_t snapshot, timestamp; /* the folder's own counts: the new ones are above them */
     size_t count;
     porch_updates_announced roles[PORCH_UPDATES_ROLES_MOST];
@@ -72,8 +80,9 @@ typedef struct {
     unsigned releases, withdrawn; /* new with this one */
 } porch_updates_outcome;
 
-/* SIGNATURE, ROLLBACK, EXPIRED, HASH, NOT_FOUND (a file is missing), UNSUPPORTED, MALFORMED; what was
- * published stays. One that breaks off behind the signer is finished by porch_updates_tend. */
+/* SIGNATURE, ROLLBACK, EXPIRED, HASH, NOT_FOUND (a file is missing), UNSUPPORTED, MALFORMED, EXISTS (two
+ * copies of the folder went on apart from each other); what was published stays. One that breaks off behind
+ * the signer is finished by porch_updates_tend. */
 porch_err porch_updates_commit(porch_updates *u, const char *who, const porch_updates_plan *plan,
                                porch_updates_outcome *ret, porch_why *why);
 

@@ -1,4 +1,4 @@
-/* A signed repository comes into force however often its publish breaks off behind the signer. The signer
+/* A signed repository: it comes into force however often its publish breaks off behind the signer. That one
  * is a double that remembers as the real one does. */
 #include "cloud/rollout/updates_room.h"
 
@@ -307,6 +307,31 @@ static void what_the_signer_refuses_is_not_kept(void **state) {
     assert_int_equal(publish(p, 10), PORCH_OK);
 }
 
+/* Two people went on in copies of the folder, and both came to the same version. */
+static void another_file_of_a_published_version_is_not_taken_for_it(void **state) {
+    place *p = *state;
+    porch_updates_outcome outcome;
+    char path[160];
+    uint8_t *text = NULL;
+    size_t len = 0;
+    assert_int_equal(publish(p, 1), PORCH_OK);
+    const porch_updates_file_hash other = {.said = true, .sha256 = {1}};
+    porch_updates_plan plan = {
+        .root = 1, .count = 1, .roles = {{.name = "targets", .version = 1, .hash = other}}};
+    assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &p->lab.why),
+                     PORCH_ERR_EXISTS);
+    assert_non_null(strstr(p->lab.why.text, "another version 1 of targets"));
+    (void)snprintf(path, sizeof path, "%s/updates/metadata/1.targets.json", p->lab.dir);
+    assert_int_equal(porch_file_read(path, TEXT, &text, &len, NULL), PORCH_OK);
+    porch_sha256((porch_bytes){text, len}, plan.roles[0].hash.sha256);
+    free(text);
+    assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &p->lab.why), PORCH_OK);
+    plan.root_hash = other;
+    assert_int_equal(porch_updates_commit(p->updates, "operator", &plan, &outcome, &p->lab.why),
+                     PORCH_ERR_EXISTS);
+    assert_non_null(strstr(p->lab.why.text, "another version 1 of root"));
+}
+
 int main(void) {
 #define OVER_SIGNER(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -315,6 +340,7 @@ int main(void) {
         OVER_SIGNER(a_hub_that_stopped_in_the_middle_finishes_when_it_is_there_again),
         OVER_SIGNER(what_cannot_be_renewed_is_said),
         OVER_SIGNER(what_the_signer_refuses_is_not_kept),
+        OVER_SIGNER(another_file_of_a_published_version_is_not_taken_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

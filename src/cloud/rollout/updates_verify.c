@@ -229,6 +229,28 @@ static porch_err walk_roles(const porch_updates *u, const porch_updates_plan *pl
     return PORCH_OK;
 }
 
+/* ---- two copies of the folder ---- */
+
+/* A published file comes before one that was sent under its name (porch_updates_find): who made another one
+ * of that version must not take the publish of the first for that of his own. */
+static porch_err same(const porch_updates_doc *d, uint64_t version, const porch_updates_file_hash *own,
+                      porch_why *why) {
+    if (!own->said || memcmp(own->sha256, d->sha256, sizeof own->sha256) == 0) return PORCH_OK;
+    return porch_fail(
+        why, PORCH_ERR_EXISTS,
+        "the hub has another version %llu of %s, made in another copy of the folder: fetch the "
+        "team's newest folder, and make your change there",
+        (unsigned long long)version, d->role);
+}
+
+static porch_err walk_same(const porch_updates_plan *plan, const porch_updates_set *s, porch_why *why) {
+    for (size_t i = 0; i < plan->count; i++)
+        for (size_t n = 0; n < s->count; n++)
+            if (strcmp(plan->roles[i].name, s->docs[n].role) == 0)
+                PORCH_TRY(same(&s->docs[n], plan->roles[i].version, &plan->roles[i].hash, why));
+    return PORCH_OK;
+}
+
 /* ---- images ---- */
 
 static porch_err check_image(const char *name, const porch_tuf_target *target, void *ctx, porch_why *why) {
@@ -260,7 +282,9 @@ porch_err porch_updates_verify(const porch_updates *u, const porch_updates_plan 
                               "no delegated role may be called %s: give it another name",
                               plan->roles[i].name);
     PORCH_TRY(walk_roots(u, plan->root, now_ms, &ret->root, why));
+    PORCH_TRY(same(&ret->root, plan->root, &plan->root_hash, why));
     PORCH_TRY(walk_roles(u, plan, now_ms, ret, why));
+    PORCH_TRY(walk_same(plan, ret, why));
     for (size_t i = 0; i < ret->count; i++)
         PORCH_TRY(porch_updates_each_image(&ret->docs[i], check_image, (void *)(uintptr_t)u, why));
     return PORCH_OK;
