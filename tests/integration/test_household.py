@@ -320,7 +320,7 @@ class Erased(case.HubCase):
             hub.cli("ota", *words, "--passphrase-file", secret)
         hub.cli("ota", "publish", hub.top / "repo")
         start = ["ota", "rollout", "start", "--product", "camera", "--version", "2", "--stages"]
-        identifier = hub.cli(*start, "household=canary-house,household=lab,100")["id"]
+        identifier = hub.cli(*start, "household=canary-house,household=home,100")["id"]
         with mqtt.Client(hub, hub.device_tls(hub.canary)) as client:
             client.connect("canary-camera-7f31")
             client.publish("d/canary-camera-7f31/update/status", json.dumps(
@@ -347,7 +347,7 @@ class Erased(case.HubCase):
         self.assertEqual(len(hub.cli("household", "list")["households"]), 2)
         self.assertEqual(hub.cli("household", "erase", "canary-house", input="canary-house\n")["id"], "canary-house")
         self.assertEqual([row["stages"] for row in hub.cli("ota", "rollout", "status")["rollouts"]],
-                         ["household=home,household=-,100", "household=-,household=lab,100"])
+                         ["household=home,household=-,100", "household=-,household=home,100"])
         self.assertEqual(self.traces(hub), [])
         self.gone(hub)
         hub.stop()

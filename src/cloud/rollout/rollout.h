@@ -70,8 +70,9 @@ typedef struct {
     bool approve;        /* each next stage waits for a person */
 } porch_rollout_spec;
 
-/* Inside a porch_store_write. NOT_FOUND: no such release, or it was withdrawn. EXISTS: another rollout of
- * the product is under way; one that mends something high or critical overtakes it. */
+/* Inside a porch_store_write. NOT_FOUND: no such release, or it was withdrawn; a household of a stage is
+ * not there, or has no device of the product. EXISTS: another rollout of the product is under way; one that
+ * mends something high or critical overtakes it. */
 porch_err porch_rollout_start(porch_rollouts *r, porch_db *db, const porch_rollout_spec *spec,
                               const char *who, uint64_t now_ms, char id[PORCH_ROLLOUT_ID_TEXT],
                               porch_why *why);

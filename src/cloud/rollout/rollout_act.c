@@ -156,6 +156,35 @@ static porch_err find_release(porch_db *db, const porch_rollout_spec *spec, rele
                       spec->product, spec->version);
 }
 
+/* A stage that nobody is in would be passed unseen, or hold up everything. */
+static porch_err check_household(porch_db *db, const char *household, const char *product, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db,
+                                         "select exists (select 1 from device d where d.household = h.id "
+                                         "and d.product = ?2 and d.revoked_ms "
+                                         "is null) from household h where h.id = ?1",
+                                         why);
+    porch_db_bind_str(q, 1, household);
+    porch_db_bind_str(q, 2, product);
+    porch_err e = porch_db_step(q, why);
+    bool has = e == PORCH_OK && porch_db_i64(q, 0) != 0;
+    porch_db_finish(q);
+    if (e == PORCH_ERR_NOT_FOUND)
+        return porch_fail(why, e, "there is no household %s: porchlight -C DIR household list", household);
+    if (e != PORCH_OK || has) return e;
+    return porch_fail(why, PORCH_ERR_NOT_FOUND,
+                      "household %s has no device of %.64s: leave its stage out, or give it one", household,
+                      product);
+}
+
+static porch_err check_households(porch_db *db, const porch_rollout_spec *spec, porch_why *why) {
+    porch_rollout_stage stages[PORCH_ROLLOUT_STAGES_MOST];
+    size_t count = 0;
+    PORCH_TRY(porch_rollout_stages_read(porch_bytes_of(spec->stages), stages, &count, why));
+    for (size_t i = 0; i < count; i++)
+        if (stages[i].share == 0) PORCH_TRY(check_household(db, stages[i].household, spec->product, why));
+    return PORCH_OK;
+}
+
 static porch_err make_way(porch_rollouts *r, porch_db *db, const porch_rollout_spec *spec,
                           const release *rel, const char *who, uint64_t now_ms, porch_why *why) {
     porch_rollout_row row;
@@ -200,6 +229,7 @@ porch_err porch_rollout_start(porch_rollouts *r, porch_db *db, const porch_rollo
     PORCH_TRY(check_spec(spec, why));
     PORCH_TRY(porch_rollout_ready(r, why));
     PORCH_TRY(find_release(db, spec, &rel, why));
+    PORCH_TRY(check_households(db, spec, why));
     PORCH_TRY(make_way(r, db, spec, &rel, who, now_ms, why));
     porch_db_query *q = porch_db_prepare(db,
                                          "insert into update_rollout (product, version, sha256, state, "

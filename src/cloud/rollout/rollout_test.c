@@ -449,6 +449,29 @@ static void a_stage_of_which_nobody_is_there_waits(void **state) {
     assert_string_equal(f->device, "cam-0000002");
 }
 
+static void a_household_that_is_not_there_or_has_no_such_device_is_no_stage(void **state) {
+    fleet *f = *state;
+    arrive(f, 3);
+    porch_rollout_spec spec = plain("2", "household=nosuch,50,100");
+    assert_int_equal(carry(f, do_start, (job){.spec = &spec}, NULL), PORCH_ERR_NOT_FOUND);
+    assert_non_null(strstr(f->lab.why.text, "no household nosuch"));
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1)");
+    sql(f, "insert into device (id, product, household, added_ms, revoked_ms) values "
+           "('bell', 'doorbell', 'lab', 1, null), ('old', 'camera', 'lab', 1, 2)");
+    spec.stages = "household=home,household=lab,50,100";
+    assert_int_equal(carry(f, do_start, (job){.spec = &spec}, NULL), PORCH_ERR_NOT_FOUND);
+    assert_non_null(strstr(f->lab.why.text, "lab has no device of camera"));
+    /* One of a rollout that was begun before that was looked at is not passed unseen either. */
+    spec.stages = "1,50,100";
+    (void)start(f, &spec);
+    sql(f, "update update_rollout set stage = 0, stages = 'household=nosuch,50,100'; update update_turn "
+           "set stage = 1 "
+           "where stage = 0; delete from update_stage");
+    tick(f, 1000);
+    tick(f, 1000);
+    assert_int_equal(look(f).stage, 0);
+}
+
 static porch_err do_erase(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
     return porch_rollout_household_erase(db, "lab", why);
@@ -457,11 +480,14 @@ static porch_err do_erase(porch_db *db, void *ctx, porch_why *why) {
 static void an_erased_household_leaves_a_stage_that_is_nobodys(void **state) {
     fleet *f = *state;
     arrive(f, 3);
-    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1)");
+    sql(f, "insert into household (id, name, timezone, added_ms) values ('lab', 'Lab', 'UTC', 1), "
+           "('lab-2', 'Lab 2', 'UTC', 1)");
     sql(f, "update device set household = 'lab' where id = 'cam-0000002'");
+    sql(f, "update device set household = 'lab-2' where id = 'cam-0000001'");
     const porch_rollout_spec spec =
         plain("2", "household=lab,household=lab-2,household=lab,household=home,50,100");
     (void)start(f, &spec);
+    sql(f, "delete from device where id = 'cam-0000001'");
     sql(f, "insert into erasure (household, kind, name) values ('lab', 'device', 'cam-0000002')");
     sql(f, "delete from device where id = 'cam-0000002'");
     if (carry(f, do_erase, (job){.sql = NULL}, NULL) != PORCH_OK) fail_msg("%s", f->lab.why.text);
@@ -636,6 +662,7 @@ int main(void) {
         OVER_STORE(sixty_four_products_whose_rollouts_are_done_hold_up_nobody),
         OVER_STORE(a_device_that_never_comes_to_an_end_holds_up_nobody),
         OVER_STORE(a_stage_of_which_nobody_is_there_waits),
+        OVER_STORE(a_household_that_is_not_there_or_has_no_such_device_is_no_stage),
         OVER_STORE(an_erased_household_leaves_a_stage_that_is_nobodys),
         OVER_STORE(a_device_has_a_story_of_bounded_length),
         OVER_STORE(turns_of_what_is_long_over_are_swept_and_the_counts_stay),

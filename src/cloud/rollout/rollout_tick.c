@@ -181,6 +181,17 @@ static porch_err exists(porch_db *db, const char *sql, int64_t rollout, uint64_t
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
+/* A stage of nobody: of a share it is passed, and of a household when its devices were removed, it was
+ * erased, or it had its turn in a stage before. Otherwise its name is not what somebody meant. */
+static porch_err empty_passes(porch_db *db, const porch_rollout_row *row, bool *ret, porch_why *why) {
+    const porch_rollout_stage *stage = &row->stages[row->stage];
+    *ret = stage->share > 0 || strcmp(stage->household, PORCH_ROLLOUT_ERASED) == 0 ||
+           porch_rollout_stage_of(row, PORCH_ROLLOUT_ONE, stage->household) < row->stage;
+    if (*ret) return PORCH_OK;
+    return exists(db, "select 1 from update_stage where rollout = ?1 and stage = ?2 and turns = 0",
+                  row->number, row->stage, ret, why);
+}
+
 /* Everybody who is there has an end, one of this stage at least, and one at least a good one; the time is
  * up. Who has been at it for longer than the deadline, always with a sign of life, holds up nobody. */
 static porch_err stage_through(porch_db *db, const porch_rollout_row *row, uint64_t now_ms, bool *ret,
@@ -200,8 +211,9 @@ static porch_err stage_through(porch_db *db, const porch_rollout_row *row, uint6
                      row->number, row->stage, &ended, why));
     PORCH_TRY(exists(db, "select 1 from update_stage where rollout = ?1 and stage = ?2 and turns > 0",
                      row->number, row->stage, &any, why));
-    *ret = ended ? row->good > 0 : !any; /* nobody but absent ones: nothing is known yet */
-    return PORCH_OK;
+    *ret = ended && row->good > 0;
+    if (ended || any) return PORCH_OK; /* nobody but absent ones: nothing is known yet */
+    return empty_passes(db, row, ret, why);
 }
 
 static porch_err pass_stage(porch_rollouts *r, porch_db *db, porch_rollout_row *row, uint64_t now_ms,
