@@ -41,6 +41,7 @@ BROKEN = [
     ("a product that looks inside", "products/camera/camera.c", '#include "base/bytes.h"\n', "products/camera"),
     ("a public header that needs ours", "include/porchlight/porchlight.h", '/* P. */\n#include "base/bytes.h"\n', "include/porchlight"),
     ("a banned call", "src/base/bytes.c", '#include "base/bytes.h"\nvoid porch_x(char *a) {\n    strcpy(a, "x");\n}\n', "strcpy"),
+    ("a wait by real time", "src/base/bytes.c", '#include "base/bytes.h"\nint porch_x = CLOCK_REALTIME;\n', "real time"),
     ("an unfinished place", "src/base/bytes.c", '#include "base/bytes.h"\n/* TO' + 'DO later */\n', "unfinished"),
     ("a header without its story", "src/base/bytes.h", "#include <stddef.h>\n", "story"),
     ("a foreign first include", "src/base/bytes.c", '#include <stdio.h>\n#include "base/bytes.h"\n', "first include"),

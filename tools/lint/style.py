@@ -3,7 +3,7 @@
   style.py [ROOT] [--objects BUILD]     one line a finding, exits 1 when there is any
 
 Checked in the sources: the first include of x.c is x.h; headers compile alone, and their macros carry the prefix; banned
-calls; a story at the top of each header; a test beside each source and a fuzz target beside each parser; no unfinished places.
+calls and real time; a story at the top of each header; a test beside each source and a fuzz target beside each parser; no unfinished places.
 Checked in a build (--objects): exported symbols carry the prefix; rooms that promise no heap and no OS use neither;
 generated files reproduce, byte for byte, from another folder.
 Exceptions stand in tools/lint/exceptions.txt (CHECK PATH reason). One that is no longer needed is a finding, and so is one
@@ -17,6 +17,10 @@ import sys
 import tempfile
 
 BANNED = re.compile(r"\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|rand|srand|system|alloca|mktemp|tmpnam)\s*\(")
+# Real time is set by people, batteries and NTP: who waits by it may wait for years. os/clock.c alone tells it, and where certificates
+# are judged.
+REAL_TIME = re.compile(r"\bCLOCK_REALTIME\b")
+MAY_TELL_TIME = ("src/os/clock.c", "src/crypto/port/")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 COMMENT_OR_STRING = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 
@@ -88,6 +92,8 @@ def check_text(path, name, excepted):
         banned = BANNED.search(line)
         if banned and not excepted("banned", name):
             found.append(f"{name}:{number}: calls {banned.group(1)}, which is banned (see docs in tools/lint/style.py)")
+        if REAL_TIME.search(line) and name.startswith("src/") and not name.startswith(MAY_TELL_TIME):
+            found.append(f"{name}:{number}: asks for real time; wait by CLOCK_MONOTONIC (porch_clock_mono_after), ask porch_clock_ms for dates")
     for number, line in enumerate(text.splitlines(), 1):
         if UNFINISHED.search(line):
             found.append(f"{name}:{number}: an unfinished place: {line.strip()[:80]}")

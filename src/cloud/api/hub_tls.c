@@ -399,16 +399,14 @@ static struct {
 } waiting = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0};
 
 bool porch_hub_tls_tend_now(porch_hub *h) {
-    struct timespec until;
+    const struct timespec until = porch_clock_mono_after(TEND_WAIT_S * UINT64_C(1000000000));
     int rc = 0;
     if (h->listener == NULL || h->tend_fd < 0) return true;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += TEND_WAIT_S;
     (void)pthread_mutex_lock(&waiting.lock);
     const uint64_t mine = ++waiting.asked;
     (void)!write(h->tend_fd, &(uint64_t){1}, sizeof(uint64_t));
     while (waiting.tended < mine && rc == 0)
-        rc = pthread_cond_timedwait(&waiting.done, &waiting.lock, &until);
+        rc = pthread_cond_clockwait(&waiting.done, &waiting.lock, CLOCK_MONOTONIC, &until);
     (void)pthread_mutex_unlock(&waiting.lock);
     return rc == 0;
 }

@@ -12,9 +12,10 @@
 #include "os/clock_trust.h"
 #include "os/log.h"
 
-enum { BITE = 64, SWEEP_S = 3600, NAME = 65, DELETED_KEEP_DAYS = 400 };
+enum { BITE = 64, NAME = 65, DELETED_KEEP_DAYS = 400 };
 
-#define DAY_MS 86400000ull
+#define DAY_MS   86400000ull
+#define SWEEP_NS (UINT64_C(3600) * 1000000000)
 
 typedef struct own {
     struct own *next;
@@ -506,9 +507,7 @@ void porch_media_account(porch_media *m, const char *household, int64_t bytes) {
 
 /* False: the hub stops. Returns early when somebody has changed a limit. */
 static bool await_round(media_keeper *k) {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += SWEEP_S;
+    const struct timespec until = porch_clock_mono_after(SWEEP_NS);
     (void)pthread_mutex_lock(&k->lock);
     while (!k->stop && !k->woken)
         if (pthread_cond_timedwait(&k->wake, &k->lock, &until) != 0) break;
@@ -537,12 +536,16 @@ bool porch_media_keeper_stopping(media_keeper *k) {
 }
 
 porch_err porch_media_keeper_open(porch_media *m, media_keeper **ret, porch_why *why) {
+    pthread_condattr_t monotonic;
     media_keeper *k = calloc(1, sizeof *k);
     if (k == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the keeper of clips");
     k->media = m;
     (void)pthread_mutex_init(&k->lock, NULL);
     (void)pthread_mutex_init(&k->turn, NULL);
-    (void)pthread_cond_init(&k->wake, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&k->wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     *ret = k;
     return porch_store_read(m->config.store, load, k, why);
 }
