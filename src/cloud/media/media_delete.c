@@ -105,7 +105,9 @@ porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_
     return PORCH_OK;
 }
 
+/* The mark of a clip that was given up has done its work. */
 static porch_err files_gone(porch_db *db, void *ctx, porch_why *why) {
+    PORCH_TRY(run_for(db, "delete from deleted where event = ?1", ctx, why));
     return run_for(db, "update deleted set files = 1 where clip = ?1", ctx, why);
 }
 
@@ -134,6 +136,37 @@ porch_err porch_media_is_deleted(porch_db *db, const char *event, bool *ret, por
     porch_db_finish(q);
     *ret = e == PORCH_OK;
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+/* ---- what was never finished ---- */
+
+/* Its mark stands under the clip's own name, not under the event's: no person has deleted that. */
+porch_err porch_media_delete_unfinished(porch_db *db, const char *clip, bool *gone, porch_why *why) {
+    PORCH_TRY(run_for(db,
+                      "insert into deleted (event, clip, deleted_ms, files, household) "
+                      "select id, id, 0, 0, household from clip where id = ?1 and state = 0",
+                      clip, why));
+    PORCH_TRY(run_for(db, "delete from clip where id = ?1 and state = 0", clip, why));
+    *gone = porch_db_changes(db) == 1;
+    return PORCH_OK;
+}
+
+typedef struct {
+    char clip[PORCH_MEDIA_UID];
+    bool gone;
+} give_up;
+
+static porch_err take_row(porch_db *db, void *ctx, porch_why *why) {
+    give_up *g = ctx;
+    return porch_media_delete_unfinished(db, g->clip, &g->gone, why);
+}
+
+porch_err porch_media_give_up(porch_media *m, const char *clip, porch_why *why) {
+    give_up g = {.clip = ""};
+    (void)porch_bytes_to_text(porch_bytes_of(clip), g.clip, sizeof g.clip);
+    PORCH_TRY(porch_store_write(m->config.store, take_row, &g, why));
+    if (g.gone) remove_files(m, g.clip);
+    return PORCH_OK;
 }
 
 /* ---- what a crash left between rows and files ---- */

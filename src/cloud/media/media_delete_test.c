@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "cloud/media/media_room.h"
 #include "cloud/media/media_testing.h"
 #include "wire/event_motion.h"
 
@@ -222,6 +223,82 @@ static void files_that_a_crash_has_left_go_at_the_next_start(void **state) {
     assert_int_equal(files_of_clips(m), 0);
 }
 
+static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
+    bool gone = false;
+    porch_err e = porch_media_delete_unfinished(db, ctx, &gone, why);
+    assert_true(e != PORCH_OK || gone);
+    return e;
+}
+
+static void send_part(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_upload *u = NULL;
+    uint64_t at;
+    begin(m, event, clip);
+    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &u, &at, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes, 1000}, &m->why), PORCH_OK);
+    porch_media_upload_close(u);
+}
+
+static porch_err count_marks(porch_db *db, void *ctx, porch_why *why) {
+    int64_t *count = ctx;
+    porch_db_query *q = porch_db_prepare(db, "select count(*) from deleted", why);
+    porch_err e = porch_db_step(q, why);
+    if (e == PORCH_OK) *count = porch_db_i64(q, 0);
+    porch_db_finish(q);
+    return e;
+}
+
+static int64_t marks(media_lab *m) {
+    int64_t count = -1;
+    assert_int_equal(porch_store_read(m->lab.store, count_marks, &count, &m->why), PORCH_OK);
+    return count;
+}
+
+static void files_of_an_upload_given_up_go_too_whenever_the_power_does(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], again[PORCH_MEDIA_UID];
+    send_part(m, "e1", clip);
+    assert_true(files_of_clips(m) > 0);
+    assert_int_equal(porch_store_write(m->lab.store, delete_unfinished, clip, &m->why), PORCH_OK);
+    assert_true(files_of_clips(m) > 0); /* here the power goes */
+    media_lab_close(m);
+    media_lab_open(m);
+    assert_int_equal(files_of_clips(m), 0);
+    assert_int_equal(marks(m), 0);
+    /* It was no person who gave it up: the device may begin once more. */
+    send_part(m, "e1", again);
+    assert_string_not_equal(clip, again);
+}
+
+static void a_clip_that_is_complete_by_now_is_not_given_up(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    send_whole(m, "e1", clip);
+    assert_int_equal(porch_media_give_up(m->media, clip, &m->why), PORCH_OK);
+    porch_media_clip *c = NULL;
+    assert_int_equal(porch_media_clip_open(m->media, clip, false, &c, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_clip_bytes(c), LENGTH);
+    porch_media_clip_close(c);
+    assert_int_equal(marks(m), 0);
+}
+
+static void an_upload_that_the_disk_keeps_is_given_up_later(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    send_part(m, "e1", clip);
+    store_lab_disk(false);
+    porch_err refused = porch_media_uploads_sweep(m->media, NOW + 1, &m->why);
+    store_lab_disk(true);
+    assert_int_not_equal(refused, PORCH_OK);
+    porch_media_upload_info info;
+    assert_int_equal(porch_media_upload_status(m->media, "front", clip, &info, &m->why), PORCH_OK);
+    assert_int_equal(info.offset, 1000);
+    assert_int_equal(porch_media_uploads_bytes(m->media, "home"), 1000);
+    assert_int_equal(porch_media_uploads_sweep(m->media, NOW + 1, &m->why), PORCH_OK);
+    assert_int_equal(files_of_clips(m), 0);
+    assert_int_equal(marks(m), 0);
+}
+
 static void other_events_keep_all_they_have(void **state) {
     media_lab *m = *state;
     char clip[PORCH_MEDIA_UID], other[PORCH_MEDIA_UID], uid[PORCH_MEDIA_UID];
@@ -260,6 +337,9 @@ int main(void) {
         MEDIA_TEST(the_household_gets_its_bytes_back),
         MEDIA_TEST(a_clip_that_is_being_recorded_is_not_deleted),
         MEDIA_TEST(files_that_a_crash_has_left_go_at_the_next_start),
+        MEDIA_TEST(files_of_an_upload_given_up_go_too_whenever_the_power_does),
+        MEDIA_TEST(a_clip_that_is_complete_by_now_is_not_given_up),
+        MEDIA_TEST(an_upload_that_the_disk_keeps_is_given_up_later),
         MEDIA_TEST(other_events_keep_all_they_have),
         MEDIA_TEST(what_is_no_event_is_not_found),
     };

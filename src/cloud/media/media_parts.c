@@ -66,6 +66,20 @@ void porch_media_part_drop(media_uploads *u, media_part *gone) {
     free(gone);
 }
 
+static uint64_t bytes_on_disk(const porch_media *m, const char *clip) {
+    char path[PATH_MAX];
+    porch_media_clip_path(m, clip, false, path);
+    return porch_media_file_size(path);
+}
+
+void porch_media_part_put_back(porch_media *m, const media_part *gone) {
+    uint64_t bytes = bytes_on_disk(m, gone->id);
+    porch_media_uploads_lock(m->uploads);
+    media_part *p = porch_media_part_add(m->uploads, gone->id, gone->event, &gone->owner, gone->created_ms);
+    if (p != NULL) p->bytes = bytes;
+    porch_media_uploads_unlock(m->uploads);
+}
+
 void porch_media_household_account(media_uploads *u, const char *name, int64_t bytes) {
     media_household *h = household_of(u, name);
     if (h == NULL) return;
@@ -122,11 +136,8 @@ porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_wh
     (void)pthread_mutex_init(&u->lock, NULL);
     *ret = u;
     PORCH_TRY(porch_store_read(m->config.store, load_sums, u, why));
-    for (media_part *p = u->parts; p != NULL; p = p->next) {
-        char path[PATH_MAX];
-        porch_media_clip_path(m, p->id, false, path);
-        p->bytes = porch_media_file_size(path);
-    }
+    for (media_part *p = u->parts; p != NULL; p = p->next)
+        p->bytes = bytes_on_disk(m, p->id);
     return PORCH_OK;
 }
 
@@ -143,29 +154,31 @@ void porch_media_uploads_close(media_uploads *u) {
     free(u);
 }
 
-static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "delete from clip where id = ?1 and state = 0", why);
-    porch_db_bind_str(q, 1, ctx);
-    return porch_db_execute(q, why);
+/* Out of the list: nobody can go on with it, let alone finish it, while its row and files are taken. */
+static bool take_old(media_uploads *u, uint64_t before_ms, media_part *ret) {
+    porch_media_uploads_lock(u);
+    media_part *p = u->parts;
+    while (p != NULL && !(p->created_ms < before_ms && p->active == NULL))
+        p = p->next;
+    if (p != NULL) {
+        *ret = *p;
+        porch_media_part_drop(u, p);
+    }
+    porch_media_uploads_unlock(u);
+    return p != NULL;
 }
 
 porch_err porch_media_uploads_sweep(porch_media *m, uint64_t before_ms, porch_why *why) {
-    for (;;) {
-        char id[PORCH_MEDIA_UID] = "";
-        porch_media_uploads_lock(m->uploads);
-        for (const media_part *p = m->uploads->parts; p != NULL && id[0] == '\0'; p = p->next) {
-            if (p->created_ms < before_ms && p->active == NULL) memcpy(id, p->id, sizeof id);
+    media_part old;
+    while (take_old(m->uploads, before_ms, &old)) {
+        porch_err e = porch_media_give_up(m, old.id, why);
+        if (e != PORCH_OK) {
+            porch_media_part_put_back(m, &old);
+            return e;
         }
-        porch_media_uploads_unlock(m->uploads);
-        if (id[0] == '\0') return PORCH_OK;
-        PORCH_TRY(porch_store_write(m->config.store, delete_unfinished, id, why));
-        porch_media_uploads_lock(m->uploads);
-        media_part *p = porch_media_part_find(m->uploads, id);
-        if (p != NULL) porch_media_part_drop(m->uploads, p);
-        porch_media_uploads_unlock(m->uploads);
-        porch_media_clip_delete_files(m, id);
-        porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", id, NULL);
+        porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", old.id, NULL);
     }
+    return PORCH_OK;
 }
 
 uint64_t porch_media_uploads_bytes(porch_media *m, const char *name) {

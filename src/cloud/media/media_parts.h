@@ -53,6 +53,9 @@ uint64_t porch_media_household_bytes(media_uploads *u, const char *name);
 /* The household's complete clips are so many bytes more (or less). */
 void porch_media_household_account(media_uploads *u, const char *name, int64_t bytes);
 
+/* Without the lock: the clip was to be given up, and is still there. `gone` is a copy of its part. */
+void porch_media_part_put_back(porch_media *m, const media_part *gone);
+
 /* media_upload.c: the clip is no longer this handle's. */
 void porch_media_upload_lose_part(porch_media_upload *u);
 

@@ -75,6 +75,12 @@ porch_err porch_media_delete_left_over(porch_media *m, porch_why *why);
 /* Ends the memory of what was deleted before `before_ms`. Inside a write. */
 porch_err porch_media_delete_forget(porch_db *db, uint64_t before_ms, porch_why *why);
 
+/* Takes the row of a clip that is not complete; its files are left to porch_media_give_up, or to the next
+ * start. *gone false: there is no such clip, or it is complete by now. Inside a write. */
+porch_err porch_media_delete_unfinished(porch_db *db, const char *clip, bool *gone, porch_why *why);
+/* The same with its files. Nobody may append to it any more. Blocks. */
+porch_err porch_media_give_up(porch_media *m, const char *clip, porch_why *why);
+
 /* ---- media_parts.c ---- */
 porch_err porch_media_uploads_open(porch_media *m, media_uploads **ret, porch_why *why);
 void porch_media_uploads_close(media_uploads *u);

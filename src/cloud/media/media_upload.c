@@ -564,18 +564,16 @@ void porch_media_upload_close(porch_media_upload *u) {
 
 /* ---- a household's end ---- */
 
-/* Takes the first unfinished clip of the household, or of the device, out of the list; *active, held by a
- * reference, is who appends to it. False: there is none. */
-static bool take_part(media_uploads *all, const char *household, const char *device,
-                      char id[PORCH_MEDIA_UID], porch_media_upload **active) {
+/* Takes the first unfinished clip of the household, or of the device, out of the list; gone->active, held
+ * by a reference, is who appends to it. False: there is none. */
+static bool take_part(media_uploads *all, const char *household, const char *device, media_part *gone) {
     porch_media_uploads_lock(all);
     media_part *p = all->parts;
     while (p != NULL && !(household != NULL && strcmp(p->owner.household, household) == 0) &&
            !(device != NULL && strcmp(p->owner.device, device) == 0))
         p = p->next;
     if (p != NULL) {
-        memcpy(id, p->id, sizeof p->id);
-        *active = p->active;
+        *gone = *p;
         if (p->active != NULL) p->active->refs++;
         porch_media_part_drop(all, p);
     }
@@ -583,28 +581,24 @@ static bool take_part(media_uploads *all, const char *household, const char *dev
     return p != NULL;
 }
 
-static porch_err delete_unfinished(porch_db *db, void *ctx, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db, "delete from clip where id = ?1 and state = 0", why);
-    porch_db_bind_str(q, 1, ctx);
-    return porch_db_execute(q, why);
-}
-
 static porch_err erase(porch_media *m, const char *household, const char *device, porch_why *why) {
-    char id[PORCH_MEDIA_UID] = "";
-    porch_media_upload *active = NULL;
-    while (take_part(m->uploads, household, device, id, &active)) {
-        if (active != NULL) {
+    media_part gone;
+    while (take_part(m->uploads, household, device, &gone)) {
+        if (gone.active != NULL) {
             /* Its bytes are not made durable: they are to be nowhere. */
-            (void)pthread_mutex_lock(&active->lock);
-            porch_media_feed_cancel(active->feed);
-            active->feed = NULL;
-            retire(active);
-            (void)pthread_mutex_unlock(&active->lock);
-            let_go(active);
+            (void)pthread_mutex_lock(&gone.active->lock);
+            porch_media_feed_cancel(gone.active->feed);
+            gone.active->feed = NULL;
+            retire(gone.active);
+            (void)pthread_mutex_unlock(&gone.active->lock);
+            let_go(gone.active);
         }
-        PORCH_TRY(porch_store_write(m->config.store, delete_unfinished, id, why));
-        porch_media_feed_forget(m, id);
-        porch_media_clip_delete_files(m, id);
+        porch_media_feed_forget(m, gone.id);
+        porch_err e = porch_media_give_up(m, gone.id, why);
+        if (e != PORCH_OK) {
+            porch_media_part_put_back(m, &gone);
+            return e;
+        }
     }
     return PORCH_OK;
 }
