@@ -7,7 +7,8 @@
  * clone3 gives ENOSYS (so that glibc falls back to clone, whose flags can be judged), opening files without
  * PORCH_SANDBOX_FILES_READ gives EACCES, socket families outside the profile give EAFNOSUPPORT where any
  * family is allowed, executable memory gives EACCES. What no profile has: execve, ptrace, process_vm_*,
- * kill of others, mount, namespaces, bpf, io_uring, keyrings, loading modules.
+ * kill of others (also by way of a file's owner, F_SETOWN), mount, namespaces, bpf, io_uring, keyrings,
+ * loading modules.
  *
  * Landlock confines the calling thread and its later children only, so enter before the first thread is
  * started. Everything that is opened before stays usable. A kernel without Landlock is named in a warning
