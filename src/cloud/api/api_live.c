@@ -94,20 +94,22 @@ static void send_message(subscriber *s, porch_live_kind kind, uint64_t seq, cons
 
 /* ---- what the policy lets a person hear ---- */
 
+static void take_policy(subscriber *s) {
+    porch_grants_policy_release(s->policy);
+    s->policy = porch_grants_policy(s->live->api->grants, &s->who);
+}
+
 void porch_live_regrant(porch_live *l) {
     (void)pthread_mutex_lock(&l->lock);
-    for (subscriber *s = l->subscribers; s != NULL; s = s->next) {
-        porch_grants_policy_release(s->policy);
-        s->policy = porch_grants_policy(l->api->grants, &s->who);
-    }
+    for (subscriber *s = l->subscribers; s != NULL; s = s->next)
+        take_policy(s);
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-static void take_policy(subscriber *s, const porch_person *person) {
+static void note_who(subscriber *s, const porch_person *person) {
     s->who = (porch_registry_entry){.kind = PORCH_PRINCIPAL_PERSON, .role = (uint8_t)person->role};
     porch_api_person_key(person, s->who.name);
     memcpy(s->who.household, person->household, sizeof s->who.household);
-    s->policy = porch_grants_policy(s->live->api->grants, &s->who);
 }
 
 static void free_subscriber(subscriber *s) {
@@ -353,6 +355,7 @@ static bool join(porch_http_exchange *x, porch_live *l, const porch_user_session
         s->next = l->subscribers;
         l->subscribers = s;
         l->count++;
+        take_policy(s); /* in the list: a change of before is in it, one of after finds the stream */
     }
     (void)pthread_mutex_unlock(&l->lock);
     return s->stream != NULL;
@@ -378,7 +381,7 @@ void porch_api_events_stream(porch_http_exchange *x) {
     memcpy(s->session_id, session.id, sizeof s->session_id);
     memcpy(s->account, session.person.id, sizeof s->account);
     memcpy(s->household, session.person.household, sizeof s->household);
-    take_policy(s, &session.person);
+    note_who(s, &session.person);
     bool returning = porch_live_id_read(porch_http_header(x, "Last-Event-ID"), &s->motion, &s->person);
     (void)porch_http_reply_header(x, "Cache-Control", "no-store");
     if (!join(x, l, &session, s)) {

@@ -55,10 +55,15 @@ const char *porch_http_method(const porch_http_exchange *x) {
 const char *porch_http_header(const porch_http_exchange *x, const char *name) {
     return strcmp(name, "Last-Event-ID") == 0 ? x->last_id : NULL;
 }
+static bool strict, strict_once_asked; /* policies made from now on let nothing be heard */
+
 porch_err porch_http_reply_header(porch_http_exchange *x, const char *name, const char *value) {
-    (void)x;
     (void)name;
     (void)value;
+    if (strict_once_asked) { /* the policy changes while a stream is on its way into the list */
+        strict = true;
+        porch_live_regrant(x->api->live);
+    }
     return PORCH_OK;
 }
 porch_err porch_http_reply(porch_http_exchange *x, int status, const char *type, porch_bytes body) {
@@ -89,13 +94,14 @@ const porch_access_policy *porch_grants_policy(porch_grants *g, const porch_regi
     (void)g;
     assert_int_equal(entry->kind, PORCH_PRINCIPAL_PERSON);
     policies++;
-    return (const porch_access_policy *)(const void *)&policies;
+    return (const porch_access_policy *)(const void *)(strict ? (const void *)&strict : &policies);
 }
 void porch_grants_policy_release(const porch_access_policy *p) {
     if (p != NULL) policies--;
 }
 porch_access_decision porch_access_can_receive(const porch_access_policy *p, porch_topic_name topic) {
     assert_non_null(p);
+    if ((const void *)p == &strict) return (porch_access_decision){false, 0};
     return (porch_access_decision){!porch_bytes_eq_text(topic.text, denied_topic), 0};
 }
 porch_err porch_http_stream_send(porch_http_stream *s, porch_bytes bytes) {
@@ -244,6 +250,7 @@ static int make_lab(void **state) {
     timeline_newest = notification_newest = 0;
     session_dead = false;
     denied_topic = "";
+    strict = strict_once_asked = false;
     tell_while_catching_up = NULL;
     if (porch_live_new(&l->api, &l->live, NULL) != PORCH_OK) return -1;
     l->api.live = l->live;
@@ -328,6 +335,17 @@ static void what_the_policy_holds_back_is_not_told(void **state) {
     denied_topic = "d//event/motion";
     struct porch_http_stream *returning = open_stream(l, 2, "home", "1-0");
     assert_null(memmem(returning->text, returning->len, "event: motion", 13));
+}
+
+static void a_policy_that_changes_while_a_stream_opens_holds_for_it(void **state) {
+    lab *l = *state;
+    strict_once_asked = true;
+    struct porch_http_stream *s = open_stream(l, 1, "home", NULL);
+    assert_non_null(s);
+    size_t hello = s->len;
+    tell(l, PORCH_LIVE_MOTION, "home", "motion", 1);
+    tell(l, PORCH_LIVE_PASSING, "home", "device", 0);
+    assert_int_equal(s->len, hello);
 }
 
 /* A message of one topic brings a part of another along: that is null for whom the other is denied. */
@@ -521,6 +539,7 @@ int main(void) {
         LAB_TEST(a_fresh_stream_begins_now_with_an_id_to_come_back_with),
         LAB_TEST(another_household_hears_nothing),
         LAB_TEST(what_the_policy_holds_back_is_not_told),
+        LAB_TEST(a_policy_that_changes_while_a_stream_opens_holds_for_it),
         LAB_TEST(what_came_under_another_topic_is_left_out_where_that_is_denied),
         LAB_TEST(a_persons_news_reaches_their_other_sign_ins_and_nobody_else),
         LAB_TEST(a_returning_page_is_told_what_it_missed_oldest_first_and_once),
