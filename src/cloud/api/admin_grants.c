@@ -9,7 +9,7 @@ typedef struct {
     const char *service;
     porch_grants_statement *statements;
     size_t count;
-    uint32_t versions; /* grants.versions */
+    const porch_settings *settings;
 } service_group;
 
 static porch_err need_rooms(const porch_admin_call *call) {
@@ -39,12 +39,12 @@ static porch_err take_statements(porch_admin_call *call, const char *name, bool 
 
 static porch_err write_group(porch_db *db, void *ctx, porch_why *why) {
     const service_group *g = ctx;
-    return porch_grants_service_write(db, g->service, g->statements, g->count, g->versions, why);
+    return porch_grants_service_write(db, g->service, g->statements, g->count, g->settings, why);
 }
 
 static porch_err erase_group(porch_db *db, void *ctx, porch_why *why) {
     const service_group *g = ctx;
-    return porch_grants_service_erase(db, g->service, g->versions, why);
+    return porch_grants_service_erase(db, g->service, g->settings, why);
 }
 
 static porch_err parse_client_ids(porch_admin_call *call, bool *any) {
@@ -98,7 +98,7 @@ static porch_err service_add(porch_admin_call *call) {
     PORCH_TRY(porch_admin_text(call, "name", &spec.name));
     PORCH_TRY(porch_admin_text(call, "csr", &spec.csr_pem));
     PORCH_TRY(parse_client_ids(call, &spec.any_client_id));
-    service_group g = {.versions = call->world->settings->grants_versions,
+    service_group g = {.settings = call->world->settings,
                        .statements =
                            calloc(call->world->settings->grants_statements, sizeof *g.statements)};
     porch_err e = g.statements == NULL ? PORCH_ERR_INTERNAL : take_statements(call, "allow", false, &g);
@@ -137,7 +137,7 @@ static porch_err service_remove(porch_admin_call *call) {
     PORCH_TRY(need_rooms(call));
     PORCH_TRY(porch_admin_only(call, names));
     PORCH_TRY(porch_admin_text(call, "name", &name));
-    service_group g = {.service = name, .versions = call->world->settings->grants_versions};
+    service_group g = {.service = name, .settings = call->world->settings};
     PORCH_TRY(
         porch_registry_service_remove(call->world->registry, name, "operator", erase_group, &g, call->why));
     PORCH_TRY(porch_grants_reload(call->world->grants, call->why));

@@ -404,6 +404,30 @@ static void a_wrong_statement_registers_no_service(void **state) {
     assert_int_equal(porch_registry_service_get(b->registry, "lights", &s), PORCH_ERR_NOT_FOUND);
 }
 
+/* Each by itself is well meant; all of them cannot be in force. */
+static void statements_that_cannot_be_in_force_register_no_service(void **state) {
+    bench *b = *state;
+    char csr[2048];
+    make_csr(csr, sizeof csr);
+    json_t *allow = json_array();
+    for (int i = 0; i < 33; i++) {
+        char one[64];
+        (void)snprintf(one, sizeof one, "publish:x%d-${service.name}", i);
+        (void)json_array_append_new(allow, json_string(one));
+    }
+    json_t *request = json_pack("{s:s, s:{s:s, s:s, s:o}}", "do", "service.add", "args", "name", "lights",
+                                "csr", csr, "allow", allow);
+    char *text = json_dumps(request, JSON_COMPACT);
+    expect_error(b, text, "LIMIT", "different levels with variables");
+    free(text);
+    json_decref(request);
+    porch_registry_service s;
+    assert_int_equal(porch_registry_service_get(b->registry, "lights", &s), PORCH_ERR_NOT_FOUND);
+    json_t *r = expect_result(b, json_pack("{s:s}", "do", "service.list"));
+    assert_int_equal(json_array_size(json_object_get(r, "services")), 0);
+    json_decref(r);
+}
+
 static void households_are_added_and_listed(void **state) {
     bench *b = *state;
     json_t *r = expect_result(b, json_pack("{s:s, s:{s:s, s:s}}", "do", "household.add", "args", "name",
@@ -470,6 +494,7 @@ int main(void) {
         WITH_BENCH(a_device_is_added_shown_revoked_and_removed),
         WITH_BENCH(a_service_gets_its_group_and_loses_it_when_removed),
         WITH_BENCH(a_wrong_statement_registers_no_service),
+        WITH_BENCH(statements_that_cannot_be_in_force_register_no_service),
         WITH_BENCH(households_are_added_and_listed),
         WITH_BENCH(the_hub_as_a_whole_answers),
         WITH_BENCH(a_backup_copy_opens_as_a_store_and_replaces_the_one_before),

@@ -80,11 +80,13 @@ void porch_grants_statement_text(const porch_grants_statement *s, char *out, siz
 
 /* Makes the group service-NAME with these statements in place of what it had, as a new version of the text.
  * Inside the registry's transaction (porch_registry_service_spec.also); afterwards call
- * porch_grants_reload. `versions` newest texts stay (grants.versions). */
+ * porch_grants_reload. grants.versions newest texts stay. PORCH_ERR_LIMIT: the policy would be longer than
+ * grants.policy_bytes, or hold too much to be in force; then nothing may be kept of the service either. */
 porch_err porch_grants_service_write(porch_db *db, const char *service,
                                      const porch_grants_statement *statements, size_t count,
-                                     uint32_t versions, porch_why *why);
-porch_err porch_grants_service_erase(porch_db *db, const char *service, uint32_t versions, porch_why *why);
+                                     const porch_settings *settings, porch_why *why);
+porch_err porch_grants_service_erase(porch_db *db, const char *service, const porch_settings *settings,
+                                     porch_why *why);
 /* Takes a household and its devices (those of the table erasure) out of every version. Inside a write. */
 porch_err porch_grants_household_erase(porch_db *db, const char *household, porch_why *why);
 /* Reads the newest text from the database and puts it in force; then tells observers. */

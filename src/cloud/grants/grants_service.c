@@ -66,9 +66,24 @@ static porch_err log_group(porch_db *db, const char *kind, const char *group, co
     return porch_trust_append(db, kind, "operator", subject, detail, why);
 }
 
+/* What cannot be in force is not stored: the hub would not start with it. */
+static porch_err check(const char *text, const porch_settings *settings, porch_why *why) {
+    grants_model *m = NULL;
+    if (strlen(text) > settings->grants_policy_bytes)
+        return porch_fail(
+            why, PORCH_ERR_LIMIT,
+            "with this service the policy would have more than %u bytes (grants.policy_bytes)",
+            settings->grants_policy_bytes);
+    char *copy = strdup(text);
+    if (copy == NULL) return porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy");
+    PORCH_TRY(porch_grants_model_make(copy, 0, settings->grants_statements, &m, why));
+    porch_grants_model_release(m);
+    return PORCH_OK;
+}
+
 /* The document without the group, and with `with` in its place (NULL: without), as a new version. */
 static porch_err replace(porch_db *db, const char *name, const porch_access_group *with, const char *note,
-                         uint32_t versions, porch_why *why) {
+                         const porch_settings *settings, porch_why *why) {
     grants_loaded l;
     uint64_t version;
     PORCH_TRY(porch_grants_load(db, &l, why));
@@ -84,9 +99,10 @@ static porch_err replace(porch_db *db, const char *name, const porch_access_grou
         porch_access_document_sort(&d);
         text = porch_grants_print(&d);
     }
-    porch_err e = text == NULL
-                      ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy")
-                      : porch_grants_text_write(db, text, "operator", note, versions, &version, why);
+    porch_err e = text == NULL ? porch_fail(why, PORCH_ERR_INTERNAL, "no memory for the policy") : PORCH_OK;
+    if (e == PORCH_OK && with != NULL) e = check(text, settings, why);
+    if (e == PORCH_OK)
+        e = porch_grants_text_write(db, text, "operator", note, settings->grants_versions, &version, why);
     free(text);
     free(d.groups);
     porch_grants_loaded_free(&l);
@@ -101,7 +117,7 @@ static porch_access_statement statement_of(const porch_grants_statement *s) {
 
 porch_err porch_grants_service_write(porch_db *db, const char *service,
                                      const porch_grants_statement *statements, size_t count,
-                                     uint32_t versions, porch_why *why) {
+                                     const porch_settings *settings, porch_why *why) {
     char group[80];
     (void)snprintf(group, sizeof group, "service-%.64s", service);
     porch_access_member member = {PORCH_ACCESS_MEMBER_SERVICE, porch_bytes_of(service)};
@@ -114,7 +130,7 @@ porch_err porch_grants_service_write(porch_db *db, const char *service,
                             .member_count = 1,
                             .statements = all,
                             .statement_count = count};
-    porch_err e = replace(db, group, &g, "service add", versions, why);
+    porch_err e = replace(db, group, &g, "service add", settings, why);
     free(all);
     if (e != PORCH_OK) return e;
     char *detail = statements_json(statements, count);
@@ -124,9 +140,10 @@ porch_err porch_grants_service_write(porch_db *db, const char *service,
     return e;
 }
 
-porch_err porch_grants_service_erase(porch_db *db, const char *service, uint32_t versions, porch_why *why) {
+porch_err porch_grants_service_erase(porch_db *db, const char *service, const porch_settings *settings,
+                                     porch_why *why) {
     char group[80];
     (void)snprintf(group, sizeof group, "service-%.64s", service);
-    PORCH_TRY(replace(db, group, NULL, "service remove", versions, why));
+    PORCH_TRY(replace(db, group, NULL, "service remove", settings, why));
     return log_group(db, "group.erase", group, "{}", why);
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "access/automaton.h"
 #include "access/policy.h"
 #include "cloud/store/store_testing.h"
 #include "os/log.h"
@@ -76,22 +77,28 @@ static bool can(bench *b, porch_registry_entry who, unsigned action, const char 
 
 typedef struct {
     const char *service;
-    porch_grants_statement statements[4];
+    porch_grants_statement statements[PORCH_ACCESS_COMPUTED_MOST + 1];
     size_t count;
-    uint32_t versions; /* 0: all */
+    const porch_settings *settings;
 } group_order;
+
+typedef struct {
+    char service[16];
+    const porch_settings *settings;
+} erase_order;
 
 static porch_err write_group(porch_db *db, void *ctx, porch_why *why) {
     const group_order *o = ctx;
-    return porch_grants_service_write(db, o->service, o->statements, o->count, o->versions, why);
+    return porch_grants_service_write(db, o->service, o->statements, o->count, o->settings, why);
 }
 
 static porch_err erase_group(porch_db *db, void *ctx, porch_why *why) {
-    return porch_grants_service_erase(db, ctx, 2, why);
+    const erase_order *o = ctx;
+    return porch_grants_service_erase(db, o->service, o->settings, why);
 }
 
 static void grant(bench *b, const char *name, const char *allow, const char *deny) {
-    group_order o = {.service = name};
+    group_order o = {.service = name, .settings = &b->lab.settings};
     assert_int_equal(porch_grants_statement_parse(allow, false, &o.statements[o.count++], &b->why),
                      PORCH_OK);
     if (deny != NULL)
@@ -154,7 +161,8 @@ static void writing_again_replaces_and_erasing_ends_it(void **state) {
     assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &b->grants, &b->why),
                      PORCH_OK);
     assert_true(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "c/lights/x"));
-    assert_int_equal(porch_store_write(b->lab.store, erase_group, "lights", &b->why), PORCH_OK);
+    erase_order lights = {"lights", &b->lab.settings};
+    assert_int_equal(porch_store_write(b->lab.store, erase_group, &lights, &b->why), PORCH_OK);
     assert_int_equal(porch_grants_reload(b->grants, &b->why), PORCH_OK);
     assert_false(can(b, service("lights"), PORCH_ACCESS_PUBLISH, "c/lights/x"));
 }
@@ -271,17 +279,18 @@ static void history_keeps_the_newest_versions(void **state) {
 static void adding_and_removing_services_keeps_no_more_versions_than_a_change_does(void **state) {
     bench *b = *state;
     static porch_grants_version rows[8];
+    b->lab.settings.grants_versions = 2;
     apply(b, "group a\n", 0, PORCH_OK);
     apply(b, "group b\n", 0, PORCH_OK);
     for (int i = 0; i < 3; i++) {
-        group_order o = {.service = i == 1 ? "two" : "one", .versions = 2};
+        group_order o = {.service = i == 1 ? "two" : "one", .settings = &b->lab.settings};
         assert_int_equal(porch_grants_statement_parse(i == 2 ? "publish:x" : "publish:y", false,
                                                       &o.statements[o.count++], &b->why),
                          PORCH_OK);
         assert_int_equal(porch_store_write(b->lab.store, write_group, &o, &b->why), PORCH_OK);
     }
-    char one[] = "one";
-    assert_int_equal(porch_store_write(b->lab.store, erase_group, one, &b->why), PORCH_OK);
+    erase_order one = {"one", &b->lab.settings};
+    assert_int_equal(porch_store_write(b->lab.store, erase_group, &one, &b->why), PORCH_OK);
     memset(rows, 0, sizeof rows);
     assert_int_equal(porch_grants_history(b->grants, collect, rows, &b->why), PORCH_OK);
     assert_string_equal(rows[0].note, "service remove");
@@ -326,6 +335,40 @@ static void a_text_past_the_limit_is_refused(void **state) {
     uint64_t version = 0;
     assert_int_equal(porch_grants_apply(narrow, &change, &version, &b->why), PORCH_ERR_LIMIT);
     porch_grants_close(narrow);
+}
+
+/* A hub whose newest policy cannot be in force does not start. */
+static void a_service_whose_statements_are_too_much_leaves_the_policy_as_it_was(void **state) {
+    bench *b = *state;
+    static group_order o;
+    uint64_t before = 0, after = 0;
+    char *text = porch_grants_text(b->grants, &before);
+    o = (group_order){.service = "many", .settings = &b->lab.settings};
+    for (int i = 0; i <= PORCH_ACCESS_COMPUTED_MOST; i++) {
+        char one[64];
+        (void)snprintf(one, sizeof one, "publish:x%d-${service.name}", i);
+        assert_int_equal(porch_grants_statement_parse(one, false, &o.statements[o.count++], &b->why),
+                         PORCH_OK);
+    }
+    assert_int_equal(porch_store_write(b->lab.store, write_group, &o, &b->why), PORCH_ERR_LIMIT);
+    assert_non_null(strstr(b->why.text, "different levels with variables"));
+    porch_grants *again = NULL;
+    assert_int_equal(porch_grants_open(b->lab.store, NULL, &b->lab.settings, &again, &b->why), PORCH_OK);
+    char *now = porch_grants_text(again, &after);
+    assert_string_equal(now, text);
+    assert_int_equal(after, before);
+    free(now);
+    porch_grants_close(again);
+    /* Nor past the text's length; but what is there may always become less. */
+    o.count = 1;
+    porch_settings narrow = b->lab.settings;
+    narrow.grants_policy_bytes = 8;
+    o.settings = &narrow;
+    assert_int_equal(porch_store_write(b->lab.store, write_group, &o, &b->why), PORCH_ERR_LIMIT);
+    assert_non_null(strstr(b->why.text, "grants.policy_bytes"));
+    erase_order erase = {"many", &narrow};
+    assert_int_equal(porch_store_write(b->lab.store, erase_group, &erase, &b->why), PORCH_OK);
+    free(text);
 }
 
 static void a_statement_that_cannot_be_meant_is_refused(void **state) {
@@ -545,6 +588,7 @@ int main(void) {
         WITH_BENCH(who_of_a_household_that_ends_made_a_version_and_why_is_not_told),
         WITH_BENCH(a_device_called_like_a_topic_takes_only_its_own_statements_along),
         WITH_BENCH(a_text_past_the_limit_is_refused),
+        WITH_BENCH(a_service_whose_statements_are_too_much_leaves_the_policy_as_it_was),
         WITH_BENCH(a_statement_that_cannot_be_meant_is_refused),
         WITH_BENCH(too_many_statements_mean_no_policy_rather_than_half_of_one),
         WITH_BENCH(a_new_hub_has_the_group_of_people_from_its_first_version_on),
