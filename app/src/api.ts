@@ -181,8 +181,10 @@ export const api = {
   settings: (device: string) => ask<Settings>("GET", `/api/v1/devices/${encodeURIComponent(device)}/settings`),
   privacy: (device: string, on: boolean) =>
     ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/privacy`, { on: on ? "yes" : "no" }),
-  zones: (device: string, zones: Zone[]) =>
-    ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/zones`, { ignore: zones.map((zone) => zone.join(",")).join(";") }),
+  // `base` is the version of the wish that they were made from; 409 when it is another one by now.
+  zones: (device: string, zones: Zone[], base: number) =>
+    ask<Settings>("PUT", `/api/v1/devices/${encodeURIComponent(device)}/zones`,
+      { ignore: zones.map((zone) => zone.join(",")).join(";"), base: String(base) }),
   release: (device: string, confirm: string) =>
     ask<{ device: string; scrubbed: boolean }>("POST", `/api/v1/devices/${encodeURIComponent(device)}/release`, { confirm }),
   household: () => ask<Household>("GET", "/api/v1/household"),

@@ -50,6 +50,28 @@ test("a camera's zones, privacy and mistakes, and what is deleted", { timeout: 3
     assert.equal(kept.length, 1);
     assert.ok(Math.abs(kept[0][0] - 500) < 60 && Math.abs(kept[0][2] - 2000) < 120, `a zone of the drawn place, not ${kept[0]}`);
 
+    // somebody else saves other zones while these are changed here: theirs stay, and the page says so
+    await page.getByRole("button", { name: /^Zone 1: / }).press("ArrowRight");
+    assert.equal(await page.evaluate(async () => (await fetch("/api/v1/devices/front-door/zones", {
+      method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ ignore: "100,100,2000,2000" }),
+    })).status), 200);
+    await page.getByRole("button", { name: "Save zones" }).click();
+    await page.getByRole("alert").filter({ hasText: "Somebody else has changed these zones meanwhile." }).waitFor();
+    await page.getByRole("button", { name: /^Zone 1: left 1 %, top 1 %, width 20 %, height 20 %/ }).waitFor();
+    await clean(page, "camera-zones-changed");
+    // a switch of privacy in between is no change of the zones
+    await page.getByRole("button", { name: /^Zone 1: / }).press("ArrowRight");
+    assert.equal(await page.evaluate(async () => (await fetch("/api/v1/devices/front-door/privacy", {
+      method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ on: "no" }),
+    })).status), 200);
+    await page.waitForFunction(async () => {
+      const shown = await (await fetch("/api/v1/devices/front-door/settings")).json();
+      return !shown.pending;
+    });
+    await page.getByRole("button", { name: "Save zones" }).click();
+    await page.locator("[data-state=applied]").waitFor();
+    await page.getByRole("button", { name: /^Zone 1: left 3 %, top 1 %, width 20 %, height 20 %/ }).waitFor();
+
     // privacy: while the camera is stopped it cannot say so, and the page says pending
     const camera = hub.cameras[0];
     camera.kill("SIGSTOP");

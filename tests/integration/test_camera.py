@@ -147,6 +147,19 @@ class Wishes(CameraCase):
         self.assertEqual(topic, "d/porch/state/desired")
         self.assertTrue(json.loads(payload)["state"]["privacy"])
 
+    def test_zones_made_from_what_somebody_else_has_changed_are_refused(self):
+        self.hub.device("barn")
+        mine = self.put("barn", "zones", ignore="1,1,1,1", base="0")
+        base = str(mine["desired"]["version"])
+        self.put("barn", "zones", ignore="1,1,1,1;2,2,2,2", base=base)
+        late = self.person.ask("PUT", "/api/v1/devices/barn/zones", {"ignore": "1,1,1,1;3,3,3,3", "base": base})
+        self.assertEqual((late.status, late.json()["type"]), (409, "urn:porchlight:problem:state"))
+        self.assertEqual(self.settings_of("barn")["desired"]["ignore"], [[1, 1, 1, 1], [2, 2, 2, 2]])
+        self.put("barn", "zones", ignore="")  # whatever is there
+        for base in ("", "x", "-1", "1.0"):
+            answer = self.person.ask("PUT", "/api/v1/devices/barn/zones", {"ignore": "", "base": base})
+            self.assertEqual(answer.status, 400, base)
+
     def test_what_is_no_setting_is_refused(self):
         self.hub.device("shed")
         for what, body in (("privacy", {"on": "maybe"}), ("privacy", {}), ("zones", {"ignore": "1,2,3"}), ("zones", {"ignore": "0,0,10001,1"}),

@@ -73,9 +73,17 @@ function Release({ id }: { id: string }) {
   );
 }
 
+// Zones changed here and not saved yet, and what they were made from.
+interface Edit { zones: Zone[]; from: string; base: number }
+
+const CHANGED = "Somebody else has changed these zones meanwhile. This is what they are now: change them again and save.";
+
+const wishedZones = (settings: Settings) => settings.desired?.ignore ?? settings.reported?.ignore ?? [];
+const versionOf = (settings: Settings) => settings.desired?.version ?? 0;
+
 export function DevicePage({ id, user }: { id: string; user: User }) {
   const [settings, setSettings] = useState<Settings | null>(null);
-  const [zones, setZones] = useState<Zone[] | null>(null); // changed here and not saved yet; null: as the hub has them
+  const [edit, setEdit] = useState<Edit | null>(null); // null: as the hub has them
   const [wrong, setWrong] = useState<string | null>(null);
   const answers = useAnswers();
   useEffect(() => {
@@ -87,9 +95,25 @@ export function DevicePage({ id, user }: { id: string; user: User }) {
   }, [id]);
   if (!settings) return wrong ? <Alert text={wrong} /> : <p class="waiting" role="status">Loading the settings…</p>;
   const act = (what: Promise<Settings>) => what.then((now) => { setSettings(now); setWrong(null); return now; }, (failed: Error) => setWrong(failed.message));
-  const wished = settings.desired?.ignore ?? settings.reported?.ignore ?? [];
+  const wished = wishedZones(settings);
+  const zones = edit && edit.zones;
+  const change = (now: Zone[]) => setEdit({ from: JSON.stringify(wished), base: versionOf(settings), ...edit, zones: now });
   const same = JSON.stringify(wished) === JSON.stringify(settings.reported?.ignore ?? []);
-  const save = () => { if (zones) void act(api.zones(id, zones)).then((now) => { if (now) setZones(null); }); };
+  // A newer version in which the zones are the same (privacy was switched) is as good as the one they were made from.
+  const save = async () => {
+    if (!edit) return;
+    try {
+      setSettings(await api.zones(id, edit.zones, JSON.stringify(wished) === edit.from ? versionOf(settings) : edit.base));
+      setWrong(null);
+      setEdit(null);
+    } catch (failed) {
+      const problem = failed as Problem;
+      setWrong(problem.status === 409 ? CHANGED : problem.message);
+      if (problem.status !== 409) return;
+      setEdit(null);
+      void answers.latest(api.settings(id), setSettings, (again) => setWrong(again.message));
+    }
+  };
   return (
     <>
       <p><a href="/devices">All devices</a></p>
@@ -99,10 +123,10 @@ export function DevicePage({ id, user }: { id: string; user: User }) {
       <section class="card" aria-labelledby="zones">
         <h2 id="zones">Zones to ignore</h2>
         <p>Motion inside these zones starts no event: a street, a tree in the wind, a neighbour's door.</p>
-        <Zones picture={settings.picture} zones={zones ?? wished} most={settings.most_zones} onChange={setZones} />
+        <Zones picture={settings.picture} zones={zones ?? wished} most={settings.most_zones} onChange={change} />
         <div class="actions zones-save">
-          <button type="button" class="button" disabled={!zones} onClick={save}>Save zones</button>
-          {zones && <button type="button" class="plain" onClick={() => setZones(null)}>Undo changes</button>}
+          <button type="button" class="button" disabled={!zones} onClick={() => void save()}>Save zones</button>
+          {zones && <button type="button" class="plain" onClick={() => setEdit(null)}>Undo changes</button>}
         </div>
         <p role="status" class="state" data-state={zones ? "changed" : same ? "applied" : "pending"}>
           {zones ? "Changed here and not saved yet."

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "cloud/api/api_sight.h"
 #include "cloud/broker/broker.h"
 #include "cloud/trust/trust.h"
@@ -124,6 +125,8 @@ typedef struct {
     const char *person;
     porch_twin_change change;
     porch_twin_camera to;
+    bool has_base;
+    uint64_t base; /* the version that the change was made from */
     uint8_t block[PORCH_TWIN_DOC_MOST];
     porch_buf document;
 } order;
@@ -132,7 +135,8 @@ static porch_err carry_out(porch_db *db, void *ctx, porch_why *why) {
     order *o = ctx;
     char who[PORCH_PERSON_NAME_TEXT + 8], subject[80], detail[64];
     bool privacy = o->change == PORCH_TWIN_CHANGE_PRIVACY;
-    PORCH_TRY(porch_twin_set(db, o->device, o->change, &o->to, porch_clock_ms(), &o->document, why));
+    PORCH_TRY(porch_twin_set(db, o->device, o->change, &o->to, o->has_base ? &o->base : NULL,
+                             porch_clock_ms(), &o->document, why));
     (void)snprintf(who, sizeof who, "user:%s", o->person);
     (void)snprintf(subject, sizeof subject, "device:%s", o->device);
     if (privacy)
@@ -187,17 +191,26 @@ void porch_api_twin_privacy(porch_http_exchange *x) {
         (void)porch_http_problem(x, 400, "malformed", "the field 'on' is yes or no");
 }
 
+static porch_err read_base(porch_bytes text, order *o, porch_why *why) {
+    o->has_base = text.at != NULL;
+    if (!o->has_base || porch_decimal_read(text, UINT64_MAX >> 1, &o->base) == PORCH_OK) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_MALFORMED,
+                      "base is the version of the wish that was read, as text; 0: there was none");
+}
+
 void porch_api_twin_zones(porch_http_exchange *x) {
     porch_user_session s;
     porch_registry_device d;
-    porch_bytes ignore;
+    porch_bytes ignore, base = {NULL, 0};
     porch_why why = {{0}};
-    const porch_json_field fields[] = {{"ignore", ZONES_TEXT_MOST, true, &ignore}};
+    const porch_json_field fields[] = {{"ignore", ZONES_TEXT_MOST, true, &ignore},
+                                       {"base", 20, false, &base}};
     order o = {.change = PORCH_TWIN_CHANGE_ZONES};
     json_t *root = NULL;
-    if (!porch_api_session(x, &s) || !seen_device(x, &s, &d) || !porch_api_body(x, fields, 1, &root))
+    if (!porch_api_session(x, &s) || !seen_device(x, &s, &d) || !porch_api_body(x, fields, 2, &root))
         return;
     porch_err e = porch_twin_zones_read(ignore, &o.to, &why);
+    if (e == PORCH_OK) e = read_base(base, &o, &why);
     json_decref(root);
     if (e == PORCH_OK)
         change(x, &s, d.id, &o);

@@ -446,8 +446,13 @@ porch_err porch_media_keep_set(porch_media *m, const char *household, const porc
                                porch_store_fn also, void *also_ctx, porch_why *why) {
     set_job job = {household, wish, also, also_ctx};
     PORCH_TRY(check(m, wish, why));
-    PORCH_TRY(porch_store_write(m->config.store, store_limits, &job, why));
-    porch_err e = remember(m->keeper, household, wish, true);
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* what is stored last is in force */
+    (void)pthread_mutex_lock(&one_at_a_time);
+    porch_err e = porch_store_write(m->config.store, store_limits, &job, why);
+    const bool stored = e == PORCH_OK;
+    if (stored) e = remember(m->keeper, household, wish, true);
+    (void)pthread_mutex_unlock(&one_at_a_time);
+    if (!stored) return e;
     (void)pthread_mutex_lock(&m->keeper->lock);
     m->keeper->woken = true;
     (void)pthread_cond_signal(&m->keeper->wake);

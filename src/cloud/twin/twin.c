@@ -153,10 +153,15 @@ static porch_err store_desired(porch_db *db, const char *device, uint64_t versio
 }
 
 porch_err porch_twin_set(porch_db *db, const char *device, porch_twin_change change,
-                         const porch_twin_camera *to, uint64_t now_ms, porch_buf *document,
-                         porch_why *why) {
+                         const porch_twin_camera *to, const uint64_t *base, uint64_t now_ms,
+                         porch_buf *document, porch_why *why) {
     porch_twin_view v;
     PORCH_TRY(porch_twin_get(db, device, &v, why));
+    if (base != NULL && *base != v.desired_version)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "these settings are at version %llu by now, the change was made from %llu; read "
+                          "them again and change those",
+                          (unsigned long long)v.desired_version, (unsigned long long)*base);
     uint64_t known = v.desired_version > v.reported_version ? v.desired_version : v.reported_version;
     porch_twin_camera c = v.desired;
     /* Nobody has wished for anything: what the camera says it is stays as it is. */

@@ -52,10 +52,13 @@ void porch_twins_on_report(porch_twins *t, porch_twin_reported_fn fn, void *ctx)
 porch_err porch_twin_zones_read(porch_bytes text, porch_twin_camera *ret, porch_why *why);
 
 /* Inside a porch_store_write. Changes what `change` names and keeps the rest; *document is what is to be
- * published then. NOT_FOUND when there is no such device. */
+ * published then. With a `base`, what is there must still be of that version (0: nobody has set anything):
+ * STATE, where somebody else was faster. NULL: whatever is there. NOT_FOUND when there is no such device.
+ */
 typedef enum { PORCH_TWIN_CHANGE_PRIVACY, PORCH_TWIN_CHANGE_ZONES } porch_twin_change;
 porch_err porch_twin_set(porch_db *db, const char *device, porch_twin_change change,
-                         const porch_twin_camera *to, uint64_t now_ms, porch_buf *document, porch_why *why);
+                         const porch_twin_camera *to, const uint64_t *base, uint64_t now_ms,
+                         porch_buf *document, porch_why *why);
 /* Inside a read. A device that has no twin yet is one that nobody has set and that has not reported. */
 porch_err porch_twin_get(porch_db *db, const char *device, porch_twin_view *ret, porch_why *why);
 

@@ -92,13 +92,14 @@ typedef struct {
     const char *device;
     porch_twin_change change;
     porch_twin_camera to;
+    const uint64_t *base;
     char document[PORCH_TWIN_DOC_MOST + 1];
 } wish;
 
 static porch_err set(porch_db *db, void *ctx, porch_why *why) {
     wish *w = ctx;
     porch_buf out = {(uint8_t *)w->document, 0, sizeof w->document - 1};
-    PORCH_TRY(porch_twin_set(db, w->device, w->change, &w->to, 5, &out, why));
+    PORCH_TRY(porch_twin_set(db, w->device, w->change, &w->to, w->base, 5, &out, why));
     w->document[out.len] = '\0';
     return PORCH_OK;
 }
@@ -112,6 +113,12 @@ static porch_err set_zones(bench *b, const char *text, wish *w) {
     *w = (wish){.device = "door", .change = PORCH_TWIN_CHANGE_ZONES};
     PORCH_TRY(porch_twin_zones_read(porch_bytes_of(text), &w->to, &b->lab.why));
     return porch_store_write(b->lab.store, set, w, &b->lab.why);
+}
+
+static porch_err set_zones_from(bench *b, uint64_t base, const char *text) {
+    wish w = {.device = "door", .change = PORCH_TWIN_CHANGE_ZONES, .base = &base};
+    PORCH_TRY(porch_twin_zones_read(porch_bytes_of(text), &w.to, &b->lab.why));
+    return porch_store_write(b->lab.store, set, &w, &b->lab.why);
 }
 
 static porch_err get(porch_db *db, void *ctx, porch_why *why) {
@@ -262,6 +269,21 @@ static void zones_that_are_none_are_refused(void **state) {
 
 #define WITH_BENCH(test) cmocka_unit_test_setup_teardown(test, make_bench, drop_bench)
 
+static void two_who_change_it_at_once_do_not_undo_each_other(void **state) {
+    bench *b = *state;
+    wish w;
+    assert_int_equal(set_zones_from(b, 1, "1,1,1,1"), PORCH_ERR_STATE); /* of what nobody has set yet */
+    assert_int_equal(set_zones_from(b, 0, "1,1,1,1"), PORCH_OK);
+    uint64_t base = view(b).desired_version;
+    assert_int_equal(set_zones_from(b, base, "1,1,1,1;2,2,2,2"), PORCH_OK);
+    assert_int_equal(set_zones_from(b, base, "3,3,3,3"), PORCH_ERR_STATE);
+    assert_non_null(strstr(b->lab.why.text, "read them again"));
+    assert_int_equal(view(b).desired.zone_count, 2);
+    assert_int_equal(view(b).desired_version, base + 1);
+    assert_int_equal(set_zones(b, "4,4,4,4", &w), PORCH_OK); /* without a base it is as it says */
+    assert_int_equal(view(b).desired.zone_count, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_BENCH(nobody_has_set_anything_at_first),
@@ -274,6 +296,7 @@ int main(void) {
         WITH_BENCH(only_the_devices_own_topic_and_form_count),
         WITH_BENCH(a_removed_devices_twin_goes_with_it),
         cmocka_unit_test(zones_that_are_none_are_refused),
+        WITH_BENCH(two_who_change_it_at_once_do_not_undo_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
