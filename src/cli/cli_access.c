@@ -158,12 +158,20 @@ bool porch_cli_expired(const porch_cli_policy *p, const porch_access_principal *
     return false;
 }
 
-bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who) {
+static bool is_listed(const porch_cli_policy *p, const char *list, const porch_access_principal *who) {
     if (who->kind != PORCH_ACCESS_DEVICE) return false;
-    const json_t *all = json_object_get(p->answer, "quarantined");
+    const json_t *all = json_object_get(p->answer, list);
     for (size_t i = 0; i < json_array_size(all); i++)
         if (porch_bytes_eq(text_at(all, i), who->name)) return true;
     return false;
+}
+
+bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who) {
+    return is_listed(p, "quarantined", who);
+}
+
+bool porch_cli_revoked(const porch_cli_policy *p, const porch_access_principal *who) {
+    return is_listed(p, "revoked", who);
 }
 
 porch_err porch_cli_principal(const porch_cli_policy *p, const char *text, porch_access_principal *ret,
@@ -322,14 +330,14 @@ static porch_err ask(const bench *b, unsigned action, const char *topic, porch_a
     return PORCH_OK;
 }
 
-porch_err porch_cli_judge(porch_cli_policy *p, const porch_access_principal *who, unsigned action,
-                          const char *topic, porch_cli_verdict *ret, porch_why *why) {
+/* By the policy alone, for a person of a household that has these devices. */
+static porch_err decide(const porch_cli_policy *p, const porch_access_principal *who,
+                        const porch_access_set *devices, unsigned action, const char *topic,
+                        porch_cli_verdict *ret, porch_why *why) {
     bench b = {NULL, NULL, NULL, NULL, NULL};
     size_t count = 0;
     porch_access_decision d = {false, -1};
-    const porch_access_set *devices = NULL;
-    porch_err e = devices_at_home(p, who, &devices);
-    if (e == PORCH_OK) e = gather(p, who, &b, &count);
+    porch_err e = gather(p, who, &b, &count);
     if (e == PORCH_OK) e = build(who, devices, &b, count);
     if (e == PORCH_OK)
         e = ask(&b, action, topic, &d, why);
@@ -341,8 +349,54 @@ porch_err porch_cli_judge(porch_cli_policy *p, const porch_access_principal *who
         v.group = &p->document.groups[v.statement.tag];
     }
     bench_free(&b);
+    if (e == PORCH_OK) *ret = v;
+    return e;
+}
+
+/* ID of d/ID/... and $porchlight/device/ID/...; false: it is of no device. */
+static bool device_of(const char *topic, porch_bytes *ret) {
+    static const char *const begins[] = {"d/", "$porchlight/device/"};
+    for (size_t i = 0; i < 2; i++) {
+        const size_t n = strlen(begins[i]);
+        if (strncmp(topic, begins[i], n) != 0) continue;
+        const char *slash = strchr(topic + n, '/');
+        *ret = (porch_bytes){(const uint8_t *)topic + n, slash == NULL ? 0 : (size_t)(slash - topic) - n};
+        return ret->len > 0;
+    }
+    return false;
+}
+
+/* What a household keeps is its own, also of a device that it has no more: the hub judges that as if the
+ * device were there (porch_grants_policy_about). */
+static porch_err judge_kept(const porch_cli_policy *p, const porch_access_principal *who,
+                            const porch_access_set *devices, const char *topic, bool *ret, porch_why *why) {
+    porch_bytes id;
+    porch_cli_verdict v;
+    const porch_access_set *one;
+    if (who->kind != PORCH_ACCESS_PERSON || !device_of(topic, &id) ||
+        (devices != NULL && porch_access_set_has(devices, id)))
+        return PORCH_OK;
+    size_t bytes = porch_access_set_bytes(&id, 1);
+    void *block = malloc(bytes);
+    porch_err e = block == NULL ? PORCH_ERR_INTERNAL : porch_access_set_build(&id, 1, block, bytes, &one);
+    if (e == PORCH_OK) e = decide(p, who, one, PORCH_ACCESS_RECEIVE, topic, &v, why);
+    if (e == PORCH_OK) *ret = v.allowed;
+    free(block);
+    return e;
+}
+
+porch_err porch_cli_judge(porch_cli_policy *p, const porch_access_principal *who, unsigned action,
+                          const char *topic, porch_cli_verdict *ret, porch_why *why) {
+    porch_cli_verdict v = {.allowed = false};
+    const porch_access_set *devices = NULL;
+    porch_err e = devices_at_home(p, who, &devices);
+    if (e == PORCH_OK) e = decide(p, who, devices, action, topic, &v, why);
+    if (e == PORCH_OK && !v.allowed && action == PORCH_ACCESS_RECEIVE && !porch_cli_expired(p, who))
+        e = judge_kept(p, who, devices, topic, &v.kept, why);
     v.expired = e == PORCH_OK && v.allowed && porch_cli_expired(p, who);
     if (v.expired) v.allowed = false;
+    v.revoked = porch_cli_revoked(p, who);
+    if (v.revoked) v.allowed = false;
     if (e == PORCH_OK && v.allowed && porch_cli_quarantined(p, who)) {
         if (action == PORCH_ACCESS_SUBSCRIBE && strncmp(topic, "$share/", 7) == 0 &&
             strchr(topic + 7, '/') != NULL)

@@ -44,10 +44,15 @@ bool porch_cli_expired(const porch_cli_policy *p, const porch_access_principal *
 /* Is it a device that the hub has, under quarantine? */
 bool porch_cli_quarantined(const porch_cli_policy *p, const porch_access_principal *who);
 
+/* Is it a device that the hub has, and lets in no more? */
+bool porch_cli_revoked(const porch_cli_policy *p, const porch_access_principal *who);
+
 /* What decides about one principal. */
 typedef struct {
     bool allowed;
     bool quarantine;                  /* a statement allows it, the quarantine does not */
+    bool revoked;                     /* it is a device whose certificate was revoked */
+    bool kept;                        /* nothing that comes now, but what the person's household has kept */
     bool expired;                     /* a statement allows it, but the guest's time is over */
     const porch_access_group *group;  /* NULL: no statement decides */
     porch_access_statement statement; /* with its variables */

@@ -15,6 +15,8 @@ static json_t *verdict_json(const porch_access_principal *who, const porch_cli_v
     json_t *row = json_pack("{s:s, s:s%, s:b}", "kind", porch_access_kind_word(who->kind), "name",
                             who->name.at, who->name.len, "allowed", (int)v->allowed);
     if (v->quarantine) (void)json_object_set_new(row, "quarantine", json_true());
+    if (v->revoked) (void)json_object_set_new(row, "revoked", json_true());
+    if (v->kept) (void)json_object_set_new(row, "kept", json_true());
     if (v->expired) (void)json_object_set_new(row, "expired", json_true());
     if (who->kind == PORCH_ACCESS_PERSON && who->role != 0)
         (void)json_object_set_new(row, "role", json_string(porch_role_name(who->role)));
@@ -38,7 +40,9 @@ static void show_verdict(const porch_cli *c, const porch_access_principal *who,
     printf("%s: %s %s %s %s %s\n", v->allowed ? "yes" : "no", porch_access_kind_word(who->kind),
            porch_cli_safe(name).text, v->allowed ? "may" : "must not", c->arguments[1],
            porch_cli_safe(c->arguments[2]).text);
-    if (v->expired)
+    if (v->revoked)
+        printf("  the device is revoked: it comes in no more\n");
+    else if (v->expired)
         printf("  the guest's time is over; until then decided by group %.*s: %s\n",
                PORCH_FMT(v->group->name), porch_cli_safe(porch_cli_statement(&v->statement).text).text);
     else if (v->quarantine)
@@ -49,6 +53,8 @@ static void show_verdict(const porch_cli *c, const porch_access_principal *who,
     else
         printf("  no statement allows it; the smallest grant would be: allow %s %s\n", c->arguments[1],
                porch_cli_safe(c->arguments[2]).text);
+    if (v->kept)
+        printf("  but yes for what their household has kept of it, if the device was theirs before\n");
 }
 
 static int can(porch_cli *c) {

@@ -424,6 +424,41 @@ class WhatIsRead(case.HubCase):
             self.assertEqual(person.must("GET", "/api/v1/events")["events"], [])
 
 
+class WhatIsKept(case.HubCase):
+    """A camera that is no more: who asks the policy is told what the hub does with what is left of it."""
+
+    def test_can_says_what_the_hub_does_about_a_camera_that_is_gone(self):
+        hub = self.hub
+        hub.person().become_owner("robin")
+        child = hub.person().join("child@example.org", "child")
+        folder = hub.device("old-cam")
+        with mqtt.Client(hub, hub.device_tls(folder)) as client:
+            client.connect("old-cam")
+            send_event(client, "old-cam", "e0", 1790000000000)
+        path = "/api/v1/events/" + child.must("GET", "/api/v1/events")["events"][0]["id"]
+        question = ("can", "person:child@example.org", "receive", "d/old-cam/event/motion")
+
+        def who_can():
+            return [one["name"] for one in hub.cli("who-can", *question[2:])["who"]]
+
+        self.assertEqual((hub.cli(*question)["allowed"], child.ask("GET", path).status), (True, 200))
+        self.assertIn("old-cam", who_can())
+        hub.cli("device", "revoke", "old-cam")
+        self.assertEqual((hub.cli(*question)["allowed"], child.ask("GET", path).status), (True, 200))
+        self.assertIn("child@example.org", who_can())
+        self.assertNotIn("old-cam", who_can())
+        status, answer = hub.cli("can", "device:old-cam", "publish", "d/old-cam/event/motion", check=False)[:2]
+        self.assertEqual(status, 1, answer)
+        hub.cli("device", "remove", "old-cam")
+        status, answer = hub.cli(*question, check=False)[:2]
+        self.assertEqual((status, child.ask("GET", path).status), (1, 200))
+        self.assertIn("kept", str(answer))
+        hub.cli("group", "add", "quiet", "--member", "person child@example.org", "--deny", "receive:d/old-cam/#")
+        status, answer = hub.cli(*question, check=False)[:2]
+        self.assertEqual((status, child.ask("GET", path).status), (1, 403))
+        self.assertNotIn("kept", str(answer))
+
+
 class GuestsTime(unittest.TestCase):
     """A guest's time ends while the page is open."""
 

@@ -83,14 +83,18 @@ static porch_err policy_history(porch_admin_call *call) {
     return e;
 }
 
+/* Revoked ones, too: their household's people still see what is kept of them. */
 static bool add_device(const porch_registry_device *d, void *ctx) {
-    if (d->revoked_ms != 0) return true;
     return json_array_append_new(ctx, json_pack("[s, s, s]", d->id, d->product, d->household)) == 0;
 }
 
 static bool add_quarantined(const porch_registry_device *d, void *ctx) {
     if (d->revoked_ms != 0 || d->quarantined_ms == 0) return true;
     return json_array_append_new(ctx, json_string(d->id)) == 0;
+}
+
+static bool add_revoked(const porch_registry_device *d, void *ctx) {
+    return d->revoked_ms == 0 || json_array_append_new(ctx, json_string(d->id)) == 0;
 }
 
 static bool add_service(const porch_registry_service *s, void *ctx) {
@@ -113,14 +117,16 @@ static porch_err policy_world(porch_admin_call *call) {
     PORCH_TRY(need_rooms(call));
     PORCH_TRY(porch_admin_only(call, names));
     json_t *devices = json_array(), *services = json_array(), *quarantined = json_array(),
-           *people = json_array();
+           *revoked = json_array(), *people = json_array();
     if (devices != NULL) porch_registry_devices(call->world->registry, NULL, add_device, devices);
     if (quarantined != NULL)
         porch_registry_devices(call->world->registry, NULL, add_quarantined, quarantined);
+    if (revoked != NULL) porch_registry_devices(call->world->registry, NULL, add_revoked, revoked);
     if (services != NULL) porch_registry_services(call->world->registry, add_service, services);
     if (json_object_set_new(call->result, "devices", devices) != 0 ||
         json_object_set_new(call->result, "services", services) != 0 ||
         json_object_set_new(call->result, "quarantined", quarantined) != 0 ||
+        json_object_set_new(call->result, "revoked", revoked) != 0 ||
         json_object_set_new(call->result, "people", people) != 0)
         return PORCH_ERR_INTERNAL;
     if (call->world->accounts != NULL)
