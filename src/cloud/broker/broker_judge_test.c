@@ -235,6 +235,48 @@ static void whoever_comes_or_goes_is_heard_of_in_the_next_message(void **state) 
     }
 }
 
+/* One that takes one message at a time, and lasts. */
+static porch_conn *comes(bool clean) {
+    static const uint8_t one[] = {PORCH_MQTT_PROP_SESSION_EXPIRY,  0, 0, 1, 0,
+                                  PORCH_MQTT_PROP_RECEIVE_MAXIMUM, 0, 1};
+    uint8_t text[128];
+    porch_buf b = PORCH_BUF_OF(text);
+    porch_mqtt_connect hello = {.version = PORCH_MQTT_V5,
+                                .clean_start = clean,
+                                .keep_alive_s = 60,
+                                .client_id = porch_bytes_of("m/away")};
+    assert_int_equal(porch_mqtt_properties_of((porch_bytes){one, sizeof one}, PORCH_MQTT_CONNECT, NULL,
+                                              &hello.properties),
+                     PORCH_OK);
+    assert_int_equal(porch_mqtt_connect_write(&b, &hello), PORCH_OK);
+    porch_conn *c = bed_dial(PORCH_IDENTITY_SERVICE, "m");
+    bed_send(c, porch_buf_bytes(&b));
+    bed_work();
+    assert_true(c->out_len > 4 && c->out[0] == PORCH_MQTT_CONNACK << 4 && c->out[2] == !clean);
+    bed_read(c, c->out_len); /* with what was in flight */
+    return c;
+}
+
+static void what_waits_is_judged_anew_also_when_its_link_broke(void **state) {
+    (void)state;
+    static const char *const all[] = {"publish,subscribe:t/#", NULL}, *const deaf[] = {"publish:t/#", NULL};
+    static const uint8_t had_first[] = {PORCH_MQTT_PUBACK << 4, 2, 0, 1};
+    for (int changed = 0; changed < 2; changed++) {
+        grant(all);
+        porch_conn *says = connected(PORCH_IDENTITY_SERVICE, "m"), *hears = comes(true);
+        subscribe(hears, "t/+");
+        assert_true(said(says, "t/1") < 0x80 && heard(hears));
+        assert_true(said(says, "t/2") < 0x80 && !heard(hears)); /* waits for the first to be acknowledged */
+        if (changed) grant(deaf);
+        bed_hang_up(hears);
+        hears = comes(false);
+        bed_send(hears, (porch_bytes){had_first, sizeof had_first});
+        bed_work();
+        assert_int_equal(heard(hears), !changed);
+        bed_hang_up(hears);
+    }
+}
+
 /* Nothing of it is written, then it is: the acknowledgement waits for the commit. */
 static void a_topic_is_kept_as_soon_as_a_lasting_session_wants_it(void **state) {
     (void)state;
@@ -283,6 +325,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_session_that_follows_another_is_not_taken_for_it, begin, bed_end),
         cmocka_unit_test_setup_teardown(whoever_comes_or_goes_is_heard_of_in_the_next_message, begin,
                                         bed_end),
+        cmocka_unit_test_setup_teardown(what_waits_is_judged_anew_also_when_its_link_broke, begin, bed_end),
         cmocka_unit_test_setup_teardown(a_topic_is_kept_as_soon_as_a_lasting_session_wants_it, begin_stored,
                                         bed_end),
     };
