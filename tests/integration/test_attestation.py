@@ -279,7 +279,7 @@ class Attestation(case.HubCase):
         try:
             for name in names:
                 self.hub.cli("tpm-ca", "add", name, "--file", others)
-            self.enrol("crowd-1", self.token("crowd-1"), uri="tpm2:0x81000013", tpm=self.tpm)
+            self.enrol("crowd-1", self.token("crowd-1"), uri="tpm2:0x81000014", tpm=self.tpm)
         finally:
             for name in names:
                 self.hub.cli("tpm-ca", "remove", name, check=False)
