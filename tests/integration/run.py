@@ -18,7 +18,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 TIMES = HERE.parent.parent / "build/test-logs/integration-times.json"
 
-LONG = ("test_tuf.py", "test_journey.py", "test_update_agent.py", "test_ota_author.py")  # minutes, of which much is waiting
+LONG = ("test_tuf.py", "test_journey.py", "test_update_agent.py", "test_access.py", "test_launch.py",
+        "test_household.py")  # minutes, of which much is waiting
 
 
 def run(path):
