@@ -219,6 +219,7 @@ void porch_session_fill(porch_session *s, porch_buf *out) {
     if (s->big == NULL && s->resends > 0 && !s->ending) fill_resends(s, out);
     while (s->big == NULL && s->resends == 0 && s->queue_count > 0 && !s->ending)
         if (!fill_first(s, out)) break;
+    if (s->queue_count == 0) s->rejudge = false; /* here, where all of it has been asked about */
     porch_session_rest_queue(s);
     if (s->choked) {
         s->choked = false;

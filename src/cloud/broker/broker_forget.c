@@ -62,7 +62,6 @@ static bool queue_has(porch_session *s, const porch_forget_order *o) {
 
 static void forget_queue(porch_session *s, const porch_forget_order *o) {
     const uint32_t n = s->queue_count;
-    const bool rejudge = s->rejudge; /* taking the last one out ends that */
     if (!queue_has(s, o)) return;
     for (uint32_t i = 0; i < n; i++) {
         if (porch_forget_names(o, porch_session_queue_at(s, 0)->message)) {
@@ -73,7 +72,6 @@ static void forget_queue(porch_session *s, const porch_forget_order *o) {
         (void)porch_session_take_first(s, &d);
         (void)porch_session_put_last(s, &d); /* in the place that has just become free */
     }
-    s->rejudge = rejudge && s->queue_count > 0;
 }
 
 /* What has begun is told to its end without its message. */

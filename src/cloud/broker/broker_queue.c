@@ -55,7 +55,6 @@ static porch_delivery unqueue(porch_session *s) {
     s->queue_bytes -= porch_message_weight(d.message);
     s->queue_first = (s->queue_first + 1) & (s->queue_cap - 1);
     s->queue_count--;
-    if (s->queue_count == 0) s->rejudge = false;
     return d;
 }
 

@@ -264,10 +264,8 @@ void porch_session_detach(porch_session *s) {
         return;
     }
     porch_share_tell(s, false);
-    const bool rejudge = s->rejudge; /* going through the queue takes the last one out, which ends that */
     give_back_shared(s, false);
     drop_fleeting(s);
-    s->rejudge = rejudge && s->queue_count > 0;
     uint64_t now = porch_shard_now(b->shard);
     uint64_t life_ms = (uint64_t)s->expiry_s * 1000, delay_ms = (uint64_t)s->will.delay_s * 1000;
     s->ended_ms = porch_clock_ms();
