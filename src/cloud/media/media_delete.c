@@ -152,7 +152,7 @@ porch_err porch_media_delete_unfinished(porch_db *db, const char *clip, bool *go
 }
 
 typedef struct {
-    char clip[PORCH_MEDIA_UID];
+    const char *clip;
     bool gone;
 } give_up;
 
@@ -162,10 +162,9 @@ static porch_err take_row(porch_db *db, void *ctx, porch_why *why) {
 }
 
 porch_err porch_media_give_up(porch_media *m, const char *clip, porch_why *why) {
-    give_up g = {.clip = ""};
-    (void)porch_bytes_to_text(porch_bytes_of(clip), g.clip, sizeof g.clip);
+    give_up g = {.clip = clip};
     PORCH_TRY(porch_store_write(m->config.store, take_row, &g, why));
-    if (g.gone) remove_files(m, g.clip);
+    if (g.gone) remove_files(m, clip);
     return PORCH_OK;
 }
 
