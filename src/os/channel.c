@@ -103,6 +103,7 @@ porch_err porch_channel_receive(int fd, porch_buf *into, int *fds, size_t max_fd
     struct iovec part = {into->at, into->cap};
     struct msghdr m;
     ssize_t got;
+    bool died = false;
     for (;;) {
         m = (struct msghdr){.msg_iov = &part,
                             .msg_iovlen = 1,
@@ -111,6 +112,10 @@ porch_err porch_channel_receive(int fd, porch_buf *into, int *fds, size_t max_fd
         got = recvmsg(fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (got >= 0) break;
         if (errno == EINTR) continue;
+        if (errno == ECONNRESET && !died) { /* told once, before what had been said until then */
+            died = true;
+            continue;
+        }
         if (errno == ECONNRESET) return porch_fail(why, PORCH_ERR_CLOSED, "the other process has died");
         if (errno != EAGAIN) return porch_fail(why, PORCH_ERR_IO, "recvmsg: %s", strerror(errno));
         porch_err e = porch_socket_wait(fd, POLLIN, left_of(timeout_ms, start));

@@ -130,6 +130,22 @@ static void *take_all(void *ctx) {
     return NULL;
 }
 
+static void last_words_are_heard_of_one_that_left_without_listening(void **state) {
+    (void)state;
+    uint8_t block[16];
+    porch_buf in = PORCH_BUF_OF(block);
+    assert_int_equal(porch_channel_send(ends[1], PORCH_LIT("unread"), NULL, 0, 0, NULL), PORCH_OK);
+    assert_int_equal(porch_channel_send(ends[0], PORCH_LIT("one"), NULL, 0, 0, NULL), PORCH_OK);
+    assert_int_equal(porch_channel_send(ends[0], PORCH_LIT("two"), NULL, 0, 0, NULL), PORCH_OK);
+    close(ends[0]);
+    ends[0] = -1;
+    assert_int_equal(porch_channel_receive(ends[1], &in, NULL, 0, NULL, 0, NULL), PORCH_OK);
+    assert_true(porch_bytes_eq_text(porch_buf_bytes(&in), "one"));
+    assert_int_equal(porch_channel_receive(ends[1], &in, NULL, 0, NULL, 0, NULL), PORCH_OK);
+    assert_true(porch_bytes_eq_text(porch_buf_bytes(&in), "two"));
+    assert_int_equal(porch_channel_receive(ends[1], &in, NULL, 0, NULL, 0, NULL), PORCH_ERR_CLOSED);
+}
+
 static void a_full_queue_times_out_or_waits_until_it_is_taken(void **state) {
     (void)state;
     static const uint8_t block[4096];
@@ -158,6 +174,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(too_long_or_too_many_descriptors_is_dropped_without_a_leak,
                                         open_pair, close_pair),
         cmocka_unit_test_setup_teardown(the_end_of_the_other_side_is_told_and_raises_no_signal, open_pair,
+                                        close_pair),
+        cmocka_unit_test_setup_teardown(last_words_are_heard_of_one_that_left_without_listening, open_pair,
                                         close_pair),
         cmocka_unit_test_setup_teardown(a_full_queue_times_out_or_waits_until_it_is_taken, open_pair,
                                         close_pair),
