@@ -154,23 +154,24 @@ class Rollout(case.HubCase):
         self.assertTrue(all(row["signers"] for row in audit["releases"]))
 
     def updater(self, name):
-        """A real device of the hub whose program can be held still: (its process, its lines)."""
+        """A real device of the hub whose program can be held still: (its process, its lines). It runs what the first rollout brought:
+        the hub would ask a late one, which stages that release and ends for its restart."""
         folder, slots = self.hub.device(name), self.top / f"slots-{name}"
         slots.mkdir()
-        subprocess.run([lab.program("porchlight-launch"), slots, "init", "--image", self.top / "image-1", "--counter", "1"], check=True)
+        subprocess.run([lab.program("porchlight-launch"), slots, "init", "--image", self.top / "image-2", "--counter", "1"], check=True)
         shutil.copy(self.repo / "repository/metadata/1.root.json", folder / "update-root.json")
-        process = subprocess.Popen([lab.program("porchlight-device"), folder, "run", "--json", "--slots", slots, "--version", "1", "--hardware", "rev-a"],
+        process = subprocess.Popen([lab.program("porchlight-device"), folder, "run", "--json", "--slots", slots, "--version", "2", "--hardware", "rev-a"],
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process, lab.Lines(process.stdout)
 
     def test_4_a_device_that_lost_its_hub_is_asked_when_it_is_back(self):
-        process, lines = self.updater("cam-real")
-        self.assertIsNotNone(lines.wait_for(lambda line: "subscribed" in line and "update/desired" in line, 60), lines.text())
         for each in self.hub.cli("ota", "rollout", "status")["rollouts"]:
             if each["state"] == "running":
                 self.hub.cli("ota", "rollout", "abort", each["id"], "--reason", "another test")
+        process, lines = self.updater("cam-real")
+        self.assertIsNotNone(lines.wait_for(lambda line: "subscribed" in line and "update/desired" in line, 60), lines.text())
         process.send_signal(signal.SIGSTOP)
         os.kill(self.hub.children()["hub"], signal.SIGKILL)
         self.assertIsNotNone(self.hub.log.wait_for(lambda line: "hub.serving" in line, 60, self.log_start))
