@@ -170,6 +170,7 @@ void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const ch
     if (!porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device) ||
         porch_update_desired_write(&b, &d) != PORCH_OK)
         return;
+    n->message_seq = r->message_seq;
     n->len = b.len;
     r->news_count++;
 }
@@ -180,6 +181,13 @@ static void on_commit(void *ctx) {
         if (r->tell != NULL)
             r->tell(r->news[i].device, (porch_bytes){r->news[i].desired, r->news[i].len}, r->tell_ctx);
     r->news_count = 0;
+}
+
+/* In order of their messages, after those of none: what is undone is the end. */
+static void on_undo(uint64_t from_seq, void *ctx) {
+    porch_rollouts *r = ctx;
+    while (r->news_count > 0 && r->news[r->news_count - 1].message_seq >= from_seq)
+        r->news_count--;
 }
 
 /* ---- allowance: a bucket that holds what the rate gives in ota.burst_ms, at least one device ---- */
@@ -309,6 +317,7 @@ porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, con
 static void tell_pages(porch_rollouts *r, const char *device) {
     if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return;
     porch_rollout_news *n = &r->news[r->news_count];
+    n->message_seq = r->message_seq;
     n->len = 0;
     if (porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device)) r->news_count++;
 }
@@ -434,12 +443,15 @@ static bool is_status(const porch_store_message *m) {
 static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
                             porch_why *why) {
     char device[PORCH_ID_MOST + 1];
+    porch_rollouts *r = ctx;
     porch_update_status s;
-    (void)seq;
     if (!is_status(m)) return PORCH_OK;
     PORCH_TRY(porch_update_status_read(m->payload, &s, why)); /* the store logs it */
     if (!porch_bytes_to_text(m->device, device, sizeof device)) return PORCH_ERR_MALFORMED;
-    return porch_rollout_heard(ctx, db, device, &s, m->at_ms, why);
+    r->message_seq = seq;
+    porch_err e = porch_rollout_heard(r, db, device, &s, m->at_ms, why);
+    r->message_seq = 0;
+    return e;
 }
 
 /* ---- life ---- */
@@ -454,6 +466,7 @@ porch_err porch_rollouts_open(const porch_rollouts_config *config, porch_rollout
     r->config = *config;
     porch_store_on_message(config->store, on_message, r);
     porch_store_on_commit(config->store, on_commit, r);
+    porch_store_on_undo(config->store, on_undo, r);
     porch_store_on_tick(config->store, porch_rollout_tick, r);
     *ret = r;
     return PORCH_OK;

@@ -45,6 +45,7 @@ typedef struct {
 
 typedef struct {
     char device[PORCH_ID_MOST + 1];
+    uint64_t message_seq; /* of the report that it answers; 0: none */
     size_t len;
     uint8_t desired[PORCH_ROLLOUT_TELL_BYTES];
 } porch_rollout_news;
@@ -63,6 +64,7 @@ struct porch_rollouts {
     porch_rollout_allowance allowance[PORCH_ROLLOUT_ACTIVE_MOST];
     porch_rollout_news *news; /* PORCH_ROLLOUT_TELL_MOST */
     size_t news_count;
+    uint64_t message_seq; /* of the report that is being heard; 0: none */
 };
 
 /* NOT_FOUND: there is no such device, or it was revoked. */

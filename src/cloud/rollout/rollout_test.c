@@ -639,6 +639,43 @@ static void turns_of_what_is_long_over_are_swept_and_the_counts_stay(void **stat
     assert_int_equal(number(f, "select count(*) from update_turn"), 0);
 }
 
+static void nobody_hears_what_the_disk_refused(void **state) {
+    fleet *f = *state;
+    const porch_rollout_spec spec = plain("2", "100");
+    arrive(f, 3);
+    store_lab_disk(false);
+    porch_err e = carry(f, do_start, (job){.spec = &spec}, NULL);
+    store_lab_disk(true);
+    assert_int_not_equal(e, PORCH_OK);
+    sql(f, "update household set name = 'House'");
+    assert_int_equal(f->told, 0);
+    start(f, &spec);
+    assert_int_equal(f->told, 3);
+}
+
+static porch_err refuse(porch_db *db, const porch_store_message *m, uint64_t seq, void *ctx,
+                        porch_why *why) {
+    (void)db;
+    (void)m;
+    (void)seq;
+    (void)ctx;
+    return porch_fail(why, PORCH_ERR_MALFORMED, "another room cannot read it");
+}
+
+static void a_report_that_is_undone_is_not_answered(void **state) {
+    fleet *f = *state;
+    const porch_rollout_spec spec = plain("2", "100");
+    arrive(f, 1);
+    f->away = "cam-0000000";
+    start(f, &spec);
+    f->away = NULL;
+    porch_store_on_message(f->lab.store, refuse, NULL);
+    append_report(f, "cam-0000000", "{\"v\":1,\"running\":\"1\",\"state\":\"good\",\"floor\":1}");
+    await(f, porch_store_lane_last(f->lane));
+    assert_int_equal(f->told, 0);
+    assert_int_equal(look(f).asked, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cohorts_are_what_the_device_computes_and_spread_evenly),
@@ -646,6 +683,8 @@ int main(void) {
 #define OVER_STORE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         OVER_STORE(a_rollout_goes_through_its_stages_and_ends),
         OVER_STORE(too_many_failures_end_it_by_itself),
+        OVER_STORE(nobody_hears_what_the_disk_refused),
+        OVER_STORE(a_report_that_is_undone_is_not_answered),
         OVER_STORE(silence_is_a_failure_after_the_last_attempt),
         OVER_STORE(who_said_that_it_waits_is_not_silent_and_holds_up_nobody),
         OVER_STORE(a_failed_download_is_tried_again_and_a_rolled_back_image_is_not),

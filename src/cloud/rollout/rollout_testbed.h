@@ -227,10 +227,8 @@ static inline void await(fleet *f, uint64_t ticket) {
     }
 }
 
-static inline void append_good(fleet *f, const char *device) {
-    static const char said[] =
-        "{\"v\":1,\"running\":\"2\",\"target\":\"2\",\"state\":\"good\",\"rollout\":\"r1\","
-        "\"attempt\":1,\"floor\":1,\"bytes\":2301453,\"way\":\"delta\"}";
+/* A report as it comes from the broker. */
+static inline void append_report(fleet *f, const char *device, const char *said) {
     char topic[100];
     uint64_t ticket = 0, last = porch_store_lane_last(f->lane);
     (void)snprintf(topic, sizeof topic, "d/%s/update/status", device);
@@ -245,6 +243,12 @@ static inline void append_good(fleet *f, const char *device) {
         e = porch_store_lane_append(f->lane, &m, &ticket);
     }
     assert_int_equal(e, PORCH_OK);
+}
+
+static inline void append_good(fleet *f, const char *device) {
+    append_report(f, device,
+                  "{\"v\":1,\"running\":\"2\",\"target\":\"2\",\"state\":\"good\",\"rollout\":\"r1\","
+                  "\"attempt\":1,\"floor\":1,\"bytes\":2301453,\"way\":\"delta\"}");
 }
 
 static inline unsigned all_good(fleet *f) {

@@ -280,12 +280,12 @@ static porch_err tend(porch_rollouts *r, porch_db *db, int64_t number, name *nam
     return row.running ? pass_stage(r, db, &row, now_ms, why) : PORCH_OK;
 }
 
-porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+static porch_err tick(porch_rollouts *r, porch_db *db, uint64_t now_ms, porch_why *why) {
     static name names[NAMES]; /* the writer's thread alone */
     int64_t numbers[PORCH_ROLLOUT_ACTIVE_MOST];
     size_t count = 0;
     /* Nobody is asked, and nobody's silence is judged. */
-    if (porch_rollout_ready(ctx, NULL) != PORCH_OK) return porch_rollout_recall(ctx, db, why);
+    if (porch_rollout_ready(r, NULL) != PORCH_OK) return porch_rollout_recall(r, db, why);
     porch_db_query *q =
         porch_db_prepare(db,
                          "select number from update_rollout where state in ('running', 'done') "
@@ -299,7 +299,15 @@ porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why
     porch_db_finish(q);
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
     for (size_t i = 0; i < count; i++)
-        PORCH_TRY(tend(ctx, db, numbers[i], names, now_ms, why));
-    PORCH_TRY(porch_rollout_sweep(ctx, db, now_ms, why));
-    return porch_rollout_recall(ctx, db, why);
+        PORCH_TRY(tend(r, db, numbers[i], names, now_ms, why));
+    PORCH_TRY(porch_rollout_sweep(r, db, now_ms, why));
+    return porch_rollout_recall(r, db, why);
+}
+
+porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    porch_rollouts *r = ctx;
+    const size_t before = r->news_count;
+    porch_err e = tick(r, db, now_ms, why);
+    if (e != PORCH_OK && e != PORCH_ERR_AGAIN) r->news_count = before; /* the store undoes it */
+    return e;
 }

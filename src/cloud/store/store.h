@@ -105,8 +105,8 @@ void porch_store_hold(porch_store *s, uint64_t seq);
 /* After each durable batch, before anybody is woken. Must be short; may not call porch_store_write. */
 void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx);
 /* For who keeps until the commit what it has to tell of messages: whatever was written for those numbered
- * `from_seq` and above has been undone. They come again, the transaction is lost, or the message stays
- * without what its observers wrote; their numbers are given anew. */
+ * `from_seq` and above has been undone. They come again, the transaction is lost (0: what ticks and jobs
+ * wrote with it), or the message stays without what its observers wrote; their numbers are given anew. */
 typedef void (*porch_store_undo_fn)(uint64_t from_seq, void *ctx);
 void porch_store_on_undo(porch_store *s, porch_store_undo_fn fn, void *ctx);
 /* About every store.tick_ms, in a transaction. */

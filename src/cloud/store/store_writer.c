@@ -407,7 +407,7 @@ static void run_batch(porch_store *s) {
         committed(&b);
     } else {
         if (porch_db_in_transaction(s->db)) (void)porch_db_run(s->db, "rollback", NULL);
-        tell_undone(&b, b.first_seq);
+        tell_undone(&b, 0);
         atomic_fetch_add(&s->lost_batches, 1);
     }
     note_state(s, e, &b.why);
