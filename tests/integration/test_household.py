@@ -16,6 +16,7 @@ import zipfile
 import case
 import lab
 import mqtt
+import test_metrics
 
 PICTURE = b"\xff\xd8\xff\xe0 a picture of canary-thumbnail-5d3a \xff\xd9"
 SECRETS = [b"canary-camera-7f31", b"canary-thumbnail-5d3a", b"canary-clip-91be", b"canary.owner@house.example", b"Canary House",
@@ -26,11 +27,11 @@ def digest(raw):
     return "sha-256=:" + base64.b64encode(hashlib.sha256(raw).digest()).decode() + ":"
 
 
-def send_event(client, device, name, at_ms, thumbnail=PICTURE, clip=True):
+def send_event(client, device, name, at_ms, thumbnail=PICTURE, clip=True, retain=False):
     event = {"v": 1, "id": name, "kind": "motion", "at_ms": at_ms, "score": 0.5, "box": [0.1, 0.2, 0.3, 0.4], "clip": clip}
     if thumbnail:
         event["thumbnail"] = base64.b64encode(thumbnail).decode()
-    client.publish(f"d/{device}/event/motion", json.dumps(event), 1)
+    client.publish(f"d/{device}/event/motion", json.dumps(event), 1, retain=retain)
 
 
 def send_clip(hub, folder, name, raw):
@@ -80,6 +81,10 @@ class Kept(case.HubCase):
         folder = self.hub.device("front-door")
         clips = [os.urandom(60000) for _ in range(5)]
         seed(self.hub, folder, "front-door", clips)
+        with mqtt.Client(self.hub, self.hub.device_tls(folder)) as client:
+            client.connect("front-door")
+            send_event(client, "front-door", "e0", 1790000000000, retain=True)
+        self.await_retained(1)
         home = owner.must("GET", "/api/v1/household")
         self.assertEqual((home["now"]["clips"], home["now"]["events"], home["now"]["bytes"]), (5, 5, 300000))
         self.assertEqual(home["keep"], {"days": 0, "bytes": 0})
@@ -90,6 +95,7 @@ class Kept(case.HubCase):
         uids = [event["id"] for event in owner.must("GET", "/api/v1/events")["events"]]
         self.assertEqual(owner.must("PUT", "/api/v1/household/keep", wish), {"days": 0, "bytes": 200000})
         self.await_clips(owner, 3)
+        self.await_retained(0)
         left = [event["id"] for event in owner.must("GET", "/api/v1/events")["events"]]
         self.assertEqual(left, uids[:3], "the oldest two have left")
         for gone in uids[3:]:
@@ -108,6 +114,15 @@ class Kept(case.HubCase):
         for wrong in ({"days": "0", "bytes": "1000"}, {"days": "0", "bytes": "500000"}, {"days": "31", "bytes": "0"}):
             self.assertEqual(owner.ask("PUT", "/api/v1/household/keep", wrong).status, 422, wrong)
         self.assertEqual(self.hub.person().ask("GET", "/api/v1/household").status, 401)
+
+    def await_retained(self, count):
+        reader = self.hub.device_tls(self.hub.service(f"reader-{count}", allow=["read:metrics"]))
+        for _ in range(600):
+            answer = lab.request(self.hub.ports["device"], reader, "GET", "/metrics")
+            if test_metrics.parse(answer.body.decode())["porchlight_mqtt_retained_messages"] == count:
+                return
+            self.hub.log.wait_for(lambda text: False, 0.05)
+        self.fail(f"it never came to {count} retained messages")
 
     def await_clips(self, owner, count):
         """The keeper works beside us: asked again until it is through."""

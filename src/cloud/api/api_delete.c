@@ -23,28 +23,8 @@ typedef struct {
     const char *event;
     const char *person;
     porch_media_deleted gone;
-    uint64_t *seqs; /* of the messages that carried it */
-    size_t seq_count;
+    porch_media_messages messages;
 } order;
-
-/* Before its rows are gone. */
-static porch_err find_messages(porch_db *db, order *o, porch_why *why) {
-    porch_err e;
-    o->seq_count = 0;
-    porch_db_query *q = porch_db_prepare(db, "select seq from event_message where event = ?1", why);
-    porch_db_bind_str(q, 1, o->event);
-    while ((e = porch_db_step(q, why)) == PORCH_OK) {
-        uint64_t *more = realloc(o->seqs, (o->seq_count + 1) * sizeof *more);
-        if (more == NULL) {
-            e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to delete an event");
-            break;
-        }
-        o->seqs = more;
-        o->seqs[o->seq_count++] = (uint64_t)porch_db_i64(q, 0);
-    }
-    porch_db_finish(q);
-    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
-}
 
 static porch_err tell_trust(porch_db *db, const order *o, porch_why *why) {
     char who[PORCH_PERSON_NAME_TEXT + 8], subject[48], detail[256];
@@ -57,7 +37,8 @@ static porch_err tell_trust(porch_db *db, const order *o, porch_why *why) {
 
 static porch_err delete_all(porch_db *db, void *ctx, porch_why *why) {
     order *o = ctx;
-    PORCH_TRY(find_messages(db, o, why));
+    o->messages.count = 0;
+    PORCH_TRY(porch_media_delete_messages(db, o->event, &o->messages, why));
     PORCH_TRY(porch_media_delete_rows(db, o->event, porch_clock_ms(), &o->gone, why));
     PORCH_TRY(porch_notify_forget(db, o->gone.event, why));
     return tell_trust(db, o, why);
@@ -66,7 +47,7 @@ static porch_err delete_all(porch_db *db, void *ctx, porch_why *why) {
 /* Who subscribes from now on does not hear it, nor who was away. */
 static bool forget_messages(const porch_api *api, const order *o) {
     if (api->broker == NULL) return true;
-    return porch_broker_forget_messages(api->broker, o->seqs, o->seq_count) &&
+    return porch_broker_forget_messages(api->broker, o->messages.at, o->messages.count) &&
            porch_broker_settle(api->broker);
 }
 
@@ -100,7 +81,7 @@ static void delete_event(porch_http_exchange *x, const porch_user_session *s, co
         (void)porch_http_problem(x, 409, "recording", porch_why_text(&why, e));
     else
         porch_api_refuse(x, e, &why);
-    free(o.seqs);
+    free(o.messages.at);
 }
 
 /* Who may not see a thing may not make it go away either. */

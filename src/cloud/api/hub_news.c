@@ -157,6 +157,12 @@ static porch_err event_forgotten(porch_db *db, const char *event, void *ctx, por
     return porch_notify_forget(db, event, why);
 }
 
+/* And what MQTT holds of it in memory. */
+static void messages_forgotten(const uint64_t *seqs, size_t count, void *ctx) {
+    const porch_hub *h = ctx;
+    (void)porch_broker_forget_messages(h->broker, seqs, count);
+}
+
 static void notification_made(const porch_notify_item *item, void *ctx) {
     porch_hub *h = ctx;
     char topic[128], payload[4096];
@@ -218,6 +224,7 @@ void porch_hub_connect_news(porch_hub *h) {
         porch_media_on_clip(h->media, clip_changed, h);
         porch_media_on_person(h->media, person_found, h);
         porch_media_on_forget(h->media, event_forgotten, h);
+        if (h->broker != NULL) porch_media_on_forgotten(h->media, messages_forgotten, h);
     }
     if (h->twins != NULL) porch_twins_on_report(h->twins, device_reported, h);
     if (h->rollouts != NULL) porch_rollouts_on_tell(h->rollouts, update_told, h);

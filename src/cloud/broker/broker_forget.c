@@ -23,7 +23,7 @@ typedef struct {
     _Atomic uint64_t upto;    /* what was said before all had obeyed has no greater number; 0: not yet */
     char device[65];          /* "": the numbers */
     size_t count;
-    uint64_t seqs[];
+    uint64_t seqs[]; /* rising */
 } forgotten;
 
 struct porch_forget_order {
@@ -43,13 +43,16 @@ static bool below(const char *device, porch_bytes topic) {
            (topic.len == 2 + n || topic.at[2 + n] == '/');
 }
 
+static int by_number(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
 bool porch_forget_names(const porch_forget_order *o, const porch_message *m) {
     const forgotten *f = o->what;
     if (o->upto != 0 && (m->seq == 0 || m->seq > o->upto)) return false;
     if (f->device[0] != '\0') return below(f->device, porch_message_topic(m));
-    for (size_t i = 0; m->seq != 0 && i < f->count; i++)
-        if (f->seqs[i] == m->seq) return true;
-    return false;
+    return m->seq != 0 && bsearch(&m->seq, f->seqs, f->count, sizeof *f->seqs, by_number) != NULL;
 }
 
 /* ---- on a shard ---- */
@@ -211,6 +214,7 @@ bool porch_broker_forget_messages(porch_broker *b, const uint64_t *seqs, size_t 
     if (f != NULL) {
         f->count = count;
         memcpy(f->seqs, seqs, count * sizeof *seqs);
+        qsort(f->seqs, count, sizeof *f->seqs, by_number);
     }
     return give_out(b, f);
 }

@@ -72,3 +72,9 @@ void porch_media_on_forget(porch_media *m,
     m->on_forget = fn;
     m->on_forget_ctx = ctx;
 }
+
+void porch_media_on_forgotten(porch_media *m, void (*fn)(const uint64_t *seqs, size_t count, void *ctx),
+                              void *ctx) {
+    m->on_forgotten = fn;
+    m->on_forgotten_ctx = ctx;
+}

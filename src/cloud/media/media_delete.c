@@ -1,5 +1,6 @@
 #include "cloud/media/media_delete.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud/media/media_room.h"
@@ -75,6 +76,28 @@ static porch_err remember(porch_db *db, const porch_media_deleted *gone, uint64_
     porch_db_bind_i64(q, 3, (int64_t)now_ms);
     porch_db_bind_str(q, 4, gone->owner.household);
     return porch_db_execute(q, why);
+}
+
+porch_err porch_media_delete_messages(porch_db *db, const char *event, porch_media_messages *add,
+                                      porch_why *why) {
+    porch_err e;
+    porch_db_query *q = porch_db_prepare(db, "select seq from event_message where event = ?1", why);
+    porch_db_bind_str(q, 1, event);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        if (add->count == add->cap) {
+            size_t cap = add->cap == 0 ? 8 : 2 * add->cap;
+            uint64_t *more = realloc(add->at, cap * sizeof *more);
+            if (more == NULL) {
+                e = porch_fail(why, PORCH_ERR_NO_SPACE, "no memory to delete an event");
+                break;
+            }
+            add->at = more;
+            add->cap = cap;
+        }
+        add->at[add->count++] = (uint64_t)porch_db_i64(q, 0);
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
 porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_ms,
@@ -204,6 +227,9 @@ porch_err porch_media_delete_forget(porch_db *db, uint64_t before_ms, porch_why 
         porch_db_prepare(db, "delete from deleted where deleted_ms < ?1 and files = 1", why);
     porch_db_bind_i64(q, 1, (int64_t)before_ms);
     PORCH_TRY(porch_db_execute(q, why));
-    return porch_db_run(
-        db, "delete from event_message where seq < (select coalesce(min(seq), 0) from message)", why);
+    /* A retained message outlives its row in the log. */
+    return porch_db_run(db,
+                        "delete from event_message where seq < (select coalesce(min(seq), 0) from message) "
+                        "and seq not in (select seq from mqtt_retained)",
+                        why);
 }

@@ -21,6 +21,15 @@ typedef struct {
     uint64_t bytes; /* that the household gets back */
 } porch_media_deleted;
 
+/* The numbers of the messages that carried events. Begins as {0}; `at` is freed by who has it. */
+typedef struct {
+    uint64_t *at;
+    size_t count, cap;
+} porch_media_messages;
+
+/* Adds those that carried this event. Inside a write, before its rows go. */
+porch_err porch_media_delete_messages(porch_db *db, const char *event, porch_media_messages *add,
+                                      porch_why *why);
 /* Inside a porch_store_write. NOT_FOUND; STATE while the clip is being recorded. */
 porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_ms,
                                   porch_media_deleted *ret, porch_why *why);

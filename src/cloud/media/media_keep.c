@@ -203,6 +203,7 @@ typedef struct {
     size_t count, gone_count;
     char event[BITE][PORCH_MEDIA_UID];
     porch_media_deleted gone[BITE];
+    porch_media_messages messages; /* that carried what is gone */
 } bite;
 
 static porch_err choose(porch_db *db, void *ctx, porch_why *why) {
@@ -225,10 +226,16 @@ static porch_err forget_rows(porch_db *db, void *ctx, porch_why *why) {
     bite *b = ctx;
     const porch_media *m = b->media;
     b->gone_count = 0;
+    b->messages.count = 0;
     for (size_t i = 0; i < b->count; i++) {
         porch_media_deleted *gone = &b->gone[b->gone_count];
+        const size_t before = b->messages.count;
+        PORCH_TRY(porch_media_delete_messages(db, b->event[i], &b->messages, why));
         porch_err e = porch_media_delete_rows(db, b->event[i], b->now_ms, gone, why);
-        if (e == PORCH_ERR_STATE || e == PORCH_ERR_NOT_FOUND) continue;
+        if (e == PORCH_ERR_STATE || e == PORCH_ERR_NOT_FOUND) {
+            b->messages.count = before;
+            continue;
+        }
         if (e == PORCH_OK && m->on_forget != NULL) e = m->on_forget(db, b->event[i], m->on_forget_ctx, why);
         if (e != PORCH_OK) return e;
         b->gone_count++;
@@ -253,6 +260,8 @@ static porch_err eat(bite *b, const char *sql, void (*tell)(size_t count, void *
         PORCH_TRY(porch_store_read(m->config.store, choose, b, why));
         if (b->count == 0) break;
         PORCH_TRY(porch_store_write(m->config.store, forget_rows, b, why));
+        if (m->on_forgotten != NULL && b->messages.count > 0)
+            m->on_forgotten(b->messages.at, b->messages.count, m->on_forgotten_ctx);
         for (size_t i = 0; i < b->gone_count; i++) {
             if (b->gone[i].clip[0] == '\0') continue;
             porch_media_feed_forget(m, b->gone[i].clip);
@@ -278,6 +287,7 @@ static porch_err forget_before(porch_media *m, const char *household, uint64_t c
     b->now_ms = porch_clock_ms();
     porch_err e = eat(b, CLIPS_BEFORE, tell, ctx, why);
     if (e == PORCH_OK) e = eat(b, EVENTS_BEFORE, tell, ctx, why);
+    free(b->messages.at);
     free(b);
     return e;
 }

@@ -55,5 +55,9 @@ void porch_media_account(porch_media *m, const char *household, int64_t bytes);
 void porch_media_on_forget(porch_media *m,
                            porch_err (*fn)(porch_db *db, const char *event, void *ctx, porch_why *why),
                            void *ctx);
+/* Set before porch_media_start: called after that write with the numbers of the messages that carried what
+ * is gone. */
+void porch_media_on_forgotten(porch_media *m, void (*fn)(const uint64_t *seqs, size_t count, void *ctx),
+                              void *ctx);
 
 #endif

@@ -24,6 +24,15 @@ static porch_err on_forget(porch_db *db, const char *event, void *ctx, porch_why
     return PORCH_OK;
 }
 
+static uint64_t told[8]; /* numbers of messages */
+static size_t told_count;
+
+static void on_forgotten(const uint64_t *seqs, size_t count, void *ctx) {
+    (void)ctx;
+    for (size_t i = 0; i < count; i++)
+        told[told_count++] = seqs[i];
+}
+
 static int setup(void **state) {
     if (media_lab_setup(state) != 0) return -1;
     media_lab *m = *state;
@@ -34,7 +43,9 @@ static int setup(void **state) {
     m->lab.settings.media_household_bytes = 10 * LENGTH;
     media_lab_open(m);
     porch_media_on_forget(m->media, on_forget, NULL);
+    porch_media_on_forgotten(m->media, on_forgotten, NULL);
     forgotten = 0;
+    told_count = 0;
     return 0;
 }
 
@@ -123,6 +134,27 @@ static void a_household_keeps_as_many_days_as_it_says(void **state) {
     assert_int_equal(whole(m, "home").bytes, LENGTH);
     assert_int_equal(whole(m, "next-door").events, 1);
     assert_int_equal(forgotten, 2);
+}
+
+static porch_err insert_messages(porch_db *db, void *ctx, porch_why *why) {
+    (void)ctx;
+    PORCH_TRY(porch_db_run(
+        db, "insert into event_message select row_number() over (order by at_ms), uid from event", why));
+    return porch_db_run(db, "insert into event_message select 11, event from event_message where seq = 1",
+                        why);
+}
+
+static void the_messages_that_carried_what_is_gone_are_told(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    filmed(m, "front", "old", NOW - 9 * DAY_MS, clip); /* 1, and sent again as 11 */
+    event(m, "front", "bare", NOW - 8 * DAY_MS);       /* 2 */
+    event(m, "front", "young", NOW - 6 * DAY_MS);      /* 3 */
+    assert_int_equal(porch_store_write(m->lab.store, insert_messages, NULL, &m->why), PORCH_OK);
+    keep(m, "home", 7, 0);
+    assert_int_equal(porch_media_sweep(m->media, NOW, &m->why), PORCH_OK);
+    assert_int_equal(told_count, 3);
+    assert_true(told[0] == 1 && told[1] == 11 && told[2] == 2);
 }
 
 static void the_preview_says_what_the_sweep_then_does(void **state) {
@@ -316,6 +348,7 @@ static void no_statement_of_the_keeper_walks_a_table(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         KEEP_TEST(a_household_keeps_as_many_days_as_it_says),
+        KEEP_TEST(the_messages_that_carried_what_is_gone_are_told),
         KEEP_TEST(the_preview_says_what_the_sweep_then_does),
         KEEP_TEST(a_limit_set_under_a_wrong_clock_costs_nobody_else_anything),
         KEEP_TEST(an_event_stays_as_long_as_its_clip),

@@ -35,6 +35,8 @@ struct porch_media {
     void *on_person_ctx;
     porch_err (*on_forget)(porch_db *db, const char *event, void *ctx, porch_why *why);
     void *on_forget_ctx;
+    void (*on_forgotten)(const uint64_t *seqs, size_t count, void *ctx);
+    void *on_forgotten_ctx;
 };
 
 /* ---- media_event.c ---- */
