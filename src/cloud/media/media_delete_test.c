@@ -319,6 +319,29 @@ static void other_events_keep_all_they_have(void **state) {
     assert_true(canary_is_on_disk(m));
 }
 
+/* The log begins with 3; what 1 said is retained, what 2 said is nowhere. */
+static porch_err outlive_the_log(porch_db *db, void *ctx, porch_why *why) {
+    static const char *const statements[] = {
+        "insert into message (seq, at_ms, device, topic, qos, payload, flags, origin) values (3, 1, "
+        "'front', 't', "
+        "1, x'', 0, 0)",
+        "insert into mqtt_retained (topic, seq, at_ms, qos, origin, payload) values ('t', 1, 1, 1, 0, x'')",
+        "insert into event_message values (1, 'e'), (2, 'e'), (3, 'e')"};
+    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
+        PORCH_TRY(porch_db_run(db, statements[i], why));
+    PORCH_TRY(porch_media_delete_forget(db, 0, why));
+    return porch_media_delete_messages(db, "e", ctx, why);
+}
+
+static void what_is_retained_stays_known_as_its_events(void **state) {
+    media_lab *m = *state;
+    porch_media_messages left = {0};
+    assert_int_equal(porch_store_write(m->lab.store, outlive_the_log, &left, &m->why), PORCH_OK);
+    assert_int_equal(left.count, 2);
+    assert_true(left.at[0] == 1 && left.at[1] == 3);
+    free(left.at);
+}
+
 static void what_is_no_event_is_not_found(void **state) {
     media_lab *m = *state;
     static const char *const ids[] = {"", "x", "00000000000000000000000000000000",
@@ -341,6 +364,7 @@ int main(void) {
         MEDIA_TEST(a_clip_that_is_complete_by_now_is_not_given_up),
         MEDIA_TEST(an_upload_that_the_disk_keeps_is_given_up_later),
         MEDIA_TEST(other_events_keep_all_they_have),
+        MEDIA_TEST(what_is_retained_stays_known_as_its_events),
         MEDIA_TEST(what_is_no_event_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
