@@ -217,9 +217,10 @@ static void forget(porch_broker_shard *b, porch_share *s) {
 /* Doubles a ring of a power of two; the first element moves to the front. */
 static void *widen(void *ring, size_t size, size_t first, size_t count, size_t cap) {
     uint8_t *wider = malloc((cap == 0 ? 16 : 2 * cap) * size);
-    for (size_t i = 0; wider != NULL && i < count; i++)
+    if (wider == NULL) return NULL;
+    for (size_t i = 0; i < count; i++)
         memcpy(wider + i * size, (uint8_t *)ring + ((first + i) & (cap - 1)) * size, size);
-    if (wider != NULL) free(ring);
+    free(ring);
     return wider;
 }
 

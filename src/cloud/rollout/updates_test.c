@@ -123,7 +123,7 @@ static void what_nobody_signed_is_not_published(void **state) {
         "{\"signatures\":[],\"signed\":{\"_type\":\"root\",\"spec_version\":\"1.0.34\",\"version\":1,"
         "\"expires\":"
         "\"2099-01-01T00:00:00Z\",\"consistent_snapshot\":true,\"keys\":{},\"roles\":{}}}";
-    porch_updates_plan plan = {.root = 1, .count = 1, .roles = {{"targets", 1}}};
+    porch_updates_plan plan = {.root = 1, .count = 1, .roles = {{.name = "targets", .version = 1}}};
     porch_updates_outcome outcome;
     porch_updates_state now;
     porch_why why = {""};
@@ -148,7 +148,7 @@ static void no_delegated_role_is_called_like_a_top_level_one(void **state) {
     place *p = *state;
     static const char *const taken[] = {"root", "snapshot", "timestamp", "mirrors"};
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        porch_updates_plan plan = {.root = 1, .count = 2, .roles = {{"targets", 1}}};
+        porch_updates_plan plan = {.root = 1, .count = 2, .roles = {{.name = "targets", .version = 1}}};
         porch_updates_outcome outcome;
         porch_why why = {""};
         (void)snprintf(plan.roles[1].name, sizeof plan.roles[1].name, "%s", taken[i]);
@@ -172,7 +172,7 @@ static void what_was_in_force_and_is_gone_is_damage_and_goes_on_counting(void **
     place *p = *state;
     char path[160];
     porch_updates_state now;
-    porch_updates_plan plan = {.root = 2, .count = 1, .roles = {{"targets", 1}}};
+    porch_updates_plan plan = {.root = 2, .count = 1, .roles = {{.name = "targets", .version = 1}}};
     porch_updates_outcome outcome;
     porch_why why = {""};
     uint64_t bytes = 0;
