@@ -286,6 +286,7 @@ static void on_reenroll(porch_http_exchange *x) {
 /* ---- where a key lives ---------------------------------------------------------------------------- */
 
 typedef struct {
+    char *text[MAKERS_MOST]; /* ours to free */
     porch_bytes pem[MAKERS_MOST];
     size_t count;
     bool whole;
@@ -295,13 +296,15 @@ static bool append_maker(const porch_registry_tpm_ca *ca, void *ctx) {
     makers *all = ctx;
     char *pem = all->count < MAKERS_MOST ? strdup(ca->pem) : NULL;
     all->whole = pem != NULL;
-    if (all->whole) all->pem[all->count++] = porch_bytes_of(pem);
-    return all->whole;
+    if (pem == NULL) return false;
+    all->text[all->count] = pem;
+    all->pem[all->count++] = porch_bytes_of(pem);
+    return true;
 }
 
 static void free_makers(makers *all) {
     for (size_t i = 0; i < all->count; i++)
-        free((void *)(uintptr_t)all->pem[i].at);
+        free(all->text[i]);
 }
 
 static porch_err challenge(porch_http_exchange *x, porch_buf *out, porch_why *why) {

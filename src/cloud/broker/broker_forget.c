@@ -169,14 +169,16 @@ static bool post(porch_broker_shard *b, forgotten *f) {
     if (o == NULL) return false;
     o->note.run = obey;
     o->what = f;
-    atomic_fetch_add(&f->refs, 1);
     pthread_mutex_lock(&b->lock);
     const bool runs = b->shard != NULL;
-    if (runs) porch_shard_post(b->shard, &o->note);
+    if (runs) {
+        atomic_fetch_add(&f->refs, 1);
+        porch_shard_post(b->shard, &o->note);
+    }
     pthread_mutex_unlock(&b->lock);
     if (runs) return true;
     obeyed(b->broker, f); /* it has nothing */
-    end_order(o);
+    free(o);
     return true;
 }
 

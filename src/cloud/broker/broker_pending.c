@@ -214,7 +214,8 @@ static void routed(porch_broker_shard *b, porch_pending *p, porch_err e) {
     }
     porch_broker_end_retaining(b, s, p);
     if (p->will && e == PORCH_OK) porch_broker_count(&b->counts.wills, 1);
-    if (p->will && !s->over && s->link == p->link) porch_session_will_settled(s, e == PORCH_OK);
+    if (p->will && s != NULL && !s->over && s->link == p->link)
+        porch_session_will_settled(s, e == PORCH_OK);
     porch_message_release(b->pool, p->message);
 }
 
