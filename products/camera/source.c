@@ -67,7 +67,9 @@ bool porch_camera_source_kind_of(const char *what, porch_camera_source_kind *ret
         (void)snprintf(why, 256, "the source is empty; give a FILM, /dev/videoN or rtsp://HOST/PATH");
         return false;
     }
-    *ret = strncmp(what, "/dev/", 5) == 0 ? PORCH_CAMERA_V4L2 : PORCH_CAMERA_FILM;
+    /* In shared memory lie files as in any folder. */
+    bool device = strncmp(what, "/dev/", 5) == 0 && strncmp(what, "/dev/shm/", 9) != 0;
+    *ret = device ? PORCH_CAMERA_V4L2 : PORCH_CAMERA_FILM;
     return true;
 }
 

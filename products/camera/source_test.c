@@ -29,6 +29,7 @@ static void each_source_is_known_by_its_form(void **state) {
     } rows[] = {
         {"film.avi", PORCH_CAMERA_FILM},
         {"/home/x/film.avi", PORCH_CAMERA_FILM},
+        {"/dev/shm/film.avi", PORCH_CAMERA_FILM},
         {"/dev/video0", PORCH_CAMERA_V4L2},
         {"/dev/v4l/by-id/usb-Camera-index0", PORCH_CAMERA_V4L2},
         {"rtsp://camera.local/live", PORCH_CAMERA_RTSP},
