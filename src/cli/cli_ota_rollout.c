@@ -90,12 +90,14 @@ static void show_status(const json_t *result) {
             porch_cli_member(each, "state"), (unsigned long long)porch_cli_number(each, "stage") + 1,
             (unsigned long long)porch_cli_number(each, "stage_count"), porch_cli_member(each, "stages"),
             json_is_true(json_object_get(each, "awaiting_approval")) ? ", waits for approval" : "");
-        (void)printf("      %llu devices, %llu asked, %llu good, %llu failed, %llu away; began %s\n",
+        (void)printf("      %llu devices, %llu asked, %llu good, %llu failed, %llu away, %llu of other "
+                     "hardware; began %s\n",
                      (unsigned long long)porch_cli_number(each, "devices"),
                      (unsigned long long)porch_cli_number(each, "asked"),
                      (unsigned long long)porch_cli_number(each, "good"),
                      (unsigned long long)porch_cli_number(each, "failed"),
                      (unsigned long long)porch_cli_number(each, "away"),
+                     (unsigned long long)porch_cli_number(each, "unfit"),
                      porch_cli_time(porch_cli_number(each, "started_ms")).text);
         if (porch_cli_member(each, "why")[0] != '\0')
             (void)printf("      %s\n", porch_cli_safe(porch_cli_member(each, "why")).text);

@@ -33,7 +33,8 @@
     X(GOOD, "good", true)                /* confirmed; `running` is what runs */                      \
     X(ROLLED_BACK, "rolled-back", true)  /* tried, not healthy, `running` is the one before */        \
     X(REFUSED, "refused", true)          /* not signed for it, below its floor, another product... */ \
-    X(FAILED, "failed", true)            /* could not be fetched or written; may be tried again */
+    X(FAILED, "failed", true)            /* could not be fetched or written; may be tried again */    \
+    X(UNFIT, "unfit", true)              /* signed, for other hardware: no fault of either */
 
 #define PORCH_UPDATE_STATE_ENUM(name, word, ended) PORCH_UPDATE_##name,
 typedef enum { PORCH_UPDATE_STATE_LIST(PORCH_UPDATE_STATE_ENUM) PORCH_UPDATE_STATES } porch_update_state;

@@ -166,10 +166,22 @@ class Rollout(case.HubCase):
         self.addCleanup(process.kill)
         return process, lab.Lines(process.stdout)
 
-    def test_4_a_device_that_lost_its_hub_is_asked_when_it_is_back(self):
+    def abort_what_runs(self):
         for each in self.hub.cli("ota", "rollout", "status")["rollouts"]:
             if each["state"] == "running":
                 self.hub.cli("ota", "rollout", "abort", each["id"], "--reason", "another test")
+
+    def test_5_other_hardware_is_no_failure(self):
+        self.abort_what_runs()
+        one = self.device("cam-1")
+        identifier = self.hub.cli("ota", "rollout", "start", "--product", "camera", "--version", "5", "--stages", "100")["id"]
+        one.wish()
+        self.rollout(id=identifier, asked=1)
+        one.say("unfit", identifier, 1, "the release is not for hardware rev-b")
+        self.rollout(id=identifier, unfit=1, asked=0, failed=0, state="running")
+
+    def test_4_a_device_that_lost_its_hub_is_asked_when_it_is_back(self):
+        self.abort_what_runs()
         process, lines = self.updater("cam-real")
         self.assertIsNotNone(lines.wait_for(lambda line: "subscribed" in line and "update/desired" in line, 60), lines.text())
         process.send_signal(signal.SIGSTOP)

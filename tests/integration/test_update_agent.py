@@ -390,7 +390,7 @@ class UpdateAgent(case.HubCase):
         self.turn("66", hashlib.sha256(evil.read_bytes()).hexdigest())
         self.reported("refused", target="66")
         self.turn("2", other)
-        self.assertIn("not for hardware rev-a", self.reported("refused", target="2")["reason"])
+        self.assertIn("not for hardware rev-a", self.reported("unfit", target="2")["reason"])
         self.turn("9", door, product="door")
         self.assertIn("another product", self.reported("refused", target="9")["reason"])
         self.turn("1.5", hashlib.sha256(evil.read_bytes()).hexdigest())

@@ -205,7 +205,7 @@ class Thief(test_update_fresh.Timed):
         other = self.release("2", hardware="rev-b")
         self.connected()
         self.steal()
-        self.order("2", other, "refused", "not for hardware rev-a")
+        self.order("2", other, "unfit", "not for hardware rev-a")
         role = self.loot.newest("camera")
         role["targets"]["camera/2/image"]["custom"]["hardware"].append("rev-a")
         self.loot.put("camera", role)

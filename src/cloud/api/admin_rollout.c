@@ -107,8 +107,9 @@ static bool add_view(const porch_rollout_view *v, void *ctx) {
                   "version", v->version, "state", v->state, "why", v->why, "stages", v->stages, "stage",
                   n(v->stage), "stage_count", n(v->stage_count), "awaiting_approval", v->awaiting,
                   "started_ms", n(v->started_ms), "ended_ms", n(v->ended_ms));
-    json_t *counts = json_pack("{s:I,s:I,s:I,s:I,s:I}", "devices", n(v->devices), "asked", n(v->asked),
-                               "good", n(v->good), "failed", n(v->failed), "away", n(v->away));
+    json_t *counts =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "devices", n(v->devices), "asked", n(v->asked), "good",
+                  n(v->good), "failed", n(v->failed), "away", n(v->away), "unfit", n(v->unfit));
     return o != NULL && json_object_update_new(o, counts) == 0 && json_array_append_new(ctx, o) == 0;
 }
 

@@ -230,15 +230,20 @@ bool porch_rollout_may_ask(porch_rollouts *r, const porch_rollout_row *row, uint
 
 /* ---- turns ---- */
 
-static porch_err count(porch_db *db, int64_t number, int asked, int good, int failed, porch_why *why) {
+typedef struct {
+    int asked, good, failed, unfit;
+} more;
+
+static porch_err count(porch_db *db, int64_t number, more m, porch_why *why) {
     porch_db_query *q = porch_db_prepare(db,
                                          "update update_rollout set asked = asked + ?2, good = good + ?3, "
-                                         "failed = failed + ?4 where number = ?1",
+                                         "failed = failed + ?4, unfit = unfit + ?5 where number = ?1",
                                          why);
     porch_db_bind_i64(q, 1, number);
-    porch_db_bind_i64(q, 2, asked);
-    porch_db_bind_i64(q, 3, good);
-    porch_db_bind_i64(q, 4, failed);
+    porch_db_bind_i64(q, 2, m.asked);
+    porch_db_bind_i64(q, 3, m.good);
+    porch_db_bind_i64(q, 4, m.failed);
+    porch_db_bind_i64(q, 5, m.unfit);
     return porch_db_execute(q, why);
 }
 
@@ -259,7 +264,7 @@ porch_err porch_rollout_stage_count(porch_db *db, int64_t number, uint32_t stage
 }
 
 static bool is_end(int state) {
-    return state == TURN_GOOD || state == TURN_FAILED;
+    return state == TURN_GOOD || state == TURN_FAILED || state == TURN_UNFIT;
 }
 
 static porch_err put_turn(porch_db *db, const porch_rollout_row *row, const char *device,
@@ -293,7 +298,7 @@ porch_err porch_rollout_ask(porch_rollouts *r, porch_db *db, const porch_rollout
                             const char *device, const porch_rollout_turn *t, uint64_t now_ms,
                             porch_why *why) {
     PORCH_TRY(put_turn(db, row, device, t, TURN_ASKED, t->attempt + 1, "", true, now_ms, why));
-    if (t->attempt == 0) PORCH_TRY(count(db, row->number, 1, 0, 0, why));
+    if (t->attempt == 0) PORCH_TRY(count(db, row->number, (more){.asked = 1}, why));
     porch_rollout_say(r, row, device, t->attempt + 1);
     return PORCH_OK;
 }
@@ -308,9 +313,14 @@ porch_err porch_rollout_ask_again(porch_rollouts *r, porch_db *db, const porch_r
 porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, const char *device,
                                  const porch_rollout_turn *t, int state, const char *reason,
                                  uint64_t now_ms, porch_why *why) {
+    /* Who is unfit is not among the asked, of whom so many percent may fail. */
+    const bool was_asked = t->attempt > 0 && t->state != TURN_UNFIT;
+    const more m = {.asked = (state != TURN_UNFIT) - was_asked,
+                    .good = state == TURN_GOOD,
+                    .failed = (state == TURN_FAILED) - (t->state == TURN_FAILED),
+                    .unfit = (state == TURN_UNFIT) - (t->state == TURN_UNFIT)};
     PORCH_TRY(porch_rollout_turn_set(db, row, device, t, state, reason, now_ms, why));
-    return count(db, row->number, t->attempt == 0, state == TURN_GOOD,
-                 (state == TURN_FAILED) - (t->state == TURN_FAILED), why);
+    return count(db, row->number, m, why);
 }
 
 /* Nothing for the device: its row on people's pages has changed. */
@@ -381,7 +391,8 @@ static porch_err attempt_heard(porch_rollouts *r, porch_db *db, const porch_roll
     bool again =
         s->state == PORCH_UPDATE_FAILED && t->attempt < row->attempts && (row->running || row->done);
     if (again) return porch_rollout_ask_again(r, db, row, device, t, at_ms, why);
-    return porch_rollout_turn_end(db, row, device, t, TURN_FAILED, reason, at_ms, why);
+    const int end = s->state == PORCH_UPDATE_UNFIT ? TURN_UNFIT : TURN_FAILED;
+    return porch_rollout_turn_end(db, row, device, t, end, reason, at_ms, why);
 }
 
 static porch_err turn_heard(porch_rollouts *r, porch_db *db, const porch_rollout_row *row,

@@ -96,6 +96,7 @@ typedef struct {
     bool awaiting; /* approval of the next stage */
     uint64_t started_ms, ended_ms;
     uint64_t devices, asked, good, failed, away;
+    uint64_t unfit; /* of other hardware; not among the asked */
 } porch_rollout_view;
 /* Inside a read; newest first; stops when fn answers false. */
 porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *, void *), void *ctx,

@@ -332,7 +332,7 @@ porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *
                          "select number, product, version, state, why, stages, stage, "
                          "awaiting, started_ms, ended_ms, devices, asked, "
                          "good, failed, (select coalesce(sum(away), 0) from update_stage where "
-                         "rollout = number) from update_rollout order by number desc limit "
+                         "rollout = number), unfit from update_rollout order by number desc limit "
                          "1000",
                          why);
     porch_err e = PORCH_OK;
@@ -357,6 +357,7 @@ porch_err porch_rollout_list(porch_db *db, bool (*fn)(const porch_rollout_view *
         v.good = (uint64_t)porch_db_i64(q, 12);
         v.failed = (uint64_t)porch_db_i64(q, 13);
         v.away = (uint64_t)porch_db_i64(q, 14);
+        v.unfit = (uint64_t)porch_db_i64(q, 15);
         more = fn(&v, ctx);
     }
     porch_db_finish(q);

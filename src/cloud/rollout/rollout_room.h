@@ -5,7 +5,7 @@
 #include "cloud/rollout/rollout.h"
 
 enum { PORCH_ROLLOUT_ACTIVE_MOST = 64, PORCH_ROLLOUT_TELL_MOST = 4096, PORCH_ROLLOUT_TELL_BYTES = 400 };
-enum { TURN_WAITS = 0, TURN_ASKED = 1, TURN_GOOD = 2, TURN_FAILED = 3, TURN_AWAY = 4 };
+enum { TURN_WAITS = 0, TURN_ASKED = 1, TURN_GOOD = 2, TURN_FAILED = 3, TURN_AWAY = 4, TURN_UNFIT = 5 };
 
 /* One that devices may still be told about: running, paused or done, the newest of its product. */
 typedef struct {

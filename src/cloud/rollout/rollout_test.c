@@ -639,6 +639,34 @@ static void turns_of_what_is_long_over_are_swept_and_the_counts_stay(void **stat
     assert_int_equal(number(f, "select count(*) from update_turn"), 0);
 }
 
+/* Half of the fleet is of hardware that the release is not signed for. */
+static void who_is_of_other_hardware_is_no_failure(void **state) {
+    fleet *f = *state;
+    const porch_rollout_spec spec = plain("2", "100");
+    char device[32];
+    arrive(f, 10);
+    start(f, &spec);
+    for (unsigned i = 0; i < 10; i++) {
+        (void)snprintf(device, sizeof device, "cam-%07u", i);
+        if (i < 5)
+            report(f, device, "r1", 1, "1", PORCH_UPDATE_UNFIT, "the release is not for hardware rev-b");
+        else if (i < 9)
+            report(f, device, "r1", 1, "2", PORCH_UPDATE_GOOD, "");
+    }
+    porch_rollout_view v = look(f);
+    assert_true(v.devices == 10 && v.asked == 5 && v.good == 4 && v.failed == 0 && v.unfit == 5);
+    assert_string_equal(v.state, "running");
+    report(f, "cam-0000000", "r1", 1, "1", PORCH_UPDATE_UNFIT, "it says so again");
+    report(f, "cam-0000009", "r1", 1, "2", PORCH_UPDATE_GOOD, "");
+    tick(f, 1000);
+    v = look(f);
+    assert_string_equal(v.state, "done");
+    assert_true(v.asked == 5 && v.good == 5 && v.unfit == 5);
+    report(f, "cam-0000000", "", 0, "2", PORCH_UPDATE_GOOD, ""); /* somebody went there with a cable */
+    v = look(f);
+    assert_true(v.asked == 6 && v.good == 6 && v.unfit == 4);
+}
+
 static void nobody_hears_what_the_disk_refused(void **state) {
     fleet *f = *state;
     const porch_rollout_spec spec = plain("2", "100");
@@ -683,6 +711,7 @@ int main(void) {
 #define OVER_STORE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         OVER_STORE(a_rollout_goes_through_its_stages_and_ends),
         OVER_STORE(too_many_failures_end_it_by_itself),
+        OVER_STORE(who_is_of_other_hardware_is_no_failure),
         OVER_STORE(nobody_hears_what_the_disk_refused),
         OVER_STORE(a_report_that_is_undone_is_not_answered),
         OVER_STORE(silence_is_a_failure_after_the_last_attempt),

@@ -367,7 +367,11 @@ static void consider(struct device_update *u) {
             later(u, e, &why);
         } else { /* no room for the metadata says nothing of the release */
             bool no_room = e == PORCH_ERR_FULL || e == PORCH_ERR_NO_SPACE;
-            settle(u, no_room ? PORCH_UPDATE_FAILED : PORCH_UPDATE_REFUSED, porch_why_text(&why, e), false);
+            settle(u,
+                   no_room    ? PORCH_UPDATE_FAILED
+                   : r->unfit ? PORCH_UPDATE_UNFIT
+                              : PORCH_UPDATE_REFUSED,
+                   porch_why_text(&why, e), false);
         }
         porch_update_fetch_close(&u->fetch);
         porch_tls_client_unref(tls);

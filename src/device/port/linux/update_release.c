@@ -103,7 +103,8 @@ static porch_err read_release(porch_update_repository *u, porch_tuf *t, porch_by
     if (!porch_tuf_json_plain(custom, "product", &product) ||
         !porch_bytes_eq_text(product, u->device->conf.product))
         return porch_fail(why, PORCH_ERR_DENIED, "the release is for another product");
-    if (!lists(custom, "hardware", u->hardware))
+    r->unfit = !lists(custom, "hardware", u->hardware);
+    if (r->unfit)
         return porch_fail(why, PORCH_ERR_DENIED, "the release is not for hardware %.100s", u->hardware);
     if (!porch_tuf_json_number(custom, "counter", &r->image.counter))
         return porch_fail(why, PORCH_ERR_MALFORMED, "the release has no counter");

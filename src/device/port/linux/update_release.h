@@ -38,6 +38,7 @@ typedef struct {
     uint64_t delta_bytes;                                                          /* 0: none is signed */
     uint8_t delta_sha256[32];
     uint32_t widened;
+    bool unfit; /* whoever may has signed it, for other hardware: the reason of a DENIED */
 } porch_update_release;
 
 /* Refreshes TUF's metadata and fills *r, which comes zeroed. `running` is the SHA-256 of what runs. HASH:
