@@ -156,7 +156,7 @@ static void what_is_asked_again_is_found_as_if_it_were_new(void **state) {
         else if ((seed >> 24) % 3 == 1)
             (void)porch_trie_remove(t, filter_of(filter), &owners[owner]);
         for (int n = 0; n < NAMES; n++) {
-            porch_trie_entry anew[FILTERS * 3];
+            porch_trie_entry anew[FILTERS * 3] = {{0}};
             const porch_trie_entry *h;
             size_t count = porch_trie_match(t, name_of(names[n]), &h);
             if (count > 0) memcpy(anew, h, count * sizeof *h);
