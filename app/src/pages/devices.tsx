@@ -19,7 +19,7 @@ function updating({ update }: Device) {
   const words: Record<string, string> = {
     waiting: `update${to} waits`, downloading: `downloading the update${to}`, staged: `update${to} is ready to start`, trial: `trying the update${to}`,
     good: "", "rolled-back": `update${to} was rolled back`, refused: `update${to} was refused`, failed: `update${to} failed`,
-    unfit: `update${to} is for other hardware`,
+    unfit: "", // meant for others
   };
   const word = words[update.state] ?? update.state;
   return <p class="hint" data-update={update.state}>Version {update.running}{word && ` · ${word}`}{word && update.reason && `: ${update.reason}`}</p>;
