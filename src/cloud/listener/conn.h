@@ -106,7 +106,8 @@ void *porch_shard_user(const porch_shard *s);
 void porch_shard_set_user(porch_shard *s, void *user);
 /* Its doors are closed; what is still open is being told to go. */
 bool porch_shard_draining(const porch_shard *s);
-/* The shard takes another turn at once (or after ms) even if no socket moves. */
+/* The shard takes another turn at once (or after ms) even if no socket moves. The earliest wish alone is
+ * remembered: in the turn that it brings, who wished for a later one wishes again. */
 void porch_shard_again(porch_shard *s, uint32_t after_ms);
 /* False when the ring is full. The receiver sees it, and is woken once, at the end of this turn. */
 bool porch_shard_send(porch_shard *from, unsigned to, const porch_parcel *parcel);
