@@ -117,20 +117,19 @@ class Kept(case.HubCase):
 
     def await_retained(self, count):
         reader = self.hub.device_tls(self.hub.service(f"reader-{count}", allow=["read:metrics"]))
-        for _ in range(600):
-            answer = lab.request(self.hub.ports["device"], reader, "GET", "/metrics")
-            if test_metrics.parse(answer.body.decode())["porchlight_mqtt_retained_messages"] == count:
-                return
-            self.hub.log.wait_for(lambda text: False, 0.05)
-        self.fail(f"it never came to {count} retained messages")
+        self.await_count(count, "retained messages", lambda: test_metrics.parse(
+            lab.request(self.hub.ports["device"], reader, "GET", "/metrics").body.decode())["porchlight_mqtt_retained_messages"])
 
     def await_clips(self, owner, count):
+        self.await_count(count, "clips", lambda: owner.must("GET", "/api/v1/household")["now"]["clips"])
+
+    def await_count(self, count, what, ask):
         """The keeper works beside us: asked again until it is through."""
         for _ in range(600):
-            if owner.must("GET", "/api/v1/household")["now"]["clips"] == count:
+            if ask() == count:
                 return
             self.hub.log.wait_for(lambda text: False, 0.05)
-        self.fail(f"the keeper never came down to {count} clips")
+        self.fail(f"the keeper never came to {count} {what}")
 
 
 class Exported(case.HubCase):

@@ -153,12 +153,21 @@ porch_err porch_rollout_ready(const porch_rollouts *r, porch_why *why) {
 
 /* ---- words for devices ---- */
 
+/* The place of the next word, which counts with news_count++. NULL: full; a device is told when it reports
+ * next, or when its deadline passes. */
+static porch_rollout_news *next_news(porch_rollouts *r) {
+    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return NULL;
+    porch_rollout_news *n = &r->news[r->news_count];
+    n->message_seq = r->message_seq;
+    n->len = 0;
+    return n;
+}
+
 void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
                        uint64_t attempt) {
     porch_update_desired d = {.any = row != NULL};
-    /* Full: the device is told when it reports next, or when its deadline passes. */
-    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return;
-    porch_rollout_news *n = &r->news[r->news_count];
+    porch_rollout_news *n = next_news(r);
+    if (n == NULL) return;
     porch_buf b = PORCH_BUF_OF(n->desired);
     if (row != NULL) {
         if (porch_id_parse(porch_bytes_of(row->id), &d.rollout) != PORCH_OK) return;
@@ -170,7 +179,6 @@ void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const ch
     if (!porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device) ||
         porch_update_desired_write(&b, &d) != PORCH_OK)
         return;
-    n->message_seq = r->message_seq;
     n->len = b.len;
     r->news_count++;
 }
@@ -325,11 +333,9 @@ porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, con
 
 /* Nothing for the device: its row on people's pages has changed. */
 static void tell_pages(porch_rollouts *r, const char *device) {
-    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return;
-    porch_rollout_news *n = &r->news[r->news_count];
-    n->message_seq = r->message_seq;
-    n->len = 0;
-    if (porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device)) r->news_count++;
+    porch_rollout_news *n = next_news(r);
+    if (n != NULL && porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device))
+        r->news_count++;
 }
 
 /* ---- a device reports ---- */
