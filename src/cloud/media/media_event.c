@@ -1,5 +1,5 @@
 /* Events are written by the store's writer thread in the transaction of their message; what is to be told
- * about them waits in a small queue for the commit. */
+ * about them waits for the commit among the store's news. */
 #include "cloud/media/media_event.h"
 
 #include <stdlib.h>
@@ -11,23 +11,16 @@
 #include "os/clock.h"
 #include "wire/event_motion.h"
 
-enum { WAITING_MOST = 256, REMEMBERED = 256 };
+enum { REMEMBERED = 256 };
 
 typedef struct {
     char uid[PORCH_MEDIA_UID];
     uint64_t durable_ms;
 } remembered;
 
-typedef struct {
-    uint64_t message_seq; /* of the message that carried it */
-    porch_media_event event;
-} news;
-
 struct media_events {
     porch_media *media;
-    /* writer thread only */
-    news *waiting; /* WAITING_MOST */
-    size_t waiting_count;
+    porch_store_news *news; /* of porch_media_event */
     /* shared */
     pthread_mutex_t lock;
     remembered memory[REMEMBERED];
@@ -137,7 +130,8 @@ static porch_err take_event(media_events *es, porch_db *db, const porch_store_me
         event.has_thumbnail = thumbnail.len > 0;
     }
     PORCH_TRY(insert(db, &event, porch_buf_bytes(&thumbnail), &made, why));
-    if (made && es->waiting_count < WAITING_MOST) es->waiting[es->waiting_count++] = (news){seq, event};
+    if (made)
+        (void)porch_store_news_add(es->news, &event); /* without memory: pages show it when they load */
     return PORCH_OK;
 }
 
@@ -149,28 +143,15 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
     return take_event(ctx, db, m, seq, &motion, why);
 }
 
-/* In order of their messages: what is undone is the end. */
-static void on_undo(uint64_t from_seq, void *ctx) {
+static void tell(const void *word, void *ctx) {
     media_events *es = ctx;
-    while (es->waiting_count > 0 && es->waiting[es->waiting_count - 1].message_seq >= from_seq)
-        es->waiting_count--;
-}
-
-static void on_commit(void *ctx) {
-    media_events *es = ctx;
-    if (es->waiting_count == 0) return;
-    uint64_t now_ms = porch_clock_ms();
+    const porch_media_event *event = word;
     (void)pthread_mutex_lock(&es->lock);
-    for (size_t i = 0; i < es->waiting_count; i++) {
-        memcpy(es->memory[es->next].uid, es->waiting[i].event.uid, PORCH_MEDIA_UID);
-        es->memory[es->next].durable_ms = now_ms;
-        es->next = (es->next + 1) % REMEMBERED;
-    }
+    memcpy(es->memory[es->next].uid, event->uid, PORCH_MEDIA_UID);
+    es->memory[es->next].durable_ms = porch_clock_ms();
+    es->next = (es->next + 1) % REMEMBERED;
     (void)pthread_mutex_unlock(&es->lock);
-    for (size_t i = 0; i < es->waiting_count && es->media->on_event != NULL; i++) {
-        es->media->on_event(&es->waiting[i].event, es->media->on_event_ctx);
-    }
-    es->waiting_count = 0;
+    if (es->media->on_event != NULL) es->media->on_event(event, es->media->on_event_ctx);
 }
 
 uint64_t porch_media_events_durable_ms(media_events *es, const char *uid) {
@@ -185,16 +166,16 @@ uint64_t porch_media_events_durable_ms(media_events *es, const char *uid) {
 
 porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why *why) {
     media_events *es = calloc(1, sizeof *es);
-    if (es != NULL) es->waiting = calloc(WAITING_MOST, sizeof *es->waiting);
-    if (es == NULL || es->waiting == NULL) {
-        free(es);
-        return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for events");
-    }
+    if (es == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for events");
     es->media = m;
     (void)pthread_mutex_init(&es->lock, NULL);
+    porch_err e =
+        porch_store_news_open(m->config.store, sizeof(porch_media_event), 0, tell, es, &es->news, why);
+    if (e != PORCH_OK) {
+        porch_media_events_close(es);
+        return e;
+    }
     porch_store_on_message(m->config.store, on_message, es);
-    porch_store_on_commit(m->config.store, on_commit, es);
-    porch_store_on_undo(m->config.store, on_undo, es);
     *ret = es;
     return PORCH_OK;
 }
@@ -202,7 +183,6 @@ porch_err porch_media_events_open(porch_media *m, media_events **ret, porch_why 
 void porch_media_events_close(media_events *es) {
     if (es == NULL) return;
     (void)pthread_mutex_destroy(&es->lock);
-    free(es->waiting);
     free(es);
 }
 

@@ -25,6 +25,19 @@ static void ring(void *ctx) {
     (void)pthread_mutex_unlock(&b->lock);
 }
 
+/* Until the ticket is answered: its answer. */
+static porch_err await(porch_store_lane *lane, bell *b, uint64_t ticket) {
+    porch_store_answer answer = {0, 0, PORCH_OK};
+    while (!porch_store_lane_poll(lane, &answer) || answer.upto < ticket) {
+        (void)pthread_mutex_lock(&b->lock);
+        while (!b->ready)
+            (void)pthread_cond_wait(&b->changed, &b->lock);
+        b->ready = false;
+        (void)pthread_mutex_unlock(&b->lock);
+    }
+    return answer.result;
+}
+
 /* Stores one message as a shard would, and waits until it is durable. */
 static porch_err publish(media_lab *m, const char *device, const char *topic, porch_bytes payload) {
     bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
@@ -35,16 +48,8 @@ static porch_err publish(media_lab *m, const char *device, const char *topic, po
                                          .payload = payload,
                                          .qos = 1};
     uint64_t ticket;
-    porch_store_answer answer = {0, 0, PORCH_OK};
     assert_int_equal(porch_store_lane_append(lane, &message, &ticket), PORCH_OK);
-    while (!porch_store_lane_poll(lane, &answer) || answer.upto < ticket) {
-        (void)pthread_mutex_lock(&b.lock);
-        while (!b.ready)
-            (void)pthread_cond_wait(&b.changed, &b.lock);
-        b.ready = false;
-        (void)pthread_mutex_unlock(&b.lock);
-    }
-    return answer.result;
+    return await(lane, &b, ticket);
 }
 
 static porch_bytes motion(const char *name, bool thumbnail, porch_buf json) {
@@ -186,21 +191,51 @@ static void of_a_batch_that_is_repeated_only_what_stays_is_told(void **state) {
     list told = {0};
     bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     together t = {.lane = porch_store_lane_open(m->lab.store, ring, &b)};
-    porch_store_answer answer = {0, 0, PORCH_OK};
     porch_media_on_event(m->media, take, &told);
     porch_store_on_message(m->lab.store, refuse_first, NULL);
     assert_int_equal(porch_store_write(m->lab.store, append_together, &t, &m->why), PORCH_OK);
-    while (!porch_store_lane_poll(t.lane, &answer) || answer.upto < t.ticket) {
-        (void)pthread_mutex_lock(&b.lock);
-        while (!b.ready)
-            (void)pthread_cond_wait(&b.changed, &b.lock);
-        b.ready = false;
-        (void)pthread_mutex_unlock(&b.lock);
-    }
+    (void)await(t.lane, &b, t.ticket);
     assert_int_equal(porch_store_durable_seq(m->lab.store), 3); /* the messages stay, all of them */
     assert_int_equal(events(m, (porch_media_event_query){0}).count, 1);
     assert_int_equal(told.count, 1);
     assert_string_equal(told.event[0].device_event, "e2");
+}
+
+enum { BURST = 700 };
+
+/* On the writer's thread, as append_together. */
+static porch_err append_burst(porch_db *db, void *ctx, porch_why *why) {
+    static uint8_t block[PORCH_EVENT_MOTION_MOST];
+    together *t = ctx;
+    (void)db;
+    (void)why;
+    for (int i = 0; i < BURST; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "e%d", i);
+        const porch_store_message message = {.at_ms = 1790000000123,
+                                             .device = PORCH_LIT("front"),
+                                             .topic = PORCH_LIT("d/front/event/motion"),
+                                             .payload = motion(name, false, (porch_buf)PORCH_BUF_OF(block)),
+                                             .qos = 1};
+        assert_int_equal(porch_store_lane_append(t->lane, &message, &t->ticket), PORCH_OK);
+    }
+    return PORCH_OK;
+}
+
+static void count_told(const porch_media_event *event, void *ctx) {
+    (void)event;
+    ++*(int *)ctx;
+}
+
+static void of_a_burst_every_event_is_told(void **state) {
+    media_lab *m = *state;
+    int told = 0;
+    bell b = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
+    together t = {.lane = porch_store_lane_open(m->lab.store, ring, &b)};
+    porch_media_on_event(m->media, count_told, &told);
+    assert_int_equal(porch_store_write(m->lab.store, append_burst, &t, &m->why), PORCH_OK);
+    assert_int_equal(await(t.lane, &b, t.ticket), PORCH_OK);
+    assert_int_equal(told, BURST);
 }
 
 static void what_is_not_an_event_leaves_no_row(void **state) {
@@ -283,6 +318,7 @@ int main(void) {
         EVENT_TEST(an_event_sent_twice_is_one_row_and_told_once),
         EVENT_TEST(an_event_that_the_disk_refused_is_not_told),
         EVENT_TEST(of_a_batch_that_is_repeated_only_what_stays_is_told),
+        EVENT_TEST(of_a_burst_every_event_is_told),
         EVENT_TEST(what_is_not_an_event_leaves_no_row),
         EVENT_TEST(a_person_found_before_the_event_arrived_is_in_the_timeline_of_persons),
         EVENT_TEST(arrivals_are_listed_newest_first_by_household_and_cursor),

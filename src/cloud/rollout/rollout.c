@@ -153,22 +153,12 @@ porch_err porch_rollout_ready(const porch_rollouts *r, porch_why *why) {
 
 /* ---- words for devices ---- */
 
-/* The place of the next word, which counts with news_count++. NULL: full; a device is told when it reports
- * next, or when its deadline passes. */
-static porch_rollout_news *next_news(porch_rollouts *r) {
-    if (r->news_count == PORCH_ROLLOUT_TELL_MOST) return NULL;
-    porch_rollout_news *n = &r->news[r->news_count];
-    n->message_seq = r->message_seq;
-    n->len = 0;
-    return n;
-}
-
+/* Where it is full, a device is told when it reports next, or when its deadline passes. */
 void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const char *device,
                        uint64_t attempt) {
     porch_update_desired d = {.any = row != NULL};
-    porch_rollout_news *n = next_news(r);
-    if (n == NULL) return;
-    porch_buf b = PORCH_BUF_OF(n->desired);
+    porch_rollout_said said = {.len = 0};
+    porch_buf b = PORCH_BUF_OF(said.desired);
     if (row != NULL) {
         if (porch_id_parse(porch_bytes_of(row->id), &d.rollout) != PORCH_OK) return;
         d.product = row->product;
@@ -176,26 +166,17 @@ void porch_rollout_say(porch_rollouts *r, const porch_rollout_row *row, const ch
         memcpy(d.sha256, row->sha256, sizeof d.sha256);
         d.attempt = attempt;
     }
-    if (!porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device) ||
+    if (!porch_bytes_to_text(porch_bytes_of(device), said.device, sizeof said.device) ||
         porch_update_desired_write(&b, &d) != PORCH_OK)
         return;
-    n->len = b.len;
-    r->news_count++;
+    said.len = b.len;
+    (void)porch_store_news_add(r->news, &said);
 }
 
-static void on_commit(void *ctx) {
-    porch_rollouts *r = ctx;
-    for (size_t i = 0; i < r->news_count; i++)
-        if (r->tell != NULL)
-            r->tell(r->news[i].device, (porch_bytes){r->news[i].desired, r->news[i].len}, r->tell_ctx);
-    r->news_count = 0;
-}
-
-/* In order of their messages, after those of none: what is undone is the end. */
-static void on_undo(uint64_t from_seq, void *ctx) {
-    porch_rollouts *r = ctx;
-    while (r->news_count > 0 && r->news[r->news_count - 1].message_seq >= from_seq)
-        r->news_count--;
+static void tell(const void *word, void *ctx) {
+    const porch_rollouts *r = ctx;
+    const porch_rollout_said *said = word;
+    if (r->tell != NULL) r->tell(said->device, (porch_bytes){said->desired, said->len}, r->tell_ctx);
 }
 
 /* ---- allowance: a bucket that holds what the rate gives in ota.burst_ms, at least one device ---- */
@@ -333,9 +314,9 @@ porch_err porch_rollout_turn_end(porch_db *db, const porch_rollout_row *row, con
 
 /* Nothing for the device: its row on people's pages has changed. */
 static void tell_pages(porch_rollouts *r, const char *device) {
-    porch_rollout_news *n = next_news(r);
-    if (n != NULL && porch_bytes_to_text(porch_bytes_of(device), n->device, sizeof n->device))
-        r->news_count++;
+    porch_rollout_said said = {.len = 0};
+    if (porch_bytes_to_text(porch_bytes_of(device), said.device, sizeof said.device))
+        (void)porch_store_news_add(r->news, &said);
 }
 
 /* ---- a device reports ---- */
@@ -442,11 +423,12 @@ porch_err porch_rollout_heard(porch_rollouts *r, porch_db *db, const char *devic
     bool other =
         s->has_rollout && (e != PORCH_OK || !porch_bytes_eq_text(porch_id_bytes(&s->rollout), row.id));
     if (e != PORCH_OK && e != PORCH_ERR_NOT_FOUND) return e;
-    size_t before = r->news_count; /* words for pages stand before it */
+    const size_t room = porch_store_news_room(r->news); /* after words for pages */
     if (e == PORCH_OK) PORCH_TRY(turn_heard(r, db, &row, device, d.household, s, at_ms, why));
     /* It works on a rollout that is over, or paused, and nothing else was said: let it rest. */
     bool stops = other || (e == PORCH_OK && row.paused && s->has_rollout);
-    if (stops && !attempt_ends(s) && r->news_count == before) porch_rollout_say(r, NULL, device, 0);
+    if (stops && !attempt_ends(s) && porch_store_news_room(r->news) == room)
+        porch_rollout_say(r, NULL, device, 0);
     return PORCH_OK;
 }
 
@@ -462,36 +444,32 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
     char device[PORCH_ID_MOST + 1];
     porch_rollouts *r = ctx;
     porch_update_status s;
+    (void)seq;
     if (!is_status(m)) return PORCH_OK;
     PORCH_TRY(porch_update_status_read(m->payload, &s, why)); /* the store logs it */
     if (!porch_bytes_to_text(m->device, device, sizeof device)) return PORCH_ERR_MALFORMED;
-    r->message_seq = seq;
-    porch_err e = porch_rollout_heard(r, db, device, &s, m->at_ms, why);
-    r->message_seq = 0;
-    return e;
+    return porch_rollout_heard(r, db, device, &s, m->at_ms, why);
 }
 
 /* ---- life ---- */
 
 porch_err porch_rollouts_open(const porch_rollouts_config *config, porch_rollouts **ret, porch_why *why) {
     porch_rollouts *r = calloc(1, sizeof *r);
-    if (r != NULL) r->news = calloc(PORCH_ROLLOUT_TELL_MOST, sizeof *r->news);
-    if (r == NULL || r->news == NULL) {
+    if (r == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for rollouts");
+    porch_err e = porch_store_news_open(config->store, sizeof(porch_rollout_said), PORCH_ROLLOUT_TELL_MOST,
+                                        tell, r, &r->news, why);
+    if (e != PORCH_OK) {
         porch_rollouts_close(r);
-        return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for rollouts");
+        return e;
     }
     r->config = *config;
     porch_store_on_message(config->store, on_message, r);
-    porch_store_on_commit(config->store, on_commit, r);
-    porch_store_on_undo(config->store, on_undo, r);
     porch_store_on_tick(config->store, porch_rollout_tick, r);
     *ret = r;
     return PORCH_OK;
 }
 
 void porch_rollouts_close(porch_rollouts *r) {
-    if (r == NULL) return;
-    free(r->news);
     free(r);
 }
 

@@ -68,7 +68,7 @@ static porch_err recall_some(porch_rollouts *r, porch_db *db, int64_t number, re
     porch_db_bind_str(q, 3, c->device);
     porch_db_bind_i64(q, 4, c->cohort);
     porch_err e = PORCH_OK;
-    while (told < RECALL_AT_ONCE && r->news_count < PORCH_ROLLOUT_TELL_MOST &&
+    while (told < RECALL_AT_ONCE && porch_store_news_room(r->news) > 0 &&
            (e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), c->device, sizeof c->device);
         c->at_ms = porch_db_i64(q, 2);

@@ -45,10 +45,9 @@ typedef struct {
 
 typedef struct {
     char device[PORCH_ID_MOST + 1];
-    uint64_t message_seq; /* of the report that it answers; 0: none */
     size_t len;
     uint8_t desired[PORCH_ROLLOUT_TELL_BYTES];
-} porch_rollout_news;
+} porch_rollout_said;
 
 /* How many may be asked now: fills with the rate, kept in memory alone. */
 typedef struct {
@@ -62,9 +61,7 @@ struct porch_rollouts {
     porch_rollout_tell_fn tell;
     void *tell_ctx;
     porch_rollout_allowance allowance[PORCH_ROLLOUT_ACTIVE_MOST];
-    porch_rollout_news *news; /* PORCH_ROLLOUT_TELL_MOST */
-    size_t news_count;
-    uint64_t message_seq; /* of the report that is being heard; 0: none */
+    porch_store_news *news; /* of porch_rollout_said */
 };
 
 /* NOT_FOUND: there is no such device, or it was revoked. */

@@ -113,7 +113,7 @@ static porch_err ask(porch_rollouts *r, porch_db *db, const porch_rollout_row *r
     porch_db_bind_i64(q, 2, row->stage);
     porch_db_bind_i64(q, 3, ASK_AT_ONCE);
     PORCH_TRY(names_of(q, names, NAMES, &count, why));
-    for (size_t i = 0; i < count && r->news_count < PORCH_ROLLOUT_TELL_MOST; i++) {
+    for (size_t i = 0; i < count && porch_store_news_room(r->news) > 0; i++) {
         if (!r->config.online(r->config.online_ctx, names[i].device)) {
             /* Its turn has come; it is asked when it reports. */
             PORCH_TRY(porch_rollout_turn_set(db, row, names[i].device, &names[i].turn, TURN_AWAY, "",
@@ -280,7 +280,8 @@ static porch_err tend(porch_rollouts *r, porch_db *db, int64_t number, name *nam
     return row.running ? pass_stage(r, db, &row, now_ms, why) : PORCH_OK;
 }
 
-static porch_err tick(porch_rollouts *r, porch_db *db, uint64_t now_ms, porch_why *why) {
+porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    porch_rollouts *r = ctx;
     static name names[NAMES]; /* the writer's thread alone */
     int64_t numbers[PORCH_ROLLOUT_ACTIVE_MOST];
     size_t count = 0;
@@ -302,12 +303,4 @@ static porch_err tick(porch_rollouts *r, porch_db *db, uint64_t now_ms, porch_wh
         PORCH_TRY(tend(r, db, numbers[i], names, now_ms, why));
     PORCH_TRY(porch_rollout_sweep(r, db, now_ms, why));
     return porch_rollout_recall(r, db, why);
-}
-
-porch_err porch_rollout_tick(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
-    porch_rollouts *r = ctx;
-    const size_t before = r->news_count;
-    porch_err e = tick(r, db, now_ms, why);
-    if (e != PORCH_OK && e != PORCH_ERR_AGAIN) r->news_count = before; /* the store undoes it */
-    return e;
 }

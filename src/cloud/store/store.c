@@ -57,6 +57,8 @@ void porch_store_close(porch_store *s) {
     porch_db_close(s->db); /* the last connection folds the log into hub.db */
     for (size_t i = 0; i < atomic_load(&s->lane_count); i++)
         porch_lane_free(s->lanes[i]);
+    for (size_t i = 0; i < s->news_count; i++)
+        porch_store_news_free(s->news[i]);
     if (s->event_fd >= 0) close(s->event_fd);
     pthread_cond_destroy(&s->read_free);
     pthread_cond_destroy(&s->scrubbed);
@@ -91,12 +93,6 @@ void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx) {
     pthread_mutex_unlock(&s->lock);
 }
 
-void porch_store_on_undo(porch_store *s, porch_store_undo_fn fn, void *ctx) {
-    pthread_mutex_lock(&s->lock);
-    if (s->undo_count < PORCH_STORE_OBSERVERS) s->on_undo[s->undo_count++] = (store_undo_observer){fn, ctx};
-    pthread_mutex_unlock(&s->lock);
-}
-
 void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx) {
     pthread_mutex_lock(&s->lock);
     if (s->tick_count < PORCH_STORE_OBSERVERS) s->on_tick[s->tick_count++] = (store_tick_observer){fn, ctx};
@@ -113,9 +109,10 @@ static porch_err forget_observers(porch_db *db, void *ctx, porch_why *why) {
     for (size_t i = 0; i < PORCH_STORE_OBSERVERS; i++) {
         if (s->on_message[i].ctx == order[1]) s->on_message[i].fn = NULL;
         if (s->on_commit[i].ctx == order[1]) s->on_commit[i].fn = NULL;
-        if (s->on_undo[i].ctx == order[1]) s->on_undo[i].fn = NULL;
         if (s->on_tick[i].ctx == order[1]) s->on_tick[i].fn = NULL;
     }
+    for (size_t i = 0; i < s->news_count; i++)
+        if (s->news[i]->ctx == order[1]) s->news[i]->tell = NULL;
     if (s->on_note.ctx == order[1]) s->on_note.fn = NULL;
     pthread_mutex_unlock(&s->lock);
     return PORCH_OK;

@@ -104,17 +104,30 @@ void porch_store_on_note(porch_store *s, porch_store_message_fn fn, void *ctx);
 void porch_store_hold(porch_store *s, uint64_t seq);
 /* After each durable batch, before anybody is woken. Must be short; may not call porch_store_write. */
 void porch_store_on_commit(porch_store *s, void (*fn)(void *ctx), void *ctx);
-/* For who keeps until the commit what it has to tell of messages: whatever was written for those numbered
- * `from_seq` and above has been undone. They come again, the transaction is lost (0: what ticks and jobs
- * wrote with it), or the message stays without what its observers wrote; their numbers are given anew. */
-typedef void (*porch_store_undo_fn)(uint64_t from_seq, void *ctx);
-void porch_store_on_undo(porch_store *s, porch_store_undo_fn fn, void *ctx);
 /* About every store.tick_ms, in a transaction. */
 typedef porch_err (*porch_store_tick_fn)(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why);
 void porch_store_on_tick(porch_store *s, porch_store_tick_fn fn, void *ctx);
 /* Ends every registration with this ctx; when it returns none of them runs or will run. Blocks; any thread
  * but the writer. For a room that closes before its store. */
 void porch_store_forget(porch_store *s, void *ctx);
+
+/* ---- news: words of one kind that a room tells when what they tell of is durable ---- */
+
+typedef struct porch_store_news porch_store_news;
+/* Called for each word on the writer thread, in the order of porch_store_news_add, after the commit and
+ * before its observers. Must be short; may neither add nor call porch_store_write. */
+typedef void (*porch_store_news_fn)(const void *word, void *ctx);
+/* Words of `word_bytes` each, at most `most` of them a batch (0: one for each message of the greatest
+ * batch). The store owns and frees the list; porch_store_forget ends it too. Open it before the observers
+ * and ticks that add to it. PORCH_ERR_NO_SPACE, PORCH_ERR_LIMIT: too many lists. */
+porch_err porch_store_news_open(porch_store *s, size_t word_bytes, size_t most, porch_store_news_fn tell,
+                                void *ctx, porch_store_news **ret, porch_why *why);
+/* Copies the word. In a job, a tick or an observer of messages only: a word goes when the database undoes
+ * what they wrote, alone or with its whole batch. False: the list is full, or no memory; nothing is told.
+ */
+bool porch_store_news_add(porch_store_news *n, const void *word);
+/* How many more words the list takes now. */
+size_t porch_store_news_room(const porch_store_news *n);
 
 /* ---- the rest ----------------------------------------------------------------------------------- */
 

@@ -33,13 +33,18 @@ typedef struct {
     void *ctx;
 } store_commit_observer;
 typedef struct {
-    porch_store_undo_fn fn;
-    void *ctx;
-} store_undo_observer;
-typedef struct {
     porch_store_tick_fn fn;
     void *ctx;
 } store_tick_observer;
+
+/* The writer thread's own, but for opening. */
+struct porch_store_news {
+    porch_store_news_fn tell; /* NULL: its room has gone */
+    void *ctx;
+    size_t word_bytes, most;
+    uint8_t *words;
+    size_t count, space, mark;
+};
 
 struct porch_store {
     porch_settings settings;
@@ -71,9 +76,9 @@ struct porch_store {
     porch_store_lane *lanes[PORCH_STORE_LANES];
     store_message_observer on_message[PORCH_STORE_OBSERVERS];
     store_commit_observer on_commit[PORCH_STORE_OBSERVERS];
-    store_undo_observer on_undo[PORCH_STORE_OBSERVERS];
     store_tick_observer on_tick[PORCH_STORE_OBSERVERS];
-    size_t message_count, commit_count, undo_count, tick_count;
+    porch_store_news *news[PORCH_STORE_OBSERVERS];
+    size_t message_count, commit_count, tick_count, news_count;
     store_message_observer on_note;
     atomic_ullong hold; /* see porch_store_hold */
 
@@ -91,6 +96,15 @@ struct porch_store {
 porch_err porch_store_writer_start(porch_store *s, porch_why *why);
 void porch_store_writer_stop(porch_store *s);
 void porch_store_wake_writer(porch_store *s);
+
+/* What comes now may be undone. */
+void porch_store_news_mark(porch_store_news *const *news, size_t count);
+/* It was. */
+void porch_store_news_back(porch_store_news *const *news, size_t count);
+/* All of it was. */
+void porch_store_news_drop(porch_store_news *const *news, size_t count);
+void porch_store_news_tell(porch_store_news *const *news, size_t count);
+void porch_store_news_free(porch_store_news *news);
 
 /* Deletes some of what is older or more than the settings keep, and of what sessions have had (`hold`);
  * PORCH_ERR_AGAIN when there is more. */

@@ -26,7 +26,7 @@ typedef struct {
     porch_store *s;
     store_job *jobs; /* in order, linked */
     uint64_t first_seq, next_seq;
-    size_t message_count, commit_count, undo_count, tick_count; /* observers as of the batch's start */
+    size_t message_count, commit_count, tick_count, news_count; /* as of the batch's start */
     store_message_observer note;
     bool tick_again;
     bool ticked; /* ticks have written into the transaction */
@@ -71,10 +71,17 @@ static void wait_for_work(porch_store *s) {
 
 /* ---- savepoints --------------------------------------------------------------------------------- */
 
-/* Keeps or undoes what was done since `savepoint mark`. False when the transaction is gone altogether: a
- * full disk makes SQLite roll all of it back. */
-static bool leave(porch_db *db, bool keep) {
+static porch_err enter(batch *b) {
+    porch_store_news_mark(b->s->news, b->news_count);
+    return porch_db_run(b->s->db, "savepoint mark", &b->why);
+}
+
+/* Keeps or undoes what was done since `enter`, words put aside included. False when the transaction is gone
+ * altogether: a full disk makes SQLite roll all of it back. */
+static bool leave(batch *b, bool keep) {
+    porch_db *db = b->s->db;
     porch_db_finish_all(db);
+    if (!keep) porch_store_news_back(b->s->news, b->news_count);
     if (!porch_db_in_transaction(db)) return false;
     if (!keep && porch_db_run(db, "rollback to mark", NULL) != PORCH_OK) return false;
     return porch_db_run(db, "release mark", NULL) == PORCH_OK;
@@ -90,11 +97,10 @@ static porch_err lost(batch *b, porch_err e) {
 /* ---- jobs and ticks ----------------------------------------------------------------------------- */
 
 static porch_err run_jobs(batch *b) {
-    porch_db *db = b->s->db;
     for (store_job *j = b->jobs; j != NULL; j = j->next) {
-        PORCH_TRY(porch_db_run(db, "savepoint mark", &b->why));
-        j->result = j->fn(db, j->ctx, j->why);
-        if (!leave(db, j->result == PORCH_OK)) {
+        PORCH_TRY(enter(b));
+        j->result = j->fn(b->s->db, j->ctx, j->why);
+        if (!leave(b, j->result == PORCH_OK)) {
             if (j->why != NULL) b->why = *j->why;
             return lost(b, j->result);
         }
@@ -103,16 +109,15 @@ static porch_err run_jobs(batch *b) {
 }
 
 static porch_err run_tick(batch *b, porch_store_tick_fn fn, void *ctx, uint64_t now_ms) {
-    porch_db *db = b->s->db;
     porch_why why = {""};
-    PORCH_TRY(porch_db_run(db, "savepoint mark", &b->why));
-    porch_err e = fn(db, now_ms, ctx, &why);
+    PORCH_TRY(enter(b));
+    porch_err e = fn(b->s->db, now_ms, ctx, &why);
     b->tick_again |= e == PORCH_ERR_AGAIN;
     bool keep = e == PORCH_OK || e == PORCH_ERR_AGAIN;
     if (!keep)
         porch_log(PORCH_LOG_WARN, "store.housekeeping_failed", "error", porch_err_name(e), "reason",
                   porch_why_text(&why, e), NULL);
-    if (!leave(db, keep)) {
+    if (!leave(b, keep)) {
         b->why = why;
         return lost(b, e);
     }
@@ -192,31 +197,24 @@ static porch_err insert_whole(batch *b, const porch_store_message *m) {
     return write_note(b, m);
 }
 
-static void tell_undone(batch *b, uint64_t from_seq) {
-    porch_store *s = b->s;
-    for (size_t i = 0; i < b->undo_count; i++)
-        if (s->on_undo[i].fn != NULL) s->on_undo[i].fn(from_seq, s->on_undo[i].ctx);
-}
-
 /* Stores one message with a savepoint of its own; *result is its ticket's answer. An error return means
  * that the transaction is gone. */
 static porch_err store_carefully(batch *b, const porch_store_message *m, porch_err *result) {
     porch_db *db = b->s->db;
     porch_why why = {""};
-    PORCH_TRY(porch_db_run(db, "savepoint mark", &b->why));
+    PORCH_TRY(enter(b));
     porch_err e = insert_whole(b, m);
     bool whole = e == PORCH_OK;
     if (!whole) why = b->why;
     if (whole) e = observe_message(b, m, &why);
     if (e == PORCH_OK) {
         *result = PORCH_OK;
-        return leave(db, true) ? PORCH_OK : lost(b, e);
+        return leave(b, true) ? PORCH_OK : lost(b, e);
     }
     porch_log(PORCH_LOG_WARN, "message.not_understood", "device", porch_log_bytes(m->device).text, "topic",
               porch_log_bytes(m->topic).text, "error", porch_err_name(e), "reason", porch_why_text(&why, e),
               NULL);
-    if (!leave(db, false)) return lost(b, e);
-    tell_undone(b, b->next_seq);
+    if (!leave(b, false)) return lost(b, e);
     *result = e;
     if (!whole || porch_err_class_of(e) != PORCH_CLASS_PEER) return PORCH_OK;
     *result = insert_whole(b, m);
@@ -255,10 +253,12 @@ static porch_err drain_lanes(batch *b, size_t lanes, bool carefully) {
 /* The way back to before the first message. A savepoint makes the database keep a copy of every page that
  * messages touch; where nothing else is in the transaction, its beginning is the way back. */
 static porch_err mark_messages(batch *b, bool alone) {
+    porch_store_news_mark(b->s->news, b->news_count);
     return alone ? PORCH_OK : porch_db_run(b->s->db, "savepoint messages", &b->why);
 }
 
 static porch_err back_to_mark(batch *b, bool alone) {
+    porch_store_news_back(b->s->news, b->news_count);
     if (!alone) return porch_db_run(b->s->db, "rollback to messages", &b->why);
     PORCH_TRY(porch_db_run(b->s->db, "rollback", &b->why));
     return porch_db_run(b->s->db, "begin immediate", &b->why);
@@ -281,7 +281,6 @@ static porch_err store_messages(batch *b, size_t lanes) {
             porch_lane_unanswer(s->lanes[i]);
         }
         b->next_seq = b->first_seq;
-        tell_undone(b, b->first_seq);
         PORCH_TRY(drain_lanes(b, lanes, true));
     }
     return alone ? PORCH_OK : porch_db_run(s->db, "release messages", &b->why);
@@ -338,6 +337,7 @@ static void committed(batch *b) {
     atomic_store(&s->durable_seq, b->next_seq - 1);
     atomic_fetch_add(&s->messages, b->next_seq - b->first_seq);
     atomic_fetch_add(&s->batches, 1);
+    porch_store_news_tell(s->news, b->news_count);
     for (size_t i = 0; i < b->commit_count; i++)
         if (s->on_commit[i].fn != NULL) s->on_commit[i].fn(s->on_commit[i].ctx);
 }
@@ -392,8 +392,8 @@ static void run_batch(porch_store *s) {
     b.jobs = s->jobs;
     b.message_count = s->message_count;
     b.commit_count = s->commit_count;
-    b.undo_count = s->undo_count;
     b.tick_count = s->tick_count;
+    b.news_count = s->news_count;
     b.note = s->on_note;
     s->jobs = NULL;
     s->jobs_end = &s->jobs;
@@ -407,7 +407,7 @@ static void run_batch(porch_store *s) {
         committed(&b);
     } else {
         if (porch_db_in_transaction(s->db)) (void)porch_db_run(s->db, "rollback", NULL);
-        tell_undone(&b, 0);
+        porch_store_news_drop(s->news, b.news_count);
         atomic_fetch_add(&s->lost_batches, 1);
     }
     note_state(s, e, &b.why);

@@ -6,21 +6,16 @@
 #include "base/text.h"
 #include "os/log.h"
 
-enum { WAITING_MOST = 256 };
-
 typedef struct {
-    uint64_t message_seq; /* of the report */
     char device[PORCH_TWIN_DEVICE_TEXT];
     size_t len;
     uint8_t desired[PORCH_TWIN_DOC_MOST];
-} news;
+} word;
 
 struct porch_twins {
     porch_twin_reported_fn fn;
     void *ctx;
-    /* the store's writer thread only */
-    news *waiting; /* WAITING_MOST */
-    size_t waiting_count;
+    porch_store_news *news; /* of words */
 };
 
 /* ---- a camera's settings as the state of a document ---- */
@@ -219,52 +214,41 @@ static porch_err on_message(porch_db *db, const porch_store_message *m, uint64_t
                             porch_why *why) {
     porch_twins *t = ctx;
     porch_twin_doc d;
+    (void)seq;
     if (!is_report(m)) return PORCH_OK;
     PORCH_TRY(porch_twin_doc_read(m->payload, &d, why)); /* the store logs it */
-    news n = {.message_seq = seq};
-    if (!porch_bytes_to_text(m->device, n.device, sizeof n.device)) return PORCH_ERR_MALFORMED;
-    PORCH_TRY(store_reported(db, n.device, d.version, m, why));
-    porch_buf out = PORCH_BUF_OF(n.desired);
-    PORCH_TRY(answer(db, n.device, d.version, m->at_ms, &out, why));
-    n.len = out.len;
-    if (t->waiting_count < WAITING_MOST) t->waiting[t->waiting_count++] = n;
+    word w = {.len = 0};
+    if (!porch_bytes_to_text(m->device, w.device, sizeof w.device)) return PORCH_ERR_MALFORMED;
+    PORCH_TRY(store_reported(db, w.device, d.version, m, why));
+    porch_buf out = PORCH_BUF_OF(w.desired);
+    PORCH_TRY(answer(db, w.device, d.version, m->at_ms, &out, why));
+    w.len = out.len;
+    (void)porch_store_news_add(t->news, &w); /* without memory: the device hears when it reports next */
     return PORCH_OK;
 }
 
-/* In order of their reports: what is undone is the end. */
-static void on_undo(uint64_t from_seq, void *ctx) {
-    porch_twins *t = ctx;
-    while (t->waiting_count > 0 && t->waiting[t->waiting_count - 1].message_seq >= from_seq)
-        t->waiting_count--;
-}
-
-static void on_commit(void *ctx) {
-    porch_twins *t = ctx;
-    for (size_t i = 0; i < t->waiting_count; i++)
-        if (t->fn != NULL)
-            t->fn(t->waiting[i].device, (porch_bytes){t->waiting[i].desired, t->waiting[i].len}, t->ctx);
-    t->waiting_count = 0;
+static void tell(const void *heard, void *ctx) {
+    const porch_twins *t = ctx;
+    const word *w = heard;
+    if (t->fn != NULL) t->fn(w->device, (porch_bytes){w->desired, w->len}, t->ctx);
 }
 
 /* ---- life ---- */
 
 porch_err porch_twins_open(porch_store *store, porch_twins **ret, porch_why *why) {
     porch_twins *t = calloc(1, sizeof *t);
-    if (t != NULL) t->waiting = calloc(WAITING_MOST, sizeof *t->waiting);
-    if (t == NULL || t->waiting == NULL) {
+    if (t == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for twins");
+    porch_err e = porch_store_news_open(store, sizeof(word), 0, tell, t, &t->news, why);
+    if (e != PORCH_OK) {
         porch_twins_close(t);
-        return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for twins");
+        return e;
     }
     porch_store_on_message(store, on_message, t);
-    porch_store_on_commit(store, on_commit, t);
-    porch_store_on_undo(store, on_undo, t);
     *ret = t;
     return PORCH_OK;
 }
 
 void porch_twins_close(porch_twins *t) {
-    if (t == NULL) return;
-    free(t->waiting);
     free(t);
 }
 
