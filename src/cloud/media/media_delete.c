@@ -100,29 +100,30 @@ porch_err porch_media_delete_messages(porch_db *db, const char *event, porch_med
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
+/* The message log never loses its newest row, from which the next number is made: that one is emptied, and
+ * no session is given it any more. */
+const char *const porch_media_delete_sql[] = {
+    "delete from mqtt_retained where seq in (select seq from event_message where event = ?1)",
+    ("update message set payload = x'', flags = flags & ~1 where seq in (select seq from event_message "
+     "where event = ?1)"),
+    ("delete from message where seq in (select seq from event_message where event = ?1) and "
+     "seq < (select max(seq) from message)"),
+    "delete from event_message where event = ?1",
+    "delete from feedback where event = ?1",
+    "delete from person where event = ?1",
+    "delete from clip where event = ?1",
+    "delete from event where uid = ?1",
+    NULL};
+
 porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_ms,
                                   porch_media_deleted *ret, porch_why *why) {
-    /* The message log never loses its newest row, from which the next number is made: that one is emptied,
-     * and no session is given it any more. */
-    static const char *const statements[] = {
-        "delete from mqtt_retained where seq in (select seq from event_message where event = ?1)",
-        ("update message set payload = x'', flags = flags & ~1 where seq in (select seq from event_message "
-         "where event = ?1)"),
-        ("delete from message where seq in (select seq from event_message where event = ?1) and "
-         "seq < (select max(seq) from message)"),
-        "delete from event_message where event = ?1",
-        "delete from feedback where event = ?1",
-        "delete from person where event = ?1",
-        "delete from clip where event = ?1",
-        "delete from event where uid = ?1",
-    };
     porch_media_deleted gone = {.bytes = 0};
     if (!porch_bytes_to_text(porch_bytes_of(event), gone.event, sizeof gone.event) ||
         !porch_media_uid_good(gone.event))
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such event");
     PORCH_TRY(find(db, &gone, why));
-    for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++)
-        PORCH_TRY(run_for(db, statements[i], gone.event, why));
+    for (size_t i = 0; porch_media_delete_sql[i] != NULL; i++)
+        PORCH_TRY(run_for(db, porch_media_delete_sql[i], gone.event, why));
     PORCH_TRY(remember(db, &gone, now_ms, why));
     *ret = gone;
     return PORCH_OK;

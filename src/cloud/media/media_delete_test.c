@@ -342,6 +342,17 @@ static void what_is_retained_stays_known_as_its_events(void **state) {
     free(left.at);
 }
 
+/* Retention and erasure delete events by the thousand, on the thread that writes messages. */
+static void no_statement_that_deletes_an_event_walks_a_table(void **state) {
+    media_lab *m = *state;
+    size_t count = 0;
+    for (; porch_media_delete_sql[count] != NULL; count++) {
+        media_lab_plan p = media_lab_plan_of(m, porch_media_delete_sql[count]);
+        if (!media_lab_plan_is_narrow(&p)) fail_msg("%s\nis planned as\n%s", p.sql, p.text);
+    }
+    assert_int_equal(count, 8);
+}
+
 static void what_is_no_event_is_not_found(void **state) {
     media_lab *m = *state;
     static const char *const ids[] = {"", "x", "00000000000000000000000000000000",
@@ -365,6 +376,7 @@ int main(void) {
         MEDIA_TEST(an_upload_that_the_disk_keeps_is_given_up_later),
         MEDIA_TEST(other_events_keep_all_they_have),
         MEDIA_TEST(what_is_retained_stays_known_as_its_events),
+        MEDIA_TEST(no_statement_that_deletes_an_event_walks_a_table),
         MEDIA_TEST(what_is_no_event_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

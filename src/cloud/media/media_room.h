@@ -111,6 +111,8 @@ porch_media_keep porch_media_keep_of(porch_media *m, const char *household);
 porch_err porch_media_keep_make_room(porch_media *m, const char *household, uint64_t bytes, porch_why *why);
 /* Every question about age, for the test that asks for their plans; ends with NULL. */
 extern const char *const porch_media_keep_sql[];
+/* What deletes one event, likewise. */
+extern const char *const porch_media_delete_sql[];
 
 /* ---- media_analysis.c: the uploads' end of it. All quick; a NULL feed may be passed everywhere. ---- */
 porch_err porch_media_analysis_open(porch_media *m, media_analysis **ret, porch_why *why);

@@ -110,6 +110,40 @@ static inline int media_lab_teardown(void **state) {
     return 0;
 }
 
+/* How the database would carry a statement out. */
+typedef struct {
+    const char *sql;
+    char text[1024];
+} media_lab_plan;
+
+static porch_err media_lab_explain(porch_db *db, void *ctx, porch_why *why) {
+    media_lab_plan *p = ctx;
+    char sql[2048];
+    porch_err e;
+    (void)snprintf(sql, sizeof sql, "explain query plan %s", p->sql);
+    p->text[0] = '\0';
+    porch_db_query *q = porch_db_prepare(db, sql, why);
+    while ((e = porch_db_step(q, why)) == PORCH_OK) {
+        porch_bytes line = porch_db_text(q, 3);
+        size_t len = strlen(p->text);
+        (void)snprintf(p->text + len, sizeof p->text - len, "%.*s\n", PORCH_FMT(line));
+    }
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
+}
+
+static inline media_lab_plan media_lab_plan_of(media_lab *m, const char *sql) {
+    media_lab_plan p = {.sql = sql};
+    assert_int_equal(porch_store_read(m->lab.store, media_lab_explain, &p, &m->why), PORCH_OK);
+    return p;
+}
+
+/* It goes from index to index: no table is walked, nothing is sorted. */
+static inline bool media_lab_plan_is_narrow(const media_lab_plan *p) {
+    return strstr(p->text, "SCAN") == NULL && strstr(p->text, "TEMP B-TREE") == NULL &&
+           strstr(p->text, "SEARCH") != NULL;
+}
+
 /* Bytes that differ everywhere and are the same each run. */
 static inline void media_lab_pattern(uint8_t *at, size_t len, uint32_t seed) {
     for (size_t i = 0; i < len; i++) {
