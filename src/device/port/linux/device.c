@@ -60,15 +60,16 @@ static int poll_timeout(porch_device *d, uint64_t now_ms) {
 
 static void sleep_until_something(porch_device *d, uint64_t now_ms) {
     struct pollfd fds[3 + UPLOADS] = {{.fd = d->wake_fd, .events = POLLIN}};
-    fds[1] = (struct pollfd){.fd = d->mqtt.link.fd,
+    fds[1] = (struct pollfd){.fd = porch_link_fd(&d->mqtt.link),
                              .events = porch_link_events(&d->mqtt.link, porch_device_mqtt_output_waits(d))};
     for (size_t i = 0; i < UPLOADS; i++) {
         const upload_side *u = &d->upload[i];
-        fds[2 + i] = (struct pollfd){
-            .fd = u->link.fd, .events = porch_link_events(&u->link, porch_device_upload_output_waits(u))};
+        fds[2 + i] =
+            (struct pollfd){.fd = porch_link_fd(&u->link),
+                            .events = porch_link_events(&u->link, porch_device_upload_output_waits(u))};
     }
     fds[2 + UPLOADS] =
-        (struct pollfd){.fd = d->errand.link.fd,
+        (struct pollfd){.fd = porch_link_fd(&d->errand.link),
                         .events = porch_link_events(&d->errand.link, porch_device_errand_output_waits(d))};
     (void)poll(fds, sizeof fds / sizeof fds[0], poll_timeout(d, now_ms)); /* EINTR: one turn for nothing */
     uint64_t count = 0;
@@ -97,7 +98,7 @@ static void *run(void *ctx) {
     porch_link_close(&d->errand.link);
     uint64_t began_ms = porch_clock_mono_ms(), now_ms = began_ms;
     while (!porch_device_mqtt_stop(d, now_ms) && now_ms - began_ms < FAREWELL_MS) {
-        struct pollfd p = {.fd = d->mqtt.link.fd, .events = POLLOUT};
+        struct pollfd p = {.fd = porch_link_fd(&d->mqtt.link), .events = POLLOUT};
         (void)poll(&p, 1, 100);
         now_ms = porch_clock_mono_ms();
     }
@@ -234,6 +235,10 @@ void porch_device_close(porch_device *d) {
         porch_device_wake(d);
         (void)pthread_join(d->thread, NULL);
     }
+    porch_link_end(&d->mqtt.link);
+    for (size_t i = 0; i < UPLOADS; i++)
+        porch_link_end(&d->upload[i].link);
+    porch_link_end(&d->errand.link);
     porch_device_update_free(d);
     porch_device_news_free(d);
     porch_device_now_clear(d);

@@ -44,7 +44,7 @@ typedef struct {
 
 static void wait_for_link(const enrolment *n, bool output_waits, uint64_t until_ms) {
     uint64_t now_ms = porch_clock_mono_ms();
-    struct pollfd p = {.fd = n->link.fd, .events = porch_link_events(&n->link, output_waits)};
+    struct pollfd p = {.fd = porch_link_fd(&n->link), .events = porch_link_events(&n->link, output_waits)};
     if (now_ms < until_ms && !(n->link.state == PORCH_LINK_UP && porch_tls_pending(n->link.conn)))
         (void)poll(&p, 1, (int)(until_ms - now_ms));
 }
@@ -53,7 +53,7 @@ static porch_err connect_hub(enrolment *n, porch_why *why) {
     const porch_tls_client_config config = {
         .ca_pem = {n->ca, n->ca_len}, .name = n->in->host, .min_version = PORCH_TLS_1_3};
     PORCH_TRY(porch_tls_client_new(&config, &n->tls, why));
-    porch_link_init(&n->link, n->tls);
+    porch_link_init(&n->link, n->tls, NULL);
     uint64_t now_ms = porch_clock_mono_ms();
     porch_err e = porch_link_open(&n->link, n->in->host, n->device_port, now_ms, PATIENCE_MS, why);
     while (e == PORCH_OK || e == PORCH_ERR_AGAIN) {
@@ -265,7 +265,7 @@ porch_device_result porch_device_enrol(const porch_device_enrolment *in, porch_d
     n->in = in;
     n->device_port = in->device_port != 0 ? in->device_port : 8444;
     n->mqtt_port = in->mqtt_port != 0 ? in->mqtt_port : 8883;
-    porch_link_init(&n->link, NULL);
+    porch_link_init(&n->link, NULL, NULL);
     porch_err e = check_folder(n, &inner);
     if (e == PORCH_OK) e = porch_file_read(in->ca_file, PORCH_X509_INPUT_BYTES, &n->ca, &n->ca_len, &inner);
     if (e == PORCH_OK) e = open_key(n, &inner);
@@ -273,7 +273,7 @@ porch_device_result porch_device_enrol(const porch_device_enrolment *in, porch_d
     if (e == PORCH_OK) e = prove(n, &inner);
     if (e == PORCH_OK) e = enrol(n, &inner);
     if (e == PORCH_OK) e = write_folder(n, &inner);
-    porch_link_close(&n->link);
+    porch_link_end(&n->link);
     porch_tls_client_unref(n->tls);
     porch_key_free(n->key);
     free(n->ca);

@@ -35,7 +35,7 @@ enum {
 
 void porch_device_errand_init(porch_device *d) {
     errand_side *x = &d->errand;
-    porch_link_init(&x->link, d->trust.errand_tls);
+    porch_link_init(&x->link, d->trust.errand_tls, &d->known);
     x->backoff = porch_backoff_of(ERRAND_FIRST_MS, ERRAND_MOST_MS);
 }
 
@@ -302,7 +302,7 @@ static void answered(porch_device *d, uint64_t now_ms) {
 static void begin(porch_device *d, uint64_t now_ms) {
     errand_side *x = &d->errand;
     porch_why why = {""};
-    porch_link_init(&x->link, d->trust.errand_tls);
+    porch_link_use(&x->link, d->trust.errand_tls);
     x->under_way = true;
     porch_err e = porch_link_open(&x->link, d->conf.host, d->conf.device_port, now_ms, PATIENCE_MS, &why);
     if (e != PORCH_OK) unreached(d, now_ms, porch_why_text(&why, e));
@@ -346,8 +346,7 @@ void porch_device_errand_step(porch_device *d, uint64_t now_ms) {
         if (!asked && (!is_due(d) || now_ms < x->next_ms)) return;
         begin(d, now_ms);
     }
-    if (x->link.state == PORCH_LINK_DIALLING || x->link.state == PORCH_LINK_SHAKING)
-        connect_side(d, now_ms);
+    if (porch_link_connects(&x->link)) connect_side(d, now_ms);
     /* An answer may lead to the next request, which must leave before the socket is waited for. */
     for (int turn = 0; turn < TURNS_MOST && x->under_way && x->link.state == PORCH_LINK_UP; turn++) {
         talk(d, now_ms);

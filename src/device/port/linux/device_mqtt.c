@@ -11,7 +11,7 @@ enum { TURNS_MOST = 32 }; /* reads in a row before the uploads have their turn *
 
 void porch_device_mqtt_init(porch_device *d) {
     mqtt_side *m = &d->mqtt;
-    porch_link_init(&m->link, d->trust.tls);
+    porch_link_init(&m->link, d->trust.tls, &d->known);
     m->backoff = porch_backoff_of(BACK_OFF_FIRST_MS, d->options.back_off_most_ms);
     m->patience = porch_backoff_of(2000, d->options.back_off_most_ms);
 }
@@ -267,7 +267,7 @@ static void greet(porch_device *d, uint64_t now_ms) {
 void porch_device_mqtt_step(porch_device *d, uint64_t now_ms) {
     mqtt_side *m = &d->mqtt;
     if (m->link.state == PORCH_LINK_IDLE && now_ms >= m->next_ms) dial(d, now_ms);
-    if (m->link.state == PORCH_LINK_DIALLING || m->link.state == PORCH_LINK_SHAKING) {
+    if (porch_link_connects(&m->link)) {
         porch_why why = {{0}};
         porch_err e = porch_link_advance(&m->link, now_ms, &why);
         if (e == PORCH_OK) greet(d, now_ms);
@@ -307,7 +307,7 @@ void porch_device_mqtt_again(porch_device *d, uint64_t now_ms) {
         if (write_out(d, now_ms)) down(d, now_ms, "connecting anew with the other certificate", 0);
     }
     porch_link_close(&m->link);
-    porch_link_init(&m->link, d->trust.tls);
+    porch_link_use(&m->link, d->trust.tls);
 }
 
 void porch_device_mqtt_hurry(porch_device *d, uint64_t now_ms) {

@@ -158,6 +158,7 @@ struct porch_device {
 
     /* the SDK thread's own */
     trust_side trust;
+    porch_link_known known;
     porch_device_clock clock;
     mqtt_side mqtt;
     upload_side upload[UPLOADS];

@@ -106,7 +106,7 @@ void porch_device_upload_init(porch_device *d) {
     for (size_t i = 0; i < UPLOADS; i++) {
         upload_side *u = &d->upload[i];
         u->role = (upload_role)i;
-        porch_link_init(&u->link, d->trust.tls);
+        porch_link_init(&u->link, d->trust.tls, &d->known);
         u->backoff = porch_backoff_of(BACK_OFF_FIRST_MS, d->options.back_off_most_ms);
     }
 }
@@ -121,7 +121,7 @@ void porch_device_upload_again(porch_device *d) {
         upload_side *u = &d->upload[i];
         porch_link_close(&u->link);
         if (u->clip) porch_upload_broken(&u->engine);
-        porch_link_init(&u->link, d->trust.tls);
+        porch_link_use(&u->link, d->trust.tls);
         u->reused = false;
         u->up_since_ms = 0;
     }
@@ -298,8 +298,7 @@ static void connect_side(porch_device *d, upload_side *u, uint64_t now_ms) {
         if (e == PORCH_OK) e = PORCH_ERR_AGAIN;
         u->up_since_ms = 0;
     }
-    if (e == PORCH_ERR_AGAIN &&
-        (u->link.state == PORCH_LINK_DIALLING || u->link.state == PORCH_LINK_SHAKING))
+    if (e == PORCH_ERR_AGAIN && porch_link_connects(&u->link))
         e = porch_link_advance(&u->link, now_ms, &why);
     if (e == PORCH_OK && u->link.state == PORCH_LINK_UP) u->up_since_ms = now_ms;
     if (e != PORCH_OK && e != PORCH_ERR_AGAIN) down(d, u, now_ms, porch_why_text(&why, e), 0, 0);

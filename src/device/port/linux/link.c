@@ -5,17 +5,18 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "os/clock.h"
+enum { FOLLOWED_MOST_MS = 3000, UNSENT_BYTES = 32 * 1024, KNOWN_AFTER_MS = 2000 };
 
-enum { FOLLOWED_MOST_MS = 3000, UNSENT_BYTES = 32 * 1024 };
+void porch_link_init(porch_link *l, porch_tls_client *tls, porch_link_known *known) {
+    *l = (porch_link){.fd = -1, .tls = tls, .known = known, .ask = getaddrinfo};
+}
 
-void porch_link_init(porch_link *l, porch_tls_client *tls) {
-    *l = (porch_link){.fd = -1, .tls = tls};
+void porch_link_use(porch_link *l, porch_tls_client *tls) {
+    l->tls = tls;
 }
 
 static void close_socket(porch_link *l) {
@@ -34,6 +35,24 @@ void porch_link_close(porch_link *l) {
     if (l->addresses) freeaddrinfo(l->addresses);
     l->addresses = l->address = NULL;
     l->state = PORCH_LINK_IDLE;
+}
+
+static void forget_lookup(porch_link *l) {
+    porch_lookup_leave(l->lookup);
+    l->lookup = NULL;
+}
+
+void porch_link_end(porch_link *l) {
+    porch_link_close(l);
+    forget_lookup(l);
+}
+
+bool porch_link_connects(const porch_link *l) {
+    return l->state != PORCH_LINK_IDLE && l->state != PORCH_LINK_UP;
+}
+
+int porch_link_fd(const porch_link *l) {
+    return l->state == PORCH_LINK_NAMING ? porch_lookup_fd(l->lookup) : l->fd;
 }
 
 static int dial_one(const struct addrinfo *a) {
@@ -76,9 +95,14 @@ static bool dial(porch_link *l, struct addrinfo *a, uint64_t now_ms) {
     return true;
 }
 
+/* Which address it is that fails, where the name service did not give it. */
+static const char *where(const porch_link *l) {
+    return l->address == &l->remembered ? " at its last address (its name does not resolve now)" : "";
+}
+
 static porch_err unreachable(porch_link *l, porch_why *why) {
-    porch_err e = porch_fail(why, PORCH_ERR_CLOSED, "the hub's port %u cannot be reached: %s",
-                             (unsigned)l->port, strerror(errno));
+    porch_err e = porch_fail(why, PORCH_ERR_CLOSED, "the hub's port %u cannot be reached%s: %s",
+                             (unsigned)l->port, where(l), strerror(errno));
     porch_link_close(l);
     return e;
 }
@@ -95,19 +119,61 @@ porch_err porch_link_open_at(porch_link *l, struct addrinfo *addresses, uint16_t
 porch_err porch_link_open(porch_link *l, const char *host, uint16_t port, uint64_t now_ms,
                           uint64_t patience_ms, porch_why *why) {
     porch_link_close(l);
-    char service[8];
-    (void)snprintf(service, sizeof service, "%u", (unsigned)port);
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *addresses = NULL;
-    uint64_t began_ms = porch_clock_mono_ms();
-    int r = getaddrinfo(host, service, &hints, &addresses);
-    now_ms += porch_clock_mono_ms() - began_ms; /* a slow name service must not eat the first one's share */
-    if (r != 0)
-        return porch_fail(why, PORCH_ERR_NOT_FOUND, "the hub's name %s does not resolve: %s", host,
-                          gai_strerror(r));
-    return porch_link_open_at(l, addresses, port, now_ms, patience_ms, why);
+    if (l->lookup == NULL) PORCH_TRY(porch_lookup_start(l->ask, host, port, &l->lookup, &addresses, why));
+    if (addresses != NULL) return porch_link_open_at(l, addresses, port, now_ms, patience_ms, why);
+    bool known = l->known != NULL && l->known->len > 0;
+    l->state = PORCH_LINK_NAMING;
+    l->port = port;
+    l->patience_ms = patience_ms;
+    l->give_up_ms = now_ms + (known && KNOWN_AFTER_MS < patience_ms ? KNOWN_AFTER_MS : patience_ms);
+    return PORCH_OK;
 }
+
+/* ---- where the hub was ---- */
+
+static void set_port(struct sockaddr_storage *at, uint16_t port) {
+    if (at->ss_family == AF_INET) ((struct sockaddr_in *)at)->sin_port = htons(port);
+    if (at->ss_family == AF_INET6) ((struct sockaddr_in6 *)at)->sin6_port = htons(port);
+}
+
+static void remember(porch_link *l) {
+    if (l->known == NULL || l->address->ai_addrlen > sizeof l->known->at) return;
+    memcpy(&l->known->at, l->address->ai_addr, l->address->ai_addrlen);
+    l->known->len = l->address->ai_addrlen;
+}
+
+/* The name service failed, or takes its time. `e` and *why, where the hub is not known either. */
+static porch_err dial_known(porch_link *l, uint64_t now_ms, porch_err e, porch_why *why) {
+    if (l->known == NULL || l->known->len == 0) {
+        porch_link_close(l);
+        return e;
+    }
+    l->at = l->known->at;
+    set_port(&l->at, l->port);
+    l->remembered = (struct addrinfo){.ai_family = l->at.ss_family,
+                                      .ai_socktype = SOCK_STREAM,
+                                      .ai_addr = (struct sockaddr *)&l->at,
+                                      .ai_addrlen = l->known->len};
+    l->address = &l->remembered;
+    l->end_ms = now_ms + l->patience_ms;
+    return dial(l, &l->remembered, now_ms) ? PORCH_ERR_AGAIN : unreachable(l, why);
+}
+
+static porch_err named(porch_link *l, uint64_t now_ms, porch_why *why) {
+    struct addrinfo *addresses = NULL;
+    porch_err e = porch_lookup_take(l->lookup, &addresses, why);
+    if (e == PORCH_ERR_AGAIN && now_ms < l->give_up_ms) return e;
+    if (e == PORCH_ERR_AGAIN)
+        return dial_known(
+            l, now_ms, porch_fail(why, PORCH_ERR_TIMEOUT, "the name service did not answer in time"), why);
+    forget_lookup(l);
+    if (e != PORCH_OK) return dial_known(l, now_ms, e, why);
+    e = porch_link_open_at(l, addresses, l->port, now_ms, l->patience_ms, why);
+    return e == PORCH_OK ? PORCH_ERR_AGAIN : e;
+}
+
+/* ---- on its way ---- */
 
 static porch_err dialled(porch_link *l, uint64_t now_ms, porch_why *why) {
     struct pollfd p = {.fd = l->fd, .events = POLLOUT};
@@ -132,14 +198,17 @@ static porch_err dialled(porch_link *l, uint64_t now_ms, porch_why *why) {
 porch_err porch_link_advance(porch_link *l, uint64_t now_ms, porch_why *why) {
     if (l->state == PORCH_LINK_UP) return PORCH_OK;
     if (l->state == PORCH_LINK_IDLE) return PORCH_ERR_STATE;
+    if (l->state == PORCH_LINK_NAMING) return named(l, now_ms, why);
     if (now_ms >= l->give_up_ms && now_ms < l->end_ms) {
         if (dial(l, l->address->ai_next, now_ms)) return PORCH_ERR_AGAIN;
         l->give_up_ms = l->end_ms; /* no other can be tried */
     }
     if (now_ms >= l->give_up_ms) {
         const char *step = l->state == PORCH_LINK_DIALLING ? "connection" : "TLS handshake";
+        porch_err e =
+            porch_fail(why, PORCH_ERR_TIMEOUT, "the %s did not come about in time%s", step, where(l));
         porch_link_close(l);
-        return porch_fail(why, PORCH_ERR_TIMEOUT, "the %s did not come about in time", step);
+        return e;
     }
     if (l->state == PORCH_LINK_DIALLING) PORCH_TRY(dialled(l, now_ms, why));
     porch_err e = porch_tls_handshake(l->conn, why);
@@ -149,11 +218,14 @@ porch_err porch_link_advance(porch_link *l, uint64_t now_ms, porch_why *why) {
         return e;
     }
     l->state = PORCH_LINK_UP;
+    remember(l);
     return PORCH_OK;
 }
 
 short porch_link_events(const porch_link *l, bool output_waits) {
     switch (l->state) {
+    case PORCH_LINK_NAMING:
+        return POLLIN;
     case PORCH_LINK_DIALLING:
         return POLLOUT;
     case PORCH_LINK_SHAKING:

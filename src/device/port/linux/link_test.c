@@ -7,8 +7,10 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +58,7 @@ static void expect_idle(const porch_link *l) {
 static porch_err settle(porch_link *l, uint64_t now_ms, porch_why *why) {
     porch_err e;
     while ((e = porch_link_advance(l, now_ms, why)) == PORCH_ERR_AGAIN) {
-        struct pollfd p = {.fd = l->fd, .events = porch_link_events(l, false)};
+        struct pollfd p = {.fd = porch_link_fd(l), .events = porch_link_events(l, false)};
         assert_int_equal(poll(&p, 1, 10000), 1);
     }
     return e;
@@ -76,10 +78,183 @@ static void a_name_that_does_not_resolve_is_told(void **state) {
     (void)state;
     porch_link l;
     porch_why why = {{0}};
-    porch_link_init(&l, client);
-    assert_int_equal(porch_link_open(&l, "no such name", 8883, 0, 1000, &why), PORCH_ERR_NOT_FOUND);
+    porch_link_init(&l, client, NULL);
+    assert_int_equal(porch_link_open(&l, "no such name", 8883, 0, 1000, &why), PORCH_OK);
+    assert_int_equal(settle(&l, 0, &why), PORCH_ERR_NOT_FOUND);
     assert_non_null(strstr(why.text, "does not resolve"));
     expect_idle(&l);
+    porch_link_end(&l);
+}
+
+/* ---- a name service of ours ---- */
+
+static atomic_int questions;
+static sem_t may_answer, answers;
+
+static int answer_loopback(const char *host, const char *service, const struct addrinfo *hints,
+                           struct addrinfo **ret) {
+    assert_string_equal(host, "hub.test");
+    return getaddrinfo("127.0.0.1", service, hints, ret);
+}
+
+static int answer_late(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret) {
+    atomic_fetch_add(&questions, 1);
+    (void)sem_wait(&may_answer);
+    (void)sem_post(&answers);
+    return answer_loopback(host, service, hints, ret);
+}
+
+static void hold_answers(void) {
+    assert_int_equal(sem_init(&may_answer, 0, 0), 0);
+    assert_int_equal(sem_init(&answers, 0, 0), 0);
+}
+
+/* One; its thread ends by itself. */
+static void let_it_answer(void) {
+    (void)sem_post(&may_answer);
+    (void)sem_wait(&answers);
+}
+
+static int answer_none(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret) {
+    (void)host;
+    (void)service;
+    (void)hints;
+    (void)ret;
+    return EAI_AGAIN;
+}
+
+static porch_link_known known_loopback(void) {
+    porch_link_known k = {.len = sizeof(struct sockaddr_in)};
+    *(struct sockaddr_in *)&k.at = (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return k;
+}
+
+static uint16_t peer_port(int fd) {
+    struct sockaddr_in a;
+    socklen_t len = sizeof a;
+    assert_int_equal(porch_socket_wait(fd, POLLOUT, 10000), PORCH_OK);
+    assert_int_equal(getpeername(fd, (struct sockaddr *)&a, &len), 0);
+    assert_int_equal(a.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+    return ntohs(a.sin_port);
+}
+
+static void await_answer(const porch_link *l) {
+    assert_int_equal(porch_socket_wait(porch_link_fd(l), POLLIN, 10000), PORCH_OK);
+}
+
+static void a_name_leads_to_its_address(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    int listening = -1;
+    uint16_t port = 0;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, &why), PORCH_OK);
+    porch_link_init(&l, client, NULL);
+    l.ask = answer_loopback;
+    assert_int_equal(porch_link_open(&l, "hub.test", port, 0, 15000, &why), PORCH_OK);
+    assert_int_equal(l.state, PORCH_LINK_NAMING);
+    assert_true(porch_link_connects(&l));
+    await_answer(&l);
+    /* the whole patience begins with the answer */
+    assert_int_equal(porch_link_advance(&l, 14000, &why), PORCH_ERR_AGAIN);
+    assert_int_equal(l.state, PORCH_LINK_DIALLING);
+    assert_int_equal(l.give_up_ms, 29000);
+    assert_int_equal(peer_port(porch_link_fd(&l)), port);
+    porch_link_end(&l);
+    (void)close(listening);
+}
+
+static void a_silent_name_service_is_given_up_and_asked_only_once(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    int listening = -1;
+    uint16_t port = 0;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, &why), PORCH_OK);
+    hold_answers();
+    atomic_store(&questions, 0);
+    porch_link_init(&l, client, NULL);
+    l.ask = answer_late;
+    for (uint64_t at = 0; at < 3000000; at += 1000000) {
+        assert_int_equal(porch_link_open(&l, "hub.test", port, at, 15000, &why), PORCH_OK);
+        assert_int_equal(porch_link_advance(&l, at + 14999, &why), PORCH_ERR_AGAIN);
+        assert_int_equal(porch_link_advance(&l, at + 15000, &why), PORCH_ERR_TIMEOUT);
+        assert_non_null(strstr(why.text, "name service"));
+        expect_idle(&l);
+    }
+    assert_int_equal(porch_link_open(&l, "hub.test", port, 0, 15000, &why), PORCH_OK);
+    let_it_answer();
+    await_answer(&l);
+    assert_int_equal(porch_link_advance(&l, 0, &why), PORCH_ERR_AGAIN);
+    assert_int_equal(peer_port(porch_link_fd(&l)), port);
+    assert_int_equal(atomic_load(&questions), 1);
+    porch_link_end(&l);
+    (void)close(listening);
+}
+
+static void a_hub_that_was_reached_before_is_looked_for_there(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    porch_link_known known = known_loopback();
+    int listening = -1;
+    uint16_t port = 0;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, &why), PORCH_OK);
+    hold_answers();
+    porch_link_init(&l, client, &known);
+    l.ask = answer_late;
+    assert_int_equal(porch_link_open(&l, "hub.test", port, 0, 15000, &why), PORCH_OK);
+    assert_int_equal(porch_link_advance(&l, 1999, &why), PORCH_ERR_AGAIN);
+    assert_int_equal(l.state, PORCH_LINK_NAMING);
+    assert_int_equal(porch_link_advance(&l, 2000, &why), PORCH_ERR_AGAIN);
+    assert_int_equal(l.state, PORCH_LINK_DIALLING);
+    assert_int_equal(l.give_up_ms, 17000);
+    assert_int_equal(peer_port(porch_link_fd(&l)), port);
+    porch_link_end(&l);
+    let_it_answer();
+    (void)close(listening);
+}
+
+static void who_has_moved_and_has_no_name_is_told_so(void **state) {
+    (void)state;
+    porch_link l;
+    porch_why why = {{0}};
+    porch_link_known known = known_loopback();
+    int fd = -1;
+    uint16_t port = 0;
+    assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &fd, &port, &why), PORCH_OK);
+    (void)close(fd);
+    porch_link_init(&l, client, &known);
+    l.ask = answer_none;
+    assert_int_equal(porch_link_open(&l, "hub.test", port, 0, 15000, &why), PORCH_OK);
+    assert_int_equal(settle(&l, 0, &why), PORCH_ERR_CLOSED);
+    assert_non_null(strstr(why.text, "last address"));
+    expect_idle(&l);
+    known.len = 0;
+    assert_int_equal(porch_link_open(&l, "hub.test", port, 0, 15000, &why), PORCH_OK);
+    assert_int_equal(settle(&l, 0, &why), PORCH_ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "hub.test does not resolve"));
+    porch_link_end(&l);
+}
+
+/* Closed while it asks: nothing waits, and the next attempt goes on with the question. */
+static void a_link_may_close_while_it_asks(void **state) {
+    (void)state;
+    porch_link l;
+    hold_answers();
+    porch_link_init(&l, client, NULL);
+    l.ask = answer_late;
+    assert_int_equal(porch_link_open(&l, "hub.test", 1, 0, 1000, NULL), PORCH_OK);
+    porch_link_close(&l);
+    expect_idle(&l);
+    assert_int_equal(porch_link_fd(&l), -1);
+    assert_int_equal(porch_link_open(&l, "hub.test", 1, 0, 1000, NULL), PORCH_OK);
+    porch_link_end(&l);
+    expect_idle(&l);
+    let_it_answer();
 }
 
 static void a_port_where_nobody_listens_is_told(void **state) {
@@ -90,7 +265,7 @@ static void a_port_where_nobody_listens_is_told(void **state) {
     uint16_t port = 0;
     assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &fd, &port, &why), PORCH_OK);
     (void)close(fd);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     porch_err e = porch_link_open(&l, "127.0.0.1", port, 0, 1000, &why);
     if (e == PORCH_OK) e = settle(&l, 0, &why);
     assert_int_equal(e, PORCH_ERR_CLOSED);
@@ -105,7 +280,7 @@ static void a_peer_that_never_answers_is_given_up_in_time(void **state) {
     int fd = -1;
     uint16_t port = 0;
     assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &fd, &port, &why), PORCH_OK);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open_at(&l, address_of(port), port, 5000, 1000, &why), PORCH_OK);
     while (l.state == PORCH_LINK_DIALLING)
         assert_int_equal(porch_link_advance(&l, 5999, &why), PORCH_ERR_AGAIN);
@@ -159,7 +334,7 @@ static void an_address_that_does_not_answer_leaves_time_for_the_next(void **stat
     porch_why why = {{0}};
     two_ways w;
     make_ways(&w);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 5000, 15000, &why), PORCH_OK);
     assert_int_equal(l.give_up_ms, 8000);
     assert_int_equal(porch_link_advance(&l, 7999, &why), PORCH_ERR_AGAIN);
@@ -180,7 +355,7 @@ static void many_addresses_share_the_patience(void **state) {
     porch_why why = {{0}};
     two_ways w;
     make_ways(&w);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 0, 1000, &why), PORCH_OK);
     assert_int_equal(l.give_up_ms, 500);
     porch_link_close(&l);
@@ -194,7 +369,7 @@ static void an_address_is_not_given_up_for_one_that_cannot_be_dialled(void **sta
     two_ways w;
     make_ways(&w);
     w.addresses->ai_next->ai_family = -1;
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open_at(&l, w.addresses, 1, 0, 15000, &why), PORCH_OK);
     assert_int_equal(porch_link_advance(&l, 3000, &why), PORCH_ERR_AGAIN);
     assert_ptr_equal(l.address, w.addresses);
@@ -212,7 +387,7 @@ static void little_that_was_written_waits_in_the_kernel(void **state) {
     int listening = -1, waits = 0;
     uint16_t port = 0;
     assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, NULL), PORCH_OK);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open(&l, "127.0.0.1", port, 0, 1000, NULL), PORCH_OK);
     assert_int_equal(porch_socket_wait(l.fd, POLLOUT, 10000), PORCH_OK);
     while (send(l.fd, zeros, sizeof zeros, MSG_NOSIGNAL) > 0) { /* nobody reads */
@@ -231,7 +406,7 @@ static void a_peer_that_speaks_no_tls_is_refused(void **state) {
     int listening = -1, fd = -1;
     uint16_t port = 0;
     assert_int_equal(porch_socket_listen_tcp("127.0.0.1", 0, 1, &listening, &port, &why), PORCH_OK);
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_open(&l, "127.0.0.1", port, 0, 1000, &why), PORCH_OK);
     assert_int_equal(porch_socket_wait(listening, POLLIN, 10000), PORCH_OK);
     assert_int_equal(porch_socket_accept(listening, &fd), PORCH_OK);
@@ -248,7 +423,7 @@ static void an_idle_link_neither_reads_nor_writes(void **state) {
     porch_link l;
     uint8_t byte = 0;
     size_t n = 7;
-    porch_link_init(&l, client);
+    porch_link_init(&l, client, NULL);
     assert_int_equal(porch_link_read(&l, &byte, 1, &n, NULL), PORCH_ERR_STATE);
     assert_int_equal(n, 0);
     assert_int_equal(porch_link_write(&l, (porch_bytes){&byte, 1}, &n, NULL), PORCH_ERR_STATE);
@@ -260,6 +435,11 @@ static void an_idle_link_neither_reads_nor_writes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_does_not_resolve_is_told),
+        cmocka_unit_test(a_name_leads_to_its_address),
+        cmocka_unit_test(a_silent_name_service_is_given_up_and_asked_only_once),
+        cmocka_unit_test(a_hub_that_was_reached_before_is_looked_for_there),
+        cmocka_unit_test(who_has_moved_and_has_no_name_is_told_so),
+        cmocka_unit_test(a_link_may_close_while_it_asks),
         cmocka_unit_test(a_port_where_nobody_listens_is_told),
         cmocka_unit_test(a_peer_that_never_answers_is_given_up_in_time),
         cmocka_unit_test(an_address_that_does_not_answer_leaves_time_for_the_next),

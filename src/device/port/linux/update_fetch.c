@@ -13,11 +13,11 @@
 enum { REQUEST_BYTES = 2048, HEADERS_MOST = 32 };
 
 void porch_update_fetch_open(porch_update_fetch *f, porch_tls_client *tls) {
-    porch_link_init(&f->link, tls);
+    porch_link_init(&f->link, tls, NULL);
 }
 
 void porch_update_fetch_close(porch_update_fetch *f) {
-    porch_link_close(&f->link);
+    porch_link_end(&f->link);
 }
 
 /* ---- waiting ---- */
@@ -27,7 +27,7 @@ static porch_err wait_for(porch_update_fetch *f, bool output, uint64_t until_ms,
     if (f->cancelled(f->ctx)) return porch_fail(why, PORCH_ERR_BUSY, "the update was called off");
     if (now_ms >= until_ms) return porch_fail(why, PORCH_ERR_TIMEOUT, "the hub gave nothing for too long");
     if (!output && f->link.state == PORCH_LINK_UP && porch_tls_pending(f->link.conn)) return PORCH_OK;
-    struct pollfd fds[2] = {{.fd = f->link.fd, .events = porch_link_events(&f->link, output)},
+    struct pollfd fds[2] = {{.fd = porch_link_fd(&f->link), .events = porch_link_events(&f->link, output)},
                             {.fd = f->wake_fd, .events = POLLIN}};
     uint64_t left = until_ms - now_ms;
     if (poll(fds, 2, left < 1000 ? (int)left : 1000) < 0 && errno != EINTR)
