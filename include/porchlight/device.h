@@ -6,7 +6,8 @@
  *
  * Open a folder, publish, subscribe, record clips, close. One thread inside the SDK connects, connects
  * again after any failure (exponential back-off with full jitter), sends what is on disk and removes it
- * once the hub has acknowledged it, across restarts and power cuts. The hub's certificate is always
+ * once the hub has acknowledged it, across restarts and power cuts; short-lived ones ask for the address of
+ * its name. The hub's certificate is always
  * verified (chain to the folder's ca.pem, server usage, name); nothing here can turn that off.
  *
  * Every function may be called from any thread, but those of the callbacks below run on the SDK's own
@@ -50,7 +51,8 @@ PORCH_DEVICE_API porch_device *porch_device_open(const porch_device_options *opt
                                                  porch_device_why *why);
 
 /* Stops: waits until what is under way on the wire has been handed to the kernel, at most a second, then
- * closes. What was not acknowledged stays on disk for the next run. NULL is allowed. */
+ * closes. What was not acknowledged stays on disk for the next run. A thread that waits for the name
+ * service is not waited for: it ends by itself, so the library stays loaded. NULL is allowed. */
 PORCH_DEVICE_API void porch_device_close(porch_device *device);
 
 /* The device's id ("front-door"), or the service's name; valid until close. */

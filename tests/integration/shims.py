@@ -1,4 +1,5 @@
-"""Libraries that a test preloads into a program: another clock (clock_shim.c), a power cut at a chosen call (cut_shim.c)."""
+"""Libraries that a test preloads into a program: another clock (clock_shim.c), a power cut at a chosen call (cut_shim.c), a silent name
+service (names_shim.c)."""
 
 import os
 import pathlib

@@ -34,9 +34,9 @@ class Names(case.HubCase):
     def test_a_person_is_found_and_told_of_while_no_name_resolves(self):
         folder = self.hub.device("front-door")
         self.assertIn("hub.host = localhost", (folder / "device.conf").read_text(), "the hub is known by a name")
+        self.privacy("front-door", True)
         stream = self.person.stream()
         self.addCleanup(stream.close)
-        self.privacy("front-door", True)
         camera = lab.Camera(folder, self.film, environment=self.environment)
         self.addCleanup(camera.stop)
         self.assertIsNotNone(camera.out.wait_for(lambda text: '"state":"stopped"' in text, 60), camera.err.text())

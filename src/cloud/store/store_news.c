@@ -5,13 +5,14 @@
  *   mark ─► a job, a tick or a message runs, and adds ─┬─ kept ────► commit ─► told, in order
  *                                                      └─ undone ──► back to the mark
  *
- * One mark is enough: savepoints are not nested where words are added (see store_writer.c). */
+ * One mark is enough: where savepoints are nested (one message, stored again with care), nobody goes back
+ * to the outer one any more (see store_writer.c). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cloud/store/store_room.h"
 
-enum { FIRST_SPACE = 32 };
+enum { FIRST_SPACE = 32, KEPT_SPACE = 256 };
 
 porch_err porch_store_news_open(porch_store *s, size_t word_bytes, size_t most, porch_store_news_fn tell,
                                 void *ctx, porch_store_news **ret, porch_why *why) {
@@ -19,6 +20,7 @@ porch_err porch_store_news_open(porch_store *s, size_t word_bytes, size_t most, 
     if (n == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for news");
     *n = (porch_store_news){.tell = tell, .ctx = ctx, .word_bytes = word_bytes, .most = most};
     if (most == 0) n->most = s->settings.store_batch_rows;
+    if (most == 0 && n->most < PORCH_STORE_LANES) n->most = PORCH_STORE_LANES; /* each lane has one */
     pthread_mutex_lock(&s->lock);
     bool fits = s->news_count < PORCH_STORE_OBSERVERS;
     if (fits) s->news[s->news_count++] = n;
@@ -66,9 +68,18 @@ void porch_store_news_back(porch_store_news *const *news, size_t count) {
         news[i]->count = news[i]->mark;
 }
 
+/* A burst's memory is not kept for the next one. */
+static void shrink(porch_store_news *n) {
+    n->count = 0;
+    if (n->space <= KEPT_SPACE) return;
+    free(n->words);
+    n->words = NULL;
+    n->space = 0;
+}
+
 void porch_store_news_drop(porch_store_news *const *news, size_t count) {
     for (size_t i = 0; i < count; i++)
-        news[i]->count = 0;
+        shrink(news[i]);
 }
 
 void porch_store_news_tell(porch_store_news *const *news, size_t count) {
@@ -76,6 +87,6 @@ void porch_store_news_tell(porch_store_news *const *news, size_t count) {
         porch_store_news *n = news[i];
         for (size_t k = 0; k < n->count && n->tell != NULL; k++)
             n->tell(n->words + k * n->word_bytes, n->ctx);
-        n->count = 0;
+        shrink(n);
     }
 }

@@ -269,11 +269,12 @@ void porch_device_mqtt_step(porch_device *d, uint64_t now_ms) {
     if (m->link.state == PORCH_LINK_IDLE && now_ms >= m->next_ms) dial(d, now_ms);
     if (porch_link_connects(&m->link)) {
         porch_why why = {{0}};
+        bool guesses = porch_link_guesses(&m->link);
         porch_err e = porch_link_advance(&m->link, now_ms, &why);
         if (e == PORCH_OK) greet(d, now_ms);
         if (e != PORCH_OK && e != PORCH_ERR_AGAIN) down(d, now_ms, porch_why_text(&why, e), 0);
         if (e == PORCH_ERR_DENIED) porch_device_trust_refused(d, now_ms);
-        if (e == PORCH_ERR_AUTH) d->errand.lost = d->conf.time_key.there;
+        if (e == PORCH_ERR_AUTH && !guesses) d->errand.lost = d->conf.time_key.there;
     }
     bool more = m->link.state == PORCH_LINK_UP;
     for (int turn = 0; more && turn < TURNS_MOST; turn++) {

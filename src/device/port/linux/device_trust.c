@@ -93,7 +93,7 @@ static porch_err use(porch_device *d, bool next, porch_why *why) {
     porch_tls_client_unref(before);
     porch_tls_client_unref(t->errand_tls);
     t->errand_tls = errand_tls;
-    d->errand.link.tls = errand_tls; /* one that still dials would use what is freed here */
+    porch_link_use(&d->errand.link, errand_tls); /* one that still dials would use what is freed here */
     t->not_before_ms = info.not_before_ms;
     t->not_after_ms = info.not_after_ms;
     t->uses_next = next;

@@ -358,7 +358,7 @@ static void consider(struct device_update *u) {
         (void)u->options.back_end->unstage(self, &s, &why);
     if (!there) {
         porch_tls_client *tls = porch_device_trust_client(u->device);
-        porch_update_fetch_open(&u->fetch, tls);
+        porch_update_fetch_use(&u->fetch, tls);
         e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
         if (e == PORCH_OK) {
             porch_backoff_reset(&u->backoff);
@@ -373,7 +373,7 @@ static void consider(struct device_update *u) {
                               : PORCH_UPDATE_REFUSED,
                    porch_why_text(&why, e), false);
         }
-        porch_update_fetch_close(&u->fetch);
+        porch_update_fetch_rest(&u->fetch);
         porch_tls_client_unref(tls);
     }
     close_slots(u, self);
@@ -610,11 +610,12 @@ static porch_err fill(struct device_update *u, const porch_update_options *o, po
                                     .wake_fd = u->wake_fd,
                                     .cancelled = called_off,
                                     .ctx = u};
-    porch_update_fetch_open(&u->fetch, NULL); /* with a certificate when there is something to fetch */
+    porch_update_fetch_open(&u->fetch);
     return recall(u, why);
 }
 
 static void free_updater(struct device_update *u) {
+    porch_update_fetch_close(&u->fetch);
     if (u->state_fd >= 0) (void)close(u->state_fd);
     if (u->wake_fd >= 0) (void)close(u->wake_fd);
     porch_update_report_close(&u->report);
@@ -630,6 +631,7 @@ porch_device_result porch_update_open(porch_device *d, const porch_update_option
     if (u == NULL) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
     u->device = d;
     u->wake_fd = u->state_fd = -1;
+    porch_update_fetch_open(&u->fetch);
     porch_update_report_open(&u->report, d);
     porch_err e = fill(u, options, &inner);
     if (e == PORCH_OK && !porch_device_thread(&u->thread, run, u))

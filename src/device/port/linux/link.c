@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FOLLOWED_MOST_MS = 3000, UNSENT_BYTES = 32 * 1024, KNOWN_AFTER_MS = 2000 };
+enum { FOLLOWED_MOST_MS = 3000, UNSENT_BYTES = 32 * 1024, KNOWN_AFTER_MS = 2000, ANSWER_HOLDS_MS = 60000 };
 
 void porch_link_init(porch_link *l, porch_tls_client *tls, porch_link_known *known) {
     *l = (porch_link){.fd = -1, .tls = tls, .known = known, .ask = getaddrinfo};
@@ -95,9 +95,13 @@ static bool dial(porch_link *l, struct addrinfo *a, uint64_t now_ms) {
     return true;
 }
 
+bool porch_link_guesses(const porch_link *l) {
+    return l->address == &l->remembered;
+}
+
 /* Which address it is that fails, where the name service did not give it. */
 static const char *where(const porch_link *l) {
-    return l->address == &l->remembered ? " at its last address (its name does not resolve now)" : "";
+    return porch_link_guesses(l) ? " at its last address (the name service has given no other)" : "";
 }
 
 static porch_err unreachable(porch_link *l, porch_why *why) {
@@ -114,20 +118,6 @@ porch_err porch_link_open_at(porch_link *l, struct addrinfo *addresses, uint16_t
     l->port = port;
     l->end_ms = now_ms + patience_ms;
     return dial(l, addresses, now_ms) ? PORCH_OK : unreachable(l, why);
-}
-
-porch_err porch_link_open(porch_link *l, const char *host, uint16_t port, uint64_t now_ms,
-                          uint64_t patience_ms, porch_why *why) {
-    porch_link_close(l);
-    struct addrinfo *addresses = NULL;
-    if (l->lookup == NULL) PORCH_TRY(porch_lookup_start(l->ask, host, port, &l->lookup, &addresses, why));
-    if (addresses != NULL) return porch_link_open_at(l, addresses, port, now_ms, patience_ms, why);
-    bool known = l->known != NULL && l->known->len > 0;
-    l->state = PORCH_LINK_NAMING;
-    l->port = port;
-    l->patience_ms = patience_ms;
-    l->give_up_ms = now_ms + (known && KNOWN_AFTER_MS < patience_ms ? KNOWN_AFTER_MS : patience_ms);
-    return PORCH_OK;
 }
 
 /* ---- where the hub was ---- */
@@ -160,13 +150,41 @@ static porch_err dial_known(porch_link *l, uint64_t now_ms, porch_err e, porch_w
     return dial(l, &l->remembered, now_ms) ? PORCH_ERR_AGAIN : unreachable(l, why);
 }
 
+/* ---- its name ---- */
+
+/* What goes on is begun. */
+static porch_err started(porch_err e) {
+    return e == PORCH_ERR_AGAIN ? PORCH_OK : e;
+}
+
+porch_err porch_link_open(porch_link *l, const char *host, uint16_t port, uint64_t now_ms,
+                          uint64_t patience_ms, porch_why *why) {
+    porch_link_close(l);
+    struct addrinfo *addresses = NULL;
+    bool old = now_ms - l->asked_ms > ANSWER_HOLDS_MS;
+    if (l->lookup != NULL && old && porch_lookup_is_answered(l->lookup)) forget_lookup(l);
+    l->port = port;
+    l->patience_ms = patience_ms;
+    if (l->lookup == NULL) {
+        porch_err e = porch_lookup_start(l->ask, host, port, &l->lookup, &addresses, why);
+        l->asked_ms = now_ms;
+        if (e != PORCH_OK) return started(dial_known(l, now_ms, e, why));
+    }
+    if (addresses != NULL) return porch_link_open_at(l, addresses, port, now_ms, patience_ms, why);
+    bool known = l->known != NULL && l->known->len > 0;
+    l->state = PORCH_LINK_NAMING;
+    l->give_up_ms = now_ms + (known && KNOWN_AFTER_MS < patience_ms ? KNOWN_AFTER_MS : patience_ms);
+    return PORCH_OK;
+}
+
 static porch_err named(porch_link *l, uint64_t now_ms, porch_why *why) {
     struct addrinfo *addresses = NULL;
     porch_err e = porch_lookup_take(l->lookup, &addresses, why);
-    if (e == PORCH_ERR_AGAIN && now_ms < l->give_up_ms) return e;
-    if (e == PORCH_ERR_AGAIN)
-        return dial_known(
-            l, now_ms, porch_fail(why, PORCH_ERR_TIMEOUT, "the name service did not answer in time"), why);
+    if (e == PORCH_ERR_AGAIN) {
+        if (now_ms < l->give_up_ms) return e;
+        e = porch_fail(why, PORCH_ERR_TIMEOUT, "the name service did not answer in time");
+        return dial_known(l, now_ms, e, why);
+    }
     forget_lookup(l);
     if (e != PORCH_OK) return dial_known(l, now_ms, e, why);
     e = porch_link_open_at(l, addresses, l->port, now_ms, l->patience_ms, why);
@@ -214,10 +232,12 @@ porch_err porch_link_advance(porch_link *l, uint64_t now_ms, porch_why *why) {
     porch_err e = porch_tls_handshake(l->conn, why);
     if (e == PORCH_ERR_AGAIN) return e;
     if (e != PORCH_OK) {
+        if (why != NULL) (void)strncat(why->text, where(l), sizeof why->text - strlen(why->text) - 1);
         porch_link_close(l);
         return e;
     }
     l->state = PORCH_LINK_UP;
+    forget_lookup(l); /* the next attempt asks anew */
     remember(l);
     return PORCH_OK;
 }

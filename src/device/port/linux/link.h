@@ -42,8 +42,8 @@ typedef struct {
     porch_tls_conn *conn;
     porch_link_known *known; /* NULL: this link remembers nothing */
     porch_lookup_fn ask;     /* the name service */
-    porch_lookup
-        *lookup; /* the question that is open, whatever the state: the next attempt waits for it too */
+    porch_lookup *lookup;    /* a question outlives its attempt: the next one takes its answer */
+    uint64_t asked_ms;
     struct addrinfo *addresses; /* of the name, while dialling */
     struct addrinfo *address;   /* the one being tried */
     struct addrinfo remembered; /* the known one, as an address to try; `at` */
@@ -57,7 +57,7 @@ typedef struct {
 
 /* `known` may be NULL. */
 void porch_link_init(porch_link *l, porch_tls_client *tls, porch_link_known *known);
-/* For an idle link: the client of the next connection. */
+/* The client of the next handshake, of an attempt that has not got that far too. */
 void porch_link_use(porch_link *l, porch_tls_client *tls);
 /* Starts to look the name up and to dial; `patience_ms` is for all of dialling and handshake, after the
  * name service has answered, and for the name service where the hub is not known. An error means that
@@ -70,13 +70,15 @@ porch_err porch_link_open_at(porch_link *l, struct addrinfo *addresses, uint16_t
                              uint64_t patience_ms, porch_why *why);
 /* Says goodbye where TLS can, and closes. */
 void porch_link_close(porch_link *l);
-/* The same for good: it may not be opened again. */
+/* The same, and no question stays open either. */
 void porch_link_end(porch_link *l);
 
 /* On its way: neither idle nor up. */
 bool porch_link_connects(const porch_link *l);
 /* What poll(2) waits for; -1 when idle. */
 int porch_link_fd(const porch_link *l);
+/* It tries where the hub was, which may be somebody else's by now. */
+bool porch_link_guesses(const porch_link *l);
 
 /* poll(2)'s events to wait for; `output_waits`: there is something to write. 0 when idle. */
 short porch_link_events(const porch_link *l, bool output_waits);

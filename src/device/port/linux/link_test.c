@@ -74,18 +74,6 @@ static struct addrinfo *address_of(uint16_t port) {
     return one;
 }
 
-static void a_name_that_does_not_resolve_is_told(void **state) {
-    (void)state;
-    porch_link l;
-    porch_why why = {{0}};
-    porch_link_init(&l, client, NULL);
-    assert_int_equal(porch_link_open(&l, "no such name", 8883, 0, 1000, &why), PORCH_OK);
-    assert_int_equal(settle(&l, 0, &why), PORCH_ERR_NOT_FOUND);
-    assert_non_null(strstr(why.text, "does not resolve"));
-    expect_idle(&l);
-    porch_link_end(&l);
-}
-
 /* ---- a name service of ours ---- */
 
 static atomic_int questions;
@@ -193,6 +181,25 @@ static void a_silent_name_service_is_given_up_and_asked_only_once(void **state) 
     assert_int_equal(atomic_load(&questions), 1);
     porch_link_end(&l);
     (void)close(listening);
+}
+
+static void an_answer_holds_for_a_minute(void **state) {
+    (void)state;
+    porch_link l;
+    hold_answers();
+    atomic_store(&questions, 0);
+    porch_link_init(&l, client, NULL);
+    l.ask = answer_late;
+    assert_int_equal(porch_link_open(&l, "hub.test", 1, 0, 1000, NULL), PORCH_OK);
+    let_it_answer();
+    await_answer(&l);
+    assert_int_equal(porch_link_open(&l, "hub.test", 1, 60000, 1000, NULL), PORCH_OK);
+    assert_int_equal(atomic_load(&questions), 1);
+    assert_int_equal(porch_link_open(&l, "hub.test", 1, 60001, 1000, NULL), PORCH_OK);
+    let_it_answer();
+    await_answer(&l);
+    assert_int_equal(atomic_load(&questions), 2);
+    porch_link_end(&l);
 }
 
 static void a_hub_that_was_reached_before_is_looked_for_there(void **state) {
@@ -434,9 +441,9 @@ static void an_idle_link_neither_reads_nor_writes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_name_that_does_not_resolve_is_told),
         cmocka_unit_test(a_name_leads_to_its_address),
         cmocka_unit_test(a_silent_name_service_is_given_up_and_asked_only_once),
+        cmocka_unit_test(an_answer_holds_for_a_minute),
         cmocka_unit_test(a_hub_that_was_reached_before_is_looked_for_there),
         cmocka_unit_test(who_has_moved_and_has_no_name_is_told_so),
         cmocka_unit_test(a_link_may_close_while_it_asks),

@@ -86,8 +86,12 @@ int porch_lookup_fd(const porch_lookup *l) {
     return l->fd;
 }
 
+bool porch_lookup_is_answered(const porch_lookup *l) {
+    return atomic_load(&l->answered);
+}
+
 porch_err porch_lookup_take(porch_lookup *l, struct addrinfo **ret, porch_why *why) {
-    if (!atomic_load(&l->answered)) return PORCH_ERR_AGAIN;
+    if (!porch_lookup_is_answered(l)) return PORCH_ERR_AGAIN;
     if (l->result != 0)
         return porch_fail(why, PORCH_ERR_NOT_FOUND, "the hub's name %s does not resolve: %s", l->host,
                           gai_strerror(l->result));

@@ -7,6 +7,7 @@
 #ifndef PORCH_DEVICE_PORT_LINUX_LOOKUP_H
 #define PORCH_DEVICE_PORT_LINUX_LOOKUP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -24,6 +25,7 @@ porch_err porch_lookup_start(porch_lookup_fn ask, const char *host, uint16_t por
                              struct addrinfo **addresses, porch_why *why);
 /* Readable when the answer is there. Lives as long as the lookup. */
 int porch_lookup_fd(const porch_lookup *l);
+bool porch_lookup_is_answered(const porch_lookup *l);
 /* The answer, once; the addresses are the caller's. AGAIN: it is not there yet. NOT_FOUND: there are none.
  */
 porch_err porch_lookup_take(porch_lookup *l, struct addrinfo **ret, porch_why *why);

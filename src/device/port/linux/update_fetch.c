@@ -12,8 +12,17 @@
 
 enum { REQUEST_BYTES = 2048, HEADERS_MOST = 32 };
 
-void porch_update_fetch_open(porch_update_fetch *f, porch_tls_client *tls) {
-    porch_link_init(&f->link, tls, NULL);
+void porch_update_fetch_open(porch_update_fetch *f) {
+    porch_link_init(&f->link, NULL, NULL);
+}
+
+void porch_update_fetch_use(porch_update_fetch *f, porch_tls_client *tls) {
+    porch_link_use(&f->link, tls);
+}
+
+void porch_update_fetch_rest(porch_update_fetch *f) {
+    porch_link_close(&f->link);
+    porch_link_use(&f->link, NULL);
 }
 
 void porch_update_fetch_close(porch_update_fetch *f) {

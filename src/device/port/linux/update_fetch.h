@@ -24,7 +24,11 @@ typedef struct {
     uint8_t in[16 * 1024];
 } porch_update_fetch;
 
-void porch_update_fetch_open(porch_update_fetch *f, porch_tls_client *tls);
+void porch_update_fetch_open(porch_update_fetch *f);
+/* Until the rest, with this certificate. */
+void porch_update_fetch_use(porch_update_fetch *f, porch_tls_client *tls);
+/* Nothing is to be fetched for a while. */
+void porch_update_fetch_rest(porch_update_fetch *f);
 void porch_update_fetch_close(porch_update_fetch *f);
 
 /* Takes a piece; an error ends the transfer and is what porch_update_fetch_get returns. */

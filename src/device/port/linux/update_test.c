@@ -57,7 +57,8 @@ static porch_err get(const char *host, uint16_t port, uint64_t patience_ms) {
                              .patience_ms = patience_ms,
                              .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
                              .cancelled = cancelled};
-    porch_update_fetch_open(&f, client);
+    porch_update_fetch_open(&f);
+    porch_update_fetch_use(&f, client);
     porch_err e = porch_update_fetch_get(&f, "/x", 0, never, NULL, &why);
     assert_int_equal(f.link.state, PORCH_LINK_IDLE);
     porch_update_fetch_close(&f);
