@@ -15,6 +15,7 @@
 #include "cloud/api/backup_copy.h"
 #include "cloud/broker/broker.h"
 #include "cloud/media/media_delete.h"
+#include "cloud/media/media_upload.h"
 #include "cloud/trust/trust.h"
 #include "os/clock.h"
 #include "os/log.h"
@@ -73,8 +74,12 @@ static void finish(porch_http_exchange *x, const order *o) {
 
 static void delete_event(porch_http_exchange *x, const porch_user_session *s, const char *event) {
     order o = {.event = event, .person = s->person.name};
+    const porch_api *api = porch_api_of(x);
     porch_why why = {{0}};
-    porch_err e = porch_store_write(porch_api_of(x)->store, delete_all, &o, &why);
+    porch_err e = porch_store_write(api->store, delete_all, &o, &why);
+    /* A camera that lost its power in the middle never finishes: nobody has to wait for that. */
+    if (e == PORCH_ERR_STATE && porch_media_upload_abandon(api->media, event, &why) == PORCH_OK)
+        e = porch_store_write(api->store, delete_all, &o, &why);
     if (e == PORCH_OK)
         finish(x, &o);
     else if (e == PORCH_ERR_STATE)

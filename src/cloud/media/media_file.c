@@ -1,6 +1,10 @@
 /* Why a crash cannot take back what was promised: whole chunks are only ever appended, and the part of a
  * chunk that was promised lives in the tail file, which is replaced by rename. A tail says which chunk it
- * stands for; once that chunk is whole in the main file, the tail is simply out of date. */
+ * stands for; once that chunk is whole in the main file, the tail is simply out of date.
+ *
+ * And why a disk that fails cannot: the system tells of a write that failed at one sync, and passes for
+ * clean what never got there at the next. So after a sync that failed the file is cut to where one went
+ * well, and is of no more use; who opens it anew goes on from there. */
 #include "cloud/media/media_file.h"
 
 #include <errno.h>
@@ -36,6 +40,8 @@ struct porch_media_file {
     size_t fill;     /* writer: plain bytes of the chunk under way; reader: of the chunk in `plain` */
     size_t synced;   /* writer: how many of them the tail holds */
     bool dirty;      /* whole chunks since the last sync */
+    uint64_t sure;   /* writer: so much of the file itself a sync has made durable */
+    bool lost;       /* writer: a sync has failed */
     bool finished;
     uint64_t loaded; /* reader: which chunk is in `plain`; UINT64_MAX: none */
     uint8_t plain[PORCH_MEDIA_CHUNK];
@@ -306,7 +312,14 @@ static porch_err write_chunk(porch_media_file *f, place where, porch_why *why) {
     return PORCH_OK;
 }
 
+static porch_err check_usable(const porch_media_file *f, porch_why *why) {
+    if (!f->lost) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_IO, "%.150s could not be made durable; it goes on from where it is",
+                      f->path);
+}
+
 porch_err porch_media_file_append(porch_media_file *f, porch_bytes plain, porch_why *why) {
+    PORCH_TRY(check_usable(f, why));
     if (f->finished) return porch_fail(why, PORCH_ERR_STATE, "the clip is finished");
     while (plain.len > 0) {
         size_t room = PORCH_MEDIA_CHUNK - f->fill;
@@ -325,24 +338,38 @@ porch_err porch_media_file_append(porch_media_file *f, porch_bytes plain, porch_
     return PORCH_OK;
 }
 
-static porch_err sync_main(porch_media_file *f, porch_why *why) {
-    if (!f->dirty) return PORCH_OK;
+static porch_err sync_file_and_folder(porch_media_file *f, porch_why *why) {
     char folder[PATH_MAX];
     if (fsync(f->fd) != 0) return disk(why, f, "fsync");
     (void)snprintf(folder, sizeof folder, "%s", f->path);
     char *slash = strrchr(folder, '/');
-    if (slash != NULL) {
-        *slash = '\0';
-        PORCH_TRY(porch_dir_sync(folder, why));
+    if (slash == NULL) return PORCH_OK;
+    *slash = '\0';
+    return porch_dir_sync(folder, why);
+}
+
+static porch_err sync_main(porch_media_file *f, uint64_t end, porch_why *why) {
+    PORCH_TRY(check_usable(f, why));
+    if (!f->dirty) return PORCH_OK;
+    porch_err e = sync_file_and_folder(f, why);
+    if (e != PORCH_OK) {
+        f->lost = true;
+        int r = ftruncate(f->fd, (off_t)f->sure);
+        (void)r; /* the disk that fails may fail here too: then it is read and judged when it is opened */
+        return e;
     }
+    f->sure = end;
     f->dirty = false;
     return PORCH_OK;
 }
 
 porch_err porch_media_file_sync(porch_media_file *f, porch_why *why) {
     char path[PATH_MAX];
-    PORCH_TRY(sync_main(f, why));
+    PORCH_TRY(sync_main(f, offset_of(f->chunks), why));
     if (f->finished || f->synced == f->fill) return PORCH_OK;
+    /* A whole one that could not be written is no tail: the tail before it stays good. */
+    if (f->fill == PORCH_MEDIA_CHUNK)
+        return porch_fail(why, PORCH_ERR_IO, "a chunk of %.150s could not be written", f->path);
     porch_buf out = PORCH_BUF_OF(f->sealed);
     PORCH_TRY(porch_write_u64(&out, f->chunks));
     PORCH_TRY(porch_write_u32(&out, (uint32_t)f->fill));
@@ -356,7 +383,7 @@ porch_err porch_media_file_sync(porch_media_file *f, porch_why *why) {
 porch_err porch_media_file_finish(porch_media_file *f, porch_why *why) {
     if (f->finished) return PORCH_OK;
     PORCH_TRY(write_chunk(f, PLACE_LAST, why));
-    PORCH_TRY(sync_main(f, why));
+    PORCH_TRY(sync_main(f, offset_of(f->chunks), why));
     f->finished = true;
     return PORCH_OK;
 }

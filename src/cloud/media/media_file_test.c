@@ -276,6 +276,56 @@ static void an_unfinished_file_does_not_open_as_a_finished_one(void **state) {
     assert_int_equal(read_all(t->path, &len), PORCH_ERR_SIGNATURE);
 }
 
+/* The system says so once: the next sync of the same file goes well, of bytes that are nowhere. */
+static void a_sync_that_failed_is_not_made_good_by_the_next(void **state) {
+    files *t = *state;
+    porch_media_file *f;
+    const size_t first = PORCH_MEDIA_CHUNK + 100;
+    assert_int_equal(porch_media_file_create(t->path, PORCH_MEDIA_FILE_ORIGINAL, ID, KEY, &f, NULL),
+                     PORCH_OK);
+    assert_int_equal(porch_media_file_append(f, (porch_bytes){plain, first}, NULL), PORCH_OK);
+    assert_int_equal(porch_media_file_sync(f, NULL), PORCH_OK);
+    assert_int_equal(porch_media_file_append(f, (porch_bytes){plain + first, LONG - first}, NULL),
+                     PORCH_OK);
+    (void)snprintf(media_lab_sync_fails, sizeof media_lab_sync_fails, "/a.clip");
+    assert_int_equal(porch_media_file_sync(f, NULL), PORCH_ERR_IO);
+    assert_int_equal(porch_media_file_sync(f, NULL), PORCH_ERR_IO);
+    assert_int_equal(porch_media_file_finish(f, NULL), PORCH_ERR_IO);
+    assert_int_equal(porch_media_file_append(f, PORCH_LIT("more"), NULL), PORCH_ERR_IO);
+    porch_media_file_close(f);
+    assert_int_equal(resumed_bytes(t->path), first);
+}
+
+/* Nothing of it was ever durable, the header neither: it begins anew. */
+static void a_file_that_never_was_durable_is_cut_to_nothing(void **state) {
+    files *t = *state;
+    porch_media_file *f;
+    assert_int_equal(porch_media_file_create(t->path, PORCH_MEDIA_FILE_ORIGINAL, ID, KEY, &f, NULL),
+                     PORCH_OK);
+    assert_int_equal(porch_media_file_append(f, (porch_bytes){plain, LONG}, NULL), PORCH_OK);
+    (void)snprintf(media_lab_sync_fails, sizeof media_lab_sync_fails, "/a.clip");
+    assert_int_equal(porch_media_file_sync(f, NULL), PORCH_ERR_IO);
+    porch_media_file_close(f);
+    assert_int_equal(porch_media_file_resume(t->path, ID, KEY, NULL, NULL, &f, NULL), PORCH_ERR_SIGNATURE);
+}
+
+/* As for want of space: what the tail has promised stays. */
+static void a_chunk_that_cannot_be_written_costs_no_tail(void **state) {
+    files *t = *state;
+    porch_media_file *f;
+    assert_int_equal(porch_media_file_create(t->path, PORCH_MEDIA_FILE_ORIGINAL, ID, KEY, &f, NULL),
+                     PORCH_OK);
+    assert_int_equal(porch_media_file_append(f, (porch_bytes){plain, 1000}, NULL), PORCH_OK);
+    assert_int_equal(porch_media_file_sync(f, NULL), PORCH_OK);
+    store_lab_disk(false);
+    assert_int_not_equal(porch_media_file_append(f, (porch_bytes){plain + 1000, LONG - 1000}, NULL),
+                         PORCH_OK);
+    store_lab_disk(true);
+    assert_int_not_equal(porch_media_file_sync(f, NULL), PORCH_OK);
+    porch_media_file_close(f);
+    assert_int_equal(resumed_bytes(t->path), 1000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_written_reads_back_from_any_offset, setup, teardown),
@@ -287,6 +337,9 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(a_writer_killed_again_and_again_loses_nothing_it_told, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_sync_that_failed_is_not_made_good_by_the_next, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_that_never_was_durable_is_cut_to_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_chunk_that_cannot_be_written_costs_no_tail, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clip_begun_anew_takes_nothing_of_the_old_one, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unfinished_file_does_not_open_as_a_finished_one, setup,
                                         teardown),

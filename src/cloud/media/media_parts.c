@@ -54,7 +54,12 @@ media_part *porch_media_part_add(media_uploads *u, const char *clip, const char 
     p->created_ms = created_ms;
     p->next = u->parts;
     u->parts = p;
+    porch_media_part_use(u, p);
     return p;
+}
+
+void porch_media_part_use(media_uploads *u, media_part *part) {
+    part->used = ++u->uses;
 }
 
 void porch_media_part_drop(media_uploads *u, media_part *gone) {
@@ -76,7 +81,10 @@ void porch_media_part_put_back(porch_media *m, const media_part *gone) {
     uint64_t bytes = bytes_on_disk(m, gone->id);
     porch_media_uploads_lock(m->uploads);
     media_part *p = porch_media_part_add(m->uploads, gone->id, gone->event, &gone->owner, gone->created_ms);
-    if (p != NULL) p->bytes = bytes;
+    if (p != NULL) {
+        p->bytes = bytes;
+        p->begun = true;
+    }
     porch_media_uploads_unlock(m->uploads);
 }
 
@@ -112,8 +120,10 @@ static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
     }
     porch_db_finish(q);
     if (e != PORCH_ERR_NOT_FOUND) return e;
-    q = porch_db_prepare(
-        db, "select id, event, device, product, household, created_ms from clip where state = 0", why);
+    q = porch_db_prepare(db,
+                         "select id, event, device, product, household, created_ms from clip where state = "
+                         "0 order by created_ms",
+                         why);
     while ((e = porch_db_step(q, why)) == PORCH_OK) {
         char id[PORCH_MEDIA_UID], event[PORCH_MEDIA_UID];
         porch_media_owner owner;
@@ -122,7 +132,8 @@ static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
             porch_bytes_to_text(porch_db_text(q, 2), owner.device, sizeof owner.device) &&
             porch_bytes_to_text(porch_db_text(q, 3), owner.product, sizeof owner.product) &&
             porch_bytes_to_text(porch_db_text(q, 4), owner.household, sizeof owner.household)) {
-            (void)porch_media_part_add(u, id, event, &owner, (uint64_t)porch_db_i64(q, 5));
+            media_part *p = porch_media_part_add(u, id, event, &owner, (uint64_t)porch_db_i64(q, 5));
+            if (p != NULL) p->begun = true;
         }
     }
     porch_db_finish(q);
@@ -158,7 +169,7 @@ void porch_media_uploads_close(media_uploads *u) {
 static bool take_old(media_uploads *u, uint64_t before_ms, media_part *ret) {
     porch_media_uploads_lock(u);
     media_part *p = u->parts;
-    while (p != NULL && !(p->created_ms < before_ms && p->active == NULL))
+    while (p != NULL && !(p->created_ms < before_ms && p->begun && p->active == NULL))
         p = p->next;
     if (p != NULL) {
         *ret = *p;

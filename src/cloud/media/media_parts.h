@@ -20,6 +20,8 @@ typedef struct media_part {
     uint64_t bytes;   /* appended, durable or not */
     uint64_t durable; /* on the disk whatever dies next, if known: found by reading all of it */
     bool known;
+    bool begun;                 /* its row is written: before that it is a place that was taken, no more */
+    uint64_t used;              /* the number of its last use: who was used longest ago has the least */
     porch_media_upload *active; /* who appends now */
 } media_part;
 
@@ -33,6 +35,7 @@ struct media_uploads {
     porch_media *media;
     pthread_mutex_t lock;
     media_part *parts;
+    uint64_t uses;
     media_household *households;
 };
 
@@ -46,6 +49,8 @@ media_part *porch_media_part_find(media_uploads *u, const char *clip);
 /* The part of this clip, made when there is none yet; NULL without memory. */
 media_part *porch_media_part_add(media_uploads *u, const char *clip, const char *event,
                                  const porch_media_owner *owner, uint64_t created_ms);
+/* It is used now. */
+void porch_media_part_use(media_uploads *u, media_part *part);
 /* Whoever appends to it loses it. */
 void porch_media_part_drop(media_uploads *u, media_part *gone);
 /* Bytes of the household's complete clips, their copies, and all that is on its way. */

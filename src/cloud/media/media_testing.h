@@ -3,9 +3,13 @@
 #ifndef PORCH_CLOUD_MEDIA_TESTING_H
 #define PORCH_CLOUD_MEDIA_TESTING_H
 
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "cloud/store/store_testing.h"
 
@@ -108,6 +112,24 @@ static inline int media_lab_teardown(void **state) {
     store_lab_remove(&m->lab);
     free(m);
     return 0;
+}
+
+/* How the name of the file ends whose next fsync fails, as the system tells of a write that failed: once,
+ * and of that file alone. "": none. */
+static char media_lab_sync_fails[32];
+
+/* In the place of the system's. */
+int fsync(int fd) {
+    char link[64], path[PATH_MAX] = "";
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof path - 1);
+    size_t len = n > 0 ? (size_t)n : 0, end = strlen(media_lab_sync_fails);
+    if (end > 0 && len >= end && strcmp(path + len - end, media_lab_sync_fails) == 0) {
+        media_lab_sync_fails[0] = '\0';
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, fd);
 }
 
 /* How the database would carry a statement out. */

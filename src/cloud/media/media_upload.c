@@ -35,6 +35,7 @@ struct porch_media_upload {
 /* ---- begin ---- */
 
 typedef struct {
+    porch_media *media;
     const porch_media_owner *owner;
     char event[PORCH_MEDIA_UID];
     char clip[PORCH_MEDIA_UID];
@@ -57,10 +58,22 @@ static porch_err find_clip(porch_db *db, void *ctx, porch_why *why) {
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
+/* A request may have waited behind the end of the household that it came from. */
+static porch_err check_owner(const begin *b, porch_why *why) {
+    const porch_media_config *c = &b->media->config;
+    porch_media_owner now;
+    if (c->owner_of(c->owner_ctx, b->owner->device, &now) == PORCH_OK &&
+        strcmp(now.household, b->owner->household) == 0)
+        return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_DENIED, "device %s is no longer of household %s", b->owner->device,
+                      b->owner->household);
+}
+
 static porch_err insert_clip(porch_db *db, void *ctx, porch_why *why) {
     begin *b = ctx;
     PORCH_TRY(find_clip(db, b, why)); /* two requests may have raced to here */
     if (b->known) return PORCH_OK;
+    PORCH_TRY(check_owner(b, why));
     porch_db_query *q = porch_db_prepare(db,
                                          "insert into clip (id, event, device, product, household, "
                                          "created_ms) values (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -74,8 +87,32 @@ static porch_err insert_clip(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_execute(q, why);
 }
 
+/* Out of the list, so that nobody goes on with it meanwhile, then its row and files. */
+static porch_err give_up_part(porch_media *m, const media_part *gone, porch_why *why) {
+    porch_media_feed_forget(m, gone->id);
+    porch_err e = porch_media_give_up(m, gone->id, why);
+    if (e != PORCH_OK) porch_media_part_put_back(m, gone);
+    return e;
+}
+
+/* That of the device which nobody sends now and that was used longest ago. False: there is none. */
+static bool take_idle(media_uploads *all, const char *device, media_part *gone) {
+    porch_media_uploads_lock(all);
+    media_part *oldest = NULL;
+    for (media_part *p = all->parts; p != NULL; p = p->next) {
+        bool idle = p->begun && p->active == NULL && strcmp(p->owner.device, device) == 0;
+        if (idle && (oldest == NULL || p->used < oldest->used)) oldest = p;
+    }
+    if (oldest != NULL) {
+        *gone = *oldest;
+        porch_media_part_drop(all, oldest);
+    }
+    porch_media_uploads_unlock(all);
+    return oldest != NULL;
+}
+
 /* Takes a place for one more, if the household and the device may begin it: looking and taking are one
- * step, since requests come side by side. */
+ * step, since requests come side by side. BUSY: the device has as many unfinished ones as it may. */
 static porch_err admit(porch_media *m, const begin *b, porch_why *why) {
     const porch_settings *s = m->config.settings;
     const porch_media_owner *owner = b->owner;
@@ -99,16 +136,39 @@ static porch_err admit(porch_media *m, const begin *b, porch_why *why) {
     }
     if (unfinished >= s->media_uploads_per_device) {
         return porch_fail(why, PORCH_ERR_BUSY,
-                          "device %s has %u unfinished clips (media.uploads_per_device); finish one first",
+                          "device %s is sending %u clips already (media.uploads_per_device); finish one "
+                          "first",
                           owner->device, unfinished);
     }
     return PORCH_OK;
 }
 
+/* A device that lost its way with a clip (its disk was full, its link broke, it was restored) never comes
+ * back to it: such clips must not lock it out until their time is over. */
+static porch_err admit_for_idle(porch_media *m, const begin *b, porch_why *why) {
+    media_part idle;
+    porch_err e;
+    while ((e = admit(m, b, why)) == PORCH_ERR_BUSY && take_idle(m->uploads, b->owner->device, &idle)) {
+        PORCH_TRY(give_up_part(m, &idle, why));
+        porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", idle.id, "device", b->owner->device, "reason",
+                  "the device began another, and has as many unfinished ones as it may", NULL);
+    }
+    return e;
+}
+
+/* Not begun, or begun by another request: then the place is free again. */
+static void settle_place(media_uploads *all, const char *place, bool begun) {
+    porch_media_uploads_lock(all);
+    media_part *p = porch_media_part_find(all, place);
+    if (p != NULL && begun) p->begun = true;
+    if (p != NULL && !begun) porch_media_part_drop(all, p);
+    porch_media_uploads_unlock(all);
+}
+
 porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owner, const char *device_event,
                                    uint64_t now_ms, char clip[PORCH_MEDIA_UID], bool *made,
                                    porch_why *why) {
-    begin b = {.owner = owner, .now_ms = now_ms};
+    begin b = {.media = m, .owner = owner, .now_ms = now_ms};
     porch_media_event_uid(owner->device, porch_bytes_of(device_event), b.event);
     PORCH_TRY(porch_store_read(m->config.store, find_clip, &b, why));
     *made = !b.known;
@@ -118,16 +178,10 @@ porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owne
         memcpy(place, b.clip, sizeof place);
         PORCH_TRY(
             porch_media_keep_make_room(m, owner->household, m->config.settings->media_clip_bytes, why));
-        PORCH_TRY(admit(m, &b, why));
+        PORCH_TRY(admit_for_idle(m, &b, why));
         porch_err e = porch_store_write(m->config.store, insert_clip, &b, why);
         *made = !b.known;
-        if (e != PORCH_OK ||
-            b.known) { /* not begun, or begun by another request: the place is free again */
-            porch_media_uploads_lock(m->uploads);
-            media_part *p = porch_media_part_find(m->uploads, place);
-            if (p != NULL) porch_media_part_drop(m->uploads, p);
-            porch_media_uploads_unlock(m->uploads);
-        }
+        settle_place(m->uploads, place, e == PORCH_OK && !b.known);
         PORCH_TRY(e);
     }
     memcpy(clip, b.clip, sizeof b.clip);
@@ -178,11 +232,21 @@ static void set_durable(porch_media_upload *u, uint64_t bytes) {
     porch_media_uploads_unlock(u->media->uploads);
 }
 
+/* The disk failed: whoever asks finds the end by reading the file. */
+static void end_unknown(porch_media_upload *u) {
+    porch_media_uploads_lock(u->media->uploads);
+    if (u->part != NULL) u->part->known = false;
+    porch_media_uploads_unlock(u->media->uploads);
+}
+
 /* Makes durable what there is. Called with u->lock held. */
 static porch_err sync_upload(porch_media_upload *u, porch_why *why) {
     if (u->file == NULL) return PORCH_ERR_STATE;
     porch_err e = porch_media_file_sync(u->file, why);
-    if (e == PORCH_OK) set_durable(u, porch_media_file_bytes(u->file));
+    if (e == PORCH_OK)
+        set_durable(u, porch_media_file_bytes(u->file));
+    else
+        end_unknown(u);
     return e;
 }
 
@@ -224,6 +288,7 @@ static porch_err take_place(porch_media *m, const porch_media_clip_info *info, p
         }
         u->part = p;
         p->active = u;
+        porch_media_part_use(all, p);
     }
     porch_media_uploads_unlock(all);
     if (p == NULL) { /* it was completed or given up since the row was read */
@@ -270,10 +335,13 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
     /* Nothing durable yet: no file, or one whose header was torn by a power cut. */
     if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_SIGNATURE) {
         porch_media_file_drop_tail(u->path);
-        e = porch_media_file_create(u->path, PORCH_MEDIA_FILE_ORIGINAL, u->id, u->key, &u->file, why);
+        PORCH_TRY(
+            porch_media_file_create(u->path, PORCH_MEDIA_FILE_ORIGINAL, u->id, u->key, &u->file, why));
+        set_durable(u, 0);
+        return PORCH_OK;
     }
-    if (e == PORCH_OK) set_durable(u, porch_media_file_bytes(u->file));
-    return e;
+    /* What is read may be in memory alone: a hub that was killed has left it to the system. */
+    return e == PORCH_OK ? sync_upload(u, why) : e;
 }
 
 static void set_bytes(porch_media_upload *u) {
@@ -562,6 +630,27 @@ void porch_media_upload_close(porch_media_upload *u) {
     let_go(u);
 }
 
+/* ---- what nobody waits for any more ---- */
+
+porch_err porch_media_upload_abandon(porch_media *m, const char *event, porch_why *why) {
+    media_uploads *all = m->uploads;
+    media_part gone;
+    porch_media_uploads_lock(all);
+    media_part *p = all->parts;
+    while (p != NULL && strcmp(p->event, event) != 0)
+        p = p->next;
+    bool idle = p != NULL && p->begun && p->active == NULL;
+    if (idle) {
+        gone = *p;
+        porch_media_part_drop(all, p);
+    }
+    porch_media_uploads_unlock(all);
+    if (!idle)
+        return porch_fail(why, PORCH_ERR_STATE,
+                          "the clip is being sent at this moment; delete it when it is complete");
+    return give_up_part(m, &gone, why);
+}
+
 /* ---- a household's end ---- */
 
 /* Takes the first unfinished clip of the household, or of the device, out of the list; gone->active, held
@@ -593,12 +682,7 @@ static porch_err erase(porch_media *m, const char *household, const char *device
             (void)pthread_mutex_unlock(&gone.active->lock);
             let_go(gone.active);
         }
-        porch_media_feed_forget(m, gone.id);
-        porch_err e = porch_media_give_up(m, gone.id, why);
-        if (e != PORCH_OK) {
-            porch_media_part_put_back(m, &gone);
-            return e;
-        }
+        PORCH_TRY(give_up_part(m, &gone, why));
     }
     return PORCH_OK;
 }

@@ -23,7 +23,9 @@ typedef struct {
  * device's own event id, already parsed as an id.
  *   FULL   the household's quota (media.household_bytes) is used up
  *   REVOKED a person has deleted the event: its clip is not wanted
- *   BUSY   too many unfinished uploads of this device (media.uploads_per_device) */
+ *   DENIED the device is of another household by now
+ *   BUSY   the device is sending as many clips as it may (media.uploads_per_device); of those that nobody
+ *          sends, the one used longest ago is given up instead */
 porch_err porch_media_upload_begin(porch_media *m, const porch_media_owner *owner, const char *device_event,
                                    uint64_t now_ms, char clip[PORCH_MEDIA_UID], bool *made, porch_why *why);
 
@@ -46,5 +48,9 @@ porch_err porch_media_upload_finish(porch_media_upload *u, const uint8_t sha256[
                                     porch_why *why);
 /* Pauses when needed and frees. NULL is allowed. */
 void porch_media_upload_close(porch_media_upload *u);
+
+/* Gives up the event's unfinished clip, row and files, if nobody is sending it. STATE: somebody is, or
+ * there is none. */
+porch_err porch_media_upload_abandon(porch_media *m, const char *event, porch_why *why);
 
 #endif
