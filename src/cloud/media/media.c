@@ -13,6 +13,7 @@ porch_err porch_media_open(const porch_media_config *config, porch_media **ret, 
     m->config = *config;
     porch_err e = porch_path_join(config->dir, "clips", m->clips, sizeof m->clips - 64);
     if (e == PORCH_OK) e = porch_dir_make(m->clips, 0700, why);
+    if (e == PORCH_OK) e = porch_media_clips_sweep(m, why);
     if (e == PORCH_OK) e = porch_media_delete_left_over(m, why);
     if (e == PORCH_OK) e = porch_media_events_open(m, &m->events, why);
     if (e == PORCH_OK) e = porch_media_uploads_open(m, &m->uploads, why);

@@ -1,8 +1,11 @@
 #include "cloud/media/media_clip.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cloud/media/media_file.h"
@@ -17,14 +20,51 @@ void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed,
     if (n < 0 || n >= PATH_MAX) ret[0] = '\0';
 }
 
-void porch_media_clip_delete_files(const porch_media *m, const char *clip) {
-    char path[PATH_MAX];
-    if (!porch_media_uid_good(clip)) return;
+static porch_err remove_file(const char *path, porch_why *why) {
+    if (unlink(path) == 0 || errno == ENOENT) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_IO, "remove %.150s: %s", path, strerror(errno));
+}
+
+porch_err porch_media_clip_delete_files(const porch_media *m, const char *clip, porch_why *why) {
+    char path[PATH_MAX], tail[PATH_MAX + 8];
+    if (!porch_media_uid_good(clip)) return PORCH_OK;
     porch_media_clip_path(m, clip, true, path);
-    (void)unlink(path);
+    porch_err index = remove_file(path, why);
     porch_media_clip_path(m, clip, false, path);
-    porch_media_file_drop_tail(path);
-    (void)unlink(path);
+    (void)snprintf(tail, sizeof tail, "%s.tail", path);
+    porch_err end = remove_file(tail, why), all = remove_file(path, why);
+    return index != PORCH_OK ? index : end != PORCH_OK ? end : all;
+}
+
+porch_err porch_media_disk_has(const porch_media *m, uint64_t more, porch_why *why) {
+    const uint64_t reserve = m->config.settings->media_disk_reserve_bytes;
+    struct statvfs disk;
+    if (reserve == 0 || statvfs(m->clips, &disk) != 0) return PORCH_OK; /* a write will tell */
+    const uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_bytes >= more && free_bytes - more >= reserve) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_FULL,
+                      "the hub's disk has %llu bytes left: no clips are taken below %llu "
+                      "(media.disk_reserve_bytes)",
+                      (unsigned long long)free_bytes, (unsigned long long)reserve);
+}
+
+/* One of a write that the power cut off: no row knows of it, and a piece of a clip is in it. */
+static bool is_temporary(const char *name) {
+    size_t len = strlen(name);
+    return name[0] == '.' && len > 4 && strcmp(name + len - 4, ".tmp") == 0;
+}
+
+porch_err porch_media_clips_sweep(const porch_media *m, porch_why *why) {
+    char path[PATH_MAX + 256];
+    DIR *folder = opendir(m->clips);
+    if (folder == NULL) return porch_fail(why, PORCH_ERR_IO, "open %.150s: %s", m->clips, strerror(errno));
+    for (struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
+        if (!is_temporary(e->d_name)) continue;
+        (void)snprintf(path, sizeof path, "%s/%s", m->clips, e->d_name);
+        (void)remove_file(path, NULL); /* the next start tries again */
+    }
+    (void)closedir(folder);
+    return PORCH_OK;
 }
 
 porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, porch_media_clip **ret,

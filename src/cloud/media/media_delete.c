@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud/media/media_room.h"
+#include "os/file.h"
 #include "os/log.h"
 
 enum { LEFT_OVER_MOST = 64 };
@@ -139,9 +140,10 @@ static void remove_files(porch_media *m, const char *clip) {
     porch_why why = {""};
     char id[PORCH_MEDIA_UID];
     (void)porch_bytes_to_text(porch_bytes_of(clip), id, sizeof id);
-    porch_media_clip_delete_files(m, id);
-    porch_err e = porch_store_write(m->config.store, files_gone, id, &why);
-    if (e != PORCH_OK) /* the next start removes them once more, which harms nothing */
+    porch_err e = porch_media_clip_delete_files(m, id, &why);
+    if (e == PORCH_OK) e = porch_dir_sync(m->clips, &why);
+    if (e == PORCH_OK) e = porch_store_write(m->config.store, files_gone, id, &why);
+    if (e != PORCH_OK) /* the mark stays, and the next start removes them once more, which harms nothing */
         porch_log(PORCH_LOG_WARN, "clip.delete_unfinished", "clip", id, "reason", porch_why_text(&why, e),
                   NULL);
 }
@@ -196,6 +198,7 @@ porch_err porch_media_give_up(porch_media *m, const char *clip, porch_why *why) 
 
 typedef struct {
     size_t count;
+    char after[PORCH_MEDIA_UID];
     char clip[LEFT_OVER_MOST][PORCH_MEDIA_UID];
 } left_over;
 
@@ -203,8 +206,10 @@ static porch_err read_left_over(porch_db *db, void *ctx, porch_why *why) {
     left_over *l = ctx;
     porch_err e;
     l->count = 0;
-    porch_db_query *q = porch_db_prepare(db, "select clip from deleted where files = 0 limit ?1", why);
+    porch_db_query *q = porch_db_prepare(
+        db, "select clip from deleted where files = 0 and clip > ?2 order by clip limit ?1", why);
     porch_db_bind_i64(q, 1, LEFT_OVER_MOST);
+    porch_db_bind_str(q, 2, l->after);
     while ((e = porch_db_step(q, why)) == PORCH_OK && l->count < LEFT_OVER_MOST)
         text_at(q, 0, l->clip[l->count++], PORCH_MEDIA_UID);
     porch_db_finish(q);
@@ -212,12 +217,12 @@ static porch_err read_left_over(porch_db *db, void *ctx, porch_why *why) {
 }
 
 porch_err porch_media_delete_left_over(porch_media *m, porch_why *why) {
-    left_over l;
+    left_over l = {.count = 0};
     do {
         PORCH_TRY(porch_store_read(m->config.store, read_left_over, &l, why));
         for (size_t i = 0; i < l.count; i++) {
-            porch_media_clip_delete_files(m, l.clip[i]);
-            PORCH_TRY(porch_store_write(m->config.store, files_gone, l.clip[i], why));
+            remove_files(m, l.clip[i]);
+            memcpy(l.after, l.clip[i], sizeof l.after);
         }
     } while (l.count == LEFT_OVER_MOST);
     return PORCH_OK;

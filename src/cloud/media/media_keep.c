@@ -10,6 +10,8 @@
 #include "cloud/media/media_room.h"
 #include "os/clock.h"
 #include "os/clock_trust.h"
+#include "os/fair_lock.h"
+#include "os/file.h"
 #include "os/log.h"
 
 enum { BITE = 64, NAME = 65, DELETED_KEEP_DAYS = 400 };
@@ -28,7 +30,8 @@ typedef struct own {
 struct media_keeper {
     porch_media *media;
     pthread_mutex_t lock; /* the list and the thread's words; for moments only */
-    pthread_mutex_t turn; /* one sweep at a time; held over its bites */
+    porch_fair_lock
+        turn; /* over each bite, files included: who needs room waits for one, not for a sweep */
     pthread_cond_t wake;
     own *list;
     porch_clock_trust clock; /* of the rounds; whoever makes them */
@@ -203,6 +206,7 @@ typedef struct {
     size_t count, gone_count;
     char event[BITE][PORCH_MEDIA_UID];
     porch_media_deleted gone[BITE];
+    bool left[BITE]; /* its files are not gone for good: the mark stays, and the next start tries again */
     porch_media_messages messages; /* that carried what is gone */
 } bite;
 
@@ -247,28 +251,56 @@ static porch_err forget_rows(porch_db *db, void *ctx, porch_why *why) {
 static porch_err forget_marks(porch_db *db, void *ctx, porch_why *why) {
     const bite *b = ctx;
     for (size_t i = 0; i < b->gone_count; i++)
-        PORCH_TRY(run_with(db, "delete from deleted where event = ?1", b->gone[i].event, why));
+        if (!b->left[i])
+            PORCH_TRY(run_with(db, "delete from deleted where event = ?1", b->gone[i].event, why));
     return PORCH_OK;
 }
 
-/* Takes bites until none is left. With the turn held. CLOSED when the hub stops meanwhile. */
+static void remove_files(bite *b) {
+    porch_media *m = b->media;
+    porch_why why = {""};
+    porch_err e = PORCH_OK;
+    for (size_t i = 0; i < b->gone_count; i++) {
+        b->left[i] = false;
+        if (b->gone[i].clip[0] == '\0') continue;
+        porch_media_feed_forget(m, b->gone[i].clip);
+        porch_err one = porch_media_clip_delete_files(m, b->gone[i].clip, &why);
+        b->left[i] = one != PORCH_OK;
+        if (one != PORCH_OK) e = one;
+        porch_media_uploads_account(m, b->household, -(int64_t)b->gone[i].bytes);
+    }
+    porch_err synced = porch_dir_sync(m->clips, &why);
+    for (size_t i = 0; i < b->gone_count && synced != PORCH_OK; i++)
+        b->left[i] = b->gone[i].clip[0] != '\0';
+    if (e == PORCH_OK) e = synced;
+    if (e != PORCH_OK)
+        porch_log(PORCH_LOG_WARN, "clip.delete_unfinished", "household", b->household, "reason",
+                  porch_why_text(&why, e), NULL);
+}
+
+static porch_err take_bite(bite *b, porch_why *why) {
+    porch_media *m = b->media;
+    b->gone_count = 0;
+    PORCH_TRY(porch_store_read(m->config.store, choose, b, why));
+    if (b->count == 0) return PORCH_OK;
+    PORCH_TRY(porch_store_write(m->config.store, forget_rows, b, why));
+    if (m->on_forgotten != NULL && b->messages.count > 0)
+        m->on_forgotten(b->messages.at, b->messages.count, m->on_forgotten_ctx);
+    remove_files(b);
+    return porch_store_write(m->config.store, forget_marks, b, why);
+}
+
+/* Takes bites until none is left. CLOSED when the hub stops meanwhile. */
 static porch_err eat(bite *b, const char *sql, void (*tell)(size_t count, void *ctx), void *ctx,
                      porch_why *why) {
     porch_media *m = b->media;
     b->sql = sql;
     do {
-        PORCH_TRY(porch_store_read(m->config.store, choose, b, why));
+        porch_fair_lock_take(&m->keeper->turn);
+        porch_err e = take_bite(b, why);
+        porch_fair_lock_give(&m->keeper->turn);
+        PORCH_TRY(e);
         if (b->count == 0) break;
-        PORCH_TRY(porch_store_write(m->config.store, forget_rows, b, why));
-        if (m->on_forgotten != NULL && b->messages.count > 0)
-            m->on_forgotten(b->messages.at, b->messages.count, m->on_forgotten_ctx);
-        for (size_t i = 0; i < b->gone_count; i++) {
-            if (b->gone[i].clip[0] == '\0') continue;
-            porch_media_feed_forget(m, b->gone[i].clip);
-            porch_media_clip_delete_files(m, b->gone[i].clip);
-            porch_media_uploads_account(m, b->household, -(int64_t)b->gone[i].bytes);
-        }
-        PORCH_TRY(porch_store_write(m->config.store, forget_marks, b, why));
         if (tell != NULL) tell(b->gone_count, ctx);
         if (porch_media_keeper_stopping(m->keeper))
             return porch_fail(why, PORCH_ERR_CLOSED,
@@ -346,7 +378,7 @@ static porch_err forget_deleted(porch_db *db, void *ctx, porch_why *why) {
     return porch_media_delete_forget(db, *(const uint64_t *)ctx, why);
 }
 
-/* With the turn held. What is old is told by `now_ms` (0: nothing is), for who ordered it by `order_ms`. */
+/* What is old is told by `now_ms` (0: nothing is), for who ordered it by `order_ms`. */
 static porch_err sweep_households(porch_media *m, uint64_t now_ms, uint64_t order_ms, porch_why *why) {
     next_job job = {.after = ""};
     porch_err e;
@@ -365,10 +397,7 @@ static porch_err sweep(porch_media *m, uint64_t now_ms, uint64_t order_ms, porch
     uint64_t deleted_ms = now_ms > DELETED_KEEP_DAYS * DAY_MS ? now_ms - DELETED_KEEP_DAYS * DAY_MS : 0;
     PORCH_TRY(porch_media_uploads_sweep(m, now_ms > upload_ms ? now_ms - upload_ms : 0, why));
     PORCH_TRY(porch_store_write(m->config.store, forget_deleted, &deleted_ms, why));
-    (void)pthread_mutex_lock(&m->keeper->turn);
-    porch_err e = sweep_households(m, now_ms, order_ms, why);
-    (void)pthread_mutex_unlock(&m->keeper->turn);
-    return e;
+    return sweep_households(m, now_ms, order_ms, why);
 }
 
 porch_err porch_media_sweep(porch_media *m, uint64_t now_ms, porch_why *why) {
@@ -387,11 +416,8 @@ porch_err porch_media_keep_make_room(porch_media *m, const char *household, uint
     porch_media_keep keep = porch_media_keep_of(m, household);
     uint64_t cutoff_ms = 0;
     if (keep.bytes == 0 || porch_media_uploads_bytes(m, household) + bytes <= keep.bytes) return PORCH_OK;
-    (void)pthread_mutex_lock(&m->keeper->turn);
-    porch_err e = cutoff_of(m, household, &(porch_media_keep){0, keep.bytes}, bytes, 0, &cutoff_ms, why);
-    if (e == PORCH_OK && cutoff_ms > 0) e = forget_before(m, household, cutoff_ms, NULL, NULL, why);
-    (void)pthread_mutex_unlock(&m->keeper->turn);
-    return e;
+    PORCH_TRY(cutoff_of(m, household, &(porch_media_keep){0, keep.bytes}, bytes, 0, &cutoff_ms, why));
+    return cutoff_ms > 0 ? forget_before(m, household, cutoff_ms, NULL, NULL, why) : PORCH_OK;
 }
 
 /* ---- asked by people ---- */
@@ -495,13 +521,10 @@ porch_err porch_media_erase(porch_media *m, const char *household, void (*progre
     sum_job sum = {.household = household, .cutoff_ms = UINT64_MAX};
     PORCH_TRY(porch_store_read(m->config.store, sum_up, &sum, why));
     end_progress p = {.all = sum.sum.events, .progress = progress, .ctx = ctx};
-    PORCH_TRY(
-        porch_media_uploads_erase(m, household, why)); /* before the turn: an append may wait for it */
-    (void)pthread_mutex_lock(&m->keeper->turn);
+    PORCH_TRY(porch_media_uploads_erase(m, household, why));
     porch_err e = forget_before(m, household, UINT64_MAX, tell_end, &p, why);
     if (e == PORCH_OK)
         e = porch_store_write(m->config.store, forget_limits, (void *)(uintptr_t)household, why);
-    (void)pthread_mutex_unlock(&m->keeper->turn);
     (void)pthread_mutex_lock(&m->keeper->lock);
     for (own **at = &m->keeper->list; e == PORCH_OK && *at != NULL; at = &(*at)->next) {
         own *gone = *at;
@@ -556,7 +579,7 @@ porch_err porch_media_keeper_open(porch_media *m, media_keeper **ret, porch_why 
     if (k == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for the keeper of clips");
     k->media = m;
     (void)pthread_mutex_init(&k->lock, NULL);
-    (void)pthread_mutex_init(&k->turn, NULL);
+    porch_fair_lock_init(&k->turn);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&k->wake, &monotonic);
@@ -589,7 +612,7 @@ void porch_media_keeper_close(media_keeper *k) {
         free(gone);
     }
     (void)pthread_mutex_destroy(&k->lock);
-    (void)pthread_mutex_destroy(&k->turn);
+    porch_fair_lock_destroy(&k->turn);
     (void)pthread_cond_destroy(&k->wake);
     free(k);
 }

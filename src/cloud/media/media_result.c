@@ -182,6 +182,7 @@ void porch_media_result_index_piece(porch_media *m, media_feed *job, const porch
         e = porch_fail(&why, PORCH_ERR_MALFORMED, "the analyst's copy of the clip does not add up");
     }
     if (e == PORCH_OK && job->index == NULL) e = index_begin(m, job, &why);
+    if (e == PORCH_OK) e = porch_media_disk_has(m, piece->piece.len, &why);
     if (e == PORCH_OK) e = porch_media_file_append(job->index, piece->piece, &why);
     if (e == PORCH_OK) {
         job->index_bytes += piece->piece.len;
@@ -237,7 +238,7 @@ porch_err porch_media_result_done(porch_media *m, const media_feed *job, uint64_
     end_write w = {job->clip, NULL, job->first_frame_ms, indexed_bytes, true, false};
     PORCH_TRY(porch_store_write(m->config.store, store_done, &w, why));
     if (w.gone) {
-        porch_media_clip_delete_files(m, job->clip);
+        (void)porch_media_clip_delete_files(m, job->clip, NULL); /* its mark stands until they are gone */
         return PORCH_OK;
     }
     if (indexed_bytes > 0) porch_media_uploads_account(m, job->owner.household, (int64_t)indexed_bytes);

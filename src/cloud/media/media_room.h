@@ -69,7 +69,13 @@ const char *porch_media_timeline_keys_sql(bool person);
 /* ---- media_clip.c ---- */
 /* dir/clips/<id>.clip or .index */
 void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
-void porch_media_clip_delete_files(const porch_media *m, const char *clip);
+/* IO: one of them is still there. The folder is not synced. */
+porch_err porch_media_clip_delete_files(const porch_media *m, const char *clip, porch_why *why);
+/* At the room's start: what writes that a crash cut off have left in the folder. */
+porch_err porch_media_clips_sweep(const porch_media *m, porch_why *why);
+/* FULL where `more` bytes of clips would leave the disk less than media.disk_reserve_bytes: what the
+ * database needs to go on, and to forget what is old. */
+porch_err porch_media_disk_has(const porch_media *m, uint64_t more, porch_why *why);
 
 /* ---- media_delete.c ---- */
 /* Removes the files of deleted clips that a crash has left. */

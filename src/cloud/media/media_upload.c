@@ -148,6 +148,7 @@ static porch_err admit(porch_media *m, const begin *b, porch_why *why) {
 static porch_err admit_for_idle(porch_media *m, const begin *b, porch_why *why) {
     media_part idle;
     porch_err e;
+    PORCH_TRY(porch_media_disk_has(m, 0, why));
     while ((e = admit(m, b, why)) == PORCH_ERR_BUSY && take_idle(m->uploads, b->owner->device, &idle)) {
         PORCH_TRY(give_up_part(m, &idle, why));
         porch_log(PORCH_LOG_INFO, "clip.given_up", "clip", idle.id, "device", b->owner->device, "reason",
@@ -454,6 +455,7 @@ static porch_err check_room(porch_media_upload *u, size_t more, porch_why *why) 
                           "the clip passes the limit of %llu bytes (media.clip_bytes)",
                           (unsigned long long)most);
     }
+    PORCH_TRY(porch_media_disk_has(u->media, more, why));
     porch_err e = PORCH_OK;
     porch_media_uploads_lock(all);
     if (u->part == NULL) {

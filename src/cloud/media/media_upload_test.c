@@ -457,6 +457,25 @@ static void what_is_found_after_a_restart_is_made_durable_before_it_is_told(void
     assert_int_equal(offset_of(m, clip), 0); /* nobody knows what of it the disk has */
 }
 
+/* What is deleted needs room in the database before it gives any on the disk. */
+static void clips_leave_the_database_its_share_of_the_disk(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    bool made;
+    porch_media_owner owner = media_lab_device("front");
+    begin(m, "front", "e1", clip);
+    porch_media_upload *u = open_at(m, clip, 0);
+    append(u, 0, 70000);
+    m->lab.settings.media_disk_reserve_bytes = UINT64_C(1000000000000000);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e2", NOW, clip, &made, &m->why),
+                     PORCH_ERR_FULL);
+    assert_non_null(strstr(m->why.text, "media.disk_reserve_bytes"));
+    assert_int_equal(porch_media_upload_append(u, (porch_bytes){clip_bytes, 1}, NULL), PORCH_ERR_FULL);
+    porch_media_upload_close(u);
+    m->lab.settings.media_disk_reserve_bytes = 0;
+    begin(m, "front", "e2", clip);
+}
+
 enum { AT_ONCE = 12 };
 
 typedef struct {
@@ -543,6 +562,7 @@ int main(void) {
         UPLOAD_TEST(a_device_that_has_gone_elsewhere_meanwhile_begins_nothing),
         UPLOAD_TEST(what_a_disk_has_lost_is_told_as_durable_by_nobody),
         UPLOAD_TEST(what_is_found_after_a_restart_is_made_durable_before_it_is_told),
+        UPLOAD_TEST(clips_leave_the_database_its_share_of_the_disk),
         UPLOAD_TEST(clips_begun_at_once_do_not_pass_the_limit),
         UPLOAD_TEST(another_clips_file_in_its_place_is_refused),
     };

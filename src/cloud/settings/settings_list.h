@@ -52,7 +52,8 @@
     X(people, app_bytes,       people_app_bytes,     U32,  33554432,    65536, 1073741824, "most memory for the app's files") \
     X(media, clip_bytes,       media_clip_bytes,     U64,  33554432,    65536, 1073741824, "longest clip") \
     X(media, household_bytes,  media_household_bytes, U64, 10737418240, 65536, 1000000000000000, "most bytes of clips that one household keeps; more are refused until old ones end") \
-    X(media, uploads_per_device, media_uploads_per_device, U32, 16,     1, 10000, "unfinished clips of one device at once") \
+    X(media, disk_reserve_bytes, media_disk_reserve_bytes, U64, 268435456, 0, 1000000000000000, "bytes of the disk that clips leave free, for the database and for forgetting; 0 means none") \
+    X(media, uploads_per_device, media_uploads_per_device, U32, 16,     1, 10000, "unfinished clips of one device at once; of those that nobody sends, the one used longest ago makes way") \
     X(media, upload_life_s,    media_upload_life_s,  U32,  86400,       60, 31536000, "an unfinished clip is given up after this time") \
     X(media, keep_days,        media_keep_days,      U32,  30,          0, 36500, "days that clips, events and pictures are kept; 0 means for ever") \
     X(media, analyses,         media_analyses,       U32,  2,           1, 16,   "clips that the analyst looks at at once") \
