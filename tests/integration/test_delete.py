@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import http.client
 import json
 import time
 import unittest
@@ -43,6 +44,19 @@ class Deleting(case.HubCase):
                             "Repr-Digest": f"sha-256=:{digest}:"})
         self.assertEqual(done.status, 204)
         return path.rsplit("/", 1)[1]
+
+    def send_without_end(self, path):
+        """A request that goes on with the clip; the hub has its first bytes."""
+        sending = http.client.HTTPSConnection("localhost", self.hub.ports["device"], context=self.tls, timeout=60)
+        sending.putrequest("PATCH", path)
+        for name, value in (("Content-Type", "application/partial-upload"), ("Upload-Offset", "0"), ("Upload-Complete", "?0"), ("Transfer-Encoding", "chunked")):
+            sending.putheader(name, value)
+        sending.endheaders()
+        sending.send(b"5\r\nhello\r\n")
+        until = time.monotonic() + 60
+        while lab.request(self.hub.ports["device"], self.tls, "HEAD", path).headers["Upload-Offset"] != "5":
+            self.assertLess(time.monotonic(), until)
+        return sending
 
     def event_of(self, clip):
         for event in self.person.must("GET", "/api/v1/events?limit=200")["events"]:
@@ -96,8 +110,10 @@ class Deleting(case.HubCase):
 
     def test_only_the_own_pages_delete_and_nothing_that_is_recording(self):
         self.publish("kept-1")
-        clip = self.begin("kept-1").headers["Location"].rsplit("/", 1)[1]
-        event = self.event_of(clip)
+        path = self.begin("kept-1").headers["Location"]
+        event = self.event_of(path.rsplit("/", 1)[1])
+        sending = self.send_without_end(path)
+        self.addCleanup(sending.close)
         self.assertEqual(self.person.ask("DELETE", f"/api/v1/events/{event['id']}", origin=False).status, 403)
         stranger = self.hub.person()
         self.assertEqual(stranger.ask("DELETE", f"/api/v1/events/{event['id']}").status, 401)
@@ -105,6 +121,15 @@ class Deleting(case.HubCase):
         self.assertEqual((busy.status, busy.json()["type"]), (409, "urn:porchlight:problem:recording"))
         self.assertEqual(self.person.ask("GET", f"/api/v1/events/{event['id']}").status, 200)
         self.assertEqual(self.person.ask("DELETE", "/api/v1/events/0123456789abcdef0123456789abcdef").status, 404)
+
+        # a camera that is unplugged in the middle never finishes: that keeps nobody from deleting
+        sending.close()
+        until = time.monotonic() + 60
+        while (gone := self.person.ask("DELETE", f"/api/v1/events/{event['id']}")).status == 409:
+            self.assertLess(time.monotonic(), until, "the hub does not notice that nobody sends any more")
+        self.assertEqual(gone.status, 200, gone.body)
+        self.assertEqual(list(self.hub.file("clips").glob(f"{path.rsplit('/', 1)[1]}*")), [])
+        self.assertEqual(self.begin("kept-1").status, 410)
 
     def notified(self):
         return [row["event"] for row in self.hub.cli("notification", "list")["notifications"]]
