@@ -37,7 +37,7 @@ typedef struct {
     const char *folder;   /* cert.pem, ca.pem, key.pem, device.conf, state/ */
     uint64_t spool_bytes; /* disk for messages that wait; oldest go first when full (default 8 MiB) */
     uint64_t clip_bytes;  /* disk for clips that wait; oldest go first when full (default 256 MiB), or past
-                             256 clips */
+                             256 clips; one that is being sent goes last */
     uint32_t keep_alive_seconds; /* default 30 */
     uint32_t back_off_most_ms;   /* longest pause between attempts (default 60,000) */
     porch_device_status_fn on_status;

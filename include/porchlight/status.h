@@ -33,7 +33,7 @@ typedef enum {
     PORCH_DEVICE_CLIP_STARTED,      /* the first bytes of clip `name` went out */
     PORCH_DEVICE_CLIP_COMPLETE, /* the hub has all `bytes` of clip `name` and its hash agreed: `sha256` */
     PORCH_DEVICE_CLIP_REFUSED,  /* clip `name` was refused with `code` and removed */
-    PORCH_DEVICE_CLIP_DROPPED,  /* the disk share for clips was full: clip `name`, the oldest, went */
+    PORCH_DEVICE_CLIP_DROPPED,  /* room was needed for clips, and clip `name` went (see clip_bytes) */
     PORCH_DEVICE_CLIP_DELAYED,  /* the upload of clip `name` broke off and will be resumed; `text` says why
                                  */
     PORCH_DEVICE_WARNING,       /* `text` */

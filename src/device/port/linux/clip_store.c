@@ -154,11 +154,18 @@ void porch_clip_store_close(porch_clip_store *s) {
 
 /* --- recording --- */
 
-static porch_stored_clip *oldest_ended(const porch_clip_store *s) {
-    porch_stored_clip *oldest = s->first;
-    while (oldest && (!oldest->ended || oldest->dropped))
-        oldest = oldest->next;
-    return oldest;
+/* The clip that makes room: of those that have ended the oldest that no upload holds, or the oldest if they
+ * all are held. What was sent of a clip is lost with it, and the hub keeps a part that nobody completes:
+ * where recording outruns the uplink, and the uploads take the oldest, none would ever arrive whole. A clip
+ * that waits costs itself alone. */
+static porch_stored_clip *to_drop(const porch_clip_store *s) {
+    porch_stored_clip *held = NULL;
+    for (porch_stored_clip *c = s->first; c; c = c->next) {
+        if (!c->ended || c->dropped) continue;
+        if (!c->uploading) return c;
+        if (!held) held = c;
+    }
+    return held;
 }
 
 /* Those that an upload still holds, though they were dropped, wait for nothing. */
@@ -177,7 +184,7 @@ static void drop(porch_clip_store *s, porch_stored_clip *clip, porch_clip_droppe
 porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, porch_clip_dropped_fn fn,
                                  void *ctx, porch_stored_clip **ret, porch_why *why) {
     bool full = count_waiting(s) >= PORCH_CLIPS_MOST;
-    if (full && !oldest_ended(s))
+    if (full && !to_drop(s))
         return porch_fail(why, PORCH_ERR_LIMIT, "%d clips are being recorded already", PORCH_CLIPS_MOST);
     for (const porch_stored_clip *c = s->first; c; c = c->next)
         if (porch_id_eq(&c->event, event))
@@ -198,7 +205,7 @@ porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, por
         s->dir_fd); /* a name lost to a power cut loses a clip of an instant, nothing that was promised */
     clip->hash = porch_sha256_new();
     s->next_number++;
-    if (full) drop(s, oldest_ended(s), fn, ctx);
+    if (full) drop(s, to_drop(s), fn, ctx);
     insert(s, clip);
     *ret = clip;
     return PORCH_OK;
@@ -206,9 +213,9 @@ porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, por
 
 porch_err porch_clip_store_reserve(porch_clip_store *s, size_t len, porch_clip_dropped_fn fn, void *ctx) {
     while (s->total_bytes + len > s->limit_bytes) {
-        porch_stored_clip *oldest = oldest_ended(s);
-        if (!oldest) return PORCH_ERR_FULL;
-        drop(s, oldest, fn, ctx);
+        porch_stored_clip *clip = to_drop(s);
+        if (!clip) return PORCH_ERR_FULL;
+        drop(s, clip, fn, ctx);
     }
     s->total_bytes += len;
     return PORCH_OK;

@@ -3,9 +3,9 @@
  *   begin ─► append (written and synced, then visible) ─► end ─► taken by an upload ─► removed
  *
  * A clip that an earlier run left is ended where its last whole fragment ends. When the share of the disk
- * is used up, or there are as many as there may be, the oldest clip that has ended goes first. One lock of
- * the caller guards the table; the bytes of a growing clip are written outside of it by the one thread that
- * records. */
+ * is used up, or there are as many as there may be, clips that have ended go, oldest first: those that an
+ * upload holds after all that wait. One lock of the caller guards the table; the bytes of a growing clip
+ * are written outside of it by the one thread that records. */
 #ifndef PORCH_DEVICE_PORT_LINUX_CLIP_STORE_H
 #define PORCH_DEVICE_PORT_LINUX_CLIP_STORE_H
 
@@ -49,8 +49,8 @@ porch_err porch_clip_store_open(porch_clip_store *s, const char *folder, uint64_
                                 porch_why *why);
 void porch_clip_store_close(porch_clip_store *s);
 
-/* Past PORCH_CLIPS_MOST the oldest clip that has ended goes, and `fn` is told. EXISTS when the event has a
- * clip already; LIMIT when none has ended. Under the lock. */
+/* Past PORCH_CLIPS_MOST a clip that has ended goes, and `fn` is told. EXISTS when the event has a clip
+ * already; LIMIT when none has ended. Under the lock. */
 porch_err porch_clip_store_begin(porch_clip_store *s, const porch_id *event, porch_clip_dropped_fn fn,
                                  void *ctx, porch_stored_clip **ret, porch_why *why);
 /* Makes room for `len` more bytes: FULL when no ended clip is left to drop. Under the lock. */

@@ -208,6 +208,30 @@ static void the_oldest_ended_clip_goes_when_there_is_no_room(void **state) {
     remove_all(&s);
 }
 
+/* As where recording outruns the uplink: the oldest is on its way while others wait. */
+static void a_clip_that_is_being_sent_goes_after_those_that_wait(void **state) {
+    (void)state;
+    porch_clip_store s;
+    int dropped = 0;
+    open_store(&s, 300);
+    porch_stored_clip *sent = record(&s, "sent", PORCH_LIT("0123456789"));
+    end(&s, sent);
+    sent->uploading = true;
+    end(&s, record(&s, "old", PORCH_LIT("0123456789")));
+    end(&s, record(&s, "young", PORCH_LIT("0123456789")));
+    assert_int_equal(porch_clip_store_reserve(&s, 275, count_dropped, &dropped), PORCH_OK);
+    assert_int_equal(dropped, 1);
+    assert_false(sent->dropped);
+    assert_string_equal(s.first->next->event.text, "young");
+    assert_int_equal(porch_clip_store_reserve(&s, 10, count_dropped, &dropped), PORCH_OK);
+    assert_int_equal(dropped, 2);
+    assert_false(sent->dropped);
+    assert_int_equal(porch_clip_store_reserve(&s, 10, count_dropped, &dropped), PORCH_OK);
+    assert_int_equal(dropped, 3); /* nothing else is left, and what is recorded now needs the room */
+    assert_true(sent->dropped);
+    remove_all(&s);
+}
+
 static void a_dropped_clip_lives_until_its_upload_lets_go(void **state) {
     (void)state;
     porch_clip_store s;
@@ -263,11 +287,17 @@ static void the_oldest_ended_clip_goes_when_there_are_as_many_as_may_be(void **s
     s.first->next->uploading = true;
     assert_int_equal(begin(&s, "newest", &dropped, &clip), PORCH_OK);
     assert_int_equal(dropped, 1);
-    assert_true(s.first->next->dropped); /* event-1, which its upload still holds */
+    assert_false(s.first->next->dropped); /* event-1, which its upload holds; the next one went */
+    assert_string_equal(s.first->next->next->event.text, "event-3");
+    for (porch_stored_clip *c = s.first; c; c = c->next)
+        c->uploading = c->ended;
+    assert_int_equal(begin(&s, "newer", &dropped, &clip), PORCH_OK);
+    assert_int_equal(dropped, 2);
+    assert_true(s.first->next->dropped);
     assert_string_equal(s.first->next->event.text, "event-1");
     assert_int_equal(begin(&s, "newer-still", &dropped, &clip), PORCH_OK);
-    assert_int_equal(dropped, 2); /* and one for one, although it is still held */
-    assert_int_equal(s.total_bytes, PORCH_CLIPS_MOST - 2);
+    assert_int_equal(dropped, 3); /* and one for one, although it is still held */
+    assert_int_equal(s.total_bytes, PORCH_CLIPS_MOST - 3);
     remove_all(&s);
 }
 
@@ -305,6 +335,7 @@ int main(void) {
         cmocka_unit_test(a_process_without_descriptors_sets_no_clip_aside),
         cmocka_unit_test(clips_come_back_oldest_first_and_new_ones_after_them),
         cmocka_unit_test(the_oldest_ended_clip_goes_when_there_is_no_room),
+        cmocka_unit_test(a_clip_that_is_being_sent_goes_after_those_that_wait),
         cmocka_unit_test(a_dropped_clip_lives_until_its_upload_lets_go),
         cmocka_unit_test(an_event_has_one_clip),
         cmocka_unit_test(the_oldest_ended_clip_goes_when_there_are_as_many_as_may_be),

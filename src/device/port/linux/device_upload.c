@@ -16,11 +16,10 @@ struct porch_clip {
 
 static void on_dropped(void *ctx, const porch_stored_clip *clip) {
     porch_device *d = ctx;
-    porch_device_tell(d,
-                      &(porch_device_status){.news = PORCH_DEVICE_CLIP_DROPPED,
-                                             .name = clip->event.text,
-                                             .bytes = clip->visible,
-                                             .text = "the disk share for clips was full; the oldest went"});
+    porch_device_tell(d, &(porch_device_status){.news = PORCH_DEVICE_CLIP_DROPPED,
+                                                .name = clip->event.text,
+                                                .bytes = clip->visible,
+                                                .text = "the disk share for clips was full; it made room"});
 }
 
 porch_clip *porch_clip_begin(porch_device *d, const porch_event_id *event, porch_device_why *why) {
