@@ -177,6 +177,10 @@ void porch_upload_broken(porch_upload *u) {
     u->out.len = u->out_read = 0;
 }
 
+bool porch_upload_begun(const porch_upload *u) {
+    return u->location[0] != 0;
+}
+
 bool porch_upload_connection_reusable(const porch_upload *u) {
     return u->phase == PORCH_UPLOAD_SETTLED && u->reusable && u->in.len == 0 && u->out.len == u->out_read;
 }

@@ -118,6 +118,8 @@ bool porch_upload_next(porch_upload *u, porch_upload_event *ret);
 /* Ends the wait for an overdue answer with LATER. */
 void porch_upload_tick(porch_upload *u, uint64_t now_ms);
 uint64_t porch_upload_deadline(const porch_upload *u);
+/* The hub has begun the clip, as far as is known. */
+bool porch_upload_begun(const porch_upload *u);
 /* After COMPLETE or REFUSED: may the connection carry another upload? */
 bool porch_upload_connection_reusable(const porch_upload *u);
 

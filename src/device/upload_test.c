@@ -79,7 +79,9 @@ static void a_growing_clip_is_begun_streamed_and_completed(void **state) {
     assert_true(has(sent, "POST /api/v1/device/clips HTTP/1.1\r\n"));
     assert_true(has(sent, "Host: hub.example\r\n"));
     assert_true(has(sent, "Porchlight-Event: event-1\r\n"));
+    assert_false(porch_upload_begun(&p.u));
     answer(&p, CREATED);
+    assert_true(porch_upload_begun(&p.u));
     porch_upload_event e = event(&p);
     assert_int_equal(e.kind, PORCH_UPLOAD_LOCATED);
     assert_true(porch_bytes_eq_text(e.text, "/api/v1/device/clips/abc"));

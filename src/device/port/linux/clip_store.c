@@ -90,7 +90,8 @@ static porch_err recover(porch_clip_store *s, const char *name, porch_stored_cli
 static porch_err adopt(porch_clip_store *s, const char *name, uint32_t number, const porch_id *event) {
     porch_stored_clip *clip = calloc(1, sizeof *clip);
     if (!clip) return PORCH_ERR_NO_SPACE;
-    *clip = (porch_stored_clip){.number = number, .event = *event, .fd = -1, .hash = porch_sha256_new()};
+    *clip = (porch_stored_clip){
+        .number = number, .event = *event, .fd = -1, .begun = true, .hash = porch_sha256_new()};
     porch_err e = recover(s, name, clip);
     if (number >= s->next_number) s->next_number = number + 1;
     if (e == PORCH_OK && clip->visible > 0 && s->count < PORCH_CLIPS_MOST) {

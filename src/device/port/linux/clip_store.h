@@ -26,6 +26,7 @@ typedef struct porch_stored_clip {
     bool dropped; /* its file is gone; freed when neither recorder nor upload holds it */
     bool recording;
     bool uploading;
+    bool begun; /* the hub has a place for it, or may have: an earlier run may have begun it */
     uint8_t sha256[PORCH_SHA256_BYTES]; /* when ended */
     porch_sha256_state *hash;           /* of what was appended */
 } porch_stored_clip;

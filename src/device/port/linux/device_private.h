@@ -89,7 +89,8 @@ typedef struct {
     porch_backoff backoff;
     uint64_t next_ms;
     uint64_t up_since_ms;
-    bool reused; /* the connection served another clip before: its end is no failure */
+    bool reused;  /* the connection served another clip before: its end is no failure */
+    bool crowded; /* the hub begins no other clip until one that it has begun is finished */
     uint8_t in[UPLOAD_IN_BYTES];
     uint8_t out[UPLOAD_OUT_BYTES];
 } upload_side;

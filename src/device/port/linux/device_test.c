@@ -83,6 +83,7 @@ typedef struct {
     char event[65];
     uint8_t bytes[8192];
     size_t len;
+    bool begun;
     bool complete;
 } hub_clip;
 
@@ -107,6 +108,7 @@ typedef struct test_hub {
     uint8_t connack;
     bool deaf;           /* acknowledges nothing */
     const char *desired; /* told to who subscribes to the twin's wish */
+    unsigned places;     /* for unfinished clips; 0: no limit */
     /* what it saw */
     unsigned connects;
     char last_payload[128];
@@ -238,6 +240,16 @@ static hub_clip *clip_of(test_hub *h, porch_bytes event) {
     return NULL;
 }
 
+/* Whether the clip is begun, or may be. Under the lock. */
+static bool takes_clip(const test_hub *h, hub_clip *c) {
+    unsigned taken = 0;
+    for (size_t i = 0; i < CLIPS; i++)
+        taken += h->clips[i].begun && !h->clips[i].complete;
+    if (!c->begun && h->places > 0 && taken >= h->places) return false;
+    c->begun = true;
+    return true;
+}
+
 static void add_to_clip(test_hub *h, hub_clip *c, porch_bytes bytes) {
     (void)pthread_mutex_lock(&h->lock);
     size_t n = bytes.len < sizeof c->bytes - c->len ? bytes.len : sizeof c->bytes - c->len;
@@ -298,9 +310,13 @@ static bool on_request(stream *s, porch_bytes head) {
     hub_clip *c = clip_of(h, name);
     size_t len = c ? c->len : 0;
     bool complete = c && c->complete;
+    bool post = porch_bytes_eq_text(q.method, "POST");
+    bool full = c && post && !takes_clip(h, c);
     (void)pthread_mutex_unlock(&h->lock);
     if (!c || !porch_bytes_to_text(name, event, sizeof event)) return false;
-    if (porch_bytes_eq_text(q.method, "POST"))
+    if (full)
+        (void)snprintf(text, sizeof text, "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n");
+    else if (post)
         (void)snprintf(text, sizeof text,
                        "HTTP/1.1 %s\r\nLocation: /api/v1/device/clip/%s\r\nContent-Length: 0\r\n\r\n",
                        len > 0 ? "200 OK" : "201 Created", event);
@@ -905,6 +921,7 @@ static void a_clip_of_which_the_hub_has_the_last_box_is_completed(void **state) 
     (void)snprintf(h.clips[0].event, sizeof h.clips[0].event, "event-9");
     memcpy(h.clips[0].bytes, file, bytes);
     h.clips[0].len = bytes;
+    h.clips[0].begun = true;
     hub_start(&h, &hub_cert, NULL);
     make_folder(h.port, "front-door");
     (void)snprintf(path, sizeof path, "%s/state", folder);
@@ -941,6 +958,79 @@ static void a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back(void *
     hub_start(&back, &hub_cert, ports);
     assert_true(hears(PORCH_DEVICE_CLIP_COMPLETE));
     assert_true(hub_gets(&back, a.len, true));
+    porch_device_close(d);
+    hub_stop(&back);
+    remove_folder();
+}
+
+static bool hub_completes(test_hub *h, unsigned clips) {
+    struct timespec until = in_time();
+    unsigned complete = 0;
+    int r = 0;
+    (void)pthread_mutex_lock(&h->lock);
+    while (r == 0) {
+        complete = 0;
+        for (size_t i = 0; i < CLIPS; i++)
+            complete += h->clips[i].complete;
+        if (complete == clips) break;
+        r = pthread_cond_timedwait(&h->changed, &h->lock, &until);
+    }
+    (void)pthread_mutex_unlock(&h->lock);
+    return complete == clips;
+}
+
+/* The clip that an earlier run had begun is not the oldest of those that it left. */
+static void a_hub_without_a_place_for_another_clip_gets_one_that_it_has_begun(void **state) {
+    (void)state;
+    test_hub h = {.places = 1};
+    uint8_t block[512];
+    porch_bytes whole = piece(block, true);
+    (void)snprintf(h.clips[0].event, sizeof h.clips[0].event, "event-9");
+    memcpy(h.clips[0].bytes, whole.at, 100);
+    h.clips[0].len = 100;
+    h.clips[0].begun = true;
+    hub_start(&h, &hub_cert, NULL);
+    make_folder(h.port, "front-door");
+    make_state_folder("");
+    make_state_folder("clips");
+    put("state/clips/00000003-event-3.mp4", whole, 0600);
+    put("state/clips/00000004-event-4.mp4", whole, 0600);
+    put("state/clips/00000005-event-9.mp4", whole, 0600);
+    listen_anew();
+    porch_device *d = open_device();
+    assert_true(hub_completes(&h, 3)); /* and then has room for the others */
+    assert_int_equal(porch_device_flush(d, WAIT_MS, NULL), PORCH_DEVICE_OK);
+    porch_device_close(d);
+    hub_stop(&h);
+    remove_folder();
+}
+
+/* The same with what this run knows: the clip that waits was refused, the one that was cut was begun. */
+static void a_clip_that_was_cut_takes_its_place_up_again_before_others_are_begun(void **state) {
+    (void)state;
+    test_hub h = {.places = 1}, back = {.places = 1};
+    uint16_t ports[2];
+    uint8_t one[512], two[512];
+    porch_event_id older = porch_event_id_new(), event = porch_event_id_new();
+    porch_bytes a = piece(one, true), b = piece(two, false);
+    hub_start(&h, &hub_cert, NULL);
+    memcpy(ports, h.port, sizeof ports);
+    make_folder(ports, "front-door");
+    listen_anew();
+    porch_device *d = open_device();
+    porch_clip *refused = porch_clip_begin(d, &older, NULL), *clip = porch_clip_begin(d, &event, NULL);
+    assert_int_equal(porch_clip_append(clip, a.at, a.len, NULL), PORCH_DEVICE_OK);
+    assert_true(hub_gets(&h, a.len, false));
+    assert_int_equal(porch_clip_append(refused, a.at, a.len, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_clip_finish(refused, NULL, NULL, NULL), PORCH_DEVICE_OK);
+    assert_true(hears(PORCH_DEVICE_CLIP_DELAYED));
+    assert_int_equal(heard.code, 429);
+    hub_stop(&h);
+    assert_int_equal(porch_clip_append(clip, b.at, b.len, NULL), PORCH_DEVICE_OK);
+    assert_int_equal(porch_clip_finish(clip, NULL, NULL, NULL), PORCH_DEVICE_OK);
+    memcpy(back.clips, h.clips, sizeof back.clips);
+    hub_start(&back, &hub_cert, ports);
+    assert_true(hub_completes(&back, 2));
     porch_device_close(d);
     hub_stop(&back);
     remove_folder();
@@ -991,6 +1081,8 @@ int main(void) {
         cmocka_unit_test(a_clip_that_a_killed_process_left_is_ended_and_completed),
         cmocka_unit_test(a_clip_of_which_the_hub_has_the_last_box_is_completed),
         cmocka_unit_test(a_clip_recorded_while_the_hub_is_away_is_sent_when_it_is_back),
+        cmocka_unit_test(a_hub_without_a_place_for_another_clip_gets_one_that_it_has_begun),
+        cmocka_unit_test(a_clip_that_was_cut_takes_its_place_up_again_before_others_are_begun),
         cmocka_unit_test(a_clip_that_ends_while_its_connection_is_made_takes_the_connection_along),
     };
     return cmocka_run_group_tests(tests, make_credentials, NULL);

@@ -7,6 +7,8 @@
 
 #include "base/text.h"
 
+enum { TOO_MANY = 429 };
+
 struct porch_clip {
     porch_device *device;
     porch_stored_clip *stored;
@@ -126,12 +128,20 @@ void porch_device_upload_again(porch_device *d) {
     }
 }
 
-/* The live side takes the clip that grows, the other the oldest that has ended. Under the lock. */
-static porch_stored_clip *choose(const porch_device *d, upload_role role) {
+static porch_stored_clip *find_clip(const porch_device *d, upload_role role, bool only_begun) {
     for (porch_stored_clip *c = d->clips.first; c; c = c->next)
-        if (!c->dropped && !c->uploading && c->visible > 0 && c->ended == (role == UPLOAD_BACKLOG))
+        if (!c->dropped && !c->uploading && c->visible > 0 && c->ended == (role == UPLOAD_BACKLOG) &&
+            (c->begun || !only_begun))
             return c;
     return NULL;
+}
+
+/* The live side takes the clip that grows, the other the oldest that has ended. Where the hub has no place
+ * for another, the oldest of those that it has begun: finishing one is what makes a place. Without any the
+ * oldest asks again, since places come free by themselves as well. Under the lock. */
+static porch_stored_clip *choose(const porch_device *d, const upload_side *u) {
+    porch_stored_clip *begun = u->crowded ? find_clip(d, u->role, true) : NULL;
+    return begun ? begun : find_clip(d, u->role, false);
 }
 
 static void begin_clip(porch_device *d, upload_side *u, porch_stored_clip *clip) {
@@ -164,7 +174,7 @@ static bool follow_clip(porch_device *d, upload_side *u, uint64_t now_ms) {
     if (u->clip && u->role == UPLOAD_LIVE && u->clip->ended && u->engine.phase == PORCH_UPLOAD_APART)
         release_clip(d, u, false);
     if (!u->clip) {
-        porch_stored_clip *clip = choose(d, u->role);
+        porch_stored_clip *clip = choose(d, u);
         if (clip) begin_clip(d, u, clip);
     }
     if (u->clip) {
@@ -205,6 +215,31 @@ static void down(porch_device *d, upload_side *u, uint64_t now_ms, const char *t
     if (u->clip && !stale) tell_about(d, u, PORCH_DEVICE_CLIP_DELAYED, text, code, pause);
 }
 
+static void mark_begun(porch_device *d, upload_side *u) {
+    (void)pthread_mutex_lock(&d->lock);
+    u->clip->begun = true;
+    (void)pthread_mutex_unlock(&d->lock);
+    u->crowded = false;
+}
+
+/* The hub has as many unfinished clips of this device as it takes: another one that it has begun goes on in
+ * this one's place. Which those are is not kept across restarts: a clip of an earlier run counts as begun
+ * until the hub has said that it is not, for which each is asked about once. */
+static void no_place(porch_device *d, upload_side *u, uint64_t now_ms, const char *text, uint64_t wait_ms) {
+    (void)pthread_mutex_lock(&d->lock);
+    u->clip->begun = false;
+    bool another = find_clip(d, u->role, true) != NULL;
+    (void)pthread_mutex_unlock(&d->lock);
+    u->crowded = true;
+    /* The pauses grow for a hub that cannot; this one can, if asked for the right clip. */
+    if (another) porch_backoff_reset(&u->backoff);
+    down(d, u, now_ms, text, TOO_MANY, wait_ms);
+    (void)pthread_mutex_lock(&d->lock);
+    release_clip(d, u, false);
+    (void)pthread_mutex_unlock(&d->lock);
+    porch_device_wake(d); /* to choose; the pause holds */
+}
+
 /* The engine has spoken. False: the connection is gone or the clip is settled. */
 static bool handle_events(porch_device *d, upload_side *u, uint64_t now_ms) {
     porch_upload_event e;
@@ -214,13 +249,17 @@ static bool handle_events(porch_device *d, upload_side *u, uint64_t now_ms) {
         if (n > 0) memcpy(text, e.text.at, n);
         switch (e.kind) {
         case PORCH_UPLOAD_LOCATED:
+            mark_begun(d, u);
             break;
         case PORCH_UPLOAD_STARTED:
             tell_about(d, u, PORCH_DEVICE_CLIP_STARTED, "", 0, 0);
             break;
         case PORCH_UPLOAD_LATER:
             u->reused = false;
-            down(d, u, now_ms, text, e.status, e.wait_ms);
+            if (e.status == TOO_MANY && !porch_upload_begun(&u->engine))
+                no_place(d, u, now_ms, text, e.wait_ms);
+            else
+                down(d, u, now_ms, text, e.status, e.wait_ms);
             return false;
         case PORCH_UPLOAD_COMPLETE:
         case PORCH_UPLOAD_REFUSED: {
