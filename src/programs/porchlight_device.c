@@ -31,6 +31,7 @@ static const char help[] =
     "       porchlight-device FOLDER renew [--timeout SECONDS] [--json]\n"
     "       porchlight-device FOLDER enrol HOST --ca FILE --key URI [--tpm TCTI] [--port N] [--mqtt-port "
     "N]\n"
+    "           [--waiting keep|clear]\n"
     "       porchlight-device FOLDER secret set|get|remove NAME\n"
     "       porchlight-device FOLDER secret list\n"
     "       porchlight-device FOLDER make-key URI [--tpm TCTI]\n"
@@ -64,7 +65,12 @@ static const char help[] =
     "                      standard input, for the key at URI, which is made when it is not there; a TPM's "
     "key "
     "is proved\n"
-    "                      to be one; --ca FILE is the hub's device root, --port its port (8444)\n"
+    "                      to be one; --ca FILE is the hub's device root, --port its port (8444). A device "
+    "that was in\n"
+    "                      another home may have that one's clips, messages and wish in FOLDER/state: "
+    "--waiting clear\n"
+    "                      removes them, --waiting keep takes them along, without either it does not "
+    "enrol\n"
     "  secret              keeps small secrets (Wi-Fi, tokens) encrypted under a key that the key's store "
     "seals; set "
     "reads the\n"
@@ -90,7 +96,7 @@ typedef struct {
     verb verb;
     const char *topic; /* or filter, or key */
     const char *tpm, *ca, *key;
-    const char *slots, *version, *hardware, *unhealthy, *rauc, *floor_at;
+    const char *slots, *version, *hardware, *unhealthy, *rauc, *floor_at, *waiting;
     const char *payload;
     unsigned long qos, count, timeout_s, port, mqtt_port;
     bool has_timeout;
@@ -152,7 +158,8 @@ static const char **text_of(arguments *a, const char *word) {
                  {"--hardware", &a->hardware},
                  {"--unhealthy", &a->unhealthy},
                  {"--rauc", &a->rauc},
-                 {"--floor-at", &a->floor_at}};
+                 {"--floor-at", &a->floor_at},
+                 {"--waiting", &a->waiting}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(word, texts[i].name) == 0) return texts[i].value;
     return NULL;
@@ -525,11 +532,20 @@ static int make_key(const arguments *a) {
     return written ? EXIT_DONE : EXIT_REFUSED;
 }
 
+static bool waiting_of(const arguments *a, porch_device_waiting *ret) {
+    if (a->waiting == NULL) return true;
+    if (strcmp(a->waiting, "keep") == 0) return *ret = PORCH_DEVICE_WAITING_KEEP, true;
+    if (strcmp(a->waiting, "clear") == 0) return *ret = PORCH_DEVICE_WAITING_CLEAR, true;
+    return false;
+}
+
 /* The token never stands on the command line, where others can read it. */
 static int enrol(const arguments *a) {
     char token[256];
     porch_device_why why;
+    porch_device_waiting waiting = PORCH_DEVICE_WAITING_REFUSE;
     if (a->ca == NULL || a->key == NULL) return usage("enrol needs --ca FILE and --key URI", "");
+    if (!waiting_of(a, &waiting)) return usage("--waiting keep or clear; not ", a->waiting);
     if (fgets(token, sizeof token, stdin) == NULL)
         return complain("the claim token is missing on standard input"), EXIT_REFUSED;
     token[strcspn(token, "\r\n")] = '\0';
@@ -540,7 +556,8 @@ static int enrol(const arguments *a) {
                                        .ca_file = a->ca,
                                        .token = token,
                                        .key_uri = a->key,
-                                       .tpm = a->tpm};
+                                       .tpm = a->tpm,
+                                       .waiting = waiting};
     bool done = porch_device_enrol(&in, &why) == PORCH_DEVICE_OK;
     if (!done) complain(why.text);
     if (done) (void)printf("%s\n", a->folder);

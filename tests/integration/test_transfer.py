@@ -1,14 +1,16 @@
 """An owner gives a device away: nothing of it stays below the hub's directory, its credentials are dead, others keep theirs, and the
-next owner claims it with the key that it has. Claim tokens and quarantine by owners."""
+next owner claims it with the key that it has. What waits on the device does not reach that one. Claim tokens and quarantine by owners."""
 
 import json
 import sqlite3
+import subprocess
 import unittest
 
 import case
 import lab
 import mqtt
 from test_est import Device
+from test_keys import Token, device_program
 
 
 class Transfer(case.HubCase):
@@ -79,6 +81,49 @@ class Transfer(case.HubCase):
         kinds = [(r["kind"], r["subject"], r["who"]) for r in self.hub.cli("trust-log", "list")["rows"]]
         self.assertIn(("device.release", "device:sold-1", "user:robin"), kinds)
         self.hub.cli("trust-log", "verify")
+
+    def enrol(self, folder, token, key, environment, *words):
+        command = [lab.program("porchlight-device"), folder, "enrol", "localhost", "--ca", self.hub.file("tls", "device-root.pem"),
+                   "--key", key, "--port", self.hub.ports["device"], "--mqtt-port", self.hub.ports["mqtt"], *words]
+        return subprocess.run([str(w) for w in command], input=token + "\n", capture_output=True, text=True, timeout=120, env=environment)
+
+    def test_what_waits_on_the_device_does_not_reach_the_next_owner(self):
+        store, folder = Token(), self.hub.top / "sold-4"
+        self.addCleanup(store.remove)
+        key, environment = store.uri("sold-4"), store.environment
+        claim = ("device", "claim-token", "sold-4", "--product", "camera")
+        done = self.enrol(folder, self.hub.cli(*claim)["token"], key, environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        device_program(folder, "publish", "d/sold-4/telemetry/one", "first", environment=environment)
+        self.hub.cli("device", "release", "sold-4", input="sold-4\n")
+        refused = device_program(folder, "publish", "d/sold-4/telemetry/one", "quoll", environment=environment, check=False)
+        self.assertEqual(refused.returncode, 1)
+        clips, spool, wish, cert = (folder / n for n in ("state/clips", "state/spool", "state/twin", "cert.pem"))
+        self.assertTrue(list(spool.iterdir()), "it waits for a hub that lets the device in")
+        (clips / "00000001-quoll.mp4").write_bytes(b"quoll")
+        wish.write_text('{"v":1,"version":7,"state":{"privacy":true}}')
+        cert.unlink()
+        self.hub.cli("household", "add", "after")
+        token = self.hub.cli(*claim, "--household", "after")["token"]
+        done = self.enrol(folder, token, key, environment)
+        self.assertEqual((done.returncode, "--waiting clear" in done.stderr), (1, True), done.stderr)
+        self.assertEqual(self.enrol(folder, token, key, environment, "--waiting", "burn").returncode, 2)
+        self.assertEqual(self.enrol(folder, "wrong", key, environment, "--waiting", "clear").returncode, 1)
+        self.assertTrue((clips / "00000001-quoll.mp4").exists(), "the hub has not said yes")
+        # what cannot be cleared leaves no certificate, with which it would be sent
+        (clips / "00000002-quoll.mp4").mkdir()
+        done = self.enrol(folder, token, key, environment, "--waiting", "clear")
+        self.assertEqual((done.returncode, "cannot be cleared" in done.stderr), (1, True), done.stderr)
+        self.assertFalse(cert.exists())
+        (clips / "00000002-quoll.mp4").rmdir()
+        (folder / "cert.next.pem").write_text("of the last home's")
+        done = self.enrol(folder, token, key, environment, "--waiting", "clear")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((list(clips.iterdir()), list(spool.iterdir()), wish.exists()), ([], [], False))
+        self.assertFalse((folder / "cert.next.pem").exists())
+        device_program(folder, "publish", "d/sold-4/telemetry/one", "hello", environment=environment)
+        self.assertEqual(self.hub.cli("device", "show", "sold-4")["household"], "after")
+        self.assertEqual(self.holds("quoll"), [])
 
     def test_the_operator_releases_by_command(self):
         folder = self.hub.device("sold-2")

@@ -1,4 +1,5 @@
-/* The first certificate. Blocking, and without a porch_device: there is none yet. */
+/* The first certificate. Blocking, and without a porch_device: there is none yet. A device may have been in
+ * another home before: see leftovers.h. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "crypto/tpm.h"
 #include "crypto/x509.h"
 #include "device/port/linux/device_private.h"
+#include "device/port/linux/leftovers.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "wire/attestation.h"
@@ -29,6 +31,7 @@ enum { CONF_BYTES = 2048, CHAIN_BYTES = 32768, TEXT_MOST = 2 * PORCH_ATTESTATION
 typedef struct {
     const porch_device_enrolment *in;
     uint16_t device_port, mqtt_port;
+    int lock_fd;
     uint8_t *ca;
     size_t ca_len;
     porch_key *key;
@@ -217,6 +220,17 @@ static porch_err write_conf(const enrolment *n, const porch_x509_info *info, por
     return write_part(n, "device.conf", porch_buf_bytes(&text), why);
 }
 
+/* On disk before there is a certificate: with one the device would send what waits, and a renewed one of
+ * the last home's would be tried first. */
+static porch_err clear_folder(const enrolment *n, porch_why *why) {
+    char next[FOLDER_BYTES];
+    if (n->in->waiting == PORCH_DEVICE_WAITING_CLEAR) PORCH_TRY(porch_leftovers_clear(n->in->folder, why));
+    PORCH_TRY(porch_path_join(n->in->folder, "cert.next.pem", next, sizeof next));
+    if (unlink(next) != 0 && errno != ENOENT)
+        return porch_fail(why, PORCH_ERR_IO, "%.150s cannot be removed: %s", next, strerror(errno));
+    return porch_dir_sync(n->in->folder, why);
+}
+
 static porch_err write_folder(enrolment *n, porch_why *why) {
     porch_buf der = {malloc(PORCH_EST_BODY_BYTES), 0, PORCH_EST_BODY_BYTES};
     porch_buf pem = {malloc(CHAIN_BYTES), 0, CHAIN_BYTES};
@@ -229,6 +243,7 @@ static porch_err write_folder(enrolment *n, porch_why *why) {
     if (e == PORCH_OK) e = porch_x509_check_key(porch_buf_bytes(&pem), n->key, why);
     if (e == PORCH_OK && info.identity.kind != PORCH_IDENTITY_DEVICE)
         e = porch_fail(why, PORCH_ERR_MALFORMED, "the hub's certificate is no device's");
+    if (e == PORCH_OK) e = clear_folder(n, why);
     if (e == PORCH_OK) e = write_part(n, "ca.pem", (porch_bytes){n->ca, n->ca_len}, why);
     if (e == PORCH_OK) e = write_conf(n, &info, why);
     if (e == PORCH_OK) e = write_part(n, "cert.pem", porch_buf_bytes(&pem), why);
@@ -249,12 +264,15 @@ static porch_err open_key(enrolment *n, porch_why *why) {
     return e == PORCH_ERR_NOT_FOUND ? porch_key_uri_make(&uri, tpm, &n->key, why) : e;
 }
 
-static porch_err check_folder(const enrolment *n, porch_why *why) {
+static porch_err check_folder(enrolment *n, porch_why *why) {
     char path[FOLDER_BYTES];
     PORCH_TRY(porch_dir_make(n->in->folder, 0700, why));
     PORCH_TRY(porch_path_join(n->in->folder, "cert.pem", path, sizeof path));
-    if (access(path, F_OK) != 0) return PORCH_OK;
-    return porch_fail(why, PORCH_ERR_EXISTS, "%.150s is there already: this device is enrolled", path);
+    if (access(path, F_OK) == 0)
+        return porch_fail(why, PORCH_ERR_EXISTS, "%.150s is there already: this device is enrolled", path);
+    PORCH_TRY(porch_leftovers_lock(n->in->folder, &n->lock_fd, why));
+    bool told = n->in->waiting == PORCH_DEVICE_WAITING_KEEP || n->in->waiting == PORCH_DEVICE_WAITING_CLEAR;
+    return told ? PORCH_OK : porch_leftovers_check(n->in->folder, why);
 }
 
 porch_device_result porch_device_enrol(const porch_device_enrolment *in, porch_device_why *why) {
@@ -263,6 +281,7 @@ porch_device_result porch_device_enrol(const porch_device_enrolment *in, porch_d
     if (n == NULL) return porch_device_say(why, PORCH_ERR_NO_SPACE, "out of memory");
     porch_crypto_init();
     n->in = in;
+    n->lock_fd = -1;
     n->device_port = in->device_port != 0 ? in->device_port : 8444;
     n->mqtt_port = in->mqtt_port != 0 ? in->mqtt_port : 8883;
     porch_link_init(&n->link, NULL, NULL);
@@ -276,6 +295,7 @@ porch_device_result porch_device_enrol(const porch_device_enrolment *in, porch_d
     porch_link_end(&n->link);
     porch_tls_client_unref(n->tls);
     porch_key_free(n->key);
+    if (n->lock_fd >= 0) (void)close(n->lock_fd);
     free(n->ca);
     free(n);
     return e == PORCH_OK ? PORCH_DEVICE_OK : porch_device_fail(why, e, &inner);
