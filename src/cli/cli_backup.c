@@ -189,14 +189,16 @@ static porch_err take_turn(const char *dir, int *lock, porch_why *why) {
     return e;
 }
 
+/* Where the copy lies is ours to know: this may be root, and the hub's word could name any file. */
 static porch_err copy_and_pack(const porch_cli *c, const char *out, const porch_recovery *r,
                                porch_backup_sums *sums, porch_why *why) {
+    char db[PORCH_CLI_PATH_BYTES];
     json_t *answer = NULL;
     int lock = -1;
+    PORCH_TRY(porch_path_join(c->dir, "run/backup.db", db, sizeof db));
     porch_err e = take_turn(c->dir, &lock, why);
     if (e == PORCH_OK) e = porch_cli_ask(c, "backup", NULL, &answer, why);
     if (e == PORCH_OK) {
-        const char *db = porch_cli_member(answer, "db");
         e = write_archive(c->dir, db, out, r, !porch_cli_flag(c, "--no-updates"), sums, why);
         (void)unlink(db);
     }
@@ -307,19 +309,33 @@ static porch_err seal_here(const porch_cli *c, const char *dir, const uint8_t *s
         porch_why_text(&inner, e));
 }
 
+/* The folder gets its name by a rename, which no mount point gives up: better told before hours of
+ * unpacking. */
+static porch_err check_place(const char *dir, porch_why *why) {
+    char parent[PORCH_CLI_PATH_BYTES];
+    struct stat here, above;
+    if (!new_or_empty(dir))
+        return porch_fail(why, PORCH_ERR_EXISTS, "%s is not an empty directory; nothing was changed", dir);
+    PORCH_TRY(folder_of(dir, parent, why));
+    if (stat(dir, &here) != 0 || stat(parent, &above) != 0 || here.st_dev == above.st_dev) return PORCH_OK;
+    return porch_fail(why, PORCH_ERR_USAGE,
+                      "%s is a disk of its own, whose place no restored folder can take: restore into "
+                      "%s/hub, stop there, and move what is in it up; nothing was changed",
+                      dir, dir);
+}
+
 /* DIR stays as it was (missing or empty) until everything was verified, sealed and is on the disk. */
 static porch_err restore_into(const porch_cli *c, const uint8_t secret[PORCH_BOX_SECRET_BYTES],
                               porch_backup_sums *sums, porch_cli_seal_done *done, porch_why *why) {
-    char part[PORCH_CLI_PATH_BYTES];
-    const char *dir = c->dir;
+    char dir[PORCH_CLI_PATH_BYTES], part[PORCH_CLI_PATH_BYTES];
     int lock = -1;
-    size_t len = strlen(dir);
-    while (len > 1 && dir[len - 1] == '/')
+    size_t len = strlen(c->dir);
+    while (len > 1 && c->dir[len - 1] == '/')
         len--;
-    if (snprintf(part, sizeof part, "%.*s.restoring", (int)len, dir) >= (int)sizeof part)
+    if (snprintf(dir, sizeof dir, "%.*s", (int)len, c->dir) >= (int)sizeof dir ||
+        snprintf(part, sizeof part, "%s.restoring", dir) >= (int)sizeof part)
         return porch_fail(why, PORCH_ERR_LIMIT, "the path of DIR is too long");
-    if (!new_or_empty(dir))
-        return porch_fail(why, PORCH_ERR_EXISTS, "%s is not an empty directory; nothing was changed", dir);
+    PORCH_TRY(check_place(dir, why));
     PORCH_TRY(open_part(part, &lock, why));
     porch_err e = unpack_from(c->argument, secret, part, sums, why);
     if (e == PORCH_OK) e = seal_here(c, part, secret, done, why);

@@ -234,9 +234,15 @@ porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why) {
     return erase(dir_fd, gone, why);
 }
 
-static bool is_gone(const char *name) {
-    size_t n = strlen(name), end = strlen(GONE);
-    return name[0] == '.' && n > end && strcmp(name + n - end, GONE) == 0;
+static bool ends_in(const char *name, const char *end) {
+    size_t n = strlen(name), len = strlen(end);
+    return name[0] == '.' && n > len && strcmp(name + n - len, end) == 0;
+}
+
+/* One that never got its name, as write_beside was cut off: it may hold a secret, and be of a user whose
+ * files we can only unlink, or not even that. */
+static void forget_temporary(int dir_fd, const char *name) {
+    if (erase(dir_fd, name, NULL) != PORCH_OK) (void)unlinkat(dir_fd, name, 0);
 }
 
 porch_err porch_file_forget_rest_at(int dir_fd, porch_why *why) {
@@ -248,7 +254,10 @@ porch_err porch_file_forget_rest_at(int dir_fd, porch_why *why) {
     }
     porch_err e = PORCH_OK;
     for (const struct dirent *entry; e == PORCH_OK && (entry = readdir(d)) != NULL;)
-        if (is_gone(entry->d_name)) e = erase(dir_fd, entry->d_name, why);
+        if (ends_in(entry->d_name, GONE))
+            e = erase(dir_fd, entry->d_name, why);
+        else if (ends_in(entry->d_name, ".tmp"))
+            forget_temporary(dir_fd, entry->d_name);
     closedir(d);
     return e;
 }

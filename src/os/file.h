@@ -40,7 +40,8 @@ porch_err porch_file_write_owned_at(int dir_fd, const char *name, porch_bytes by
  * next call or the one below removes. On copy-on-write file systems and flash the old blocks may live on.
  */
 porch_err porch_file_forget_at(int dir_fd, const char *name, porch_why *why);
-/* Completes all that was cut off in the folder: for its start. */
+/* Completes all that was cut off in the folder, writes that never got their name too: for its start, when
+ * nobody writes there. */
 porch_err porch_file_forget_rest_at(int dir_fd, porch_why *why);
 
 /* Owner is `uid`, no permission bit outside `max_mode`, not a symbolic link. MODE, and `why` holds the

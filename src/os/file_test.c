@@ -245,6 +245,20 @@ static void a_secret_whose_end_is_cut_off_is_whole_or_has_no_name_and_goes_at_th
     close(dir);
 }
 
+static void write_secret(void) {
+    (void)porch_file_write_atomic(path, PORCH_LIT("secret"), 0600, NULL);
+}
+
+static void a_secret_that_never_got_its_name_goes_at_the_next_start(void **state) {
+    (void)state;
+    int dir = open(folder, O_RDONLY | O_DIRECTORY);
+    cut_at(SCMP_SYS(renameat), write_secret);
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(porch_file_forget_rest_at(dir, NULL), PORCH_OK);
+    assert_int_equal(count_files(), 0);
+    close(dir);
+}
+
 static void write_owned(void) {
     (void)porch_file_write_owned(path, PORCH_LIT("new"), 0600, NULL);
 }
@@ -298,6 +312,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(
             a_secret_whose_end_is_cut_off_is_whole_or_has_no_name_and_goes_at_the_next_start, make_folder,
             remove_folder),
+        cmocka_unit_test_setup_teardown(a_secret_that_never_got_its_name_goes_at_the_next_start,
+                                        make_folder, remove_folder),
         cmocka_unit_test(a_path_that_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,12 +115,12 @@ static const int file_read_calls[] = {
 };
 
 static const int file_write_calls[] = {
-    CALL(pwrite64),  CALL(pwritev),   CALL(pwritev2),     CALL(ftruncate),       CALL(truncate),
+    CALL(pwrite64),  CALL(pwritev),   CALL(pwritev2),     CALL(ftruncate),       CALL(msync),
     CALL(fallocate), CALL(fsync),     CALL(fdatasync),    CALL(sync_file_range), CALL(rename),
     CALL(renameat),  CALL(renameat2), CALL(unlink),       CALL(unlinkat),        CALL(rmdir),
     CALL(mkdir),     CALL(mkdirat),   CALL(fchmod),       CALL(chmod),           CALL(fchmodat),
     CALL(fchown),    CALL(umask),     CALL(memfd_create), CALL(copy_file_range), CALL(sendfile),
-    CALL(creat),     CALL(msync),
+    CALL(creat),
 };
 
 static const int accept_calls[] = {CALL(accept), CALL(accept4), CALL(setsockopt), CALL(listen)};
@@ -302,10 +302,22 @@ static void allow_connections(filter *f, int family) {
     }
 }
 
+/* Of the kinds that know one peer: a pair of datagrams sends to any address, and so to every socket of the
+ * machine whose mode allows it. */
+static void allow_pairs(filter *f) {
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        struct scmp_arg_cmp of_family = when(0, SCMP_CMP_EQ, AF_UNIX, 0);
+        struct scmp_arg_cmp of_type = when(1, SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)types[i]);
+        int done = seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, CALL(socketpair), 2, of_family, of_type);
+        if (done != 0 && done != -EEXIST && f->error == 0) f->error = done;
+    }
+}
+
 static void allow_sockets(filter *f, uint32_t flags) {
     const uint32_t any = PORCH_SANDBOX_INTERNET_CONNECT | PORCH_SANDBOX_UNIX_SOCKETS;
     if (flags & PORCH_SANDBOX_ACCEPT) ALLOW(f, accept_calls);
-    if (flags & (any | PORCH_SANDBOX_ACCEPT)) allow_family(f, CALL(socketpair), AF_UNIX);
+    if (flags & (any | PORCH_SANDBOX_ACCEPT)) allow_pairs(f);
     if ((flags & any) == 0) return;
     ALLOW(f, connect_calls);
     if (flags & PORCH_SANDBOX_INTERNET_CONNECT) {

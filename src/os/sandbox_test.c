@@ -62,6 +62,19 @@ static bool internet_socket(void) {
 static bool unix_socket(void) {
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
 }
+/* It could send to any socket of the machine, a log's among them. */
+static bool pair_of_datagrams(void) {
+    int fd[2];
+    return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, fd) == 0;
+}
+static bool pair_of_messages(void) {
+    int fd[2];
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0;
+}
+/* By its name no right to open it is needed, and not every kernel's Landlock asks. */
+static bool cut_a_file_by_name(void) {
+    return truncate("/tmp/porchlight-sandbox-test", 0) == 0 || errno == ENOENT;
+}
 static bool packet_socket(void) {
     return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0;
 }
@@ -299,6 +312,9 @@ static const attempt_row rows[] = {
     {"write elsewhere", write_elsewhere, REFUSED, REFUSED, REFUSED, REFUSED, false},
     {"make an internet socket", internet_socket, KILLED, KILLED, KILLED, DID, true},
     {"make a Unix socket", unix_socket, KILLED, KILLED, KILLED, REFUSED, true},
+    {"make a pair of datagram sockets", pair_of_datagrams, KILLED, KILLED, KILLED, KILLED, true},
+    {"make a pair of message sockets", pair_of_messages, DID, KILLED, KILLED, DID, true},
+    {"cut a file by its name", cut_a_file_by_name, KILLED, KILLED, KILLED, KILLED, true},
     {"make a raw socket", raw_socket, KILLED, KILLED, KILLED, KILLED, true},
     {"resolve a name and connect", resolve_and_connect, KILLED, KILLED, KILLED, DID, false},
     {"type into a terminal", type_into_a_terminal, KILLED, KILLED, KILLED, KILLED, false},

@@ -176,6 +176,12 @@ class Users(unittest.TestCase):
         self.hub = other.start()
         self.assertEqual(self.uids()["signer"][0], str(pwd.getpwnam(user_of("signer")).pw_uid))
         self.assertEqual(len(other.cli("device", "list")["devices"]), 1)
+        # what no backup has (OFFLINE) is missed by nobody
+        other.stop()
+        before = other.file("tls", "web-ca.pem").read_bytes()
+        other.cli("ca", "renew-web")
+        self.assertNotEqual(other.file("tls", "web-ca.pem").read_bytes(), before)
+        other.start()
 
     def test_a_user_that_is_named_must_be_there(self):
         self.hub.set(hub_courier_user="porch-no-such-user")
