@@ -11,6 +11,15 @@
 #include "crypto/random.h"
 #include "crypto/sha256.h"
 
+/* Who waits here holds one of the hub's workers: half of them stay free, for clips and everybody's pages.
+ */
+static void set_gate(porch_accounts *a, const porch_settings *s) {
+    const uint32_t half = s->http_workers > 1 ? s->http_workers / 2 : 1;
+    a->working_max = s->people_password_workers < half ? s->people_password_workers : half;
+    const uint32_t rest = half - a->working_max;
+    a->waiting_max = s->people_password_waiting < rest ? s->people_password_waiting : rest;
+}
+
 porch_err porch_accounts_open(porch_store *store, const porch_settings *settings,
                               porch_signer_client *signer, porch_accounts **ret, porch_why *why) {
     porch_err e;
@@ -31,8 +40,7 @@ porch_err porch_accounts_open(porch_store *store, const porch_settings *settings
     a->sessions_max = settings->people_sessions;
     a->login_free = settings->people_free_attempts_account;
     a->address_free = settings->people_free_attempts_address;
-    a->working_max = settings->people_password_workers;
-    a->waiting_max = settings->people_password_waiting;
+    set_gate(a, settings);
     (void)pthread_mutex_init(&a->throttle_lock, NULL);
     (void)pthread_mutex_init(&a->gate_lock, NULL);
     (void)pthread_mutex_init(&a->dummy_lock, NULL);

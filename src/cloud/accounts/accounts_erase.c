@@ -57,8 +57,8 @@ static porch_err erase_all(porch_db *db, void *ctx, porch_why *why) {
         if (e != PORCH_OK) return e;
     }
     if (e != PORCH_ERR_NOT_FOUND) return e;
-    porch_db_query *q =
-        porch_db_prepare(db, "DELETE FROM setup_link WHERE purpose = 'invite' AND household = ?1", why);
+    porch_db_query *q = porch_db_prepare(
+        db, "DELETE FROM setup_link WHERE purpose IN ('owner', 'invite') AND household = ?1", why);
     porch_db_bind_str(q, 1, job->household);
     return porch_db_execute(q, why);
 }

@@ -168,14 +168,15 @@ static porch_err run(attempt *at, char session[PORCH_SESSION_TOKEN_TEXT], uint32
         r->text = "throttled: too many attempts";
         return porch_fail(why, PORCH_ERR_LIMIT, "too many attempts; wait %u seconds", *retry_after_s);
     }
-    PORCH_TRY(porch_store_read(at->a->store, read_account, at, why));
-    porch_err e = judge(at, r, why);
-    /* Being turned away for lack of room or of the signer is no wrong attempt. */
-    if (e != PORCH_OK && e != PORCH_ERR_AUTH) porch_accounts_throttle_undo(at->a, subjects, 2);
+    porch_err e = porch_store_read(at->a->store, read_account, at, why);
+    if (e == PORCH_OK) e = judge(at, r, why);
     if (e == PORCH_ERR_AUTH) return refuse(at, why);
-    PORCH_TRY(e);
-    porch_accounts_token_make(session, at->session_hash);
-    e = porch_store_write(at->a->store, open_session, at, why);
+    if (e == PORCH_OK) {
+        porch_accounts_token_make(session, at->session_hash);
+        e = porch_store_write(at->a->store, open_session, at, why);
+    }
+    /* Being turned away for lack of room, of the disk or of the signer is no wrong attempt. */
+    if (e != PORCH_OK && e != PORCH_ERR_AUTH) porch_accounts_throttle_undo(at->a, subjects, 2);
     if (e == PORCH_ERR_AUTH) { /* or two sign-ins with one recovery code: this one came second */
         r->text = at->changed ? "the account was changed meanwhile" : "wrong or spent recovery code";
         at->half = !at->changed;
@@ -204,7 +205,8 @@ porch_err porch_login(porch_accounts *a, const porch_login_request *request, uin
         porch_log(PORCH_LOG_INFO, "login.accepted", "name", ret->name, "peer", request->from.address, "by",
                   at.recovery ? "recovery code" : "code", NULL);
     } else {
-        porch_log(PORCH_LOG_WARN, "login.refused", "name", porch_log_bytes(request->name).text, "peer",
+        /* A name that nobody has may be a password in the wrong field. */
+        porch_log(PORCH_LOG_WARN, "login.refused", "name", at.known ? at.row.person.name : "-", "peer",
                   request->from.address, "reason", r.text, "error", porch_err_name(e), NULL);
     }
     free(at.ended.one);

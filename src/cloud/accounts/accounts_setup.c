@@ -36,6 +36,22 @@ static porch_err owner_exists(porch_db *db, const char *household, bool *ret, po
     return e == PORCH_ERR_NOT_FOUND ? PORCH_OK : e;
 }
 
+/* One that ends takes nobody in: whoever came after its people had gone would be left over, and be of the
+ * next household of that name. */
+static porch_err takes_people(porch_db *db, const char *household, porch_why *why) {
+    porch_db_query *q =
+        porch_db_prepare(db,
+                         "SELECT 1 FROM household WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM "
+                         "erasure WHERE household = ?1)",
+                         why);
+    porch_db_bind_str(q, 1, household);
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND
+               ? porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such household, or it is being erased")
+               : e;
+}
+
 static porch_err insert_link(porch_db *db, const issue_job *job, const char *purpose, const char *account,
                              porch_why *why) {
     char totp_id[PORCH_PERSON_ID_TEXT];
@@ -106,6 +122,7 @@ static porch_err issue_invitation(porch_db *db, void *ctx, porch_why *why) {
     const porch_setup_invitation *to = job->invitation;
     bool exists = false;
     char account[PORCH_PERSON_ID_TEXT];
+    PORCH_TRY(takes_people(db, to->household, why));
     if (to->role == PORCH_ROLE_OWNER) PORCH_TRY(owner_exists(db, to->household, &exists, why));
     if (exists)
         return porch_fail(why, PORCH_ERR_STATE, "the household has an owner; invite an adult instead");
@@ -389,6 +406,8 @@ typedef struct {
 static porch_err write_new(porch_db *db, const confirm_job *job, const char *key, porch_why *why) {
     const link_row *l = job->link;
     bool exists = false;
+    if (takes_people(db, l->household, why) != PORCH_OK)
+        return porch_fail(why, PORCH_ERR_AUTH, "the household of this invitation is no longer there");
     if (l->role == PORCH_ROLE_OWNER) PORCH_TRY(owner_exists(db, l->household, &exists, why));
     if (exists)
         return porch_fail(why, PORCH_ERR_AUTH, "this household has an owner already; sign in instead");

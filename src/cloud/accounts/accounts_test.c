@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "cloud/accounts/accounts_change.h"
+#include "cloud/accounts/accounts_room.h"
 #include "cloud/accounts/accounts_testing.h"
 
 /* ---- setting up ---- */
@@ -237,6 +238,39 @@ static void many_password_checks_at_once_are_done_or_told_to_come_back(void **st
     assert_int_equal(working + waiting, 0);
 }
 
+/* Who waits holds a worker of the hub's. */
+static void passwords_leave_half_of_the_workers_to_everybody_else(void **state) {
+    lab *l = *state;
+    static const struct {
+        uint32_t workers, work, wait, working, waiting;
+    } rows[] = {{8, 2, 16, 2, 2}, {8, 64, 16, 4, 0}, {64, 2, 16, 2, 16}, {1, 2, 16, 1, 0}, {8, 2, 0, 2, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        l->store.settings.http_workers = rows[i].workers;
+        l->store.settings.people_password_workers = rows[i].work;
+        l->store.settings.people_password_waiting = rows[i].wait;
+        reopen(l);
+        assert_int_equal(l->accounts->working_max, rows[i].working);
+        assert_int_equal(l->accounts->waiting_max, rows[i].waiting);
+    }
+}
+
+/* A full disk keeps everybody from signing in; it must not make them wait for minutes once it is mended. */
+static void a_disk_that_refuses_a_sign_in_makes_it_no_wrong_one(void **state) {
+    lab *l = *state;
+    porch_setup_done done;
+    char session[PORCH_SESSION_TOKEN_TEXT], code[8];
+    make_owner(l, &done);
+    for (int i = 0; i < 12; i++) {
+        (void)snprintf(code, sizeof code, "1-%c", 'c' + i);
+        store_lab_disk(false);
+        porch_err e = login(l, "Robin", PASSWORD, code, T0, session);
+        store_lab_disk(true);
+        assert_int_not_equal(e, PORCH_OK);
+        assert_int_not_equal(e, PORCH_ERR_LIMIT);
+    }
+    assert_int_equal(login(l, "Robin", PASSWORD, "1-z", T0, session), PORCH_OK);
+}
+
 /* ---- what is on the disk ---- */
 
 static porch_err search_plain(porch_db *db, void *ctx, porch_why *why) {
@@ -343,11 +377,36 @@ static void join(lab *l, const char *token, const char *name, porch_setup_done *
     assert_int_equal(confirm(l, token, code, T0 + 12, done), PORCH_OK);
 }
 
+static porch_err run_text(porch_db *db, void *ctx, porch_why *why) {
+    return porch_db_run(db, ctx, why);
+}
+
+static void sql(lab *l, const char *text) {
+    assert_int_equal(porch_store_write(l->store.store, run_text, (void *)(uintptr_t)text, &l->why),
+                     PORCH_OK);
+}
+
+/* Who came in after its people had gone would be left over, and be of the next household of that name. */
+static void a_household_that_ends_takes_nobody_in(void **state) {
+    lab *l = *state;
+    char token[PORCH_SETUP_TOKEN_TEXT], late[PORCH_SETUP_TOKEN_TEXT];
+    porch_setup_done done;
+    assert_int_equal(invite(l, PORCH_ROLE_ADULT, "nowhere", 0, token), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(invite(l, PORCH_ROLE_ADULT, "home", 0, late), PORCH_OK);
+    assert_int_equal(begin(l, late, "Robin", PASSWORD, T0 + 11), PORCH_OK);
+    sql(l, "insert into erasure (household, kind, name) values ('home', 'device', 'cam')");
+    assert_int_equal(invite(l, PORCH_ROLE_ADULT, "home", 0, token), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(confirm(l, late, "1-a", T0 + 12, &done), PORCH_ERR_AUTH);
+    sql(l, "delete from erasure");
+    assert_int_equal(confirm(l, late, "1-b", T0 + 13, &done), PORCH_OK);
+}
+
 static void an_invitation_makes_its_role_in_its_household_once(void **state) {
     lab *l = *state;
     porch_setup_done owner, done;
     char token[PORCH_SETUP_TOKEN_TEXT], second[PORCH_SETUP_TOKEN_TEXT];
     make_owner(l, &owner);
+    sql(l, "insert into household (id, name, timezone, added_ms) values ('next-door', 'N', 'UTC', 0)");
     assert_int_equal(invite(l, PORCH_ROLE_ADULT, "home", 0, token), PORCH_OK);
     assert_int_equal(invite(l, PORCH_ROLE_CHILD, "home", 0, second), PORCH_OK); /* both live */
     /* a name that somebody has */
@@ -391,6 +450,9 @@ static void a_guest_s_time_ends_sign_in_and_session(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         PORCH_ACCOUNTS_TEST(a_setup_link_makes_the_owner_once),
+        PORCH_ACCOUNTS_TEST(a_household_that_ends_takes_nobody_in),
+        PORCH_ACCOUNTS_TEST(passwords_leave_half_of_the_workers_to_everybody_else),
+        PORCH_ACCOUNTS_TEST(a_disk_that_refuses_a_sign_in_makes_it_no_wrong_one),
         PORCH_ACCOUNTS_TEST(an_invitation_makes_its_role_in_its_household_once),
         PORCH_ACCOUNTS_TEST(a_guest_s_time_ends_sign_in_and_session),
         PORCH_ACCOUNTS_TEST(a_spent_an_old_and_a_foreign_link_are_told_apart),

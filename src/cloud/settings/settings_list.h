@@ -40,7 +40,7 @@
     X(people, alert_join_s,    people_alert_join_s,  U32,  3600,        0, 86400, "half-finished sign-ins from one address within this time are one alert") \
     X(people, sessions,        people_sessions,      U32,  32,          1, 1000, "most sign-ins of one person at once; the one idle longest gives way") \
     X(people, password_workers, people_password_workers, U32, 2,        1, 64,   "password hashes (19 MiB each) at work at once") \
-    X(people, password_waiting, people_password_waiting, U32, 16,       0, 1024, "password hashes that may wait for their turn; more are told to come back") \
+    X(people, password_waiting, people_password_waiting, U32, 16,       0, 1024, "password hashes that may wait for their turn, with those at work at most half of http.workers; more are told to come back") \
     X(people, free_attempts_account, people_free_attempts_account, U32,  5,           1, 1000, "wrong sign-ins of one name before waiting begins") \
     X(people, free_attempts_address, people_free_attempts_address, U32,  20,          1, 100000, "wrong sign-ins from one address before waiting begins") \
     X(people, login_delay_s,   people_login_delay_s, U32,  300,         1, 86400, "longest wait between two sign-ins") \
