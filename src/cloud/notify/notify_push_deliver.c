@@ -162,16 +162,17 @@ static porch_err drop_subscription(porch_db *db, const result *r, porch_why *why
     return porch_db_execute(q, why);
 }
 
-/* Its turn is over, and it rests or need no longer. One whose subscription is gone has none. */
+/* Its turn is over, and it rests or need no longer. Booked on the account, whatever became of the
+ * subscription meanwhile: who deletes it while it is asked for has had the turn all the same. */
 static porch_err write_pace(porch_db *db, const result *r, porch_why *why) {
     uint32_t failures = r->failed ? r->d->failures + 1 : r->how == PORCH_PUSH_DONE ? 0 : r->d->failures;
     porch_db_query *q = porch_db_prepare(
         db,
-        "insert into push_pace (account, served_ms, failures, resting_until_ms) select account, ?2, ?3, ?4 "
-        "from push_subscription where id = ?1 on conflict (account) do update set served_ms = "
+        "insert into push_pace (account, served_ms, failures, resting_until_ms) select id, ?2, ?3, ?4 "
+        "from account where id = ?1 on conflict (account) do update set served_ms = "
         "excluded.served_ms, failures = excluded.failures, resting_until_ms = excluded.resting_until_ms",
         why);
-    porch_db_bind_str(q, 1, r->d->subscription);
+    porch_db_bind_str(q, 1, r->d->account);
     porch_db_bind_i64(q, 2, (int64_t)r->d->now_ms);
     porch_db_bind_i64(q, 3, failures);
     porch_db_bind_i64(q, 4, (int64_t)r->rest_until_ms);

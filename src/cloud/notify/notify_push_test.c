@@ -28,7 +28,9 @@ enum { POSTS_MAX = 32 };
 static struct {
     char urls[POSTS_MAX][64]; /* that were posted to, in order */
     size_t count;
-    unsigned tokens; /* signed for https://push.example */
+    unsigned tokens;              /* signed for https://push.example */
+    void (*meanwhile)(void *ctx); /* what happens while the next post is on the wire */
+    void *meanwhile_ctx;
 } sent;
 
 porch_err porch_signer_seal(porch_signer_client *c, const char *label, porch_bytes plain, porch_buf *sealed,
@@ -64,6 +66,9 @@ porch_err porch_courier_post(porch_courier_client *c, const porch_courier_reques
     (void)c;
     assert_true(sent.count < POSTS_MAX);
     snprintf(sent.urls[sent.count++], sizeof sent.urls[0], "%s", request->url);
+    void (*meanwhile)(void *) = sent.meanwhile;
+    sent.meanwhile = NULL;
+    if (meanwhile) meanwhile(sent.meanwhile_ctx);
     if (strncmp(request->url, "https://dead", 12) == 0)
         return porch_fail(why, PORCH_ERR_TIMEOUT, "no answer in time");
     *status = strncmp(request->url, "https://gone", 12) == 0 ? 410 : 201;
@@ -488,12 +493,63 @@ static void a_rest_from_the_future_is_none(void **state) {
     uint32_t queued = 0;
     char sql[160];
     endpoint(w, "robin", "https://push.example/1");
-    snprintf(sql, sizeof sql, "insert into push_pace values ('robin', 0, 1, %llu)",
-             (unsigned long long)(porch_clock_ms() + 2000ull * w->settings.push_rest_most_s));
+    snprintf(
+        sql, sizeof sql,
+        "insert into push_pace (account, served_ms, failures, resting_until_ms) values ('robin', 0, 1, "
+        "%llu)",
+        (unsigned long long)(porch_clock_ms() + 2000ull * w->settings.push_rest_most_s));
     assert_int_equal(porch_store_write(w->store, run, sql, NULL), PORCH_OK);
     assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
     assert_int_equal(deliver(w), UINT64_MAX);
     assert_int_equal(sent.count, 1);
+}
+
+/* A job for `sent.meanwhile`. */
+typedef struct {
+    world *w;
+    const char *sql;
+} sql_job;
+
+static void run_meanwhile(void *ctx) {
+    const sql_job *job = ctx;
+    assert_int_equal(porch_store_write(job->w->store, run, (void *)(uintptr_t)job->sql, NULL), PORCH_OK);
+}
+
+static void let_happen(sql_job *job) {
+    sent.meanwhile = run_meanwhile;
+    sent.meanwhile_ctx = job;
+}
+
+static void who_unsubscribes_while_a_message_is_on_the_wire_has_had_the_turn(void **state) {
+    world *w = *state;
+    sql_job gone = {w, "delete from push_subscription where account = 'robin'"};
+    uint32_t queued = 0;
+    w->settings.push_test_wait_s = 0;
+    for (int64_t round = 1; round <= 2; round++) {
+        endpoint(w, "robin", "https://dead.example/1");
+        assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+        let_happen(&gone);
+        assert_int_equal(deliver(w), UINT64_MAX);
+        assert_int_equal(failures(w), round);
+        assert_int_equal(
+            porch_store_write(w->store, run, "update push_pace set resting_until_ms = 1", NULL), PORCH_OK);
+    }
+}
+
+static void a_test_message_waits_for_the_last_one_also_in_a_browser_that_came_anew(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    subscribe(w, "robin");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, run, "delete from push_subscription", NULL), PORCH_OK);
+    subscribe(w, "robin");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_LIMIT);
+    /* One from the future holds nothing. */
+    assert_int_equal(
+        porch_store_write(w->store, run, "update push_pace set tested_ms = tested_ms + 3600000", NULL),
+        PORCH_OK);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_ERR_LIMIT);
 }
 
 static void people_take_turns(void **state) {
@@ -676,6 +732,8 @@ int main(void) {
         IN_WORLD(whose_push_services_do_not_answer_rests_and_holds_up_nobody_else),
         IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
         IN_WORLD(a_rest_from_the_future_is_none),
+        IN_WORLD(who_unsubscribes_while_a_message_is_on_the_wire_has_had_the_turn),
+        IN_WORLD(a_test_message_waits_for_the_last_one_also_in_a_browser_that_came_anew),
         IN_WORLD(people_take_turns),
         IN_WORLD(one_person_has_few_push_services),
         IN_WORLD(whoever_comes_with_ever_new_push_services_turns_nobody_elses_tokens_out),
