@@ -198,7 +198,20 @@ static porch_err check_origins(porch_db *db, const subscribe_job *job, porch_why
                       s->push_origins);
 }
 
+/* A sign-in that was ended since the request came in at the door has muted its browsers, and ends no mute.
+ */
+static porch_err check_sign_in(porch_db *db, const subscribe_job *job, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(db, "select 1 from session where id = ?1 and account = ?2", why);
+    porch_db_bind_str(q, 1, job->session);
+    porch_db_bind_str(q, 2, job->account);
+    porch_err e = porch_db_step(q, why);
+    porch_db_finish(q);
+    return e == PORCH_ERR_NOT_FOUND ? porch_fail(why, PORCH_ERR_AUTH, "the sign-in is over; sign in again")
+                                    : e;
+}
+
 static porch_err subscribe(porch_db *db, void *ctx, porch_why *why) {
+    PORCH_TRY(check_sign_in(db, ctx, why));
     PORCH_TRY(check_origins(db, ctx, why));
     porch_err e = adopt(db, ctx, why);
     return e == PORCH_ERR_NOT_FOUND ? insert(db, ctx, why) : e;

@@ -38,10 +38,11 @@ porch_err porch_push_key(porch_notify *n, uint8_t key[PORCH_SIGNER_VAPID_KEY_BYT
 porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
                                     char origin[PORCH_PUSH_ORIGIN_TEXT], porch_why *why);
 
-/* Adds a browser of `account`, or finds it again by endpoint and keys (then a browser that another person
- * used on the same device becomes this one's, without what still waits for the other). `p256dh` and `auth`
- * are base64url as browsers give them. PORCH_ERR_USAGE: not to be used; PORCH_ERR_EXISTS: known with other
- * keys; PORCH_ERR_LIMIT: push.subscriptions, push.origins. */
+/* Adds a browser of `account` under its sign-in `session`, or finds it again by endpoint and keys (then a
+ * browser that another person used on the same device becomes this one's, without what still waits for the
+ * other). `p256dh` and `auth` are base64url as browsers give them. PORCH_ERR_USAGE: not to be used;
+ * PORCH_ERR_EXISTS: known with other keys; PORCH_ERR_LIMIT: push.subscriptions, push.origins;
+ * PORCH_ERR_AUTH: the sign-in was ended. */
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
                                porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
                                bool *made, porch_why *why);

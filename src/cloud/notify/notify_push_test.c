@@ -84,9 +84,10 @@ typedef struct {
     unsigned events;
 } world;
 
+/* Each person's sign-in is called as the person. */
 static porch_err add_accounts(porch_db *db, void *ctx, porch_why *why) {
     (void)ctx;
-    return porch_db_run(
+    PORCH_TRY(porch_db_run(
         db,
         "insert into account (id, name, name_key, role, household, password, totp_id, totp, "
         "created_ms, awaiting_reset) values ('robin', 'robin', 'robin', 'owner', 'home', '', 't1', "
@@ -94,7 +95,11 @@ static porch_err add_accounts(porch_db *db, void *ctx, porch_why *why) {
         "'sam', 'owner', 'home', '', 't2', x'00', 0, 0), ('other', "
         "'other', 'other', 'owner', 'next-door', '', 't3', x'00', 0, 0), ('locked', 'locked', "
         "'locked', 'owner', 'home', '', 't4', x'00', 0, 1)",
-        why);
+        why));
+    return porch_db_run(db,
+                        "insert into session (hash, account, created_ms, seen_ms, address, id) select "
+                        "cast(id as blob), id, 0, 0, '', id from account",
+                        why);
 }
 
 static void make_key(world *w) {
@@ -370,7 +375,7 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     alert_job job = {.w = w, .alert = "a1"};
     porch_push_view view;
     uint32_t queued = 0;
-    subscribe(w, "robin"); /* its sign-in is called as the person */
+    subscribe(w, "robin");
     subscribe(w, "sam");
     assert_int_equal(seen(w, "a", NOON_MS), 2);
     assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"another", ""}, NULL), PORCH_OK);
@@ -390,11 +395,28 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     assert_int_equal(seen(w, "e", NOON_MS), 1);
 }
 
-/* ---- sending ---- */
-
 static porch_err run(porch_db *db, void *ctx, porch_why *why) {
     return porch_db_run(db, ctx, why);
 }
+
+/* The request had come in at the door before. */
+static void a_sign_in_that_was_just_ended_neither_subscribes_nor_ends_its_mute(void **state) {
+    world *w = *state;
+    porch_push_view view;
+    subscribe(w, "robin");
+    assert_int_equal(porch_store_write(w->store, mute, &(mute_job){"robin", ""}, NULL), PORCH_OK);
+    assert_int_equal(porch_store_write(w->store, run, "delete from session where id = 'robin'", NULL),
+                     PORCH_OK);
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/robin", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(subscribe_as(w, "robin", "https://push.example/tablet", "AAAAAAAAAAAAAAAAAAAAAA"),
+                     PORCH_ERR_AUTH);
+    assert_int_equal(porch_push_read(w->notify, "robin", &view, NULL), PORCH_OK);
+    assert_int_equal(view.subscriptions_count, 1);
+    assert_true(view.subscriptions[0].muted);
+}
+
+/* ---- sending ---- */
 
 /* Sends until nothing is due; the wait until something is. */
 static uint64_t deliver(world *w) {
@@ -729,6 +751,7 @@ int main(void) {
         IN_WORLD(a_test_message_waits_for_the_last_one),
         IN_WORLD(an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour),
         IN_WORLD(a_browser_whose_sign_in_was_ended_hears_of_the_account_only),
+        IN_WORLD(a_sign_in_that_was_just_ended_neither_subscribes_nor_ends_its_mute),
         IN_WORLD(whose_push_services_do_not_answer_rests_and_holds_up_nobody_else),
         IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
         IN_WORLD(a_rest_from_the_future_is_none),
