@@ -187,12 +187,17 @@ static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
     const result *r = ctx;
     PORCH_TRY(write_pace(db, r, why));
     if (r->how == PORCH_PUSH_GONE) return drop_subscription(db, r, why);
+    /* Meanwhile it may have been given up ("not a person"), or be gone and its number another's. */
     porch_db_query *q = porch_db_prepare(
-        db, "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3 where id = ?1",
+        db,
+        "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3 where id = ?1 and "
+        "state = 'waiting' and subscription = ?4 and made_ms = ?5",
         why);
     porch_db_bind_i64(q, 1, r->d->delivery);
     porch_db_bind_str(q, 2, states[r->how]);
     porch_db_bind_i64(q, 3, (int64_t)r->next_at_ms);
+    porch_db_bind_str(q, 4, r->d->subscription);
+    porch_db_bind_i64(q, 5, (int64_t)r->d->made_ms);
     PORCH_TRY(porch_db_execute(q, why));
     if (r->how == PORCH_PUSH_WITHHELD) return PORCH_OK;
     q = porch_db_prepare(

@@ -558,6 +558,40 @@ static void who_unsubscribes_while_a_message_is_on_the_wire_has_had_the_turn(voi
     }
 }
 
+static porch_err not_a_person(porch_db *db, void *ctx, porch_why *why) {
+    return porch_notify_not_a_person(db, ctx, true, why);
+}
+
+static void say_not_a_person(void *ctx) {
+    world *w = ctx;
+    char event[] = "event-1";
+    assert_int_equal(porch_store_write(w->store, not_a_person, event, NULL), PORCH_OK);
+}
+
+static void what_was_given_up_while_it_was_on_the_wire_is_not_tried_again(void **state) {
+    world *w = *state;
+    endpoint(w, "robin", "https://dead.example/1");
+    assert_int_equal(seen(w, "door", porch_clock_ms()), 1);
+    sent.meanwhile = say_not_a_person;
+    sent.meanwhile_ctx = w;
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(sent.count, 1);
+}
+
+static void the_answer_to_one_message_is_not_written_down_for_another_with_its_number(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    sql_job another = {w,
+                       "update push_delivery set next_at_ms = 9000000000000000, subscription = (select id "
+                       "from push_subscription where account = 'sam')"};
+    endpoint(w, "robin", "https://push.example/robin");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    endpoint(w, "sam", "https://push.example/sam");
+    let_happen(&another);
+    assert_in_range(deliver(w), 1, UINT64_MAX - 1); /* sam's still waits */
+    assert_int_equal(sent.count, 1);
+}
+
 static void a_test_message_waits_for_the_last_one_also_in_a_browser_that_came_anew(void **state) {
     world *w = *state;
     uint32_t queued = 0;
@@ -756,6 +790,8 @@ int main(void) {
         IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
         IN_WORLD(a_rest_from_the_future_is_none),
         IN_WORLD(who_unsubscribes_while_a_message_is_on_the_wire_has_had_the_turn),
+        IN_WORLD(what_was_given_up_while_it_was_on_the_wire_is_not_tried_again),
+        IN_WORLD(the_answer_to_one_message_is_not_written_down_for_another_with_its_number),
         IN_WORLD(a_test_message_waits_for_the_last_one_also_in_a_browser_that_came_anew),
         IN_WORLD(people_take_turns),
         IN_WORLD(one_person_has_few_push_services),
