@@ -274,11 +274,18 @@ static porch_err set_options(const porch_courier *c, const porch_courier_message
     return ok ? PORCH_OK : porch_fail(why, PORCH_ERR_INTERNAL, "libcurl refused an option");
 }
 
+/* Whether the receiver has said what became of the request. A final status counts however the transfer
+ * ended behind it (the body never came, was cut short or by us): who has taken a message must not be sent
+ * it again. One that only begins an answer (1xx) counts when the transfer ended well. */
+static bool has_answered(CURLcode code, const call *k, long answered) {
+    bool whole = code == CURLE_OK || (code == CURLE_WRITE_ERROR && k->meter.cut);
+    return answered >= (whole ? 100 : 200) && answered <= 599;
+}
+
 static porch_err result_of(CURLcode code, const call *k, uint16_t *status, porch_why *why) {
     long answered = 0;
     (void)curl_easy_getinfo(k->easy, CURLINFO_RESPONSE_CODE, &answered);
-    if ((code == CURLE_OK || (code == CURLE_WRITE_ERROR && k->meter.cut)) && answered >= 100 &&
-        answered <= 599) {
+    if (has_answered(code, k, answered)) {
         *status = (uint16_t)answered;
         return PORCH_OK;
     }

@@ -217,6 +217,23 @@ static void an_endless_answer_is_cut_and_its_status_counts(void **state) {
     assert_int_equal(status, 200);
 }
 
+static void
+a_final_status_counts_though_its_body_ends_early_and_one_that_only_begins_does_not(void **state) {
+    receiver *r = *state;
+    porch_courier_config config = allowed(r);
+    porch_why why;
+    uint16_t status = 0;
+    r->answer = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthat was";
+    assert_int_equal(post(&config, r->url, &status, &why), PORCH_OK);
+    assert_int_equal(status, 200);
+    r->answer = "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nth";
+    assert_int_equal(post(&config, r->url, &status, &why), PORCH_OK);
+    assert_int_equal(status, 503);
+    r->answer = "HTTP/1.1 100 Continue\r\n\r\n";
+    assert_int_equal(post(&config, r->url, &status, &why), PORCH_ERR_IO);
+    assert_int_equal(status, 0);
+}
+
 static void a_private_address_that_is_not_allowed_is_never_connected_to(void **state) {
     static const char *const hosts[] = {"localhost", "127.0.0.1",          "[::1]",     "2130706433",
                                         "0x7f.1",    "[::ffff:127.0.0.1]", "LOCALHOST."};
@@ -367,6 +384,7 @@ int main(void) {
         WITH_RECEIVER(an_allowed_receiver_with_a_known_authority_gets_the_request),
         WITH_RECEIVER(a_redirect_is_an_answer_and_is_not_followed),
         WITH_RECEIVER(an_endless_answer_is_cut_and_its_status_counts),
+        WITH_RECEIVER(a_final_status_counts_though_its_body_ends_early_and_one_that_only_begins_does_not),
         WITH_RECEIVER(a_private_address_that_is_not_allowed_is_never_connected_to),
         WITH_RECEIVER(only_https_without_a_password_is_sent),
         WITH_RECEIVER(an_unknown_authority_or_another_name_is_not_trusted),
