@@ -8,7 +8,7 @@
 #include "os/clock.h"
 #include "os/log.h"
 
-enum { ROUND_MOST = 32, DAY_MS = 86400000, CLEAN_ROWS = 500 };
+enum { ROUND_MOST = 32, HOUR_MS = 3600000, DAY_MS = 86400000, CLEAN_ROWS = 500 };
 
 /* ---- in the write
  * ---------------------------------------------------------------------------------------- */
@@ -39,20 +39,28 @@ static void committed(void *ctx) {
     porch_notify_thread_wake(&n->push);
 }
 
-static porch_err clean(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
-    const porch_notify *n = ctx;
-    uint64_t keep_ms = (uint64_t)n->config.settings->notify_keep_days * DAY_MS;
-    PORCH_TRY(porch_push_clean(db, now_ms, why));
-    if (keep_ms == 0 || now_ms <= keep_ms) return PORCH_OK;
+porch_err porch_notify_clean(porch_notify *n, porch_db *db, uint64_t real_ms, uint64_t mono_ms,
+                             porch_why *why) {
+    const porch_settings *s = n->config.settings;
+    uint64_t keep_ms = (uint64_t)s->notify_keep_days * DAY_MS;
+    uint64_t settle_ms = (uint64_t)s->store_clock_settle_h * HOUR_MS;
+    bool jumped = false; /* the store says so */
+    bool trusted = porch_clock_trusted(&n->clock, real_ms, mono_ms, settle_ms, &jumped);
+    PORCH_TRY(porch_push_clean(db, real_ms, why));
+    if (!trusted || keep_ms == 0 || real_ms <= keep_ms) return PORCH_OK;
     /* Rows are in order of age: looking at the oldest few is enough each time. */
     porch_db_query *q = porch_db_prepare(db,
                                          "delete from notification where seq in (select seq from (select "
                                          "seq, made_ms from notification order by seq limit ?2) "
                                          "where made_ms < ?1)",
                                          why);
-    porch_db_bind_i64(q, 1, (int64_t)(now_ms - keep_ms));
+    porch_db_bind_i64(q, 1, (int64_t)(real_ms - keep_ms));
     porch_db_bind_i64(q, 2, CLEAN_ROWS);
     return porch_db_execute(q, why);
+}
+
+static porch_err clean(porch_db *db, uint64_t now_ms, void *ctx, porch_why *why) {
+    return porch_notify_clean(ctx, db, now_ms, porch_clock_mono_ms(), why);
 }
 
 /* ---- the live thread

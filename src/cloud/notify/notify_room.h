@@ -8,6 +8,7 @@
 #include "cloud/notify/notify.h"
 #include "cloud/notify/notify_push.h"
 #include "cloud/notify/notify_zone.h"
+#include "os/clock_trust.h"
 
 enum {
     PORCH_NOTIFY_OBSERVERS_MAX = 8,
@@ -42,6 +43,7 @@ struct porch_notify {
     uint64_t seen;                      /* live thread: the last seq that the observers were told of */
     porch_notify_thread live, delivery, push;
     porch_push_token tokens[PORCH_PUSH_TOKENS]; /* of the push thread */
+    porch_clock_trust clock;                    /* of the store's ticks, on its writer thread */
     struct {
         porch_notify_on_new_fn fn;
         void *ctx;
@@ -82,6 +84,12 @@ porch_err porch_notify_item_insert(porch_db *db, const porch_notify_item *item, 
                                    uint64_t *seq, porch_why *why);
 /* Everything but seq and the durable time. */
 void porch_notify_item_of(const porch_notify_facts *facts, porch_notify_item *ret);
+
+/* ---- notify.c ---- */
+/* What is past its time by both clocks goes. While the real one is not trusted (os/clock_trust.h) no
+ * notification is. Inside a write. */
+porch_err porch_notify_clean(porch_notify *n, porch_db *db, uint64_t real_ms, uint64_t mono_ms,
+                             porch_why *why);
 
 /* ---- notify_deliver.c ---- */
 void *porch_notify_deliver_run(void *ctx);

@@ -20,6 +20,7 @@
 #include "cloud/notify/notify_room.h"
 #include "cloud/signer/signer_ipc.h"
 #include "os/channel.h"
+#include "os/clock.h"
 
 enum { GUARD_SECONDS = 60, POSTS_MOST = 16, BLOCK_BYTES = 131072 };
 
@@ -462,6 +463,40 @@ static void a_stream_resumes_with_its_own_household_only(void **state) {
     assert_int_equal(all.count, 3);
 }
 
+typedef struct {
+    world *w;
+    uint64_t real_ms, mono_ms;
+} clean_job;
+
+static porch_err clean(porch_db *db, void *ctx, porch_why *why) {
+    const clean_job *job = ctx;
+    return porch_notify_clean(job->w->notify, db, job->real_ms, job->mono_ms, why);
+}
+
+/* Cleans by these clocks; how many notifications are left. */
+static size_t left_after(world *w, uint64_t real_ms, uint64_t mono_ms) {
+    clean_job job = {w, real_ms, mono_ms};
+    since_job all = {0};
+    assert_int_equal(porch_store_write(w->store, clean, &job, NULL), PORCH_OK);
+    assert_int_equal(porch_store_read(w->store, read_since, &all, NULL), PORCH_OK);
+    return all.count;
+}
+
+static void no_notification_is_old_until_the_clock_has_stood(void **state) {
+    world *w = *state;
+    const uint64_t hour_ms = 3600000, settle_ms = w->settings.store_clock_settle_h * hour_ms;
+    const uint64_t old_ms = porch_clock_ms() + (w->settings.notify_keep_days + 1) * 24 * hour_ms;
+    assert_true(settle_ms > 0);
+    /* The hub's own ticks judge by the clock that it has; these go on from there. */
+    porch_store_forget(w->store, w->notify);
+    w->notify->clock = (porch_clock_trust){0};
+    assert_true(person(w, "event-1"));
+    assert_int_equal(left_after(w, old_ms, 1000), 1); /* it may have jumped before the start */
+    assert_int_equal(left_after(w, old_ms + settle_ms - 1, 1000 + settle_ms - 1), 1);
+    assert_int_equal(left_after(w, old_ms + 2 * settle_ms, 1000 + settle_ms), 1); /* again it jumps */
+    assert_int_equal(left_after(w, old_ms + 3 * settle_ms, 1000 + 2 * settle_ms), 0);
+}
+
 static void signatures_are_those_of_standard_webhooks(void **state) {
     (void)state;
     /* The specification's own example. */
@@ -498,6 +533,7 @@ int main(void) {
         IN_WORLD(webhooks_that_cannot_be_meant_are_refused),
         IN_WORLD(the_secret_is_stored_sealed),
         IN_WORLD(a_stream_resumes_with_its_own_household_only),
+        IN_WORLD(no_notification_is_old_until_the_clock_has_stood),
         cmocka_unit_test(signatures_are_those_of_standard_webhooks),
         cmocka_unit_test(retries_wait_longer_each_time_up_to_the_limit),
     };
