@@ -96,15 +96,16 @@ self.addEventListener("notificationclick", (event) => {
   })());
 });
 
-// The push service gave this browser another address: tell the hub, under the cookie that is still there.
+// The push service gave this browser another address: tell the hub, under the cookie that is still there. Somebody else may be signed in: with
+// the former address the hub sees whose browser it is, and leaves it alone then; its person's page tells of the new one.
 self.addEventListener("pushsubscriptionchange", (event) => {
   event.waitUntil((async () => {
-    const options = event.oldSubscription?.options;
-    if (!options) return;
-    const { endpoint, keys } = (await self.registration.pushManager.subscribe(options)).toJSON();
+    const former = event.oldSubscription;
+    if (!former?.options) return;
+    const { endpoint, keys } = (await self.registration.pushManager.subscribe(former.options)).toJSON();
     await fetch("/api/v1/push/subscriptions", {
       method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ endpoint, p256dh: keys.p256dh, auth: keys.auth }),
+      body: JSON.stringify({ endpoint, was: former.endpoint, p256dh: keys.p256dh, auth: keys.auth }),
     });
   })());
 });

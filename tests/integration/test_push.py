@@ -314,6 +314,17 @@ class Push(unittest.TestCase):
         owner.must("DELETE", "/api/v1/sessions")
         self.assertEqual(muted(), 2, "all but the own one")
 
+    def test_a_browser_with_a_new_address_stays_with_its_person(self):
+        phone, guest = Browser(self.folder, "phone"), self.hub.person().join("gus@example.org", "guest", "--days", "7")
+        self.assertEqual(self.subscribe(phone, self.endpoint("/old")).status, 201)
+        moved = {"endpoint": self.endpoint("/new"), "was": self.endpoint("/old"), "p256dh": b64(phone.point), "auth": b64(phone.auth)}
+        self.assertEqual(guest.ask("POST", "/api/v1/push/subscriptions", moved).status, 404, "somebody else is signed in there")
+        self.assertEqual(guest.must("GET", "/api/v1/push")["subscriptions"], [])
+        self.assertEqual(self.person.ask("POST", "/api/v1/push/subscriptions", moved).status, 201)
+        self.assertEqual(len(self.person.must("GET", "/api/v1/push")["subscriptions"]), 1)
+        self.person.must("POST", "/api/v1/push/test", {})
+        self.assertEqual(self.received()[0], "/new")
+
     def test_hostile_endpoints_are_refused_by_form_and_by_address(self):
         browser = Browser(self.folder, "phone")
         port = self.service.port

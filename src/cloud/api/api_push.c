@@ -63,8 +63,9 @@ void porch_api_push(porch_http_exchange *x) {
 
 void porch_api_push_subscribe(porch_http_exchange *x) {
     porch_user_session s;
-    porch_bytes endpoint, p256dh, auth;
+    porch_bytes endpoint, was, p256dh, auth;
     const porch_json_field fields[] = {{"endpoint", PORCH_COURIER_URL_MAX, true, &endpoint},
+                                       {"was", PORCH_COURIER_URL_MAX, false, &was},
                                        {"p256dh", 128, true, &p256dh},
                                        {"auth", 64, true, &auth}};
     json_t *root = NULL;
@@ -72,8 +73,8 @@ void porch_api_push_subscribe(porch_http_exchange *x) {
     bool made = false;
     porch_why why = {{0}};
     if (!porch_api_session(x, &s) || !porch_api_body(x, FIELDS(fields), &root)) return;
-    porch_err e = porch_push_subscribe(porch_api_of(x)->notify, s.person.id, s.id, endpoint, p256dh, auth,
-                                       id, &made, &why);
+    porch_err e = porch_push_subscribe(porch_api_of(x)->notify, s.person.id, s.id, endpoint, was, p256dh,
+                                       auth, id, &made, &why);
     json_decref(root);
     if (e != PORCH_OK) {
         /* Too many is a state of things that the person ends, not a matter of pace. */

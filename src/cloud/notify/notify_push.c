@@ -91,7 +91,7 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
 typedef struct {
     porch_notify *n;
     const char *account, *session;
-    porch_bytes endpoint;
+    porch_bytes endpoint, was;
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
     uint8_t auth[PORCH_WEBPUSH_AUTH_BYTES];
@@ -210,8 +210,24 @@ static porch_err check_sign_in(porch_db *db, const subscribe_job *job, porch_why
                                     : e;
 }
 
+/* The address that the browser had goes, if it was this person's: whoever is signed in at a browser need
+ * not be the one whom it tells. */
+static porch_err drop_former(porch_db *db, const subscribe_job *job, porch_why *why) {
+    if (job->was.len == 0) return PORCH_OK;
+    porch_db_query *q =
+        porch_db_prepare(db, "delete from push_subscription where endpoint = ?1 and account = ?2", why);
+    porch_db_bind_text(q, 1, job->was);
+    porch_db_bind_str(q, 2, job->account);
+    PORCH_TRY(porch_db_execute(q, why));
+    return porch_db_changes(db) == 1
+               ? PORCH_OK
+               : porch_fail(why, PORCH_ERR_NOT_FOUND,
+                            "the former push endpoint is not yours; subscribe this browser by hand");
+}
+
 static porch_err subscribe(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(check_sign_in(db, ctx, why));
+    PORCH_TRY(drop_former(db, ctx, why));
     PORCH_TRY(check_origins(db, ctx, why));
     porch_err e = adopt(db, ctx, why);
     return e == PORCH_ERR_NOT_FOUND ? insert(db, ctx, why) : e;
@@ -223,9 +239,9 @@ static bool decode(porch_bytes text, uint8_t *out, size_t len) {
 }
 
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
-                               porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
-                               bool *made, porch_why *why) {
-    subscribe_job job = {.n = n, .account = account, .session = session, .endpoint = endpoint};
+                               porch_bytes endpoint, porch_bytes was, porch_bytes p256dh, porch_bytes auth,
+                               char id[33], bool *made, porch_why *why) {
+    subscribe_job job = {.n = n, .account = account, .session = session, .endpoint = endpoint, .was = was};
     PORCH_TRY(porch_push_endpoint_check(endpoint, n->config.settings->courier_allow, job.origin, why));
     if (!decode(p256dh, job.key, sizeof job.key) || !decode(auth, job.auth, sizeof job.auth) ||
         !porch_webpush_key_valid((porch_bytes){job.key, sizeof job.key}))

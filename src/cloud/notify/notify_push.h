@@ -42,10 +42,11 @@ porch_err porch_push_endpoint_check(porch_bytes endpoint, const char *allow,
  * browser that another person used on the same device becomes this one's, without what still waits for the
  * other). `p256dh` and `auth` are base64url as browsers give them. PORCH_ERR_USAGE: not to be used;
  * PORCH_ERR_EXISTS: known with other keys; PORCH_ERR_LIMIT: push.subscriptions, push.origins;
- * PORCH_ERR_AUTH: the sign-in was ended. */
+ * PORCH_ERR_AUTH: the sign-in was ended;
+ * PORCH_ERR_NOT_FOUND: `was` is no endpoint of this account's. */
 porch_err porch_push_subscribe(porch_notify *n, const char *account, const char *session,
-                               porch_bytes endpoint, porch_bytes p256dh, porch_bytes auth, char id[33],
-                               bool *made, porch_why *why);
+                               porch_bytes endpoint, porch_bytes was, porch_bytes p256dh, porch_bytes auth,
+                               char id[33], bool *made, porch_why *why);
 /* The browsers of the account that the sign-in `session` subscribed are muted; with "" all of them but
  * those of `except` ("": all). Inside the write that ends the sign-ins. */
 porch_err porch_push_mute(porch_db *db, const char *account, const char *session, const char *except,

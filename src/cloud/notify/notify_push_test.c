@@ -155,11 +155,16 @@ static int leave(void **state) {
 
 /* ---- acts ---- */
 
-static porch_err subscribe_as(world *w, const char *account, const char *endpoint, const char *auth) {
+static porch_err move_to(world *w, const char *account, const char *was, const char *endpoint,
+                         const char *auth) {
     char id[33];
     bool made = false;
-    return porch_push_subscribe(w->notify, account, account, porch_bytes_of(endpoint),
+    return porch_push_subscribe(w->notify, account, account, porch_bytes_of(endpoint), porch_bytes_of(was),
                                 porch_bytes_of(w->key), porch_bytes_of(auth), id, &made, NULL);
+}
+
+static porch_err subscribe_as(world *w, const char *account, const char *endpoint, const char *auth) {
+    return move_to(w, account, "", endpoint, auth);
 }
 
 static void subscribe(world *w, const char *account) {
@@ -309,6 +314,39 @@ static void an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limite
     assert_int_equal(porch_push_unsubscribe(w->notify, "robin", view.subscriptions[0].id, NULL), PORCH_OK);
     assert_int_equal(porch_push_unsubscribe(w->notify, "robin", view.subscriptions[0].id, NULL),
                      PORCH_ERR_NOT_FOUND);
+}
+
+static size_t browsers_of(world *w, const char *account) {
+    static porch_push_view view;
+    assert_int_equal(porch_push_read(w->notify, account, &view, NULL), PORCH_OK);
+    return view.subscriptions_count;
+}
+
+static void a_browser_with_a_new_address_stays_with_its_person_whoever_is_signed_in_there(void **state) {
+    world *w = *state;
+    const char *auth = "AAAAAAAAAAAAAAAAAAAAAA", *new_auth = "AAAAAAAAAAAAAAAAAAAAAQ";
+    w->settings.push_subscriptions = 1;
+    w->settings.push_origins = 1;
+    assert_int_equal(subscribe_as(w, "robin", "https://a.example/1", auth), PORCH_OK);
+    assert_int_equal(move_to(w, "sam", "https://a.example/1", "https://b.example/2", auth),
+                     PORCH_ERR_NOT_FOUND);
+    assert_int_equal(move_to(w, "robin", "https://a.example/9", "https://b.example/2", auth),
+                     PORCH_ERR_NOT_FOUND);
+    assert_int_equal(browsers_of(w, "sam"), 0);
+    assert_int_equal(browsers_of(w, "robin"), 1);
+    /* It counts once. */
+    assert_int_equal(move_to(w, "robin", "https://a.example/1", "https://b.example/2", auth), PORCH_OK);
+    assert_int_equal(browsers_of(w, "robin"), 1);
+    /* The address may have stayed and the keys not. */
+    assert_int_equal(move_to(w, "robin", "https://b.example/2", "https://b.example/2", new_auth), PORCH_OK);
+    assert_int_equal(browsers_of(w, "robin"), 1);
+    /* What is refused takes nothing along. */
+    assert_int_equal(move_to(w, "robin", "https://b.example/2", "https://localhost/", auth),
+                     PORCH_ERR_USAGE);
+    w->settings.push_subscriptions = 0;
+    assert_int_equal(move_to(w, "robin", "https://b.example/2", "https://b.example/3", auth),
+                     PORCH_ERR_LIMIT);
+    assert_int_equal(browsers_of(w, "robin"), 1);
 }
 
 static void a_test_message_waits_for_the_last_one(void **state) {
@@ -782,6 +820,7 @@ int main(void) {
         IN_WORLD(a_snooze_is_one_persons_about_one_camera_until_it_ends),
         IN_WORLD(quiet_hours_follow_the_households_clock_also_over_midnight),
         IN_WORLD(an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited),
+        IN_WORLD(a_browser_with_a_new_address_stays_with_its_person_whoever_is_signed_in_there),
         IN_WORLD(a_test_message_waits_for_the_last_one),
         IN_WORLD(an_alert_reaches_each_of_the_persons_browsers_once_at_any_hour),
         IN_WORLD(a_browser_whose_sign_in_was_ended_hears_of_the_account_only),
