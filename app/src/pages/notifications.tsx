@@ -15,6 +15,9 @@ const WORDS: Record<PushState, string> = {
 };
 const SNOOZES = [15, 30, 60];
 
+// The hub names no service when its operator no longer allows it: nothing is sent there.
+const serviceOf = (service: string): string => (service ? new URL(service).hostname : "A push service that is not allowed any more");
+
 function ThisBrowser({ state, push, name, act }: { state: PushState; push: Push; name: string; act: (what: () => Promise<unknown>) => void }) {
   return (
     <section class="card" aria-labelledby="push-here">
@@ -35,7 +38,7 @@ function Browsers({ push, here, zone, act }: { push: Push; here: string | null; 
       <ul class="rows">
         {push.subscriptions.map((one) => (
           <li key={one.id}>
-            <span>{one.id === here ? "This browser" : new URL(one.service).hostname}, since {full(one.created_ms, zone)}{one.muted && ". Signed out: told of your account only, until you sign in there again."}</span>
+            <span>{one.id === here ? "This browser" : serviceOf(one.service)}, since {full(one.created_ms, zone)}{one.muted && ". Signed out: told of your account only, until you sign in there again."}</span>
             {one.id !== here && (
               <button class="button quiet" type="button" onClick={() => act(() => api.unsubscribe(one.id))}
                 aria-label={`Stop telling the browser of ${full(one.created_ms, zone)}`}>Stop</button>
