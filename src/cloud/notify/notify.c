@@ -45,9 +45,9 @@ porch_err porch_notify_clean(porch_notify *n, porch_db *db, uint64_t real_ms, ui
     uint64_t keep_ms = (uint64_t)s->notify_keep_days * DAY_MS;
     uint64_t settle_ms = (uint64_t)s->store_clock_settle_h * HOUR_MS;
     bool jumped = false; /* the store says so */
-    bool trusted = porch_clock_trusted(&n->clock, real_ms, mono_ms, settle_ms, &jumped);
+    n->clock_stands = porch_clock_trusted(&n->clock, real_ms, mono_ms, settle_ms, &jumped);
     PORCH_TRY(porch_push_clean(db, real_ms, why));
-    if (!trusted || keep_ms == 0 || real_ms <= keep_ms) return PORCH_OK;
+    if (!n->clock_stands || keep_ms == 0 || real_ms <= keep_ms) return PORCH_OK;
     /* Rows are in order of age: looking at the oldest few is enough each time. */
     porch_db_query *q = porch_db_prepare(db,
                                          "delete from notification where seq in (select seq from (select "

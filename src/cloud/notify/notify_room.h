@@ -44,6 +44,7 @@ struct porch_notify {
     porch_notify_thread live, delivery, push;
     porch_push_token tokens[PORCH_PUSH_TOKENS]; /* of the push thread */
     porch_clock_trust clock;                    /* of the store's ticks, on its writer thread */
+    bool clock_stands;                          /* so that age counts; as of the last tick, there too */
     struct {
         porch_notify_on_new_fn fn;
         void *ctx;
@@ -92,6 +93,8 @@ porch_err porch_notify_clean(porch_notify *n, porch_db *db, uint64_t real_ms, ui
                              porch_why *why);
 
 /* ---- notify_deliver.c ---- */
+/* Sends one if one is due. *wait_ms: until the next is, UINT64_MAX for none. */
+porch_err porch_notify_deliver_one(porch_notify *n, uint64_t *wait_ms, porch_why *why);
 void *porch_notify_deliver_run(void *ctx);
 /* The wait before the attempt after `attempts` that failed. */
 uint64_t porch_notify_retry_wait(uint32_t attempts, uint64_t first_ms, uint64_t most_ms);

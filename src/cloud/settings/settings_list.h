@@ -103,7 +103,7 @@
     X(notify, webhooks,        notify_webhooks,      U32,  16,          0, 1000, "most webhooks") \
     X(notify, retry_first_ms,  notify_retry_first_ms, U32, 5000,        10, 3600000, "wait before a webhook that did not take a notification is asked again; doubles") \
     X(notify, retry_most_ms,   notify_retry_most_ms, U32,  3600000,     10, 86400000, "longest wait between two attempts of one delivery") \
-    X(notify, attempts,        notify_attempts,      U32,  20,          1, 1000, "attempts before a delivery is given up") \
+    X(notify, attempts,        notify_attempts,      U32,  20,          1, 1000, "attempts before a delivery is given up; one that is older than all of them may take goes when its webhook fails again") \
     X(notify, keep_days,       notify_keep_days,     U32,  90,          0, 36500, "days that notifications are kept; 0 means for ever") \
     X(push, contact,           push_contact,         TEXT, "",          0, 128,  "mailto: or https: address that push services may write to; empty means https:// and the hub's first name") \
     X(push, subscriptions,     push_subscriptions,   U32,  16,          0, 64, "most browsers of one person that push messages go to; 0 turns push off") \
