@@ -8,8 +8,9 @@
  * An endpoint comes from a browser and is treated as hostile: https, a public name, port 443, unless
  * courier.allow names HOST:PORT; the courier judges every address behind the name again. Deliveries are
  * retried until push.ttl_s is over (test messages are not); a subscription that its service calls gone
- * (404, 410) is dropped. People take turns: a message of who was served longest ago goes first, and after a
- * failure all of a person's messages rest, so that one whose services do not answer holds up nobody else.
+ * (404, 410) is dropped. People take turns: a message of who was served longest ago goes first, within one
+ * person one to a browser that took the last, and after a failure all of a person's messages rest, so that
+ * one whose services do not answer holds up nobody else.
  *
  * What a message tells of a camera is judged by the policy when it leaves, like a message of the broker's,
  * and so is whether the browser is muted and its person may still sign in.

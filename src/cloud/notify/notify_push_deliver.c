@@ -99,6 +99,8 @@ static void read_person(porch_db_query *q, int at, porch_person *ret) {
 
 /* A rest that ends later than any can was begun before the clock was set back. */
 #define RESTING "z.resting_until_ms > ?1 and z.resting_until_ms <= ?2"
+/* A browser whose service did not take the last message comes behind the person's others. */
+#define FAILING "(s.last_at_ms > 0 and s.last_status not between 200 and 299)"
 #define WAITING                                                                                        \
     "from push_delivery d join push_subscription s on s.id = d.subscription left join push_pace z on " \
     "z.account = s.account "
@@ -128,7 +130,8 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         "left join notification n on n.seq = d.notification left join alert a on a.id = d.alert left join "
         "account p on p.id = s.account "
         "where d.state = 'waiting' and d.next_at_ms <= ?1 and (z.account is null or not (" RESTING ")) "
-        "order by coalesce(z.served_ms, 0), d.next_at_ms, d.id limit 1",
+        "order by case when z.served_ms <= ?1 then z.served_ms else 0 end, " FAILING
+        ", d.next_at_ms, d.id limit 1",
         why);
     porch_db_bind_i64(q, 1, (int64_t)d->now_ms);
     porch_db_bind_i64(q, 2, (int64_t)(d->now_ms + d->rest_most_ms));
@@ -342,10 +345,11 @@ porch_push_outcome porch_push_judge(porch_err e, uint16_t status) {
     return status == 408 || status == 429 || status >= 500 ? PORCH_PUSH_RETRY : PORCH_PUSH_GIVEN_UP;
 }
 
-/* Whether the person's push service is to blame, which it is not for a courier that is away. */
+/* Whether the person's push service is to blame, which it is not for a courier that is away, nor when it
+ * has answered for good: nothing of that is asked again. */
 static bool is_failure(const result *r, porch_err e) {
-    return r->asked && r->how != PORCH_PUSH_DONE && r->how != PORCH_PUSH_GONE && e != PORCH_ERR_CHILD &&
-           e != PORCH_ERR_BUSY;
+    if (e == PORCH_OK) return porch_push_judge(e, r->status) == PORCH_PUSH_RETRY;
+    return r->asked && e != PORCH_ERR_CHILD && e != PORCH_ERR_BUSY;
 }
 
 static void judge(const porch_notify *n, porch_err e, const porch_why *why, result *r) {

@@ -60,7 +60,8 @@ porch_err porch_signer_vapid_token(porch_signer_client *c, const char *audience,
     return PORCH_OK;
 }
 
-/* Of hosts whose name begins with "dead" there is no answer; of "gone" ones, 410; the others take it. */
+/* Of hosts whose name begins with "dead" there is no answer; "gone" ones answer 410, "deny" ones 403,
+ * "busy" ones 503; the others take it. */
 porch_err porch_courier_post(porch_courier_client *c, const porch_courier_request *request,
                              uint16_t *status, porch_why *why) {
     (void)c;
@@ -71,7 +72,13 @@ porch_err porch_courier_post(porch_courier_client *c, const porch_courier_reques
     if (meanwhile) meanwhile(sent.meanwhile_ctx);
     if (strncmp(request->url, "https://dead", 12) == 0)
         return porch_fail(why, PORCH_ERR_TIMEOUT, "no answer in time");
-    *status = strncmp(request->url, "https://gone", 12) == 0 ? 410 : 201;
+    static const struct {
+        const char *begins;
+        uint16_t status;
+    } answers[] = {{"https://gone", 410}, {"https://deny", 403}, {"https://busy", 503}};
+    *status = 201;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+        if (strncmp(request->url, answers[i].begins, 12) == 0) *status = answers[i].status;
     return PORCH_OK;
 }
 
@@ -564,6 +571,59 @@ static void a_rest_from_the_future_is_none(void **state) {
     assert_int_equal(sent.count, 1);
 }
 
+static void a_turn_from_the_future_is_none(void **state) {
+    world *w = *state;
+    queue_for_both(w, "push.example");
+    assert_int_equal(
+        porch_store_write(w->store, run,
+                          "update push_pace set served_ms = case account when 'sam' then 9000000000000000 "
+                          "else 1 end",
+                          NULL),
+        PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_string_equal(sent.urls[0], "https://push.example/sam");
+}
+
+static void an_answer_for_good_is_no_failure_and_one_that_asks_to_wait_is(void **state) {
+    world *w = *state;
+    uint32_t queued = 0;
+    w->settings.push_test_wait_s = 0;
+    endpoint(w, "robin", "https://deny.example/1");
+    endpoint(w, "robin", "https://deny.example/2");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(sent.count, 2);
+    assert_int_equal(failures(w), 0);
+    assert_int_equal(porch_store_write(w->store, run, "delete from push_subscription", NULL), PORCH_OK);
+    endpoint(w, "robin", "https://busy.example/1");
+    endpoint(w, "robin", "https://busy.example/2");
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_in_range(deliver(w), 1, w->settings.notify_retry_first_ms);
+    assert_int_equal(sent.count, 3);
+    assert_int_equal(failures(w), 1);
+}
+
+static void of_one_persons_browsers_those_whose_last_message_failed_come_last(void **state) {
+    static const char *const urls[] = {"https://push.example/1", "https://push.example/2"};
+    world *w = *state;
+    uint32_t queued = 0;
+    w->settings.push_test_wait_s = 0;
+    for (size_t failing = 0; failing < 2; failing++) {
+        char sql[128];
+        endpoint(w, "robin", urls[0]);
+        endpoint(w, "robin", urls[1]);
+        snprintf(sql, sizeof sql,
+                 "update push_subscription set last_at_ms = 1, last_status = 201 - 201 * (endpoint = '%s')",
+                 urls[failing]);
+        assert_int_equal(porch_store_write(w->store, run, sql, NULL), PORCH_OK);
+        assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+        sent.count = 0;
+        assert_int_equal(deliver(w), UINT64_MAX);
+        assert_int_equal(sent.count, 2);
+        assert_string_equal(sent.urls[1], urls[failing]);
+    }
+}
+
 /* A job for `sent.meanwhile`. */
 typedef struct {
     world *w;
@@ -827,6 +887,9 @@ int main(void) {
         IN_WORLD(a_sign_in_that_was_just_ended_neither_subscribes_nor_ends_its_mute),
         IN_WORLD(whose_push_services_do_not_answer_rests_and_holds_up_nobody_else),
         IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
+        IN_WORLD(a_turn_from_the_future_is_none),
+        IN_WORLD(an_answer_for_good_is_no_failure_and_one_that_asks_to_wait_is),
+        IN_WORLD(of_one_persons_browsers_those_whose_last_message_failed_come_last),
         IN_WORLD(a_rest_from_the_future_is_none),
         IN_WORLD(who_unsubscribes_while_a_message_is_on_the_wire_has_had_the_turn),
         IN_WORLD(what_was_given_up_while_it_was_on_the_wire_is_not_tried_again),

@@ -108,7 +108,7 @@
     X(push, contact,           push_contact,         TEXT, "",          0, 128,  "mailto: or https: address that push services may write to; empty means https:// and the hub's first name") \
     X(push, subscriptions,     push_subscriptions,   U32,  16,          0, 64, "most browsers of one person that push messages go to; 0 turns push off") \
     X(push, origins,           push_origins,         U32,  4,           1, 16, "most push services that one person's browsers are reached by") \
-    X(push, rest_most_s,       push_rest_most_s,     U32,  300,         1, 86400, "longest rest of one person's messages after a push service failed them; it begins with notify.retry_first_ms and doubles") \
+    X(push, rest_most_s,       push_rest_most_s,     U32,  120,         1, 86400, "longest rest of one person's messages after a push service failed them; it begins with notify.retry_first_ms and doubles") \
     X(push, cooldown_s,        push_cooldown_s,      U32,  60,          0, 86400, "after a push about one camera the next one about it waits this long") \
     X(push, ttl_s,             push_ttl_s,           U32,  300,         1, 86400, "how long a push message is worth delivering") \
     X(push, alert_ttl_s,       push_alert_ttl_s,     U32,  86400,       1, 604800, "how long a push message about the person's own account is worth delivering") \
