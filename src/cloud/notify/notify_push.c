@@ -405,11 +405,12 @@ static porch_err read_rest(porch_db *db, const view_job *job, porch_why *why) {
     porch_db_query *q =
         porch_db_prepare(db,
                          "select device, until_ms from push_snooze where account = ?1 and until_ms "
-                         "> ?2 order by device limit ?3",
+                         "> ?2 and until_ms <= ?4 order by device limit ?3",
                          why);
     porch_db_bind_str(q, 1, job->account);
     porch_db_bind_i64(q, 2, (int64_t)job->now_ms);
     porch_db_bind_i64(q, 3, PORCH_PUSH_SNOOZES_MOST);
+    porch_db_bind_i64(q, 4, (int64_t)(job->now_ms + PORCH_PUSH_SNOOZE_MOST_MS));
     while ((e = porch_db_step(q, why)) == PORCH_OK) {
         (void)porch_bytes_to_text(porch_db_text(q, 0), v->snoozes[v->snoozes_count].device,
                                   sizeof v->snoozes[0].device);
@@ -463,8 +464,7 @@ porch_err porch_push_queue(const porch_notify *n, porch_db *db, uint64_t seq,
         "where a.household = ?2 and a.awaiting_reset = 0 and (a.expires_ms = 0 or a.expires_ms > ?4) "
         "and s.muted = 0 "
         "and not exists (select 1 from push_snooze z where z.account = a.id and z.device = ?3 and "
-        "z.until_ms > "
-        "?4) "
+        "z.until_ms > ?4 and z.until_ms <= ?7) "
         "and not exists (select 1 from push_quiet q where q.account = a.id and case when q.begins <= "
         "q.ends "
         "then ?5 >= q.begins and ?5 < q.ends else ?5 >= q.begins or ?5 < q.ends end) "
@@ -478,6 +478,7 @@ porch_err porch_push_queue(const porch_notify *n, porch_db *db, uint64_t seq,
     porch_db_bind_i64(q, 4, (int64_t)now_ms);
     porch_db_bind_i64(q, 5, minute_of_day(facts->timezone, now_ms));
     porch_db_bind_i64(q, 6, (int64_t)(now_ms > cooldown_ms ? now_ms - cooldown_ms : 0));
+    porch_db_bind_i64(q, 7, (int64_t)(now_ms + PORCH_PUSH_SNOOZE_MOST_MS));
     return porch_db_execute(q, why);
 }
 
@@ -553,7 +554,9 @@ porch_err porch_push_clean(porch_db *db, uint64_t now_ms, porch_why *why) {
         porch_db_prepare(db, "delete from push_delivery where made_ms < ?1 and state <> 'waiting'", why);
     porch_db_bind_i64(q, 1, (int64_t)(now_ms > DELIVERY_KEEP_MS ? now_ms - DELIVERY_KEEP_MS : 0));
     PORCH_TRY(porch_db_execute(q, why));
-    q = porch_db_prepare(db, "delete from push_snooze where until_ms < ?1", why);
+    /* One from the future would begin anew when that has come. */
+    q = porch_db_prepare(db, "delete from push_snooze where until_ms < ?1 or until_ms > ?2", why);
     porch_db_bind_i64(q, 1, (int64_t)now_ms);
+    porch_db_bind_i64(q, 2, (int64_t)(now_ms + PORCH_PUSH_SNOOZE_MOST_MS));
     return porch_db_execute(q, why);
 }

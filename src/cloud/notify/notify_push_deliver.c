@@ -3,7 +3,8 @@
  * browser and sent. A person whose service fails rests (table push_pace). A message older than push.ttl_s
  * (an alert about the account: push.alert_ttl_s) is not worth a person's look and is given up. Whether the
  * browser and its person may be told is judged again when it leaves: one that was muted, whose person's
- * time is over, or about a camera that the policy hides is withheld, and its service learns nothing. */
+ * time is over, or about a camera that was snoozed since or that the policy hides is withheld, and its
+ * service learns nothing. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "os/log.h"
 
 enum {
+    AHEAD_MOST_MS = 60000,    /* what a clock that is corrected may make of now */
     TOKEN_LIFE_MS = 43200000, /* RFC 8292 allows 24 h; half of it bears a clock that is off */
     TOKEN_LEFT_MS = 3600000,
     TOPIC_BYTES = 16,
@@ -43,7 +45,7 @@ typedef struct {
     char account[PORCH_PERSON_ID_TEXT];
     uint32_t failures;   /* of the account, before this one */
     porch_person person; /* whose browser it is: name in lower case, role, household, may they sign in */
-    bool muted;
+    bool muted, snoozed; /* the browser; the message's camera, for that person */
     char endpoint[PORCH_COURIER_URL_MAX + 1];
     char origin[PORCH_PUSH_ORIGIN_TEXT];
     uint8_t key[PORCH_WEBPUSH_PUBLIC_BYTES];
@@ -105,15 +107,24 @@ static void read_person(porch_db_query *q, int at, porch_person *ret) {
     "from push_delivery d join push_subscription s on s.id = d.subscription left join push_pace z on " \
     "z.account = s.account "
 
-/* When the next will be due. */
-static porch_err read_next(porch_db *db, due *d, porch_why *why) {
-    porch_db_query *q = porch_db_prepare(db,
-                                         "select min(case when " RESTING
-                                         " then max(d.next_at_ms, z.resting_until_ms) else d.next_at_ms "
-                                         "end) " WAITING "where d.state = 'waiting'",
-                                         why);
+/* One that was made in the future was made before the clock was set back: it is due at once, and dated now
+ * when it has been tried (write_result). */
+#define FROM_THE_FUTURE "d.made_ms > ?3"
+
+static void bind_times(porch_db_query *q, const due *d) {
     porch_db_bind_i64(q, 1, (int64_t)d->now_ms);
     porch_db_bind_i64(q, 2, (int64_t)(d->now_ms + d->rest_most_ms));
+    porch_db_bind_i64(q, 3, (int64_t)(d->now_ms + AHEAD_MOST_MS));
+}
+
+/* When the next will be due. */
+static porch_err read_next(porch_db *db, due *d, porch_why *why) {
+    porch_db_query *q = porch_db_prepare(
+        db,
+        "select min(max(case when " FROM_THE_FUTURE " then 0 else d.next_at_ms end, case when " RESTING
+        " then z.resting_until_ms else 0 end)) " WAITING "where d.state = 'waiting'",
+        why);
+    bind_times(q, d);
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK) d->next_at_ms = (uint64_t)porch_db_i64(q, 0);
     porch_db_finish(q);
@@ -126,15 +137,18 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         db,
         "select " PORCH_NOTIFY_COLUMNS ", d.id, s.id, s.endpoint, s.p256dh, s.auth, d.attempts, d.made_ms, "
         "d.next_at_ms, a.id, a.kind, a.address, a.agent, a.at_ms, p.name_key, p.role, p.household, "
-        "p.awaiting_reset, p.expires_ms, s.account, s.muted, z.failures " WAITING
+        "p.awaiting_reset, p.expires_ms, s.account, s.muted, z.failures, exists (select 1 from push_snooze "
+        "o where o.account = s.account and o.device = d.device and o.until_ms > ?1 and o.until_ms <= "
+        "?4) " WAITING
         "left join notification n on n.seq = d.notification left join alert a on a.id = d.alert left join "
         "account p on p.id = s.account "
-        "where d.state = 'waiting' and d.next_at_ms <= ?1 and (z.account is null or not (" RESTING ")) "
+        "where d.state = 'waiting' and (d.next_at_ms <= ?1 or " FROM_THE_FUTURE
+        ") and (z.account is null or not (" RESTING ")) "
         "order by case when z.served_ms <= ?1 then z.served_ms else 0 end, " FAILING
         ", d.next_at_ms, d.id limit 1",
         why);
-    porch_db_bind_i64(q, 1, (int64_t)d->now_ms);
-    porch_db_bind_i64(q, 2, (int64_t)(d->now_ms + d->rest_most_ms));
+    bind_times(q, d);
+    porch_db_bind_i64(q, 4, (int64_t)(d->now_ms + PORCH_PUSH_SNOOZE_MOST_MS));
     porch_err e = porch_db_step(q, why);
     if (e == PORCH_OK) {
         const int at = PORCH_NOTIFY_COLUMN_COUNT;
@@ -153,6 +167,7 @@ static porch_err read_due(porch_db *db, void *ctx, porch_why *why) {
         (void)porch_bytes_to_text(porch_db_text(q, at + 18), d->account, sizeof d->account);
         d->failures = (uint32_t)porch_db_i64(q, at + 20);
         d->muted = porch_db_i64(q, at + 19) != 0;
+        d->snoozed = porch_db_i64(q, at + 21) != 0;
         d->found = true;
     }
     porch_db_finish(q);
@@ -193,14 +208,15 @@ static porch_err write_result(porch_db *db, void *ctx, porch_why *why) {
     /* Meanwhile it may have been given up ("not a person"), or be gone and its number another's. */
     porch_db_query *q = porch_db_prepare(
         db,
-        "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3 where id = ?1 and "
-        "state = 'waiting' and subscription = ?4 and made_ms = ?5",
+        "update push_delivery set state = ?2, attempts = attempts + 1, next_at_ms = ?3, made_ms = "
+        "min(made_ms, ?6) where id = ?1 and state = 'waiting' and subscription = ?4 and made_ms = ?5",
         why);
     porch_db_bind_i64(q, 1, r->d->delivery);
     porch_db_bind_str(q, 2, states[r->how]);
     porch_db_bind_i64(q, 3, (int64_t)r->next_at_ms);
     porch_db_bind_str(q, 4, r->d->subscription);
     porch_db_bind_i64(q, 5, (int64_t)r->d->made_ms);
+    porch_db_bind_i64(q, 6, (int64_t)r->d->now_ms);
     PORCH_TRY(porch_db_execute(q, why));
     if (r->how == PORCH_PUSH_WITHHELD) return PORCH_OK;
     q = porch_db_prepare(
@@ -404,6 +420,8 @@ static bool may_tell(const porch_notify *n, const due *d, const char **reason) {
     if (d->muted) return false;
     *reason = "the person may not sign in any more";
     if (p->awaiting_reset || (p->expires_ms != 0 && p->expires_ms <= d->now_ms)) return false;
+    *reason = "the person has snoozed the camera";
+    if (d->snoozed) return false;
     *reason = "the policy does not let the person hear of the device";
     return is_test(d) || (c->may_tell != NULL && c->may_tell(p, d->item.device, c->may_tell_ctx));
 }

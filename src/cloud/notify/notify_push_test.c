@@ -275,6 +275,35 @@ static void a_snooze_is_one_persons_about_one_camera_until_it_ends(void **state)
     assert_int_equal(seen(w, "door", porch_clock_ms()), 2);
 }
 
+static porch_err run(porch_db *db, void *ctx, porch_why *why) {
+    return porch_db_run(db, ctx, why);
+}
+
+static porch_err clean_push(porch_db *db, void *ctx, porch_why *why) {
+    const uint64_t *now_ms = ctx;
+    return porch_push_clean(db, *now_ms, why);
+}
+
+static void a_snooze_from_the_future_is_none_and_does_not_begin_when_that_comes(void **state) {
+    world *w = *state;
+    uint64_t until_ms = 0, now_ms = 0;
+    porch_push_view view;
+    subscribe(w, "robin");
+    w->settings.push_cooldown_s = 0;
+    assert_int_equal(porch_push_snooze(w->notify, "robin", "door", 60, &until_ms, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "door", until_ms - HOUR_MS), 0);
+    assert_int_equal(seen(w, "door", until_ms - HOUR_MS - 1000), 0); /* the clock is corrected */
+    assert_int_equal(seen(w, "door", until_ms - 2 * HOUR_MS), 1);    /* or set back */
+    assert_int_equal(
+        porch_store_write(w->store, run, "update push_snooze set until_ms = until_ms + 3600000", NULL),
+        PORCH_OK);
+    assert_int_equal(porch_push_read(w->notify, "robin", &view, NULL), PORCH_OK);
+    assert_int_equal(view.snoozes_count, 0);
+    now_ms = until_ms - HOUR_MS;
+    assert_int_equal(porch_store_write(w->store, clean_push, &now_ms, NULL), PORCH_OK);
+    assert_int_equal(seen(w, "door", until_ms), 1);
+}
+
 static void quiet_hours_follow_the_households_clock_also_over_midnight(void **state) {
     static const struct {
         uint32_t begins, ends;
@@ -440,10 +469,6 @@ static void a_browser_whose_sign_in_was_ended_hears_of_the_account_only(void **s
     assert_int_equal(seen(w, "e", NOON_MS), 1);
 }
 
-static porch_err run(porch_db *db, void *ctx, porch_why *why) {
-    return porch_db_run(db, ctx, why);
-}
-
 /* The request had come in at the door before. */
 static void a_sign_in_that_was_just_ended_neither_subscribes_nor_ends_its_mute(void **state) {
     world *w = *state;
@@ -569,6 +594,37 @@ static void a_rest_from_the_future_is_none(void **state) {
     assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
     assert_int_equal(deliver(w), UINT64_MAX);
     assert_int_equal(sent.count, 1);
+}
+
+static void a_message_from_the_future_is_due_at_once_and_dated_now_when_it_was_tried(void **state) {
+    world *w = *state;
+    w->settings.notify_retry_first_ms = 60000;
+    endpoint(w, "robin", "https://busy.example/1");
+    assert_int_equal(seen(w, "door", porch_clock_ms() + 2 * HOUR_MS), 1);
+    assert_in_range(deliver(w), 1, w->settings.notify_retry_first_ms);
+    assert_int_equal(sent.count, 1);
+    /* The rest is over, and it still waits for its own time. */
+    assert_int_equal(porch_store_write(w->store, run, "update push_pace set resting_until_ms = 1", NULL),
+                     PORCH_OK);
+    assert_in_range(deliver(w), 1, w->settings.notify_retry_first_ms);
+    assert_int_equal(sent.count, 1);
+    assert_int_equal(seen(w, "door", porch_clock_ms()), 0); /* the camera cools down from now */
+}
+
+static void a_snooze_withholds_what_was_queued_before_it(void **state) {
+    world *w = *state;
+    uint64_t until_ms = 0, now_ms = porch_clock_ms();
+    uint32_t queued = 0;
+    endpoint(w, "robin", "https://push.example/robin");
+    endpoint(w, "sam", "https://push.example/sam");
+    assert_int_equal(seen(w, "door", now_ms), 2);
+    assert_int_equal(seen(w, "garden", now_ms), 2);
+    assert_int_equal(porch_push_snooze(w->notify, "robin", "door", 60, &until_ms, NULL), PORCH_OK);
+    assert_int_equal(porch_push_test(w->notify, "robin", &queued, NULL), PORCH_OK);
+    assert_int_equal(deliver(w), UINT64_MAX);
+    assert_int_equal(posts_to("https://push.example/sam"), 2);
+    assert_int_equal(posts_to("https://push.example/robin"), 2); /* the garden, and the test */
+    assert_int_equal(deliver(w), UINT64_MAX);
 }
 
 static void a_turn_from_the_future_is_none(void **state) {
@@ -878,6 +934,7 @@ int main(void) {
         IN_WORLD(a_guest_whose_time_is_over_hears_nothing),
         IN_WORLD(a_camera_cools_down_for_itself_alone),
         IN_WORLD(a_snooze_is_one_persons_about_one_camera_until_it_ends),
+        IN_WORLD(a_snooze_from_the_future_is_none_and_does_not_begin_when_that_comes),
         IN_WORLD(quiet_hours_follow_the_households_clock_also_over_midnight),
         IN_WORLD(an_endpoint_belongs_to_who_holds_its_keys_and_their_number_is_limited),
         IN_WORLD(a_browser_with_a_new_address_stays_with_its_person_whoever_is_signed_in_there),
@@ -887,6 +944,8 @@ int main(void) {
         IN_WORLD(a_sign_in_that_was_just_ended_neither_subscribes_nor_ends_its_mute),
         IN_WORLD(whose_push_services_do_not_answer_rests_and_holds_up_nobody_else),
         IN_WORLD(a_message_that_arrives_ends_the_count_of_failures_and_a_gone_browser_is_none),
+        IN_WORLD(a_message_from_the_future_is_due_at_once_and_dated_now_when_it_was_tried),
+        IN_WORLD(a_snooze_withholds_what_was_queued_before_it),
         IN_WORLD(a_turn_from_the_future_is_none),
         IN_WORLD(an_answer_for_good_is_no_failure_and_one_that_asks_to_wait_is),
         IN_WORLD(of_one_persons_browsers_those_whose_last_message_failed_come_last),

@@ -110,6 +110,9 @@ porch_err porch_notify_sign(porch_bytes secret, const char *id, uint64_t timesta
 porch_err porch_notify_secret_text(porch_bytes secret, char out[PORCH_NOTIFY_SECRET_TEXT]);
 
 /* ---- notify_push.c ---- */
+/* A snooze that ends later than this from now was begun before the clock was set back, and is none: an
+ * hour, and a minute for a clock that is corrected. */
+enum { PORCH_PUSH_SNOOZE_MOST_MS = 3660000 };
 /* One row for each browser of the household that wants to hear of this camera now. */
 porch_err porch_push_queue(const porch_notify *n, porch_db *db, uint64_t seq,
                            const porch_notify_facts *facts, uint64_t now_ms, porch_why *why);
