@@ -56,7 +56,7 @@ export async function unsubscribe(): Promise<void> {
   const subscription = await (await worker)?.pushManager.getSubscription();
   localStorage.removeItem(WHOM);
   if (!subscription) return;
-  const id = await tellHub(subscription);
-  await subscription.unsubscribe();
-  await api.unsubscribe(id);
+  // Both at once: the browser stops also when the hub cannot be reached, and the hub when the push service cannot.
+  const ends = await Promise.allSettled([tellHub(subscription).then(api.unsubscribe), subscription.unsubscribe()]);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }

@@ -312,6 +312,31 @@ static void a_dead_webhook_keeps_nothing_that_is_older_than_its_attempts(void **
     assert_int_equal(number(w, "select count(*) from notification_delivery where state = 'waiting'"), 6);
 }
 
+/* Adds it; what the log says of that. */
+static void log_of_adding(world *w, const char *url, char *text, size_t cap) {
+    FILE *log = tmpfile();
+    int real = dup(STDERR_FILENO);
+    assert_true(log != NULL && real >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    add(w, url);
+    assert_true(dup2(real, STDERR_FILENO) >= 0);
+    close(real);
+    rewind(log);
+    text[fread(text, 1, cap - 1, log)] = '\0';
+    fclose(log);
+}
+
+static void the_log_names_a_webhooks_host_and_nothing_behind_it(void **state) {
+    static const char *const urls[] = {"https://hooks.example:8443/T0KEN",
+                                       "https://hooks.example:8443?T0KEN"};
+    world *w = *state;
+    char text[4096];
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        log_of_adding(w, urls[i], text, sizeof text);
+        assert_non_null(strstr(text, "https://hooks.example:8443"));
+        assert_null(strstr(text, "T0KEN"));
+    }
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, arrive, leave)
 
 int main(void) {
@@ -322,6 +347,7 @@ int main(void) {
         IN_WORLD(webhooks_take_turns),
         IN_WORLD(neither_a_gone_receiver_nor_a_courier_that_is_away_counts_and_a_success_ends_the_count),
         IN_WORLD(what_a_clock_that_was_set_back_left_in_the_future_holds_nothing),
+        IN_WORLD(the_log_names_a_webhooks_host_and_nothing_behind_it),
         IN_WORLD(a_dead_webhook_keeps_nothing_that_is_older_than_its_attempts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,13 @@ static porch_err check_url(const char *url, porch_why *why) {
     return PORCH_OK;
 }
 
+/* Scheme and host of a checked URL: what comes behind may be the receiver's secret, which no log should
+ * hold.
+ */
+static porch_bytes origin_of(const char *url) {
+    return (porch_bytes){(const uint8_t *)url, 8 + strcspn(url + 8, "/?#")};
+}
+
 porch_err porch_notify_webhook_add(porch_notify *n, const char *url, porch_notify_webhook *ret,
                                    char secret[PORCH_NOTIFY_SECRET_TEXT], porch_why *why) {
     uint8_t raw[PORCH_NOTIFY_WEBHOOK_SECRET_BYTES];
@@ -76,7 +83,8 @@ porch_err porch_notify_webhook_add(porch_notify *n, const char *url, porch_notif
     if (e == PORCH_OK) e = porch_notify_secret_text((porch_bytes){raw, sizeof raw}, secret);
     porch_wipe(raw, sizeof raw);
     if (e != PORCH_OK) return e;
-    porch_log(PORCH_LOG_INFO, "notify.webhook-added", "id", made.id, "url", made.url, NULL);
+    porch_log(PORCH_LOG_INFO, "notify.webhook-added", "id", made.id, "receiver",
+              porch_log_bytes(origin_of(made.url)).text, NULL);
     *ret = made;
     return PORCH_OK;
 }
