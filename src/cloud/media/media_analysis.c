@@ -22,7 +22,6 @@
 #include "os/log.h"
 
 enum {
-    JOBS_MOST = 256,
     ATTEMPTS_MOST = 2, /* the first and one more */
     RESTARTS_MOST = 8, /* analysts that went away under one clip */
     GRACE_MS = 5000,   /* the child's own alarm comes first */
@@ -209,7 +208,7 @@ static void tell(media_analysis *a, media_feed *job) {
 static void judge(media_analysis *a, media_feed *job, uint64_t now) {
     (void)pthread_mutex_lock(&a->lock);
     bool waiting_for_bytes = !job->complete;
-    bool idle = waiting_for_bytes && !job->held && now > job->last_byte_mono_ms &&
+    bool idle = waiting_for_bytes && now > job->last_byte_mono_ms &&
                 now - job->last_byte_mono_ms > settings(a)->media_analysis_idle_ms;
     (void)pthread_mutex_unlock(&a->lock);
     if (job->done) return;
@@ -314,7 +313,7 @@ static bool take_backlog(media_analysis *a) {
         return porch_media_result_failed(a->media, n.info.id, true, reason, &why) == PORCH_OK;
     }
     (void)pthread_mutex_lock(&a->lock);
-    media_feed *job = porch_media_job_add(a, n.info.id, n.info.event, &n.info.owner, n.info.bytes, false);
+    media_feed *job = porch_media_job_add(a, &n.info, n.info.bytes, false);
     if (job != NULL) {
         job->held = true; /* keeps it from being launched or removed until it is filled */
         job->first_byte_ms = n.info.first_byte_ms;
@@ -340,10 +339,10 @@ static bool take_backlog(media_analysis *a) {
 
 /* ---- the thread ---- */
 
-static size_t snapshot(media_analysis *a, media_feed *jobs[JOBS_MOST]) {
+static size_t snapshot(media_analysis *a, media_feed *jobs[PORCH_MEDIA_JOBS_MOST]) {
     size_t n = 0;
     (void)pthread_mutex_lock(&a->lock);
-    for (media_feed *j = a->jobs; j != NULL && n < JOBS_MOST; j = j->next)
+    for (media_feed *j = a->jobs; j != NULL && n < PORCH_MEDIA_JOBS_MOST; j = j->next)
         jobs[n++] = j;
     (void)pthread_mutex_unlock(&a->lock);
     return n;
@@ -353,7 +352,8 @@ static void bury(media_analysis *a) {
     (void)pthread_mutex_lock(&a->lock);
     for (media_feed *j = a->jobs, *next; j != NULL; j = next) {
         next = j->next;
-        if (j->held || (!j->done && !j->cancelled)) continue;
+        /* One that is being written to wakes us afterwards; one just cancelled is set aside first. */
+        if (!j->done || (j->held && j->have < j->used_bytes)) continue;
         a->look_backlog = true; /* there may be room now, or this one is complete and unseen */
         porch_media_job_remove(a, j);
     }
@@ -396,8 +396,8 @@ static void schedule(media_analysis *a, media_feed *jobs[], size_t count_jobs, u
 }
 
 static void turn(media_analysis *a) {
-    media_feed *jobs[JOBS_MOST];
-    struct pollfd fds[JOBS_MOST + 1];
+    media_feed *jobs[PORCH_MEDIA_JOBS_MOST];
+    struct pollfd fds[PORCH_MEDIA_JOBS_MOST + 1];
     size_t n = snapshot(a, jobs);
     int wait_ms = TURN_MOST_MS;
     fds[0] = (struct pollfd){.fd = a->wake_fd, .events = POLLIN};
@@ -477,8 +477,10 @@ void porch_media_analysis_stop(media_analysis *a) {
 void porch_media_analysis_close(media_analysis *a) {
     if (a == NULL) return;
     porch_media_analysis_stop(a);
-    while (a->jobs != NULL)
+    while (a->jobs != NULL) {
+        a->jobs->held = false;
         porch_media_job_remove(a, a->jobs);
+    }
     if (a->wake_fd >= 0) (void)close(a->wake_fd);
     (void)pthread_mutex_destroy(&a->lock);
     free(a);

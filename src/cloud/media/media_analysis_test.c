@@ -14,6 +14,7 @@ enum { LENGTH = 200000 };
 #define NOW porch_clock_ms()
 static uint8_t clip_bytes[LENGTH];
 static uint8_t digest[32];
+static uint64_t begun_ms;
 static const uint8_t JPEG[] = {0xff, 0xd8, 1, 2, 3, 0xff, 0xd9};
 
 /* ---- the played analyst ---- */
@@ -113,6 +114,7 @@ static int setup(void **state) {
     media_lab_pattern(clip_bytes, LENGTH, 3);
     porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
     atomic_store(&persons_told, 0);
+    begun_ms = NOW;
     m->lab.settings.media_clip_bytes = 1 << 20;
     if (porch_analyst_client_new(&m->analyst, NULL) != PORCH_OK) return -1;
     open_hub(m);
@@ -126,15 +128,21 @@ static int teardown(void **state) {
     return media_lab_teardown(state);
 }
 
-static porch_media_upload *begin(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
-    porch_media_owner owner = media_lab_device("front");
+static porch_media_upload *begin_of(media_lab *m, const char *device, const char *event,
+                                    char clip[PORCH_MEDIA_UID]) {
+    porch_media_owner owner = media_lab_device(device);
     porch_media_upload *u = NULL;
     uint64_t at;
     bool made;
-    assert_int_equal(porch_media_upload_begin(m->media, &owner, event, NOW, clip, &made, &m->why),
+    begun_ms++; /* each is later than the one before */
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, event, begun_ms, clip, &made, &m->why),
                      PORCH_OK);
-    assert_int_equal(porch_media_upload_open(m->media, "front", clip, 0, &u, &at, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_upload_open(m->media, device, clip, 0, &u, &at, &m->why), PORCH_OK);
     return u;
+}
+
+static porch_media_upload *begin(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    return begin_of(m, "front", event, clip);
 }
 
 static void append(porch_media_upload *u, size_t from, size_t to) {
@@ -147,10 +155,52 @@ static void finish(media_lab *m, porch_media_upload *u) {
     porch_media_upload_close(u);
 }
 
-static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
-    porch_media_upload *u = begin(m, event, clip);
+static void send_whole_of(media_lab *m, const char *device, const char *event, char clip[PORCH_MEDIA_UID]) {
+    porch_media_upload *u = begin_of(m, device, event, clip);
     append(u, 0, LENGTH);
     finish(m, u);
+}
+
+static void send_whole(media_lab *m, const char *event, char clip[PORCH_MEDIA_UID]) {
+    send_whole_of(m, "front", event, clip);
+}
+
+/* A live clip has room to grow, one of the backlog has its length. */
+static bool is_live(const played *a) {
+    return a->start.clip_bytes == 1 << 20;
+}
+
+/* Until the analysis is no longer interested in the clip. */
+static void await_parting(played *a) {
+    for (;;) {
+        uint8_t block[64];
+        porch_buf in = PORCH_BUF_OF(block);
+        if (porch_channel_receive(a->clip, &in, NULL, 0, NULL, -1, NULL) != PORCH_OK) break;
+    }
+    part(a);
+}
+
+/* Until the analysis keeps no clip in memory. */
+static void await_no_memory(void) {
+    bool kept = true;
+    while (kept) {
+        char line[512];
+        FILE *maps = fopen("/proc/self/maps", "r");
+        assert_non_null(maps);
+        kept = false;
+        while (fgets(line, sizeof line, maps) != NULL)
+            kept = kept || strstr(line, "memfd:clip") != NULL;
+        (void)fclose(maps);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
+/* With other settings; what the analysis kept is forgotten, and complete clips are the backlog's. */
+static void reopen_hub(media_lab *m, uint32_t analyses, uint64_t memory_bytes) {
+    media_lab_close(m);
+    m->lab.settings.media_analyses = analyses;
+    m->lab.settings.media_analysis_memory_bytes = memory_bytes;
+    open_hub(m);
 }
 
 /* Looks at the row until it is what the scheduler's thread is about to make it. */
@@ -456,7 +506,7 @@ static void one_that_talks_without_end_holds_up_nobody(void **state) {
     media_lab_pattern(clip_bytes, LENGTH, 4);
     memcpy(first, clip_bytes, sizeof first);
     porch_sha256((porch_bytes){clip_bytes, LENGTH}, digest);
-    send_whole(m, "e2", next);
+    send_whole_of(m, "back", "e2", next);
     played each[3];
     for (size_t i = 0; i < 3; i++) { /* the first clip twice, the second once */
         uint8_t seen[sizeof first];
@@ -536,16 +586,13 @@ static void without_room_a_clip_waits_for_the_backlog(void **state) {
     media_lab *m = *state;
     char a_clip[PORCH_MEDIA_UID], b_clip[PORCH_MEDIA_UID];
     played a;
-    media_lab_close(m);
-    m->lab.settings.media_analysis_memory_bytes = (1 << 20) + 1000; /* one live clip */
-    m->lab.settings.media_analyses = 1;
-    open_hub(m);
+    reopen_hub(m, 1, 500000); /* half of it for live clips */
     attach(m, &a);
     porch_media_upload *u = begin(m, "e1", a_clip);
-    append(u, 0, 1000);
+    append(u, 0, 100000);
     await_start(&a);
-    send_whole(m, "e2", b_clip);
-    append(u, 1000, LENGTH);
+    send_whole_of(m, "back", "e2", b_clip);
+    append(u, 100000, LENGTH);
     finish(m, u);
     assert_true(await_bytes(&a, LENGTH, true));
     say_end(&a, PORCH_OK, 0);
@@ -556,6 +603,144 @@ static void without_room_a_clip_waits_for_the_backlog(void **state) {
     say_end(&a, PORCH_OK, 0);
     (void)await_analysis(m, b_clip, PORCH_MEDIA_ANALYSIS_DONE);
     part(&a);
+    (void)close(a.main);
+}
+
+static void an_upload_that_outlasts_its_analysis_keeps_no_memory(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a;
+    m->lab.settings.media_analysis_wall_s = 1;
+    attach(m, &a);
+    porch_media_upload *u = begin(m, "e1", clip);
+    append(u, 0, 1000);
+    await_start(&a);
+    assert_true(is_live(&a));
+    await_parting(&a);
+    await_no_memory();
+    append(u, 1000, LENGTH); /* the upload goes on all the same */
+    finish(m, u);
+    await_start(&a);
+    assert_false(is_live(&a));
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, clip, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void an_upload_that_says_nothing_keeps_no_memory(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    m->lab.settings.media_analysis_idle_ms = 100;
+    porch_media_upload *u = begin(m, "e1", clip);
+    await_no_memory();
+    porch_media_upload_close(u);
+}
+
+static void a_device_feeds_the_clip_that_it_began_last(void **state) {
+    media_lab *m = *state;
+    char first[PORCH_MEDIA_UID], second[PORCH_MEDIA_UID];
+    uint64_t at;
+    played a, b;
+    reopen_hub(m, 3, 16 << 20);
+    attach(m, &a);
+    porch_media_upload *old = begin(m, "e1", first);
+    append(old, 0, 1000);
+    await_start(&a);
+    b = a;
+    porch_media_upload *u = begin(m, "e2", second);
+    append(u, 0, 2000);
+    await_parting(&b);
+    await_start(&a);
+    assert_true(is_live(&a));
+    assert_false(await_bytes(&a, 2000, false));
+    /* The first goes on, also by another request, and leaves the second where it is. */
+    append(old, 1000, 5000);
+    porch_media_upload_close(old);
+    assert_int_equal(porch_media_upload_open(m->media, "front", first, 5000, &old, &at, &m->why), PORCH_OK);
+    append(old, 5000, LENGTH);
+    finish(m, old);
+    b = a;
+    await_start(&b);
+    assert_false(is_live(&b));
+    say_end(&b, PORCH_OK, 0);
+    (void)await_analysis(m, first, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&b);
+    append(u, 2000, LENGTH);
+    finish(m, u);
+    assert_true(await_bytes(&a, LENGTH, true));
+    say_end(&a, PORCH_OK, 0);
+    (void)await_analysis(m, second, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void a_live_clip_takes_the_room_that_its_bytes_need(void **state) {
+    media_lab *m = *state;
+    static const char *const devices[] = {"front", "back", "gate"};
+    char clip[PORCH_MEDIA_UID];
+    porch_media_upload *u[3];
+    played a[3];
+    reopen_hub(m, 3, 2 << 20); /* two clips, if each took what it may become */
+    attach(m, &a[0]);
+    a[1] = a[2] = a[0];
+    for (size_t i = 0; i < 3; i++) {
+        u[i] = begin_of(m, devices[i], "e1", clip);
+        append(u[i], 0, 1000);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        await_start(&a[i]);
+        assert_true(is_live(&a[i]));
+    }
+    for (size_t i = 0; i < 3; i++) {
+        porch_media_upload_close(u[i]);
+        part(&a[i]);
+    }
+    (void)close(a[0].main);
+}
+
+static void one_devices_live_clips_take_no_more_room_than_one_may(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID];
+    played a, b;
+    m->lab.settings.media_clip_bytes = LENGTH + 1000;
+    reopen_hub(m, 3, 16 << 20);
+    attach(m, &a);
+    b = a;
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    assert_int_equal(a.start.clip_bytes, LENGTH + 1000);
+    send_whole(m, "e2", clip); /* the first is still looked at */
+    await_start(&b);
+    assert_int_equal(b.start.clip_bytes, LENGTH);
+    part(&a);
+    part(&b);
+    (void)close(a.main);
+}
+
+static void live_clips_leave_room_for_one_of_the_backlog(void **state) {
+    media_lab *m = *state;
+    char waiting[PORCH_MEDIA_UID], front[PORCH_MEDIA_UID], back[PORCH_MEDIA_UID];
+    played a, b;
+    send_whole_of(m, "gate", "e1", waiting);
+    reopen_hub(m, 4, 2 << 20);
+    porch_media_upload *u = begin_of(m, "front", "e2", front), *v = begin_of(m, "back", "e3", back);
+    for (int i = 0; i < 5; i++)
+        append(u, 0, LENGTH); /* nearly all that live clips may have */
+    for (int i = 0; i < 5; i++)
+        append(v, 0, LENGTH); /* does not fit beside it */
+    attach(m, &a);
+    await_start(&a);
+    b = a;
+    await_start(&a);
+    if (is_live(&a) && is_live(&b)) fail_msg("both had room");
+    say_end(is_live(&a) ? &b : &a, PORCH_OK, 0);
+    (void)await_analysis(m, waiting, PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    part(&b);
+    porch_media_upload_close(u);
+    porch_media_upload_close(v);
     (void)close(a.main);
 }
 
@@ -578,6 +763,12 @@ int main(void) {
         ANALYSIS_TEST(a_child_that_says_it_is_busy_has_tried),
         ANALYSIS_TEST(a_wrong_hash_ends_the_analysis_and_the_clip_sent_again_gets_its_own),
         ANALYSIS_TEST(without_room_a_clip_waits_for_the_backlog),
+        ANALYSIS_TEST(an_upload_that_outlasts_its_analysis_keeps_no_memory),
+        ANALYSIS_TEST(an_upload_that_says_nothing_keeps_no_memory),
+        ANALYSIS_TEST(a_device_feeds_the_clip_that_it_began_last),
+        ANALYSIS_TEST(a_live_clip_takes_the_room_that_its_bytes_need),
+        ANALYSIS_TEST(one_devices_live_clips_take_no_more_room_than_one_may),
+        ANALYSIS_TEST(live_clips_leave_room_for_one_of_the_backlog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

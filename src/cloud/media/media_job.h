@@ -1,10 +1,19 @@
 /* One clip under analysis: the memory that uploads fill, and what the scheduler knows of it. Shared by
- * media_feed.c (the uploads' side) and media_analysis.c (the scheduler's side) only. */
+ * media_feed.c (the uploads' side) and media_analysis.c (the scheduler's side) only.
+ *
+ * A job is in the list for as long as the analysis wants it. One that the scheduler lets go of while an
+ * upload still holds it leaves the list with its memory at once; what remains is a stub that takes nothing
+ * any more, and goes when the upload gives it back. */
 #ifndef PORCH_CLOUD_MEDIA_MEDIA_JOB_H
 #define PORCH_CLOUD_MEDIA_MEDIA_JOB_H
 
 #include "cloud/media/media_file.h"
 #include "cloud/media/media_room.h"
+
+enum {
+    PORCH_MEDIA_JOBS_MOST = 256, /* in the list */
+    PORCH_MEDIA_LIVE_MOST = 64   /* of these; each has a descriptor and a mapping */
+};
 
 struct media_feed {
     media_feed *next;
@@ -12,15 +21,17 @@ struct media_feed {
     char clip[PORCH_MEDIA_UID];
     char event[PORCH_MEDIA_UID];
     porch_media_owner owner;
-    bool live; /* bytes come from an upload; else all were there from the start */
+    uint64_t created_ms; /* when the device began the clip */
+    bool live;           /* bytes come from an upload; else all were there from the start */
     int memfd;
-    uint8_t *map; /* the whole memfd; written by whoever holds the feed */
-    uint64_t size;
+    uint64_t size; /* of the memfd; it has pages where bytes were written only */
 
     /* under analysis.lock */
-    bool held; /* by an upload */
+    uint8_t *map; /* the whole memfd, written by whoever holds the feed; NULL: a stub */
+    bool held;    /* by an upload */
     bool complete, cancelled;
     uint64_t have;
+    uint64_t used_bytes; /* of media.analysis_memory_bytes; more than `have` while somebody writes them */
     uint64_t last_byte_mono_ms;
     uint64_t first_byte_ms;
 
@@ -56,11 +67,12 @@ struct media_analysis {
     uint8_t message[PORCH_ANALYST_MESSAGE_MAX];
 };
 
-/* A job of `size` bytes at the end of the list; NULL when it does not fit the memory budget. Called with
- * the lock held. */
-media_feed *porch_media_job_add(media_analysis *a, const char *clip, const char *event,
-                                const porch_media_owner *owner, uint64_t size, bool live);
-/* Out of the list and away. The thread only, lock held. */
+/* A job of at most `size` bytes at the end of the list; NULL when there is no room for it. A live one's
+ * bytes are counted as they arrive, another's at once. Called with the lock held. */
+media_feed *porch_media_job_add(media_analysis *a, const porch_media_clip_info *clip, uint64_t size,
+                                bool live);
+/* Out of the list and away, or a stub while an upload holds it. Nobody writes to it. The thread only, lock
+ * held. */
 void porch_media_job_remove(media_analysis *a, media_feed *job);
 void porch_media_analysis_poke(media_analysis *a);
 

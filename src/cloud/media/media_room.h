@@ -126,10 +126,10 @@ porch_err porch_media_analysis_start(media_analysis *a, porch_why *why);
 void porch_media_analysis_stop(media_analysis *a);
 void porch_media_analysis_close(media_analysis *a);
 /* A live clip whose bytes will follow from offset 0; takes over what an interrupted upload of the same
- * clip has fed. NULL when there is no room: the clip is analysed when it is complete. */
-media_feed *porch_media_feed_open(porch_media *m, const char *clip, const char *event,
-                                  const porch_media_owner *owner);
-/* Bytes at `offset`; what the feed has already is skipped. */
+ * clip has fed, and ends the feed of one that the device began earlier. NULL when there is no room, or the
+ * device feeds a later clip: this one is analysed when it is complete. */
+media_feed *porch_media_feed_open(porch_media *m, const porch_media_clip_info *clip);
+/* Bytes at `offset`; what the feed has already is skipped. Bytes that do not fit the memory end it. */
 void porch_media_feed_bytes(media_feed *f, uint64_t offset, porch_bytes bytes);
 void porch_media_feed_first_byte(media_feed *f, uint64_t at_ms);
 /* Complete: `bytes` in all. Gives the feed back. */

@@ -331,7 +331,7 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
     refill r = {u, 0};
     u->hash = porch_sha256_new();
     PORCH_TRY(porch_signer_clip_key(u->media->config.signer, u->id, u->key, why));
-    u->feed = porch_media_feed_open(u->media, u->id, info->event, &info->owner);
+    u->feed = porch_media_feed_open(u->media, info);
     porch_err e = porch_media_file_resume(u->path, u->id, u->key, take_stored, &r, &u->file, why);
     /* Nothing durable yet: no file, or one whose header was torn by a power cut. */
     if (e == PORCH_ERR_NOT_FOUND || e == PORCH_ERR_SIGNATURE) {
