@@ -5,6 +5,11 @@
  *      clip sockets ───────────────┼─► poll ─► tell HAVE, hear results, judge deadlines ─► launch, backlog
  *      the nearest deadline ───────┘
  *
+ * Whose turn it is: a live clip's, since somebody may stand at the door now; of one device one at a time,
+ * so that no device has all places. Clips of the backlog take what is free then, but of several places one
+ * is for live clips alone. Where these would go on having all, the backlog has the next one that is free,
+ * once it was passed over for as long as one analysis may last. So each kind has its turn.
+ *
  * Who is to blame when an answer breaks off: if the analyst's own socket is dead too, the process was
  * killed and the clip only waits for the next one; else the clip's child died, and that counts. */
 #include "cloud/media/media_analysis.h"
@@ -368,28 +373,66 @@ static bool launchable(media_analysis *a, const media_feed *j, bool live, uint64
     return ready;
 }
 
-/* Live clips first; of what is left, one place stays free for the next live one. */
-static void schedule(media_analysis *a, media_feed *jobs[], size_t count_jobs, uint64_t now) {
-    uint32_t running = 0, places = settings(a)->media_analyses;
-    if (!porch_analyst_client_attached(a->media->config.analyst)) return;
-    for (size_t i = 0; i < count_jobs; i++)
-        running += jobs[i]->socket >= 0;
+static bool waits_in_backlog(const media_feed *j) {
+    return !j->live && !j->done && j->socket < 0;
+}
+
+static bool backlog_is_late(media_analysis *a, media_feed *const jobs[], size_t count_jobs, uint64_t now) {
+    uint64_t *since = &a->backlog_passed_over_mono_ms;
+    bool waits = false, runs = false;
+    for (size_t i = 0; i < count_jobs; i++) {
+        waits = waits || waits_in_backlog(jobs[i]);
+        runs = runs || (!jobs[i]->live && jobs[i]->socket >= 0);
+    }
+    if (!waits || runs) {
+        *since = 0;
+    } else if (*since == 0) {
+        *since = now;
+    }
+    return *since != 0 && now - *since > (uint64_t)settings(a)->media_analysis_wall_s * 1000;
+}
+
+/* `late`: no clip of the backlog is looked at, and one has the next place. */
+static bool has_place(media_analysis *a, media_feed *const jobs[], size_t count_jobs,
+                      const media_feed *next, bool late) {
+    uint32_t running = 0, backlog = 0, places = settings(a)->media_analyses;
+    for (size_t i = 0; i < count_jobs; i++) {
+        const media_feed *j = jobs[i];
+        if (j->socket < 0) continue;
+        if (j->live && next->live && strcmp(j->owner.device, next->owner.device) == 0) return false;
+        running++;
+        backlog += !j->live;
+    }
+    if (next->live) return running + late < places;
+    return running < places && backlog < (places > 1 ? places - 1 : 1);
+}
+
+/* Live clips first. */
+static void fill_places(media_analysis *a, media_feed *const jobs[], size_t count_jobs, uint64_t now) {
+    bool late = backlog_is_late(a, jobs, count_jobs, now);
     for (int pass = 0; pass < 2; pass++) {
-        uint32_t most = pass == 0 || places == 1 ? places : places - 1;
-        for (size_t i = 0; i < count_jobs && running < most; i++) {
-            if (!launchable(a, jobs[i], pass == 0, now)) continue;
+        for (size_t i = 0; i < count_jobs; i++) {
+            if (!launchable(a, jobs[i], pass == 0, now) || !has_place(a, jobs, count_jobs, jobs[i], late))
+                continue;
             launch(a, jobs[i], now);
-            running += jobs[i]->socket >= 0;
             tell(a, jobs[i]);
         }
     }
+}
+
+/* One clip of the backlog lies ready, so that it is known how long it has waited. */
+static void schedule(media_analysis *a, media_feed *const jobs[], size_t count_jobs, uint64_t now) {
+    uint32_t running = 0;
+    if (!porch_analyst_client_attached(a->media->config.analyst)) return;
+    fill_places(a, jobs, count_jobs, now);
     (void)pthread_mutex_lock(&a->lock);
-    a->counts.running = running;
     bool waiting = false;
-    for (const media_feed *j = a->jobs; j != NULL; j = j->next)
-        waiting = waiting || (!j->live && j->socket < 0 && !j->done);
-    bool look =
-        a->look_backlog && !waiting && running + 1 <= places && now >= a->backlog_not_before_mono_ms;
+    for (const media_feed *j = a->jobs; j != NULL; j = j->next) {
+        running += j->socket >= 0;
+        waiting = waiting || waits_in_backlog(j);
+    }
+    a->counts.running = running;
+    bool look = a->look_backlog && !waiting && now >= a->backlog_not_before_mono_ms;
     if (look) a->look_backlog = false;
     (void)pthread_mutex_unlock(&a->lock);
     if (look && take_backlog(a)) porch_media_analysis_wake(a->media); /* launch it, and look for the next */

@@ -116,6 +116,7 @@ static int setup(void **state) {
     atomic_store(&persons_told, 0);
     begun_ms = NOW;
     m->lab.settings.media_clip_bytes = 1 << 20;
+    m->lab.settings.media_analysis_idle_ms = 600000; /* a slow machine is no idle camera */
     if (porch_analyst_client_new(&m->analyst, NULL) != PORCH_OK) return -1;
     open_hub(m);
     return 0;
@@ -744,6 +745,132 @@ static void live_clips_leave_room_for_one_of_the_backlog(void **state) {
     (void)close(a.main);
 }
 
+static void end_well(played *a) {
+    say_end(a, PORCH_OK, 0);
+    await_parting(a);
+}
+
+static void the_backlog_has_a_place_beside_a_live_clip(void **state) {
+    media_lab *m = *state;
+    char waiting[PORCH_MEDIA_UID], clip[PORCH_MEDIA_UID];
+    played a, b;
+    send_whole_of(m, "gate", "e1", waiting);
+    reopen_hub(m, 2, 16 << 20);
+    porch_media_upload *u = begin(m, "e2", clip);
+    append(u, 0, 1000);
+    attach(m, &a);
+    await_start(&a);
+    assert_true(is_live(&a));
+    b = a;
+    await_start(&b);
+    assert_false(is_live(&b));
+    append(u, 1000, 2000);
+    assert_false(await_bytes(&a, 2000, false)); /* the live one was not ended for it */
+    end_well(&b);
+    (void)await_analysis(m, waiting, PORCH_MEDIA_ANALYSIS_DONE);
+    porch_media_upload_close(u);
+    part(&a);
+    (void)close(a.main);
+}
+
+static void the_backlog_leaves_a_place_to_the_next_live_clip(void **state) {
+    media_lab *m = *state;
+    char waiting[2][PORCH_MEDIA_UID], clip[PORCH_MEDIA_UID];
+    porch_media_analysis_counts c = {0};
+    played a, b;
+    send_whole_of(m, "gate", "e1", waiting[0]);
+    send_whole_of(m, "gate", "e2", waiting[1]);
+    reopen_hub(m, 2, 16 << 20);
+    attach(m, &a);
+    await_start(&a);
+    assert_false(is_live(&a));
+    while (c.running + c.waiting < 2) { /* the other lies ready */
+        porch_media_analysis_count(m->media, &c);
+        (void)poll(NULL, 0, 1);
+    }
+    porch_media_upload *u = begin(m, "e3", clip);
+    append(u, 0, 1000);
+    b = a;
+    await_start(&b);
+    assert_true(is_live(&b));
+    end_well(&a);
+    await_start(&a);
+    assert_false(is_live(&a));
+    end_well(&a);
+    (void)await_analysis(m, waiting[1], PORCH_MEDIA_ANALYSIS_DONE);
+    porch_media_upload_close(u);
+    part(&b);
+    (void)close(a.main);
+}
+
+/* One place, and always another live clip that waits for it. */
+static void next_of_many(media_lab *m, played *a) {
+    static const char *const devices[] = {"front", "back", "gate"};
+    static unsigned n;
+    char event[32], clip[PORCH_MEDIA_UID];
+    (void)snprintf(event, sizeof event, "next%u", n);
+    send_whole_of(m, devices[n++ % 3], event, clip);
+    end_well(a);
+    await_start(a);
+}
+
+static void neither_live_clips_nor_the_backlog_wait_for_ever(void **state) {
+    media_lab *m = *state;
+    char waiting[2][PORCH_MEDIA_UID], clip[PORCH_MEDIA_UID];
+    played a;
+    send_whole_of(m, "gate", "e1", waiting[0]);
+    send_whole_of(m, "gate", "e2", waiting[1]);
+    m->lab.settings.media_analysis_wall_s = 1;
+    reopen_hub(m, 1, 16 << 20);
+    send_whole_of(m, "back", "e3", clip);
+    attach(m, &a);
+    await_start(&a);
+    assert_true(is_live(&a));
+    while (is_live(&a))
+        next_of_many(m, &a);
+    next_of_many(m, &a);
+    assert_true(is_live(&a)); /* the backlog's other clip waits again */
+    (void)await_analysis(m, waiting[0], PORCH_MEDIA_ANALYSIS_DONE);
+    part(&a);
+    (void)close(a.main);
+}
+
+static bool begins_with(const played *a, size_t from) {
+    uint8_t seen[16];
+    assert_int_equal(pread(a->memfd, seen, sizeof seen, 0), sizeof seen);
+    return memcmp(seen, clip_bytes + from, sizeof seen) == 0;
+}
+
+static void a_device_has_one_live_clip_looked_at_at_a_time(void **state) {
+    media_lab *m = *state;
+    char clip[PORCH_MEDIA_UID], second[PORCH_MEDIA_UID], third[PORCH_MEDIA_UID];
+    played a, b;
+    reopen_hub(m, 3, 16 << 20);
+    attach(m, &a);
+    send_whole(m, "e1", clip);
+    await_start(&a);
+    send_whole(m, "e2", second);
+    send_whole(m, "e3", third); /* two are enough of one device: it is the backlog's */
+    b = a;
+    await_start(&b);
+    assert_false(is_live(&b));
+    end_well(&b);
+    (void)await_analysis(m, third, PORCH_MEDIA_ANALYSIS_DONE);
+    porch_media_upload *u = begin_of(m, "back", "e4", clip);
+    append(u, 5000, 6000);
+    await_start(&b);
+    assert_true(begins_with(&b, 5000));
+    end_well(&a);
+    await_start(&a);
+    assert_true(is_live(&a));
+    assert_true(begins_with(&a, 0));
+    end_well(&a);
+    (void)await_analysis(m, second, PORCH_MEDIA_ANALYSIS_DONE);
+    porch_media_upload_close(u);
+    part(&b);
+    (void)close(a.main);
+}
+
 #define ANALYSIS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -769,6 +896,10 @@ int main(void) {
         ANALYSIS_TEST(a_live_clip_takes_the_room_that_its_bytes_need),
         ANALYSIS_TEST(one_devices_live_clips_take_no_more_room_than_one_may),
         ANALYSIS_TEST(live_clips_leave_room_for_one_of_the_backlog),
+        ANALYSIS_TEST(the_backlog_has_a_place_beside_a_live_clip),
+        ANALYSIS_TEST(the_backlog_leaves_a_place_to_the_next_live_clip),
+        ANALYSIS_TEST(neither_live_clips_nor_the_backlog_wait_for_ever),
+        ANALYSIS_TEST(a_device_has_one_live_clip_looked_at_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

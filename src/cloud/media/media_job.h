@@ -64,6 +64,7 @@ struct media_analysis {
     porch_media_analysis_counts counts; /* under lock */
     /* the thread only */
     uint64_t backlog_not_before_mono_ms;
+    uint64_t backlog_passed_over_mono_ms; /* since when one waits and none is looked at; 0: not so */
     uint8_t message[PORCH_ANALYST_MESSAGE_MAX];
 };
 

@@ -56,7 +56,7 @@
     X(media, uploads_per_device, media_uploads_per_device, U32, 16,     1, 10000, "unfinished clips of one device at once; of those that nobody sends, the one used longest ago makes way") \
     X(media, upload_life_s,    media_upload_life_s,  U32,  86400,       60, 31536000, "an unfinished clip is given up after this time") \
     X(media, keep_days,        media_keep_days,      U32,  30,          0, 36500, "days that clips, events and pictures are kept; 0 means for ever") \
-    X(media, analyses,         media_analyses,       U32,  2,           1, 16,   "clips that the analyst looks at at once") \
+    X(media, analyses,         media_analyses,       U32,  2,           1, 16,   "clips that the analyst looks at at once; with more than one, arriving and complete ones each have a place") \
     X(media, analysis_memory_bytes, media_analysis_memory_bytes, U64, 134217728, 1048576, 68719476736, "memory for the bytes of clips under analysis; at least twice media.clip_bytes, or the longest may have to wait") \
     X(media, analysis_idle_ms, media_analysis_idle_ms, U32, 15000,      100, 600000, "a live clip without new bytes for this time is analysed once it is complete") \
     X(media, analysis_wall_s,  media_analysis_wall_s, U32, 60,          1, 3600, "longest time for the analysis of one clip") \
