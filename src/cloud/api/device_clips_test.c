@@ -224,9 +224,12 @@ static void every_refusal_has_its_own_name(void **state) {
     refused(post(m, "back", "e1"), 507, "insufficient-storage");
     m->lab.settings.media_household_bytes = 1 << 20;
     m->lab.settings.media_uploads_per_device = 1;
+    porch_http_exchange sending = patch_head(m, "front", id, "5000", "?0", NULL);
+    routes[PATCH].handler(&sending);
     x = post(m, "front", "e2");
     refused(x, 429, "too-many-uploads");
     assert_string_equal(told(&x, "Retry-After"), "2");
+    routes[PATCH].abort(&sending);
 }
 
 static void wrong_headers_are_named(void **state) {
