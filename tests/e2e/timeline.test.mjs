@@ -70,10 +70,8 @@ test("the page stays small however far it is scrolled, and comes back to its pla
   assert.ok(lowest > 60000, `far down at ${lowest}`);
   assert.ok(most < 900, `${most} elements at most`);
   assert.ok((await count()) < 40);
-  const place = await page.evaluate(() => {
-    const event = [...document.querySelectorAll("li.event")].find((each) => each.getBoundingClientRect().top > 200);
-    return event.dataset.event;
-  });
+  const place = await (await page.waitForFunction(() => // the rows of that place may be on their way yet
+    [...document.querySelectorAll("li.event")].find((each) => each.getBoundingClientRect().top > 200)?.dataset.event)).jsonValue();
   await page.locator(`[data-event="${place}"] a`).click();
   await page.getByRole("link", { name: "Back to the timeline" }).click();
   await page.locator(`[data-event="${place}"]`).waitFor();
