@@ -18,6 +18,7 @@
 #include "cli/cli_room.h"
 #include "cli/progress.h"
 #include "cli/recovery.h"
+#include "cloud/settings/folders.h"
 #include "os/clock.h"
 #include "os/file.h"
 
@@ -241,6 +242,8 @@ static porch_err complete(const char *dir, porch_why *why) {
         if (access(path, F_OK) != 0)
             return porch_fail(why, PORCH_ERR_MALFORMED, "the backup has no %s", needed[i]);
     }
+    PORCH_TRY(porch_path_join(dir, "clips/" PORCH_HUB_RESTORED, path, sizeof path));
+    PORCH_TRY(porch_file_write_atomic(path, (porch_bytes){NULL, 0}, 0600, why));
     PORCH_TRY(porch_path_join(dir, "run", path, sizeof path));
     PORCH_TRY(porch_dir_make(path, 0700, why));
     return porch_dir_sync(dir, why);

@@ -55,7 +55,11 @@ class Backup(case.HubCase):
         return hub
 
     def test_a_restored_hub_is_the_same_hub(self):
-        hub = self.restored("second").start()
+        hub = self.restored("second")
+        late = hub.file("clips", "0123456789abcdef" * 2 + ".clip")  # one that came in behind the copy of the database
+        late.write_bytes(b"nobody would ever remove it")
+        hub.start()
+        self.assertFalse(late.exists())
         self.assertEqual([device["state"] for device in hub.cli("device", "list")["devices"]], ["enrolled", "revoked"])
         self.assertEqual(hub.cli("service", "list")["services"][0]["allow"], ["subscribe:d/+/event/#"])
         # the owner signs in with what she knew, and the clip opens with the restored keys

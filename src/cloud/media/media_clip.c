@@ -10,6 +10,7 @@
 
 #include "cloud/media/media_file.h"
 #include "cloud/media/media_room.h"
+#include "cloud/settings/folders.h"
 
 struct porch_media_clip {
     porch_media_file *file;
@@ -54,17 +55,34 @@ static bool is_temporary(const char *name) {
     return name[0] == '.' && len > 4 && strcmp(name + len - 4, ".tmp") == 0;
 }
 
-porch_err porch_media_clips_sweep(const porch_media *m, porch_why *why) {
+/* Of a clip that the database does not know. */
+static bool is_nobodys(porch_media *m, const char *name) {
+    char id[PORCH_MEDIA_UID];
+    porch_media_clip_info info = {0};
+    if (strlen(name) < PORCH_MEDIA_UID || name[PORCH_MEDIA_UID - 1] != '.') return false;
+    memcpy(id, name, PORCH_MEDIA_UID - 1);
+    id[PORCH_MEDIA_UID - 1] = '\0';
+    return porch_media_uid_good(id) && porch_media_clip_get(m, id, &info, NULL) == PORCH_ERR_NOT_FOUND;
+}
+
+static void sweep(porch_media *m, DIR *folder, bool restored) {
     char path[PATH_MAX + 256];
-    DIR *folder = opendir(m->clips);
-    if (folder == NULL) return porch_fail(why, PORCH_ERR_IO, "open %.150s: %s", m->clips, strerror(errno));
     for (struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
-        if (!is_temporary(e->d_name)) continue;
+        if (!is_temporary(e->d_name) && !(restored && is_nobodys(m, e->d_name))) continue;
         (void)snprintf(path, sizeof path, "%s/%s", m->clips, e->d_name);
         (void)remove_file(path, NULL); /* the next start tries again */
     }
+}
+
+porch_err porch_media_clips_sweep(porch_media *m, porch_why *why) {
+    char mark[PATH_MAX + 16];
+    DIR *folder = opendir(m->clips);
+    if (folder == NULL) return porch_fail(why, PORCH_ERR_IO, "open %.150s: %s", m->clips, strerror(errno));
+    (void)snprintf(mark, sizeof mark, "%s/" PORCH_HUB_RESTORED, m->clips);
+    bool restored = access(mark, F_OK) == 0;
+    sweep(m, folder, restored);
     (void)closedir(folder);
-    return PORCH_OK;
+    return restored ? remove_file(mark, why) : PORCH_OK;
 }
 
 porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, porch_media_clip **ret,

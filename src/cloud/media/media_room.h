@@ -71,8 +71,10 @@ const char *porch_media_timeline_keys_sql(bool person);
 void porch_media_clip_path(const porch_media *m, const char *clip, bool indexed, char ret[PATH_MAX]);
 /* IO: one of them is still there. The folder is not synced. */
 porch_err porch_media_clip_delete_files(const porch_media *m, const char *clip, porch_why *why);
-/* At the room's start: what writes that a crash cut off have left in the folder. */
-porch_err porch_media_clips_sweep(const porch_media *m, porch_why *why);
+/* At the room's start: what writes that a crash cut off have left in the folder. After a restore also clips
+ * that came in while the backup was made, behind its copy of the database: nobody would ever remove them.
+ */
+porch_err porch_media_clips_sweep(porch_media *m, porch_why *why);
 /* FULL where `more` bytes of clips would leave the disk less than media.disk_reserve_bytes: what the
  * database needs to go on, and to forget what is old. */
 porch_err porch_media_disk_has(const porch_media *m, uint64_t more, porch_why *why);

@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+/* A file in clips/ that says: this folder was restored from a backup, and has not been looked through yet.
+ */
+#define PORCH_HUB_RESTORED ".restored"
+
 typedef struct {
     const char *name;           /* "" is DIR itself */
     const char *private_ending; /* files with this ending are 0600 at most, NULL: all are */
