@@ -209,6 +209,24 @@ class HandedOver(unittest.TestCase):
         hub.start()
         self.assertEqual(served(hub), der(first[0]), "after a restart")
 
+        # the power goes between the two files of the next pair
+        key, waiting = hub.file("tls", "https.key.sealed"), hub.file("tls", "https.key.next.sealed")
+        former = key.read_bytes()
+        hub.cli("https-cert", "--cert", second[0], "--key", second[1])
+        self.assertFalse(waiting.exists())
+        hub.stop()
+        key.rename(waiting)
+        key.write_bytes(former)
+        key.chmod(0o600)
+        hub.start()
+        self.assertEqual(served(hub), der(second[0]), "the certificate is in its place, its key waits")
+        self.assertFalse(waiting.exists())
+        hub.stop()
+        waiting.write_bytes(former)
+        waiting.chmod(0o600)
+        hub.start()
+        self.assertEqual(served(hub), der(second[0]), "a key waits, its certificate never came")
+
     @unittest.skipUnless(os.geteuid() == 0, "needs root, to have a file that the hub's user cannot read")
     def test_init_refuses_files_that_the_hubs_user_cannot_read_and_says_what_to_do(self):
         hub = lab.Hub()

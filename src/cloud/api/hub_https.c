@@ -6,10 +6,15 @@
  *   tls/https.key.sealed              socket: an ACME client's files are root's, and root's they stay. The
  * key is sealed by the signer, whatever hub.seal is
  *
+ * Handed over, the key waits as https.key.next.sealed until the certificate is in its place: then it takes
+ * the old one's. Cut off before, the old pair is whole; cut off behind it, the certificate fits the key
+ * that waits.
+ *
  * A pair is served when certificate and key fit, the chain has not ended and it speaks for a name of the
  * hub; what cannot be served changes nothing. */
 #include "cloud/api/hub_room.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +27,8 @@
 #include "os/log.h"
 
 #define SEAL_LABEL "tls-https"
+#define KEY        "https.key.sealed"
+#define NEXT_KEY   "https.key.next.sealed"
 
 void porch_hub_https_find(porch_hub *h) {
     porch_hub_https *p = &h->https;
@@ -96,18 +103,23 @@ static porch_err open_tls(const porch_hub *h, int *fd, porch_why *why) {
     return *fd >= 0 ? PORCH_OK : porch_fail(why, PORCH_ERR_IO, "%s cannot be opened", path);
 }
 
-/* Writes https.key.sealed; then one that lay open is overwritten and removed. */
-static porch_err keep_sealed(const porch_hub *h, int tls_fd, porch_bytes pem, porch_why *why) {
+static porch_err keep_sealed(const porch_hub *h, int tls_fd, const char *name, porch_bytes pem,
+                             porch_why *why) {
     porch_buf sealed = {NULL, 0, pem.len + PORCH_SIGNER_SEALED_EXTRA};
     if (pem.len > PORCH_SIGNER_PLAIN_MAX) return porch_fail(why, PORCH_ERR_LIMIT, "the key is too long");
     sealed.at = malloc(sealed.cap);
     if (sealed.at == NULL) return porch_fail(why, PORCH_ERR_NO_SPACE, "no memory for a key");
     porch_err e = porch_signer_seal(h->signer, SEAL_LABEL, pem, &sealed, why);
-    if (e == PORCH_OK)
-        e = porch_file_write_atomic_at(tls_fd, "https.key.sealed", porch_buf_bytes(&sealed), 0600, why);
-    if (e == PORCH_OK) e = porch_file_forget_at(tls_fd, "https.key", why);
+    if (e == PORCH_OK) e = porch_file_write_atomic_at(tls_fd, name, porch_buf_bytes(&sealed), 0600, why);
     free(sealed.at);
     return e;
+}
+
+/* The key whose certificate is in its place; one of before that lay open goes. */
+static porch_err take_next(int tls_fd, porch_why *why) {
+    if (renameat(tls_fd, NEXT_KEY, tls_fd, KEY) != 0 || fsync(tls_fd) != 0)
+        return porch_fail(why, PORCH_ERR_IO, "tls/" NEXT_KEY " cannot be renamed: %s", strerror(errno));
+    return porch_file_forget_at(tls_fd, "https.key", why);
 }
 
 /* Hubs of before kept it open. Beside a sealed one it is what an interrupted change has left. */
@@ -115,32 +127,30 @@ static porch_err seal_open_one(const porch_hub *h, int tls_fd, porch_why *why) {
     uint8_t *pem = NULL;
     size_t len = 0;
     if (faccessat(tls_fd, "https.key", F_OK, 0) != 0) return PORCH_OK;
-    if (faccessat(tls_fd, "https.key.sealed", F_OK, 0) == 0)
-        return porch_file_forget_at(tls_fd, "https.key", why);
+    if (faccessat(tls_fd, KEY, F_OK, 0) == 0) return porch_file_forget_at(tls_fd, "https.key", why);
     PORCH_TRY(porch_file_read_at(tls_fd, "https.key", PORCH_SIGNER_PLAIN_MAX, &pem, &len, why));
-    porch_err e = keep_sealed(h, tls_fd, (porch_bytes){pem, len}, why);
+    porch_err e = keep_sealed(h, tls_fd, KEY, (porch_bytes){pem, len}, why);
     porch_wipe(pem, len);
     free(pem);
+    if (e == PORCH_OK) e = porch_file_forget_at(tls_fd, "https.key", why);
     if (e == PORCH_OK)
         porch_log(PORCH_LOG_INFO, "https-key.sealed", "file", "tls/https.key.sealed", "reason",
                   "it lay open; what was copied before stays good for whoever has it", NULL);
     return e;
 }
 
-static porch_err read_sealed(const porch_hub *h, uint8_t **at, size_t *len, porch_why *why) {
+static porch_err read_sealed(const porch_hub *h, int tls_fd, const char *name, uint8_t **at, size_t *len,
+                             porch_why *why) {
     uint8_t *sealed = NULL;
     size_t sealed_len = 0;
-    int fd = -1;
     porch_buf pem = {malloc(PORCH_SIGNER_PLAIN_MAX), 0, PORCH_SIGNER_PLAIN_MAX};
-    porch_err e = pem.at == NULL ? PORCH_ERR_NO_SPACE : open_tls(h, &fd, why);
-    if (e == PORCH_OK) e = seal_open_one(h, fd, why);
+    porch_err e = pem.at == NULL ? PORCH_ERR_NO_SPACE : PORCH_OK;
     if (e == PORCH_OK)
-        e = porch_file_read_at(fd, "https.key.sealed", PORCH_SIGNER_PLAIN_MAX + PORCH_SIGNER_SEALED_EXTRA,
-                               &sealed, &sealed_len, why);
+        e = porch_file_read_at(tls_fd, name, PORCH_SIGNER_PLAIN_MAX + PORCH_SIGNER_SEALED_EXTRA, &sealed,
+                               &sealed_len, why);
     if (e == PORCH_OK)
         e = porch_signer_unseal(h->signer, SEAL_LABEL, (porch_bytes){sealed, sealed_len}, &pem, why);
     free(sealed);
-    if (fd >= 0) close(fd);
     if (e != PORCH_OK) {
         free(pem.at);
         return e;
@@ -150,26 +160,65 @@ static porch_err read_sealed(const porch_hub *h, uint8_t **at, size_t *len, porc
     return PORCH_OK;
 }
 
+/* The key in `pem`, if the chain may be served with it; wipes and frees `pem`. */
+static porch_err fit(const porch_hub *h, porch_bytes chain, uint8_t *pem, size_t len, porch_key **ret,
+                     porch_why *why) {
+    porch_x509_info info;
+    porch_key *key = NULL;
+    porch_err e = porch_key_load_pem((porch_bytes){pem, len}, &key, why);
+    if (e == PORCH_OK) e = judge(h, chain, key, &info, why);
+    porch_wipe(pem, len);
+    free(pem);
+    if (e == PORCH_OK)
+        *ret = key;
+    else
+        porch_key_free(key);
+    return e;
+}
+
+static porch_err fit_sealed(const porch_hub *h, int tls_fd, const char *name, porch_bytes chain,
+                            porch_key **ret, porch_why *why) {
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    PORCH_TRY(read_sealed(h, tls_fd, name, &pem, &len, why));
+    return fit(h, chain, pem, len, ret, why);
+}
+
+/* Completes what was cut off between certificate and key. */
+static porch_err load_handed_over(const porch_hub *h, porch_bytes chain, porch_key **ret, porch_why *why) {
+    int fd = -1;
+    PORCH_TRY(open_tls(h, &fd, why));
+    porch_err e = seal_open_one(h, fd, why);
+    if (e == PORCH_OK) e = fit_sealed(h, fd, KEY, chain, ret, why);
+    if (e != PORCH_OK && faccessat(fd, NEXT_KEY, F_OK, 0) == 0 &&
+        fit_sealed(h, fd, NEXT_KEY, chain, ret, NULL) == PORCH_OK) {
+        porch_why own = {""};
+        e = PORCH_OK;
+        if (take_next(fd, &own) != PORCH_OK) /* the next load tries again */
+            porch_log(PORCH_LOG_WARN, "https-key.unplaced", "reason", own.text, NULL);
+    }
+    close(fd);
+    return e;
+}
+
+static porch_err load_named(const porch_hub *h, porch_bytes chain, porch_key **ret, porch_why *why) {
+    uint8_t *pem = NULL;
+    size_t len = 0;
+    PORCH_TRY(read_file(h->https.key, &pem, &len, why));
+    return fit(h, chain, pem, len, ret, why);
+}
+
 porch_err porch_hub_https_load(const porch_hub *h, porch_key **key, uint8_t **chain, size_t *chain_len,
                                porch_why *why) {
-    uint8_t *cert = NULL, *pem = NULL;
-    size_t cert_len = 0, pem_len = 0;
-    porch_key *read = NULL;
-    porch_x509_info info;
-    porch_err e = read_file(h->https.cert, &cert, &cert_len, why);
-    if (e == PORCH_OK)
-        e = h->https.handed_over ? read_sealed(h, &pem, &pem_len, why)
-                                 : read_file(h->https.key, &pem, &pem_len, why);
-    if (e == PORCH_OK) e = porch_key_load_pem((porch_bytes){pem, pem_len}, &read, why);
-    if (e == PORCH_OK) e = judge(h, (porch_bytes){cert, cert_len}, read, &info, why);
-    if (pem != NULL) porch_wipe(pem, pem_len);
-    free(pem);
+    uint8_t *cert = NULL;
+    size_t cert_len = 0;
+    PORCH_TRY(read_file(h->https.cert, &cert, &cert_len, why));
+    const porch_bytes pem = {cert, cert_len};
+    porch_err e = h->https.handed_over ? load_handed_over(h, pem, key, why) : load_named(h, pem, key, why);
     if (e != PORCH_OK) {
         free(cert);
-        porch_key_free(read);
         return e;
     }
-    *key = read;
     *chain = cert;
     *chain_len = cert_len;
     return PORCH_OK;
@@ -188,11 +237,11 @@ porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, 
     PORCH_TRY(porch_key_load_pem(porch_bytes_of(key), &read, why));
     porch_err e = judge(h, porch_bytes_of(cert), read, ret, why);
     porch_key_free(read);
-    /* The key first: between the two writes the pair does not fit, and what is served stays. */
     if (e == PORCH_OK) e = open_tls(h, &fd, why);
-    if (e == PORCH_OK) e = keep_sealed(h, fd, porch_bytes_of(key), why);
+    if (e == PORCH_OK) e = keep_sealed(h, fd, NEXT_KEY, porch_bytes_of(key), why);
     if (e == PORCH_OK)
         e = porch_file_write_atomic_at(fd, "https-cert.pem", porch_bytes_of(cert), 0644, why);
+    if (e == PORCH_OK) e = take_next(fd, why);
     if (fd >= 0) close(fd);
     if (e == PORCH_OK && h->tend_fd >= 0) (void)!write(h->tend_fd, &one, sizeof one);
     return e;
