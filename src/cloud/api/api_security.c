@@ -1,4 +1,6 @@
 /* What a person does about the safety of the own account. */
+#include <string.h>
+
 #include "cloud/accounts/accounts_alert.h"
 #include "cloud/accounts/accounts_change.h"
 #include "cloud/accounts/accounts_recovery.h"
@@ -124,8 +126,13 @@ void porch_api_session_end(porch_http_exchange *x) {
     porch_user_session s;
     porch_why why = {{0}};
     if (!porch_api_session(x, &s)) return;
-    porch_err e = porch_user_session_end_one(porch_api_of(x)->accounts, &s, porch_http_param(x, "id"),
-                                             porch_http_peer(x)->address, &why);
+    const char *id = porch_http_param(x, "id");
+    porch_accounts *accounts = porch_api_of(x)->accounts;
+    porch_err e = PORCH_OK;
+    /* One after the other would be all of them, and their phones are told of nobody at the door then. */
+    if (strcmp(id, s.id) != 0)
+        e = porch_step_up_demand(accounts, &s, PORCH_STEP_UP_ANY, porch_clock_ms(), &why);
+    if (e == PORCH_OK) e = porch_user_session_end_one(accounts, &s, id, porch_http_peer(x)->address, &why);
     if (e != PORCH_OK)
         porch_api_refuse(x, e, &why);
     else

@@ -239,6 +239,17 @@ porch_err porch_recovery_renew(porch_accounts *a, const porch_user_session *sess
     *ret = (porch_recovery_codes){{"AAAA-BBBB-CCCC-DDDD"}};
     return PORCH_OK;
 }
+static bool stale; /* no code was given for a while */
+
+porch_err porch_step_up_demand(const porch_accounts *a, const porch_user_session *session,
+                               porch_step_up_need need, uint64_t now_ms, porch_why *why) {
+    (void)a;
+    (void)now_ms;
+    assert_string_equal(session->id, "s1");
+    assert_int_equal(need, PORCH_STEP_UP_ANY);
+    return stale ? porch_fail(why, PORCH_ERR_STEP_UP, "the sentence") : PORCH_OK;
+}
+
 uint32_t porch_step_up_left_s(const porch_accounts *a, const porch_user_session *session, uint64_t now_ms) {
     (void)a;
     (void)session;
@@ -760,6 +771,13 @@ static void sign_ins_are_listed_and_ended(void **state) {
     assert_string_equal(x.text, "{\"sessions\":[{\"id\":\"s1\",\"agent\":\"Firefox on "
                                 "Linux\",\"address\":\"192.0.2.7\",\"installed\":false,\"own\":true,"
                                 "\"created_ms\":1,\"seen_ms\":2,\"expires_ms\":3}],\"step_up_left_s\":17}");
+    x.id = "s2";
+    stale = true;
+    expect(porch_api_session_end, 403, "step-up"); /* one after the other they would be all */
+    assert_int_equal(ended, 0);
+    x.id = "s1";
+    expect(porch_api_session_end, 404, "not-found"); /* the own one: it came as far as to be looked for */
+    stale = false;
     x.id = "s2";
     expect(porch_api_session_end, 204, NULL);
     assert_int_equal(ended, 1);
