@@ -406,8 +406,10 @@ typedef struct {
 static porch_err write_new(porch_db *db, const confirm_job *job, const char *key, porch_why *why) {
     const link_row *l = job->link;
     bool exists = false;
-    if (takes_people(db, l->household, why) != PORCH_OK)
+    porch_err e = takes_people(db, l->household, why);
+    if (e == PORCH_ERR_NOT_FOUND)
         return porch_fail(why, PORCH_ERR_AUTH, "the household of this invitation is no longer there");
+    PORCH_TRY(e);
     if (l->role == PORCH_ROLE_OWNER) PORCH_TRY(owner_exists(db, l->household, &exists, why));
     if (exists)
         return porch_fail(why, PORCH_ERR_AUTH, "this household has an owner already; sign in instead");

@@ -23,6 +23,8 @@
 typedef struct {
     const char *event;
     const char *person;
+    const porch_media_owner *owner;
+    bool abandoned; /* its clip was given up: there may be nothing else of it yet */
     porch_media_deleted gone;
     porch_media_messages messages;
 } order;
@@ -40,7 +42,10 @@ static porch_err delete_all(porch_db *db, void *ctx, porch_why *why) {
     order *o = ctx;
     o->messages.count = 0;
     PORCH_TRY(porch_media_delete_messages(db, o->event, &o->messages, why));
-    PORCH_TRY(porch_media_delete_rows(db, o->event, porch_clock_ms(), &o->gone, why));
+    porch_err e = porch_media_delete_rows(db, o->event, porch_clock_ms(), &o->gone, why);
+    if (e == PORCH_ERR_NOT_FOUND && o->abandoned)
+        e = porch_media_delete_mark(db, o->event, o->owner, porch_clock_ms(), &o->gone, why);
+    PORCH_TRY(e);
     PORCH_TRY(porch_notify_forget(db, o->gone.event, why));
     return tell_trust(db, o, why);
 }
@@ -72,14 +77,18 @@ static void finish(porch_http_exchange *x, const order *o) {
                              e == PORCH_OK && forgotten));
 }
 
-static void delete_event(porch_http_exchange *x, const porch_user_session *s, const char *event) {
-    order o = {.event = event, .person = s->person.name};
+static void delete_event(porch_http_exchange *x, const porch_user_session *s, const char *event,
+                         const porch_media_owner *owner) {
+    order o = {.event = event, .person = s->person.name, .owner = owner};
     const porch_api *api = porch_api_of(x);
     porch_why why = {{0}};
     porch_err e = porch_store_write(api->store, delete_all, &o, &why);
     /* A camera that lost its power in the middle never finishes: nobody has to wait for that. */
-    if (e == PORCH_ERR_STATE && porch_media_upload_abandon(api->media, event, &why) == PORCH_OK)
-        e = porch_store_write(api->store, delete_all, &o, &why);
+    if (e == PORCH_ERR_STATE) {
+        e = porch_media_upload_abandon(api->media, event, &why);
+        o.abandoned = e == PORCH_OK;
+    }
+    if (o.abandoned) e = porch_store_write(api->store, delete_all, &o, &why);
     if (e == PORCH_OK)
         finish(x, &o);
     else if (e == PORCH_ERR_STATE)
@@ -94,11 +103,12 @@ void porch_api_event_delete(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_event event;
     if (porch_api_session(x, &s) && porch_api_seen_event(x, &s, PORCH_SEES_EVENT, &event))
-        delete_event(x, &s, event.uid);
+        delete_event(x, &s, event.uid, &event.owner);
 }
 
 void porch_api_clip_delete(porch_http_exchange *x) {
     porch_user_session s;
     porch_media_clip_info clip;
-    if (porch_api_session(x, &s) && porch_api_seen_clip(x, &s, &clip)) delete_event(x, &s, clip.event);
+    if (porch_api_session(x, &s) && porch_api_seen_clip(x, &s, &clip))
+        delete_event(x, &s, clip.event, &clip.owner);
 }

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,9 @@
 #define SEAL_LABEL "tls-https"
 #define KEY        "https.key.sealed"
 #define NEXT_KEY   "https.key.next.sealed"
+
+/* Who hands a pair over and who looks for a new one are two threads: each finds the other's work done. */
+static pthread_mutex_t pair_lock = PTHREAD_MUTEX_INITIALIZER;
 
 void porch_hub_https_find(porch_hub *h) {
     porch_hub_https *p = &h->https;
@@ -188,6 +192,7 @@ static porch_err fit_sealed(const porch_hub *h, int tls_fd, const char *name, po
 static porch_err load_handed_over(const porch_hub *h, porch_bytes chain, porch_key **ret, porch_why *why) {
     int fd = -1;
     PORCH_TRY(open_tls(h, &fd, why));
+    (void)pthread_mutex_lock(&pair_lock);
     porch_err e = seal_open_one(h, fd, why);
     if (e == PORCH_OK) e = fit_sealed(h, fd, KEY, chain, ret, why);
     if (e != PORCH_OK && faccessat(fd, NEXT_KEY, F_OK, 0) == 0 &&
@@ -197,6 +202,7 @@ static porch_err load_handed_over(const porch_hub *h, porch_bytes chain, porch_k
         if (take_next(fd, &own) != PORCH_OK) /* the next load tries again */
             porch_log(PORCH_LOG_WARN, "https-key.unplaced", "reason", own.text, NULL);
     }
+    (void)pthread_mutex_unlock(&pair_lock);
     close(fd);
     return e;
 }
@@ -238,10 +244,12 @@ porch_err porch_hub_https_install(void *hub, const char *cert, const char *key, 
     porch_err e = judge(h, porch_bytes_of(cert), read, ret, why);
     porch_key_free(read);
     if (e == PORCH_OK) e = open_tls(h, &fd, why);
+    (void)pthread_mutex_lock(&pair_lock);
     if (e == PORCH_OK) e = keep_sealed(h, fd, NEXT_KEY, porch_bytes_of(key), why);
     if (e == PORCH_OK)
         e = porch_file_write_atomic_at(fd, "https-cert.pem", porch_bytes_of(cert), 0644, why);
     if (e == PORCH_OK) e = take_next(fd, why);
+    (void)pthread_mutex_unlock(&pair_lock);
     if (fd >= 0) close(fd);
     if (e == PORCH_OK && h->tend_fd >= 0) (void)!write(h->tend_fd, &one, sizeof one);
     return e;

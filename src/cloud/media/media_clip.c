@@ -11,6 +11,7 @@
 #include "cloud/media/media_file.h"
 #include "cloud/media/media_room.h"
 #include "cloud/settings/folders.h"
+#include "os/log.h"
 
 struct porch_media_clip {
     porch_media_file *file;
@@ -65,24 +66,32 @@ static bool is_nobodys(porch_media *m, const char *name) {
     return porch_media_uid_good(id) && porch_media_clip_get(m, id, &info, NULL) == PORCH_ERR_NOT_FOUND;
 }
 
-static void sweep(porch_media *m, DIR *folder, bool restored) {
+/* OK: nothing of that kind is left. */
+static porch_err sweep(porch_media *m, DIR *folder, bool restored, porch_why *why) {
     char path[PATH_MAX + 256];
-    for (struct dirent *e = readdir(folder); e != NULL; e = readdir(folder)) {
-        if (!is_temporary(e->d_name) && !(restored && is_nobodys(m, e->d_name))) continue;
-        (void)snprintf(path, sizeof path, "%s/%s", m->clips, e->d_name);
-        (void)remove_file(path, NULL); /* the next start tries again */
+    porch_err e = PORCH_OK;
+    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        if (!is_temporary(entry->d_name) && !(restored && is_nobodys(m, entry->d_name))) continue;
+        (void)snprintf(path, sizeof path, "%s/%s", m->clips, entry->d_name);
+        porch_err one = remove_file(path, why);
+        if (one != PORCH_OK) e = one;
     }
+    return e;
 }
 
 porch_err porch_media_clips_sweep(porch_media *m, porch_why *why) {
     char mark[PATH_MAX + 16];
+    porch_why own = {""};
     DIR *folder = opendir(m->clips);
     if (folder == NULL) return porch_fail(why, PORCH_ERR_IO, "open %.150s: %s", m->clips, strerror(errno));
     (void)snprintf(mark, sizeof mark, "%s/" PORCH_HUB_RESTORED, m->clips);
     bool restored = access(mark, F_OK) == 0;
-    sweep(m, folder, restored);
+    porch_err e = sweep(m, folder, restored, &own);
     (void)closedir(folder);
-    return restored ? remove_file(mark, why) : PORCH_OK;
+    if (e == PORCH_OK && restored) e = remove_file(mark, &own);
+    if (e != PORCH_OK) /* the next start tries again */
+        porch_log(PORCH_LOG_WARN, "clip.sweep_unfinished", "reason", porch_why_text(&own, e), NULL);
+    return PORCH_OK;
 }
 
 porch_err porch_media_clip_open(porch_media *m, const char *clip, bool indexed, porch_media_clip **ret,

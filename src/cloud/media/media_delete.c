@@ -130,6 +130,17 @@ porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_
     return PORCH_OK;
 }
 
+porch_err porch_media_delete_mark(porch_db *db, const char *event, const porch_media_owner *owner,
+                                  uint64_t now_ms, porch_media_deleted *ret, porch_why *why) {
+    porch_media_deleted gone = {.owner = *owner};
+    if (!porch_bytes_to_text(porch_bytes_of(event), gone.event, sizeof gone.event) ||
+        !porch_media_uid_good(gone.event))
+        return porch_fail(why, PORCH_ERR_NOT_FOUND, "there is no such event");
+    PORCH_TRY(remember(db, &gone, now_ms, why));
+    *ret = gone;
+    return PORCH_OK;
+}
+
 /* The mark of a clip that was given up has done its work. */
 static porch_err files_gone(porch_db *db, void *ctx, porch_why *why) {
     PORCH_TRY(run_for(db, "delete from deleted where event = ?1", ctx, why));

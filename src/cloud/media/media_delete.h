@@ -30,6 +30,9 @@ typedef struct {
 /* Adds those that carried this event. Inside a write, before its rows go. */
 porch_err porch_media_delete_messages(porch_db *db, const char *event, porch_media_messages *add,
                                       porch_why *why);
+/* Of an event that has not come yet: its device is told that it is not wanted when it does. */
+porch_err porch_media_delete_mark(porch_db *db, const char *event, const porch_media_owner *owner,
+                                  uint64_t now_ms, porch_media_deleted *ret, porch_why *why);
 /* Inside a porch_store_write. NOT_FOUND; STATE while the clip is being recorded. */
 porch_err porch_media_delete_rows(porch_db *db, const char *event, uint64_t now_ms,
                                   porch_media_deleted *ret, porch_why *why);

@@ -449,6 +449,34 @@ static void no_statement_that_deletes_an_event_walks_a_table(void **state) {
     assert_int_equal(count, 8);
 }
 
+static porch_err mark_only(porch_db *db, void *ctx, porch_why *why) {
+    const porch_media_owner owner = media_lab_device("front");
+    porch_media_deleted gone;
+    PORCH_TRY(porch_media_delete_mark(db, ctx, &owner, 7, &gone, why));
+    assert_string_equal(gone.event, ctx);
+    assert_string_equal(gone.clip, "");
+    assert_string_equal(gone.owner.household, "home");
+    return PORCH_OK;
+}
+
+/* Its clip came first, was deleted, and was all that there was of it. */
+static void an_event_that_was_deleted_before_it_came_is_not_wanted(void **state) {
+    media_lab *m = *state;
+    char uid[PORCH_MEDIA_UID], clip[PORCH_MEDIA_UID];
+    bool made;
+    porch_media_event event;
+    porch_media_owner owner = media_lab_device("front");
+    uid_of("e1", uid);
+    assert_int_equal(porch_store_write(m->lab.store, mark_only, uid, &m->why), PORCH_OK);
+    assert_int_equal(porch_media_upload_begin(m->media, &owner, "e1", 1, clip, &made, NULL),
+                     PORCH_ERR_REVOKED);
+    publish_motion(m, "e1");
+    assert_int_equal(porch_media_event_get(m->media, uid, &event, NULL), PORCH_ERR_NOT_FOUND);
+    assert_int_equal(unfinished(m), 0);
+    assert_int_equal(porch_store_write(m->lab.store, mark_only, (void *)(uintptr_t) "no uid", NULL),
+                     PORCH_ERR_NOT_FOUND);
+}
+
 static void what_is_no_event_is_not_found(void **state) {
     media_lab *m = *state;
     static const char *const ids[] = {"", "x", "00000000000000000000000000000000",
@@ -477,6 +505,7 @@ int main(void) {
         MEDIA_TEST(other_events_keep_all_they_have),
         MEDIA_TEST(what_is_retained_stays_known_as_its_events),
         MEDIA_TEST(no_statement_that_deletes_an_event_walks_a_table),
+        MEDIA_TEST(an_event_that_was_deleted_before_it_came_is_not_wanted),
         MEDIA_TEST(what_is_no_event_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

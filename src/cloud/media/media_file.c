@@ -300,6 +300,10 @@ uint64_t porch_media_file_size(const char *path) {
 
 /* ---- writing ---- */
 
+void porch_media_file_sure(porch_media_file *f, uint64_t bytes) {
+    if (bytes <= f->bytes) f->sure = offset_of(bytes / PORCH_MEDIA_CHUNK);
+}
+
 uint64_t porch_media_file_bytes(const porch_media_file *f) {
     return f->bytes;
 }
@@ -338,20 +342,22 @@ porch_err porch_media_file_append(porch_media_file *f, porch_bytes plain, porch_
     return PORCH_OK;
 }
 
-static porch_err sync_file_and_folder(porch_media_file *f, porch_why *why) {
+static porch_err open_folder(const porch_media_file *f, int *fd, porch_why *why) {
     char folder[PATH_MAX];
-    if (fsync(f->fd) != 0) return disk(why, f, "fsync");
     (void)snprintf(folder, sizeof folder, "%s", f->path);
     char *slash = strrchr(folder, '/');
-    if (slash == NULL) return PORCH_OK;
-    *slash = '\0';
-    return porch_dir_sync(folder, why);
+    if (slash != NULL) *slash = '\0';
+    *fd = open(slash != NULL ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd >= 0 ? PORCH_OK : disk(why, f, "open the folder of");
 }
 
 static porch_err sync_main(porch_media_file *f, uint64_t end, porch_why *why) {
     PORCH_TRY(check_usable(f, why));
     if (!f->dirty) return PORCH_OK;
-    porch_err e = sync_file_and_folder(f, why);
+    int folder = -1;
+    PORCH_TRY(open_folder(f, &folder, why)); /* without a descriptor nothing is lost */
+    porch_err e = fsync(f->fd) == 0 && fsync(folder) == 0 ? PORCH_OK : disk(why, f, "fsync");
+    (void)close(folder);
     if (e != PORCH_OK) {
         f->lost = true;
         int r = ftruncate(f->fd, (off_t)f->sure);

@@ -40,6 +40,9 @@ uint64_t porch_media_file_size(const char *path);
 /* Plain bytes appended so far. */
 uint64_t porch_media_file_bytes(const porch_media_file *f);
 porch_err porch_media_file_append(porch_media_file *f, porch_bytes plain, porch_why *why);
+/* Writer, after resume: so many bytes an earlier writer has made durable, and a sync that fails takes none
+ * of them. */
+void porch_media_file_sure(porch_media_file *f, uint64_t bytes);
 /* All bytes so far survive power loss after OK. FULL or IO. */
 porch_err porch_media_file_sync(porch_media_file *f, porch_why *why);
 /* Writes the last chunk and syncs; nothing can be appended afterwards. The tail file stays until

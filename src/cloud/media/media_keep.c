@@ -267,7 +267,6 @@ static void remove_files(bite *b) {
         porch_err one = porch_media_clip_delete_files(m, b->gone[i].clip, &why);
         b->left[i] = one != PORCH_OK;
         if (one != PORCH_OK) e = one;
-        porch_media_uploads_account(m, b->household, -(int64_t)b->gone[i].bytes);
     }
     porch_err synced = porch_dir_sync(m->clips, &why);
     for (size_t i = 0; i < b->gone_count && synced != PORCH_OK; i++)
@@ -284,6 +283,9 @@ static porch_err take_bite(bite *b, porch_why *why) {
     PORCH_TRY(porch_store_read(m->config.store, choose, b, why));
     if (b->count == 0) return PORCH_OK;
     PORCH_TRY(porch_store_write(m->config.store, forget_rows, b, why));
+    for (size_t i = 0; i < b->gone_count; i++)
+        if (b->gone[i].clip[0] != '\0')
+            porch_media_uploads_account(m, b->household, -(int64_t)b->gone[i].bytes);
     if (m->on_forgotten != NULL && b->messages.count > 0)
         m->on_forgotten(b->messages.at, b->messages.count, m->on_forgotten_ctx);
     remove_files(b);
@@ -367,10 +369,20 @@ static bool is_due(media_keeper *k, const char *household) {
     return due;
 }
 
+/* Sums in memory and rows on the disk agree while nobody is between the two: else what has just gone would
+ * be taken for what is still too much, of the clips that are left. */
+static porch_err settled_cutoff(porch_media *m, const char *household, const porch_media_keep *keep,
+                                uint64_t extra, uint64_t now_ms, uint64_t *ret, porch_why *why) {
+    porch_fair_lock_take(&m->keeper->turn);
+    porch_err e = cutoff_of(m, household, keep, extra, now_ms, ret, why);
+    porch_fair_lock_give(&m->keeper->turn);
+    return e;
+}
+
 static porch_err sweep_household(porch_media *m, const char *household, uint64_t now_ms, porch_why *why) {
     porch_media_keep keep = porch_media_keep_of(m, household);
     uint64_t cutoff_ms = 0;
-    PORCH_TRY(cutoff_of(m, household, &keep, 0, now_ms, &cutoff_ms, why));
+    PORCH_TRY(settled_cutoff(m, household, &keep, 0, now_ms, &cutoff_ms, why));
     return cutoff_ms == 0 ? PORCH_OK : forget_before(m, household, cutoff_ms, NULL, NULL, why);
 }
 
@@ -416,7 +428,8 @@ porch_err porch_media_keep_make_room(porch_media *m, const char *household, uint
     porch_media_keep keep = porch_media_keep_of(m, household);
     uint64_t cutoff_ms = 0;
     if (keep.bytes == 0 || porch_media_uploads_bytes(m, household) + bytes <= keep.bytes) return PORCH_OK;
-    PORCH_TRY(cutoff_of(m, household, &(porch_media_keep){0, keep.bytes}, bytes, 0, &cutoff_ms, why));
+    const porch_media_keep by_bytes = {0, keep.bytes};
+    PORCH_TRY(settled_cutoff(m, household, &by_bytes, bytes, 0, &cutoff_ms, why));
     return cutoff_ms > 0 ? forget_before(m, household, cutoff_ms, NULL, NULL, why) : PORCH_OK;
 }
 

@@ -26,9 +26,15 @@ static porch_err on_forget(porch_db *db, const char *event, void *ctx, porch_why
 
 static uint64_t told[8]; /* numbers of messages */
 static size_t told_count;
+static media_lab *between; /* to be looked at while rows are gone and files are not */
 
 static void on_forgotten(const uint64_t *seqs, size_t count, void *ctx) {
+    porch_media_keep_view v;
     (void)ctx;
+    if (between != NULL) {
+        assert_int_equal(porch_media_keep_read(between->media, "home", &v, NULL), PORCH_OK);
+        assert_int_equal(v.now.bytes, porch_media_uploads_bytes(between->media, "home"));
+    }
     for (size_t i = 0; i < count; i++)
         told[told_count++] = seqs[i];
 }
@@ -46,6 +52,7 @@ static int setup(void **state) {
     porch_media_on_forgotten(m->media, on_forgotten, NULL);
     forgotten = 0;
     told_count = 0;
+    between = NULL;
     return 0;
 }
 
@@ -155,6 +162,21 @@ static void the_messages_that_carried_what_is_gone_are_told(void **state) {
     assert_int_equal(porch_media_sweep(m->media, NOW, &m->why), PORCH_OK);
     assert_int_equal(told_count, 3);
     assert_true(told[0] == 1 && told[1] == 11 && told[2] == 2);
+}
+
+/* Who asks in between how much is too much would else take what has just gone for what is left, and delete
+ * that. */
+static void what_is_gone_is_out_of_the_sums_before_its_files_are(void **state) {
+    media_lab *m = *state;
+    char old[PORCH_MEDIA_UID], young[PORCH_MEDIA_UID];
+    filmed(m, "front", "old", NOW - 9 * DAY_MS, old);
+    filmed(m, "front", "young", NOW - 6 * DAY_MS, young);
+    assert_int_equal(porch_store_write(m->lab.store, insert_messages, NULL, &m->why), PORCH_OK);
+    keep(m, "home", 7, 0);
+    between = m;
+    assert_int_equal(porch_media_sweep(m->media, NOW, &m->why), PORCH_OK);
+    assert_int_equal(told_count, 2); /* 1 and 11: it was looked */
+    assert_true(is_there(m, young));
 }
 
 static void the_preview_says_what_the_sweep_then_does(void **state) {
@@ -326,6 +348,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         KEEP_TEST(a_household_keeps_as_many_days_as_it_says),
         KEEP_TEST(the_messages_that_carried_what_is_gone_are_told),
+        KEEP_TEST(what_is_gone_is_out_of_the_sums_before_its_files_are),
         KEEP_TEST(the_preview_says_what_the_sweep_then_does),
         KEEP_TEST(a_limit_set_under_a_wrong_clock_costs_nobody_else_anything),
         KEEP_TEST(an_event_stays_as_long_as_its_clip),

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cloud/media/media_file.h"
+#include "os/clock.h"
 #include "os/log.h"
 
 void porch_media_uploads_lock(media_uploads *u) {
@@ -60,6 +61,7 @@ media_part *porch_media_part_add(media_uploads *u, const char *clip, const char 
 
 void porch_media_part_use(media_uploads *u, media_part *part) {
     part->used = ++u->uses;
+    part->used_mono_ms = porch_clock_mono_ms();
 }
 
 void porch_media_part_drop(media_uploads *u, media_part *gone) {
@@ -133,7 +135,10 @@ static porch_err load_sums(porch_db *db, void *ctx, porch_why *why) {
             porch_bytes_to_text(porch_db_text(q, 3), owner.product, sizeof owner.product) &&
             porch_bytes_to_text(porch_db_text(q, 4), owner.household, sizeof owner.household)) {
             media_part *p = porch_media_part_add(u, id, event, &owner, (uint64_t)porch_db_i64(q, 5));
-            if (p != NULL) p->begun = true;
+            if (p != NULL) {
+                p->begun = true;
+                p->used_mono_ms = 0;
+            }
         }
     }
     porch_db_finish(q);

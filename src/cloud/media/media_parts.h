@@ -22,6 +22,7 @@ typedef struct media_part {
     bool known;
     bool begun;                 /* its row is written: before that it is a place that was taken, no more */
     uint64_t used;              /* the number of its last use: who was used longest ago has the least */
+    uint64_t used_mono_ms;      /* when that was; 0: before the room was opened */
     porch_media_upload *active; /* who appends now */
 } media_part;
 

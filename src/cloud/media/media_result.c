@@ -238,7 +238,7 @@ porch_err porch_media_result_done(porch_media *m, const media_feed *job, uint64_
     end_write w = {job->clip, NULL, job->first_frame_ms, indexed_bytes, true, false};
     PORCH_TRY(porch_store_write(m->config.store, store_done, &w, why));
     if (w.gone) {
-        (void)porch_media_clip_delete_files(m, job->clip, NULL); /* its mark stands until they are gone */
+        (void)porch_media_clip_delete_files(m, job->clip, NULL); /* its clip went before */
         return PORCH_OK;
     }
     if (indexed_bytes > 0) porch_media_uploads_account(m, job->owner.household, (int64_t)indexed_bytes);

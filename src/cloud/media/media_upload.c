@@ -17,6 +17,8 @@
 #include "os/clock.h"
 #include "os/log.h"
 
+enum { IDLE_MS = 60000 };
+
 struct porch_media_upload {
     porch_media *media;
     media_part *part; /* NULL once the clip is no longer this handle's */
@@ -95,12 +97,15 @@ static porch_err give_up_part(porch_media *m, const media_part *gone, porch_why 
     return e;
 }
 
-/* That of the device which nobody sends now and that was used longest ago. False: there is none. */
+/* That of the device which nobody has sent for a while and that was used longest ago: not one that is
+ * between two requests. False: there is none. */
 static bool take_idle(media_uploads *all, const char *device, media_part *gone) {
+    const uint64_t now_ms = porch_clock_mono_ms();
     porch_media_uploads_lock(all);
     media_part *oldest = NULL;
     for (media_part *p = all->parts; p != NULL; p = p->next) {
-        bool idle = p->begun && p->active == NULL && strcmp(p->owner.device, device) == 0;
+        bool old = p->used_mono_ms == 0 || now_ms - p->used_mono_ms >= IDLE_MS;
+        bool idle = old && p->begun && p->active == NULL && strcmp(p->owner.device, device) == 0;
         if (idle && (oldest == NULL || p->used < oldest->used)) oldest = p;
     }
     if (oldest != NULL) {
@@ -217,7 +222,10 @@ static void let_go(porch_media_upload *u) {
     media_uploads *all = u->media->uploads;
     porch_media_uploads_lock(all);
     bool last = --u->refs == 0;
-    if (u->part != NULL && u->part->active == u && last) u->part->active = NULL;
+    if (u->part != NULL && u->part->active == u && last) {
+        u->part->active = NULL;
+        porch_media_part_use(all, u->part);
+    }
     porch_media_uploads_unlock(all);
     if (last) free_upload(u);
 }
@@ -327,8 +335,17 @@ static void take_stored(porch_bytes plain, void *ctx) {
     r->at += plain.len;
 }
 
+static bool known_durable(porch_media_upload *u, uint64_t *bytes) {
+    porch_media_uploads_lock(u->media->uploads);
+    bool known = u->part != NULL && u->part->known;
+    if (known) *bytes = u->part->durable;
+    porch_media_uploads_unlock(u->media->uploads);
+    return known;
+}
+
 static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, porch_why *why) {
     refill r = {u, 0};
+    uint64_t durable = 0;
     u->hash = porch_sha256_new();
     PORCH_TRY(porch_signer_clip_key(u->media->config.signer, u->id, u->key, why));
     u->feed = porch_media_feed_open(u->media, info);
@@ -341,8 +358,10 @@ static porch_err load(porch_media_upload *u, const porch_media_clip_info *info, 
         set_durable(u, 0);
         return PORCH_OK;
     }
+    PORCH_TRY(e);
+    if (known_durable(u, &durable)) porch_media_file_sure(u->file, durable);
     /* What is read may be in memory alone: a hub that was killed has left it to the system. */
-    return e == PORCH_OK ? sync_upload(u, why) : e;
+    return sync_upload(u, why);
 }
 
 static void set_bytes(porch_media_upload *u) {
@@ -350,6 +369,14 @@ static void set_bytes(porch_media_upload *u) {
     porch_media_uploads_lock(all);
     if (u->part != NULL) u->part->bytes = u->file != NULL ? porch_media_file_bytes(u->file) : 0;
     porch_media_uploads_unlock(all);
+}
+
+/* What could not be opened counts with what it has on the disk. */
+static void count_file(porch_media_upload *u) {
+    uint64_t bytes = porch_media_file_size(u->path);
+    porch_media_uploads_lock(u->media->uploads);
+    if (u->part != NULL) u->part->bytes = bytes;
+    porch_media_uploads_unlock(u->media->uploads);
 }
 
 /* True when the durable end is known and nobody appends behind it. */
@@ -396,6 +423,8 @@ porch_err porch_media_upload_open(porch_media *m, const char *device, const char
         set_bytes(u);
         *at = u->durable;
         if (offset != u->durable) e = wrong_offset(offset, u->durable, why);
+    } else {
+        count_file(u);
     }
     if (e != PORCH_OK) retire(u);
     (void)pthread_mutex_unlock(&u->lock);
