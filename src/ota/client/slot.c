@@ -127,23 +127,40 @@ porch_err porch_slots_format(porch_slots *s, const porch_slot_image *image, porc
     return save(s, first, why);
 }
 
+/* A storage that takes nothing any more (an image on trial may have filled it) must not keep the device
+ * from starting: what was good before starts, and the record stays as it is. A trial without its try
+ * counted would go on for ever. */
+static porch_err boot_unrecorded(const porch_slots *s, action then, porch_err e, unsigned *slot) {
+    unsigned active = s->now.active;
+    if (then == FALL_BACK) {
+        *slot = 1u - active; /* which was looked at just now */
+        return PORCH_OK;
+    }
+    if (s->now.image[active].counter < s->now.floor || !whole(s, active)) return e;
+    *slot = active;
+    return PORCH_OK;
+}
+
 static porch_err boot(porch_slots *s, unsigned *slot, porch_why *why) {
     for (;;) {
         const row *at = decide(s);
+        porch_err e = PORCH_OK;
         porch_slot_record next = s->now;
         unsigned other = 1u - s->now.active;
         switch (at->then) {
         case START_OTHER:
             next.other = PORCH_SLOT_TRIAL;
             next.tries--;
-            PORCH_TRY(save(s, next, why));
+            e = save(s, next, why);
+            if (e != PORCH_OK) return boot_unrecorded(s, at->then, e, slot);
             *slot = other;
             return PORCH_OK;
         case GIVE_UP_OTHER:
             next.other = PORCH_SLOT_ROLLED_BACK;
             next.reason = at->reason;
             next.tries = 0;
-            PORCH_TRY(save(s, next, why));
+            e = save(s, next, why);
+            if (e != PORCH_OK) return boot_unrecorded(s, at->then, e, slot);
             break;
         case START_ACTIVE:
             *slot = s->now.active;
@@ -153,7 +170,8 @@ static porch_err boot(porch_slots *s, unsigned *slot, porch_why *why) {
             next.other = PORCH_SLOT_ROLLED_BACK;
             next.reason =
                 s->now.image[s->now.active].counter < s->now.floor ? PORCH_SLOT_BELOW_FLOOR : at->reason;
-            PORCH_TRY(save(s, next, why));
+            e = save(s, next, why);
+            if (e != PORCH_OK) return boot_unrecorded(s, at->then, e, slot);
             break;
         case START_NOTHING:
             return porch_fail(why, PORCH_ERR_NOT_FOUND,

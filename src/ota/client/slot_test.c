@@ -30,6 +30,7 @@ typedef struct {
     long steps;       /* so far */
     long cut_at;      /* the step at which the power goes */
     bool off;
+    bool full;    /* it takes no record */
     unsigned bug; /* one of the bugs below, made on purpose */
 } flash;
 
@@ -98,6 +99,7 @@ static porch_err write_record(void *self, unsigned copy, const uint8_t bytes[POR
     flash *f = self;
     if (f->bug == BUG_ONE_COPY) copy = 0;
     if (f->off) return PORCH_ERR_IO;
+    if (f->full) return PORCH_ERR_FULL;
     porch_err e = erase(f, f->record[copy], PORCH_SLOT_RECORD_BYTES);
     return e == PORCH_OK ? program(f, f->record[copy], bytes, PORCH_SLOT_RECORD_BYTES) : e;
 }
@@ -499,6 +501,60 @@ static void a_trial_that_never_confirms_is_rolled_back_after_its_tries(void **st
     assert_int_equal(s.now.floor, 1);
 }
 
+/* An image on trial that fills the storage and dies: what was good before starts, and clears it up. */
+static void a_storage_that_is_full_starts_what_was_good(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    unsigned slot = 9;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    assert_int_equal(install(&f, &s), PORCH_OK);
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(slot, 1);
+    f.full = true;
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+        assert_int_equal(slot, 0);
+        assert_int_equal(s.now.other, PORCH_SLOT_TRIAL);
+    }
+    f.image[0][3] ^= 1; /* neither is anything that is no image */
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_ERR_FULL);
+    f.image[0][3] ^= 1;
+    f.full = false;
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK); /* the second of its two tries */
+    assert_int_equal(slot, 1);
+    assert_int_equal(porch_slots_confirm(&s, &why), PORCH_OK);
+    /* the new one is damaged later: the old one starts, with a record of it or without */
+    f.image[1][3] ^= 1;
+    f.full = true;
+    for (int i = 0; i < 2; i++) {
+        porch_err e = porch_slots_boot(&s, &slot, &why);
+        assert_int_equal(e, PORCH_ERR_NOT_FOUND); /* it is below the floor that the new one set */
+    }
+}
+
+static void a_storage_that_is_full_falls_back_all_the_same(void **state) {
+    (void)state;
+    flash f = new_device(NO_BUG);
+    porch_slots s = on(&f);
+    unsigned slot = 9;
+    assert_int_equal(porch_slots_open(&s, &why), PORCH_OK);
+    porch_slot_record r = s.now;
+    r.image[1] = image_of(1);
+    r.other = PORCH_SLOT_OLD;
+    memcpy(f.image[1], version[1], IMAGE_BYTES);
+    s.now = r;
+    f.image[0][3] ^= 1;
+    f.full = true;
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(slot, 1);
+    assert_int_equal(s.now.active, 0);
+    f.full = false;
+    assert_int_equal(porch_slots_boot(&s, &slot, &why), PORCH_OK);
+    assert_int_equal(slot, 1);
+    assert_int_equal(s.now.active, 1);
+}
+
 static void the_floor_rises_with_health_alone_and_nothing_below_it_is_taken(void **state) {
     (void)state;
     flash f = new_device(NO_BUG);
@@ -665,6 +721,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_of_the_table_decides_as_it_says),
         cmocka_unit_test(a_trial_that_never_confirms_is_rolled_back_after_its_tries),
+        cmocka_unit_test(a_storage_that_is_full_starts_what_was_good),
+        cmocka_unit_test(a_storage_that_is_full_falls_back_all_the_same),
         cmocka_unit_test(the_floor_rises_with_health_alone_and_nothing_below_it_is_taken),
         cmocka_unit_test(yesterdays_flash_starts_nothing_below_the_counter),
         cmocka_unit_test(a_floor_that_cannot_be_read_starts_nothing),

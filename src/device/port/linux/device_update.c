@@ -261,6 +261,7 @@ static void install(struct device_update *u, porch_update_release *r, void *self
                                .fetched = &u->fetched};
     porch_why why = {""}, reason = {""};
     porch_err e = PORCH_OK;
+    const uint64_t before = u->fetched;
     porch_policy_verdict v = judge(u, r, lies_whole(u, &s->now, &r->image), &reason);
     if (v == PORCH_POLICY_DELTA) {
         u->way = PORCH_UPDATE_WAY_DELTA;
@@ -282,6 +283,8 @@ static void install(struct device_update *u, porch_update_release *r, void *self
         e = porch_update_install_whole(&in, &r->image, r->image_path, &why);
     }
     save_counted(u);
+    /* Metadata alone is no progress: a hub that gives no image is asked less and less. */
+    if (e == PORCH_OK || u->fetched > before) porch_backoff_reset(&u->backoff);
     if (v == PORCH_POLICY_REFUSE) {
         settle(u, PORCH_UPDATE_REFUSED, porch_why_text(&reason, PORCH_ERR_DENIED), false);
     } else if (v == PORCH_POLICY_WAIT) {
@@ -361,7 +364,6 @@ static void consider(struct device_update *u) {
         porch_update_fetch_use(&u->fetch, tls);
         e = look_up(u, s.now.image[s.now.active].sha256, r, &why);
         if (e == PORCH_OK) {
-            porch_backoff_reset(&u->backoff);
             install(u, r, self, &s);
         } else if (for_later(e) || is_stale(e)) {
             later(u, e, &why);
@@ -412,7 +414,8 @@ static void end_trial(struct device_update *u, bool good, const char *reason) {
         spoken_of = memcmp(s.now.image[s.now.active].sha256, u->desired.sha256, 32) == 0;
         close_slots(u, self);
     }
-    if (e == PORCH_ERR_BUSY || e == PORCH_ERR_IO) { /* somebody looks at the slots: again in a moment */
+    /* Somebody looks at the slots, or they take no record now: again in a moment. */
+    if (e == PORCH_ERR_BUSY || e == PORCH_ERR_IO || e == PORCH_ERR_FULL) {
         u->next_ms = porch_clock_mono_ms() + TICK_MS;
         return;
     }
@@ -526,6 +529,7 @@ static porch_err recall(struct device_update *u, porch_why *why) {
     uint8_t *word = NULL;
     size_t len = 0;
     PORCH_TRY(open_slots(u, &self, &s, why));
+    (void)porch_file_forget_rest_at(u->state_fd, NULL); /* of writes that the power cut off */
     u->trial = u->options.back_end->on_trial(self, &s);
     close_slots(u, self);
     u->trial_ends_ms = porch_clock_mono_ms() + (uint64_t)u->options.trial_seconds * 1000;
