@@ -291,27 +291,27 @@ static void allow_family(filter *f, int call, int family) {
     rule_if(f, SCMP_ACT_ALLOW, call, when(0, SCMP_CMP_EQ, (scmp_datum_t)family, 0));
 }
 
-/* Streams and datagrams; a raw socket, which root could have, would see and forge the traffic of others. */
-static void allow_connections(filter *f, int family) {
-    static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+/* `call` makes sockets of these two types of the family; flags beside the type do not matter. */
+static void allow_types(filter *f, int call, int family, const int types[2]) {
+    for (size_t i = 0; i < 2; i++) {
         struct scmp_arg_cmp of_family = when(0, SCMP_CMP_EQ, (scmp_datum_t)family, 0);
         struct scmp_arg_cmp of_type = when(1, SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)types[i]);
-        int done = seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, CALL(socket), 2, of_family, of_type);
+        int done = seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, call, 2, of_family, of_type);
         if (done != 0 && done != -EEXIST && f->error == 0) f->error = done;
     }
+}
+
+/* A raw socket, which root could have, would see and forge the traffic of others. */
+static void allow_connections(filter *f, int family) {
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+    allow_types(f, CALL(socket), family, types);
 }
 
 /* Of the kinds that know one peer: a pair of datagrams sends to any address, and so to every socket of the
  * machine whose mode allows it. */
 static void allow_pairs(filter *f) {
     static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        struct scmp_arg_cmp of_family = when(0, SCMP_CMP_EQ, AF_UNIX, 0);
-        struct scmp_arg_cmp of_type = when(1, SCMP_CMP_MASKED_EQ, 0xf, (scmp_datum_t)types[i]);
-        int done = seccomp_rule_add(f->ctx, SCMP_ACT_ALLOW, CALL(socketpair), 2, of_family, of_type);
-        if (done != 0 && done != -EEXIST && f->error == 0) f->error = done;
-    }
+    allow_types(f, CALL(socketpair), AF_UNIX, types);
 }
 
 static void allow_sockets(filter *f, uint32_t flags) {
