@@ -73,6 +73,11 @@ void porch_media_part_drop(media_uploads *u, media_part *gone) {
     free(gone);
 }
 
+void porch_media_part_take(media_uploads *u, media_part *part, media_part *ret) {
+    *ret = *part;
+    porch_media_part_drop(u, part);
+}
+
 static uint64_t bytes_on_disk(const porch_media *m, const char *clip) {
     char path[PATH_MAX];
     porch_media_clip_path(m, clip, false, path);
@@ -176,10 +181,7 @@ static bool take_old(media_uploads *u, uint64_t before_ms, media_part *ret) {
     media_part *p = u->parts;
     while (p != NULL && !(p->created_ms < before_ms && p->begun && p->active == NULL))
         p = p->next;
-    if (p != NULL) {
-        *ret = *p;
-        porch_media_part_drop(u, p);
-    }
+    if (p != NULL) porch_media_part_take(u, p, ret);
     porch_media_uploads_unlock(u);
     return p != NULL;
 }

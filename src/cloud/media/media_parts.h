@@ -52,6 +52,8 @@ media_part *porch_media_part_add(media_uploads *u, const char *clip, const char 
                                  const porch_media_owner *owner, uint64_t created_ms);
 /* It is used now. */
 void porch_media_part_use(media_uploads *u, media_part *part);
+/* Out of the list, with a copy for who gives it up: nobody goes on with it meanwhile. */
+void porch_media_part_take(media_uploads *u, media_part *part, media_part *ret);
 /* Whoever appends to it loses it. */
 void porch_media_part_drop(media_uploads *u, media_part *gone);
 /* Bytes of the household's complete clips, their copies, and all that is on its way. */

@@ -108,10 +108,7 @@ static bool take_idle(media_uploads *all, const char *device, media_part *gone) 
         bool idle = old && p->begun && p->active == NULL && strcmp(p->owner.device, device) == 0;
         if (idle && (oldest == NULL || p->used < oldest->used)) oldest = p;
     }
-    if (oldest != NULL) {
-        *gone = *oldest;
-        porch_media_part_drop(all, oldest);
-    }
+    if (oldest != NULL) porch_media_part_take(all, oldest, gone);
     porch_media_uploads_unlock(all);
     return oldest != NULL;
 }
@@ -671,10 +668,7 @@ porch_err porch_media_upload_abandon(porch_media *m, const char *event, porch_wh
     while (p != NULL && strcmp(p->event, event) != 0)
         p = p->next;
     bool idle = p != NULL && p->begun && p->active == NULL;
-    if (idle) {
-        gone = *p;
-        porch_media_part_drop(all, p);
-    }
+    if (idle) porch_media_part_take(all, p, &gone);
     porch_media_uploads_unlock(all);
     if (!idle)
         return porch_fail(why, PORCH_ERR_STATE,
@@ -693,9 +687,8 @@ static bool take_part(media_uploads *all, const char *household, const char *dev
            !(device != NULL && strcmp(p->owner.device, device) == 0))
         p = p->next;
     if (p != NULL) {
-        *gone = *p;
         if (p->active != NULL) p->active->refs++;
-        porch_media_part_drop(all, p);
+        porch_media_part_take(all, p, gone);
     }
     porch_media_uploads_unlock(all);
     return p != NULL;
